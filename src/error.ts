@@ -1,0 +1,215 @@
+/**
+ * What can go wrong, in numbers and classes: the error codes of JSON-RPC, the
+ * close codes of WebSocket, and the two errors that callers meet.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#error_object}
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4}
+ *
+ * @module
+ */
+
+/**
+ * Error codes that this protocol gives a meaning to. The range -32768 to
+ * -32000 is reserved; applications use any other integer.
+ *
+ * Those above -32099 are the specification's own. The others are shared with
+ * peers that used them first: Microsoft's StreamJsonRpc (-32001), EIP-1474
+ * (-32005), jsonrpsee (-32006 to -32010), the Language Server Protocol (-32800).
+ *
+ * @see {@link https://www.jsonrpc.org/specification#error_object}
+ */
+export const ErrorCode = {
+  /** The text is not JSON. */
+  ParseError: -32700,
+  /** The JSON is not a request that can be answered. */
+  InvalidRequest: -32600,
+  /** No method of that name may be called. */
+  MethodNotFound: -32601,
+  /** The method can't be called with these params. */
+  InvalidParams: -32602,
+  /** The method failed in a way that is its owner's business. */
+  InternalError: -32603,
+  /** The stream or handle is unknown, or was released. */
+  UnknownToken: -32001,
+  /** Too many calls for now; `data.retryAfterMs` says when to try again. */
+  RateLimited: -32005,
+  /** Too many streams or handles are open. */
+  TooManyStreams: -32006,
+  /** The request is longer than the callee accepts. */
+  RequestTooLarge: -32007,
+  /** The response is longer than its sender may write. */
+  ResponseTooLarge: -32008,
+  /** Busy or shutting down; the method was not executed. */
+  Busy: -32009,
+  /** The batch has too many members; none was executed. */
+  BatchTooLarge: -32010,
+  /** The caller has not said who it is. */
+  Unauthenticated: -32050,
+  /** The caller may not do this. */
+  Forbidden: -32051,
+  /** The method took longer than its owner allows. */
+  HandlerTimeout: -32052,
+  /** The call was cancelled by its caller. */
+  Cancelled: -32800,
+} as const;
+
+/**
+ * Close codes that this protocol gives a meaning to: those of RFC 6455 and the
+ * private range 4000 to 4999.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1}
+ */
+export const CloseCode = {
+  /** Done. */
+  Normal: 1000,
+  /** The page or the server goes away. */
+  GoingAway: 1001,
+  /** A close frame without a code. Only read, never sent. */
+  NoStatus: 1005,
+  /** Cut without a close frame. Only read, never sent. */
+  Abnormal: 1006,
+  /** A message was longer than the receiver accepts. */
+  MessageTooBig: 1009,
+  /** The server failed. */
+  InternalError: 1011,
+  /** The server restarts. */
+  ServiceRestart: 1012,
+  /** The server is overloaded. */
+  TryAgainLater: 1013,
+  /** The receiver reads too slowly. */
+  SlowConsumer: 4008,
+  /** No sign of life in time. */
+  HeartbeatLost: 4009,
+  /** A newer connection took this one's place. */
+  Replaced: 4010,
+  /** What arrived is not the protocol. */
+  BadProtocol: 4400,
+  /** The caller has not said who it is. */
+  Unauthenticated: 4401,
+  /** The caller may not connect. */
+  Forbidden: 4403,
+  /** The caller did not say in time who it is. */
+  AuthorizationTimeout: 4408,
+  /** A request id was used twice at a time. */
+  DuplicateId: 4409,
+  /** Too many messages. */
+  TooManyRequests: 4429,
+} as const;
+
+/**
+ * The error object of the wire.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#error_object}
+ */
+export interface ErrorObject {
+  /** An integer; see {@linkcode ErrorCode}. */
+  readonly code: number;
+  /** One sentence for a person. */
+  readonly message: string;
+  /** Anything JSON can say about the error; absent if `undefined`. */
+  readonly data?: unknown;
+}
+
+/**
+ * An error that travels: thrown by a method it reaches the caller as it is, and
+ * a call rejects with it when the response carries an error object.
+ *
+ * Whatever else a method throws reaches the caller as a bare -32603 "Internal
+ * error", so nothing leaks by accident.
+ *
+ * ```ts
+ * import { RpcError } from "@jsonrpcws/peer";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const error = new RpcError(409, "Name is taken", { name: "ann" });
+ * assertEquals(
+ *   JSON.stringify(error),
+ *   '{"code":409,"message":"Name is taken","data":{"name":"ann"}}',
+ * );
+ * ```
+ *
+ * @see {@link https://www.jsonrpc.org/specification#error_object}
+ */
+export class RpcError extends Error implements ErrorObject {
+  override readonly name = "RpcError";
+  /** An integer; see {@linkcode ErrorCode}. 0 if the peer's error had none. */
+  readonly code: number;
+  /** What else the error's author had to say; `undefined` if nothing. */
+  readonly data: unknown;
+
+  /**
+   * @param code An integer outside -32768 to -32000, unless it means what
+   * {@linkcode ErrorCode} says.
+   * @param message One sentence for a person.
+   * @param data Anything JSON can say; absent on the wire if `undefined`.
+   * @throws {RangeError} The code is not an integer.
+   */
+  constructor(code: number, message: string, data?: unknown) {
+    if (!Number.isInteger(code)) {
+      throw new RangeError(
+        `Cannot create RpcError: code must be an integer, got ${code}`,
+      );
+    }
+    super(message);
+    this.code = code;
+    this.data = data;
+  }
+
+  /** The wire's error object: `code`, `message`, and `data` if there is any. */
+  toJSON(): ErrorObject {
+    return this.data === undefined
+      ? { code: this.code, message: this.message }
+      : { code: this.code, message: this.message, data: this.data };
+  }
+}
+
+/**
+ * How a connection ended, in the words of the WebSocket standard's CloseEvent.
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#the-closeevent-interface}
+ */
+export interface CloseInfo {
+  /** The close code: this side's if it closed, else the peer's. 1006: cut. */
+  readonly code: number;
+  /** The close reason; `""` if none was given. */
+  readonly reason: string;
+  /** Whether it was closed by one of the peers rather than cut. */
+  readonly wasClean: boolean;
+}
+
+/**
+ * A call's connection closed before its response came. Read `sent` to know
+ * whether the method may have run.
+ */
+export class ConnectionClosedError extends Error implements CloseInfo {
+  override readonly name = "ConnectionClosedError";
+  readonly code: number;
+  readonly reason: string;
+  readonly wasClean: boolean;
+  /**
+   * `false`: the request never left, so the method has not run. `true`: it was
+   * handed to the socket; whether the method ran is unknown.
+   */
+  readonly sent: boolean;
+
+  /**
+   * @param message What could not be done.
+   * @param info How the connection ended.
+   * @param sent Whether the request had been handed to the socket.
+   * @param options `cause`: the socket's own error, where it gave one.
+   */
+  constructor(
+    message: string,
+    info: CloseInfo,
+    sent: boolean,
+    options?: ErrorOptions,
+  ) {
+    const { code, reason } = info;
+    const why = reason === "" ? `code ${code}` : `code ${code}, ${reason}`;
+    super(`${message}: the connection is closed (${why})`, options);
+    this.code = code;
+    this.reason = reason;
+    this.wasClean = info.wasClean;
+    this.sent = sent;
+  }
+}

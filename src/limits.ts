@@ -1,0 +1,83 @@
+/**
+ * How much a peer takes and gives before it says no: one number for everything
+ * that the other side could make grow.
+ *
+ * @module
+ */
+
+/** The limits of one connection. 0 lifts a limit. */
+export interface Limits {
+  /**
+   * Longest message, in UTF-16 code units (bytes for a binary frame), either
+   * way. Default 1,048,576. A longer one that arrives closes the connection
+   * with 1009; a longer request rejects its caller, and a longer response is
+   * replaced by error -32008.
+   */
+  readonly messageLength: number;
+  /**
+   * Most members of a batch, either way. Default 100. A longer one that arrives
+   * is answered by one error -32010 and none of it executed; a longer one to be
+   * sent throws.
+   */
+  readonly batchMembers: number;
+  /**
+   * Longest string id of a request that arrives, in UTF-16 code units. Default
+   * 128. A longer one is answered -32600 with id null.
+   */
+  readonly idLength: number;
+  /**
+   * Longest method name that arrives, in UTF-16 code units. Default 256. A
+   * longer one is answered -32600.
+   */
+  readonly methodLength: number;
+  /**
+   * Most requests from the peer whose methods are still running. Default 1,024.
+   * One more is answered -32009 and not executed.
+   */
+  readonly incoming: number;
+  /**
+   * Most requests to the peer that wait for their response. Default 1,024. One
+   * more rejects with a RangeError and is not sent.
+   */
+  readonly outgoing: number;
+  /**
+   * Most messages that wait for the handshake to be done. Default 1,024. One
+   * more request rejects with a RangeError, one more notification is not taken.
+   */
+  readonly queued: number;
+}
+
+/** The limits of a connection that was not told otherwise. */
+export const defaultLimits: Limits = {
+  messageLength: 1_048_576,
+  batchMembers: 100,
+  idLength: 128,
+  methodLength: 256,
+  incoming: 1_024,
+  outgoing: 1_024,
+  queued: 1_024,
+};
+
+/**
+ * Completes limits with the defaults; 0 becomes Infinity, so that a limit is
+ * always one comparison.
+ *
+ * @throws {RangeError} A limit is not a whole number of 0 or more.
+ */
+export function completeLimits(limits: Partial<Limits> | undefined): Limits {
+  if (limits === undefined) return defaultLimits;
+  const complete: { -readonly [Name in keyof Limits]: number } = {
+    ...defaultLimits,
+  };
+  for (const name of Object.keys(complete) as (keyof Limits)[]) {
+    const limit = limits[name];
+    if (limit === undefined) continue;
+    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
+      throw new RangeError(
+        `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
+      );
+    }
+    complete[name] = limit === 0 ? Infinity : limit;
+  }
+  return complete;
+}

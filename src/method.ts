@@ -1,0 +1,80 @@
+/**
+ * Which functions a peer may call, and how they are found: the own functions of
+ * `local`, by name, and those of plain objects in it, by dotted name.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#request_object}
+ *
+ * @module
+ */
+
+/** A function of `local`, with the object that it is called on. */
+export interface Method {
+  readonly fn: (...params: unknown[]) => unknown;
+  readonly holder: object;
+  readonly key: string;
+}
+
+/**
+ * The methods of one `local` object. Nothing that is inherited is ever looked
+ * at, no getter runs, and names that start with `rpc.` or `$/` are not the
+ * user's to define.
+ */
+export class Methods {
+  /** The object whose functions these are. */
+  readonly local: object;
+
+  // A Map, because on a plain object a peer could call "constructor". Only what
+  // was found is kept, so it can't outgrow `local`.
+  readonly #found = new Map<string, Method>();
+
+  constructor(local: object) {
+    this.local = local;
+  }
+
+  /** Finds a method, or `undefined` if there is none that may be called. */
+  find(name: string): Method | undefined {
+    const known = this.#found.get(name);
+    if (known !== undefined) {
+      // The owner may have replaced or deleted it since.
+      const { holder, key, fn } = known;
+      if ((holder as { [key: string]: unknown })[key] === fn) return known;
+      this.#found.delete(name);
+    }
+    if (name.startsWith("rpc.") || name.startsWith("$/")) return undefined;
+    const method = findIn(this.local, name);
+    if (method !== undefined) this.#found.set(name, method);
+    return method;
+  }
+}
+
+function findIn(holder: object, name: string): Method | undefined {
+  const fn = ownValue(holder, name);
+  if (typeof fn === "function") {
+    return { fn: fn as Method["fn"], holder, key: name };
+  }
+  for (
+    let dot = name.indexOf(".");
+    dot !== -1;
+    dot = name.indexOf(".", dot + 1)
+  ) {
+    const group = ownValue(holder, name.slice(0, dot));
+    if (isPlainObject(group)) {
+      const method = findIn(group, name.slice(dot + 1));
+      if (method !== undefined) return method;
+    }
+  }
+  return undefined;
+}
+
+/** The value of an own data property; `undefined` for a getter. */
+function ownValue(holder: object, key: string): unknown {
+  return Object.getOwnPropertyDescriptor(holder, key)?.value;
+}
+
+// Only what was written as a group of methods is one: a field that happens to
+// hold a database connection must not become callable.
+function isPlainObject(value: unknown): value is object {
+  if (typeof value !== "object" || value === null) return false;
+  const prototype: unknown = Object.getPrototypeOf(value);
+  return prototype === Object.prototype || prototype === null;
+}

@@ -1,0 +1,46 @@
+/**
+ * JSON-RPC over WebSockets where both ends are equal: each exposes methods and
+ * calls the other's, in JSON-RPC 2.0 and 1.0, over anything with the WebSocket
+ * interface.
+ *
+ * The server is in `@jsonrpcws/peer/server`, the client in
+ * `@jsonrpcws/peer/client`, an in-memory socket pair for tests in
+ * `@jsonrpcws/peer/testing`.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * const local = { greet: (name: string) => `hi, ${name}` };
+ * await using server = new Peer(left, { local });
+ * await using client = new Peer<typeof local>(right);
+ *
+ * assertEquals(await client.remote.greet("ann"), "hi, ann");
+ * ```
+ *
+ * @module
+ */
+
+export type { Call } from "./src/call.ts";
+export {
+  CloseCode,
+  type CloseInfo,
+  ConnectionClosedError,
+  ErrorCode,
+  type ErrorObject,
+  RpcError,
+} from "./src/error.ts";
+export { defaultLimits, type Limits } from "./src/limits.ts";
+export type { Id, Params, Version } from "./src/message.ts";
+export {
+  type Definition,
+  Peer,
+  type PeerOptions,
+  type PeerSettings,
+  type ServiceClass,
+  type ServiceDefinition,
+} from "./src/peer.ts";
+export type { Remote, UntypedRemote } from "./src/remote.ts";
+export type { Socket, SocketEvent } from "./src/socket.ts";

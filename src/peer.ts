@@ -1,0 +1,1130 @@
+/**
+ * One connection, seen from one of its two equal ends: the requests that wait
+ * for a response, the methods that run for the other side, and closing.
+ *
+ * @see {@link https://www.jsonrpc.org/specification}
+ *
+ * @module
+ */
+
+import type { Call } from "./call.ts";
+import {
+  CloseCode,
+  type CloseInfo,
+  ConnectionClosedError,
+  ErrorCode,
+  type ErrorObject,
+  RpcError,
+} from "./error.ts";
+import { completeLimits, type Limits } from "./limits.ts";
+import {
+  type Id,
+  type Invalid,
+  type Message,
+  type Notification,
+  type Params,
+  readError,
+  readFrame,
+  type Request,
+  type Response,
+  type Version,
+  writeError,
+  writeNotification,
+  writeParams,
+  writeRequest,
+  writeResult,
+} from "./message.ts";
+import { type Method, Methods } from "./method.ts";
+import { createRemote, type Remote } from "./remote.ts";
+import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
+
+/**
+ * A service as a plain object: what the other side may call, and what happens
+ * when the connection opens and closes. Every member may be left out.
+ */
+export interface Definition {
+  /** What the other side may call; see {@linkcode Peer.local}. */
+  local?: object;
+  /** See {@linkcode Peer.onopen}. */
+  onopen?(): void | Promise<void>;
+  /** See {@linkcode Peer.onclose}. */
+  onclose?(event: CloseInfo): void | Promise<void>;
+  /** See {@linkcode Peer.onerror}. */
+  onerror?(error: unknown): void | Promise<void>;
+  /** See {@linkcode Peer.oninvalid}. */
+  oninvalid?(text: string, error: RpcError): boolean | void;
+}
+
+/** A {@linkcode Definition} in whose functions `this` is the peer. */
+export type ServiceDefinition<Theirs = unknown, Context = unknown> =
+  & Definition
+  & ThisType<Peer<Theirs, Context>>;
+
+/** How a peer speaks and what it takes. */
+export interface PeerSettings {
+  /**
+   * The version of what this side sends of itself. Default: 2.0, until the
+   * first message that arrives is one of 1.0. A response always has the version
+   * of its request.
+   */
+  version?: Version;
+  /**
+   * Whether errors in JSON-RPC 1.0 are written as their message alone, a
+   * string, as some 1.0 peers require. Default `false`: as an error object.
+   */
+  stringErrors?: boolean;
+  /** Limits that differ from {@linkcode defaultLimits}; 0 lifts one. */
+  limits?: Partial<Limits>;
+}
+
+/** What a peer can be made with; a subclass hands it on to `super`. */
+export interface PeerOptions<Context = unknown>
+  extends PeerSettings, Definition {
+  /** What {@linkcode Peer.context} is. Default `undefined`. */
+  context?: Context;
+}
+
+/** A class whose instances are peers: the service of one connection each. */
+export type ServiceClass<Service, Context = unknown> = new (
+  ws: Socket,
+  options: PeerOptions<Context>,
+) => Service;
+
+/** A request that waits for its response. */
+interface Pending {
+  readonly method: string;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** The batch that it travels in. */
+  readonly batch: OutgoingBatch | undefined;
+  /** Whether it was handed to the socket. */
+  sent: boolean;
+}
+
+/** What is gathered while {@linkcode Peer.batch} runs. */
+interface OutgoingBatch {
+  readonly members: string[];
+  readonly pending: Map<number, Pending>;
+  readonly promises: Promise<unknown>[];
+}
+
+/** A message that waits for the handshake. */
+interface Queued {
+  readonly text: string;
+  readonly pending: Iterable<Pending>;
+}
+
+/** A method that runs for the other side. */
+interface Running {
+  readonly call: Request | Notification;
+  /** The batch that its response belongs to. */
+  readonly batch: IncomingBatch | undefined;
+  answered: boolean;
+}
+
+/** The responses to a batch, on their way to becoming one frame. */
+interface IncomingBatch {
+  readonly responses: string[];
+  readonly ids: Set<Id>;
+  length: number;
+  awaited: number;
+}
+
+// One listener serves every event: a closure less, three times a connection.
+const eventTypes = ["open", "message", "error", "close"] as const;
+
+// How long a peer may take to answer a close frame.
+const closeTimeout = 5_000;
+
+const internalError: ErrorObject = {
+  code: ErrorCode.InternalError,
+  message: "Internal error",
+};
+
+const decoder = new TextDecoder("utf-8", { fatal: true });
+
+/**
+ * One end of a JSON-RPC connection: it calls the other end's methods and lets
+ * the other end call its own.
+ *
+ * Subclass it to make a service, of which {@linkcode Peer.local} is what the
+ * other side may call; or construct it over a socket with a definition.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ *
+ * class Calculator extends Peer {
+ *   override local = { add: (a: number, b: number) => a + b };
+ * }
+ * await using server = new Calculator(left);
+ * await using client = new Peer<Calculator["local"]>(right);
+ *
+ * assertEquals(await client.remote.add(1, 2), 3);
+ * ```
+ *
+ * @typeParam Theirs The type of the other side's `local`.
+ * @typeParam Context The type of {@linkcode Peer.context}.
+ * @see {@link https://www.jsonrpc.org/specification}
+ */
+export class Peer<Theirs = unknown, Context = unknown> {
+  /**
+   * What the other side may call: the own functions of this object, and those
+   * of plain objects in it by dotted names (`math.add`). Nothing inherited, no
+   * getter, nothing else is reachable.
+   *
+   * A method's return value or what its promise resolves to is the result,
+   * `undefined` is written as null. A thrown {@linkcode RpcError} reaches the
+   * caller; anything else reaches {@linkcode Peer.onerror} and the caller only
+   * as "Internal error". Params by position are the arguments; params by name
+   * are one argument, the object.
+   *
+   * The class's methods are called on the object they stand in, a definition's
+   * on the peer. Names starting with `rpc.` or `$/` can't be defined here.
+   */
+  local: object = {};
+
+  /** What `authorize` or whoever made this peer knows of the connection. */
+  readonly context: Context;
+
+  readonly #limits: Limits;
+  readonly #stringErrors: boolean;
+  readonly #definedLocal: object | undefined;
+  readonly #listener = (event: SocketEvent): void => this.#handle(event);
+  #version: Version | undefined;
+  #ws: Socket;
+  #remote: Remote<Theirs> | undefined;
+  #methods: Methods | undefined;
+  #current: Running | undefined;
+  #running = new Map<Id | Running, Running>();
+  #pending = new Map<number, Pending>();
+  #nextId = 1;
+  #batch: OutgoingBatch | undefined;
+  #queue: Queued[] = [];
+  #hasOpened = false;
+  #socketError: unknown;
+  #end: CloseInfo | undefined;
+  #gone = false;
+  #opened: Deferred<void> | undefined;
+  #closed: Deferred<CloseInfo> | undefined;
+  #unmatched = 0;
+
+  /**
+   * @param ws Any object with the WebSocket interface, connecting or open. From
+   * here on its messages are this peer's.
+   * @param options A definition and settings.
+   * @throws {RangeError} A limit is not a whole number of 0 or more.
+   */
+  constructor(ws: Socket, options: PeerOptions<Context> = {}) {
+    this.#limits = completeLimits(options.limits);
+    this.#version = options.version;
+    this.#stringErrors = options.stringErrors ?? false;
+    this.context = options.context as Context;
+    this.#definedLocal = options.local;
+    if (options.local !== undefined) this.local = options.local;
+    if (options.onopen !== undefined) this.onopen = options.onopen;
+    if (options.onclose !== undefined) this.onclose = options.onclose;
+    if (options.onerror !== undefined) this.onerror = options.onerror;
+    if (options.oninvalid !== undefined) this.oninvalid = options.oninvalid;
+    this.#ws = ws;
+    this.#attach(ws);
+  }
+
+  /** The socket. */
+  get ws(): Socket {
+    return this.#ws;
+  }
+
+  /** The version of what this side sends of itself. */
+  get version(): Version {
+    return this.#version ?? "2.0";
+  }
+
+  /**
+   * The other side's methods, to be called as if they were here. `add` of
+   * `remote.math.add(1, 2)` is called by the name "math.add", with params by
+   * position; trailing `undefined` are left out.
+   *
+   * The promise rejects as that of {@linkcode Peer.request} does.
+   */
+  get remote(): Remote<Theirs> {
+    return this.#remote ??= createRemote((method, params) =>
+      this.request(method, params)
+    ) as Remote<Theirs>;
+  }
+
+  /**
+   * The call that is being handled. To be read before the method's first
+   * `await`, since calls overlap.
+   *
+   * @throws {TypeError} No method is running.
+   */
+  get call(): Call {
+    const current = this.#current;
+    if (current === undefined) {
+      throw new TypeError(
+        "Cannot read call: no method is running, read it before the first await",
+      );
+    }
+    return current.call;
+  }
+
+  /**
+   * Resolves when the handshake is done and {@linkcode Peer.onopen} was called.
+   *
+   * @throws {ConnectionClosedError} It closed before it opened.
+   */
+  get opened(): Promise<void> {
+    if (this.#opened === undefined) {
+      this.#opened = new Deferred();
+      if (this.#hasOpened) this.#opened.resolve();
+      else if (this.#end !== undefined) {
+        this.#opened.reject(this.#closedError("Cannot open", false));
+      }
+      // Whoever awaits it is told; a look at it must not end the process.
+      this.#opened.promise.catch(() => {});
+    }
+    return this.#opened.promise;
+  }
+
+  /**
+   * Resolves when the connection is closed and the socket is gone, or 5 seconds
+   * after {@linkcode Peer.close} if the peer doesn't answer it. Never rejects.
+   */
+  get closed(): Promise<CloseInfo> {
+    if (this.#closed === undefined) {
+      this.#closed = new Deferred();
+      if (this.#gone) this.#closed.resolve(this.#end!);
+    }
+    return this.#closed.promise;
+  }
+
+  /**
+   * How many responses arrived that no request was waiting for. They are
+   * ignored.
+   */
+  get unmatched(): number {
+    return this.#unmatched;
+  }
+
+  /**
+   * Called once when the connection is open, before any message of the peer is
+   * handled and before calls that waited for the handshake are sent.
+   */
+  onopen(): void | Promise<void> {}
+
+  /**
+   * Called exactly once when the connection ends, however it ends, even if it
+   * never opened. Every call has been rejected by then, and nothing of this
+   * peer acts afterwards.
+   */
+  onclose(_event: CloseInfo): void | Promise<void> {}
+
+  /**
+   * Called with what a method or hook of this side threw and should not have,
+   * and with errors that the peer reports without saying to which call. Default:
+   * `console.error`.
+   */
+  onerror(error: unknown): void | Promise<void> {
+    console.error(error);
+  }
+
+  /**
+   * Called with a frame that is no JSON-RPC, some servers send such things
+   * beside it. Return `true` to have dealt with it; otherwise it is answered as
+   * the specification says, unless it is empty.
+   *
+   * @param _text The frame.
+   * @param _error What the answer would be.
+   */
+  oninvalid(_text: string, _error: RpcError): boolean | void {}
+
+  /**
+   * Sends a request and waits for its response.
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * await using server = new Peer(left, {
+   *   local: {
+   *     subtract: (it: { minuend: number; subtrahend: number }) =>
+   *       it.minuend - it.subtrahend,
+   *   },
+   * });
+   * await using client = new Peer(right);
+   *
+   * const params = { minuend: 42, subtrahend: 23 };
+   * assertEquals(await client.request<number>("subtract", params), 19);
+   * ```
+   *
+   * @typeParam Result What the caller expects; not checked.
+   * @param method Name of the remote method.
+   * @param params By position (array) or by name (object); absent if `undefined`.
+   * @returns The response's `result`; `undefined` if the response had none.
+   * @throws {RpcError} The peer answered with an error.
+   * @throws {ConnectionClosedError} The connection closed first; `sent` says
+   * whether the method may have run.
+   * @throws {TypeError} The params can't be written as JSON; nothing was sent.
+   * @throws {RangeError} A limit is reached; nothing was sent.
+   * @see {@link https://www.jsonrpc.org/specification#request_object}
+   */
+  request<Result = unknown>(method: string, params?: Params): Promise<Result> {
+    const batch = this.#batch;
+    const promise = new Promise<Result>((resolve, reject) => {
+      const what = "Cannot send request";
+      if (this.#end !== undefined) throw this.#closedError(what, false, method);
+      if (this.#pending.size >= this.#limits.outgoing) {
+        throw new RangeError(
+          `${what} "${method}": ${this.#pending.size} of at most ${this.#limits.outgoing} are pending`,
+        );
+      }
+      const id = this.#takeId();
+      const version = this.version;
+      const text = writeRequest(
+        version,
+        id,
+        method,
+        this.#writeParams(what, method, params),
+      );
+      this.#checkLength(what, method, text);
+      const pending: Pending = {
+        method,
+        resolve: resolve as (result: unknown) => void,
+        reject,
+        batch,
+        sent: false,
+      };
+      if (batch !== undefined) {
+        this.#pending.set(id, pending);
+        batch.pending.set(id, pending);
+        batch.members.push(text);
+        return;
+      }
+      // Known before it is sent: a socket may answer from within send().
+      this.#pending.set(id, pending);
+      try {
+        if (this.#hasOpened) {
+          if (this.#ws.readyState !== ReadyState.Open) {
+            throw this.#closedError(what, false, method);
+          }
+          pending.sent = true;
+          this.#ws.send(text);
+        } else this.#enqueue(what, method, text, [pending]);
+      } catch (error) {
+        this.#pending.delete(id);
+        throw error;
+      }
+    });
+    batch?.promises.push(promise);
+    return promise;
+  }
+
+  /**
+   * Sends a notification: a call without a response.
+   *
+   * @param method Name of the remote method.
+   * @param params By position (array) or by name (object); absent if `undefined`.
+   * @returns Whether the socket took it; `false` once the connection is closing
+   * or closed, or if too many messages wait for the handshake.
+   * @throws {TypeError} The params can't be written as JSON.
+   * @throws {RangeError} The message is too long.
+   * @see {@link https://www.jsonrpc.org/specification#notification}
+   */
+  notify(method: string, params?: Params): boolean {
+    const what = "Cannot send notification";
+    const text = writeNotification(
+      this.version,
+      method,
+      this.#writeParams(what, method, params),
+    );
+    this.#checkLength(what, method, text);
+    if (this.#end !== undefined) return false;
+    if (this.#batch !== undefined) {
+      this.#batch.members.push(text);
+      return true;
+    }
+    if (this.#hasOpened) return this.#send(text);
+    if (this.#queue.length >= this.#limits.queued) return false;
+    this.#queue.push({ text, pending: [] });
+    return true;
+  }
+
+  /**
+   * Sends several requests and notifications as one frame, a batch: those that
+   * `collect` makes, before its first `await`, on this peer. Each request has
+   * its own promise. In version 1.0, which has no batches, each is its own
+   * frame.
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const local = { add: (a: number, b: number) => a + b };
+   * await using server = new Peer(left, { local });
+   * await using client = new Peer<typeof local>(right);
+   *
+   * const sums = client.batch(() => [
+   *   client.remote.add(1, 2),
+   *   client.remote.add(3, 4),
+   * ]);
+   * assertEquals(await Promise.all(sums), [3, 7]);
+   * ```
+   *
+   * @param collect Makes the calls. If it throws, nothing is sent.
+   * @returns What `collect` returned.
+   * @throws {RangeError} The batch has too many members or is too long; nothing
+   * was sent.
+   * @see {@link https://www.jsonrpc.org/specification#batch}
+   */
+  batch<T>(collect: () => T): T {
+    if (this.#batch !== undefined) return collect();
+    const batch: OutgoingBatch = {
+      members: [],
+      pending: new Map(),
+      promises: [],
+    };
+    this.#batch = batch;
+    try {
+      const result = collect();
+      this.#batch = undefined;
+      this.#sendBatch(batch);
+      return result;
+    } catch (error) {
+      this.#batch = undefined;
+      this.#rejectBatch(batch, error);
+      // The caller is told by the throw, and may never have seen the promises.
+      for (const promise of batch.promises) promise.catch(() => {});
+      throw error;
+    }
+  }
+
+  /**
+   * Answers a request before its method returns; the return value is then
+   * ignored. To answer after the method's first `await`, keep the id.
+   *
+   * @param id The request's id, as {@linkcode Peer.call} gives it.
+   * @param result The result, if there is no error.
+   * @param error What the method would have thrown; `undefined` or null: none.
+   * @returns `false` if no request of that id is waiting: it was answered, or
+   * the connection is closed.
+   * @see {@link https://www.jsonrpc.org/specification#response_object}
+   */
+  respond(id: Id, result: unknown, error?: unknown): boolean {
+    const running = this.#current?.call.id === id
+      ? this.#current
+      : this.#running.get(id);
+    if (running?.call.type !== "request" || running.answered) return false;
+    if (error === undefined || error === null) this.#succeed(running, result);
+    else this.#fail(running, error);
+    return true;
+  }
+
+  /**
+   * Closes the connection. At once: calls that wait are rejected, running
+   * methods' results are dropped, {@linkcode Peer.onclose} is called. A second
+   * close does nothing.
+   *
+   * @param code 1000 (the default) or 3000 to 4999; where the socket allows it,
+   * as a server's does, also 1001 to 1014.
+   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
+   * @throws {RangeError} The code can't be sent.
+   * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2}
+   */
+  close(code: number = CloseCode.Normal, reason = ""): void {
+    const isSendable = Number.isInteger(code) &&
+      (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006) ||
+        code >= 3000 && code <= 4999);
+    if (!isSendable) {
+      throw new RangeError(
+        `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
+      );
+    }
+    if (this.#end !== undefined) return;
+    this.#finish({ code, reason: cutReason(reason), wasClean: true }, true);
+  }
+
+  /** Closes the connection and waits until it is gone. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.close();
+    await this.closed;
+  }
+
+  // The life of the socket.
+
+  #attach(ws: Socket): void {
+    ws.binaryType = "arraybuffer";
+    for (const type of eventTypes) ws.addEventListener(type, this.#listener);
+    // The fields of a subclass are not there yet.
+    if (ws.readyState !== ReadyState.Connecting) {
+      queueMicrotask(() => {
+        if (ws.readyState === ReadyState.Open) this.#open();
+        else this.#finish(abnormal, false);
+      });
+    }
+  }
+
+  #detach(ws: Socket): void {
+    for (const type of eventTypes) ws.removeEventListener(type, this.#listener);
+  }
+
+  /** A throw from a listener would end the process, so none leaves here. */
+  #handle(event: SocketEvent): void {
+    try {
+      switch (event.type) {
+        case "message":
+          this.#receive(event.data);
+          break;
+        case "open":
+          this.#open();
+          break;
+        case "error":
+          this.#socketError = event.error ?? event.message;
+          break;
+        case "close":
+          this.#finish(readCloseEvent(event), false);
+          break;
+      }
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #open(): void {
+    if (this.#hasOpened || this.#end !== undefined) return;
+    this.#hasOpened = true;
+    this.#runHook(() => this.onopen());
+    const queue = this.#queue;
+    this.#queue = [];
+    for (const { text, pending } of queue) {
+      // onopen may have closed it all.
+      if (this.#end !== undefined) break;
+      for (const request of pending) request.sent = true;
+      this.#send(text);
+    }
+    this.#opened?.resolve();
+  }
+
+  /** The end, once, however many events the socket still has to tell. */
+  #finish(info: CloseInfo, closeSocket: boolean): void {
+    if (this.#end !== undefined) return;
+    this.#end = info;
+    const ws = this.#ws;
+    this.#detach(ws);
+    if (closeSocket) this.#closeSocket(ws, info);
+
+    const pending = this.#pending;
+    this.#pending = new Map();
+    this.#running = new Map();
+    this.#queue = [];
+    for (const { method, sent, reject } of pending.values()) {
+      reject(this.#closedError("No response to request", sent, method));
+    }
+    if (!this.#hasOpened) {
+      this.#opened?.reject(this.#closedError("Cannot open", false));
+    }
+    this.#runHook(() => this.onclose(info));
+    if (!closeSocket) this.#leave();
+  }
+
+  /** Starts the close handshake, and doesn't trust the peer to finish it. */
+  #closeSocket(ws: Socket, { code, reason }: CloseInfo): void {
+    const leave = (): void => {
+      clearTimeout(timer);
+      ws.removeEventListener("close", leave);
+      this.#leave();
+    };
+    const timer = setTimeout(leave, closeTimeout);
+    ws.addEventListener("close", leave);
+    try {
+      ws.close(code, reason);
+    } catch {
+      // A browser may not say 1001 to 1014, but close it can.
+      ws.close();
+    }
+  }
+
+  #leave(): void {
+    this.#gone = true;
+    this.#closed?.resolve(this.#end!);
+  }
+
+  // What arrives.
+
+  #receive(data: unknown): void {
+    // A message must not overtake the hook that prepares for it.
+    if (!this.#hasOpened) this.#open();
+    if (this.#end !== undefined) return;
+    const limit = this.#limits.messageLength;
+    let text: string;
+    if (typeof data === "string") text = data;
+    else {
+      if ((data as ArrayBuffer).byteLength > limit) return this.#tooLong();
+      try {
+        text = decoder.decode(data as ArrayBuffer);
+      } catch {
+        text = "\u{fffd}"; // Not UTF-8, so not JSON: answered as a parse error.
+      }
+    }
+    if (text.length > limit) return this.#tooLong();
+    const unnamed = this.#version === "bare" ? "bare" : "1.0";
+    const frame = readFrame(text, unnamed, this.#limits);
+    if (Array.isArray(frame)) this.#dispatchBatch(frame, text);
+    else this.#dispatch(frame, text, undefined);
+  }
+
+  #tooLong(): void {
+    this.close(
+      CloseCode.MessageTooBig,
+      `Message is longer than ${this.#limits.messageLength}`,
+    );
+  }
+
+  #dispatch(
+    message: Message,
+    text: string,
+    batch: IncomingBatch | undefined,
+  ): void {
+    if (this.#version === undefined && message.type !== "invalid") {
+      this.#version = message.version;
+    }
+    switch (message.type) {
+      case "request":
+      case "notification":
+        this.#execute(message, batch);
+        break;
+      case "response":
+        this.#settle(message);
+        break;
+      case "invalid":
+        this.#refuse(message, text, batch);
+        break;
+    }
+  }
+
+  #dispatchBatch(messages: readonly Message[], text: string): void {
+    const batch: IncomingBatch = {
+      responses: [],
+      ids: new Set(),
+      length: 2,
+      // Itself, so that it isn't answered before the last member was read.
+      awaited: 1,
+    };
+    let answers: OutgoingBatch | undefined;
+    const unidentified: Response[] = [];
+    for (const message of messages) {
+      if (this.#end !== undefined) return;
+      if (message.type !== "response") this.#dispatch(message, text, batch);
+      else if (typeof message.id === "number") {
+        answers ??= this.#pending.get(message.id)?.batch;
+        this.#dispatch(message, text, batch);
+      } else unidentified.push(message);
+    }
+    // By now it is known which batch they complain about.
+    for (const response of unidentified) this.#settle(response, answers);
+    this.#completeBatch(batch);
+  }
+
+  #execute(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+  ): void {
+    const running: Running = { call, batch, answered: false };
+    if (batch !== undefined && call.type === "request") batch.awaited++;
+    if (call.type === "request" && !this.#admit(running)) return;
+    const method = this.#findMethod(call.method);
+    if (method === undefined) {
+      return this.#failWith(running, {
+        code: ErrorCode.MethodNotFound,
+        message: "Method not found",
+      });
+    }
+    const outer = this.#current;
+    this.#current = running;
+    let result: unknown;
+    let isPromise = false;
+    try {
+      // A definition's methods are called on the peer, as ThisType says.
+      const holder = this.local === this.#definedLocal ? this : method.holder;
+      const { params } = call;
+      result = params === undefined
+        ? method.fn.call(holder)
+        : Array.isArray(params)
+        ? method.fn.apply(holder, params)
+        : method.fn.call(holder, params);
+      isPromise = isThenable(result);
+    } catch (error) {
+      return this.#fail(running, error);
+    } finally {
+      this.#current = outer;
+    }
+    if (isPromise) this.#wait(running, result as PromiseLike<unknown>);
+    else this.#succeed(running, result);
+  }
+
+  /** Whether a request may run; if not, it has been answered. */
+  #admit(running: Running): boolean {
+    const { call, batch } = running;
+    const id = call.id!;
+    const isTaken = id !== null && (this.#running.has(id) ||
+      batch !== undefined && batch.ids.has(id));
+    if (isTaken) {
+      // With id null: under its own id, this would answer the first request.
+      this.#write(
+        running,
+        writeError(call.version, null, {
+          code: ErrorCode.InvalidRequest,
+          message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
+        }, this.#stringErrors),
+      );
+      return false;
+    }
+    if (this.#running.size >= this.#limits.incoming) {
+      this.#failWith(running, {
+        code: ErrorCode.Busy,
+        message:
+          `Busy: ${this.#running.size} of at most ${this.#limits.incoming} requests are running, not executed`,
+      });
+      return false;
+    }
+    batch?.ids.add(id);
+    return true;
+  }
+
+  #findMethod(name: string): Method | undefined {
+    if (this.#methods?.local !== this.local) {
+      this.#methods = new Methods(this.local);
+    }
+    return this.#methods.find(name);
+  }
+
+  #wait(running: Running, result: PromiseLike<unknown>): void {
+    const { call } = running;
+    const key = call.id ?? running;
+    if (call.type === "request" && !running.answered) {
+      this.#running.set(key, running);
+    }
+    const table = this.#running;
+    Promise.resolve(result).then((value) => {
+      if (table === this.#running) this.#succeed(running, value);
+    }, (error: unknown) => {
+      if (table === this.#running) this.#fail(running, error);
+    });
+  }
+
+  #succeed(running: Running, result: unknown): void {
+    const { call, batch } = running;
+    if (call.type === "notification" || running.answered) return;
+    let text: string | undefined;
+    try {
+      text = JSON.stringify(result);
+    } catch (error) {
+      return this.#fail(running, error);
+    }
+    const response = writeResult(call.version, call.id, text ?? "null");
+    const length = response.length + (batch === undefined ? 0 : batch.length);
+    if (length > this.#limits.messageLength) {
+      return this.#failWith(running, {
+        code: ErrorCode.ResponseTooLarge,
+        message:
+          `Response has ${length} of at most ${this.#limits.messageLength} characters`,
+      });
+    }
+    this.#write(running, response);
+  }
+
+  /** Answers with an error if it was made for the caller, else hides it. */
+  #fail(running: Running, error: unknown): void {
+    if (error instanceof RpcError) return this.#failWith(running, error);
+    this.#failWith(running, internalError);
+    this.#report(error);
+  }
+
+  #failWith(running: Running, error: ErrorObject): void {
+    const { call } = running;
+    if (call.type === "notification" || running.answered) return;
+    let text: string;
+    try {
+      text = writeError(call.version, call.id, error, this.#stringErrors);
+    } catch (unwritable) {
+      this.#report(unwritable);
+      text = writeError(
+        call.version,
+        call.id,
+        internalError,
+        this.#stringErrors,
+      );
+    }
+    this.#write(running, text);
+  }
+
+  #write(running: Running, response: string): void {
+    running.answered = true;
+    const { call, batch } = running;
+    const key = call.id ?? running;
+    if (this.#running.get(key) === running) this.#running.delete(key);
+    if (batch === undefined) this.#send(response);
+    else {
+      batch.responses.push(response);
+      batch.length += response.length + 1;
+      this.#completeBatch(batch);
+    }
+  }
+
+  #completeBatch(batch: IncomingBatch): void {
+    batch.awaited--;
+    if (batch.awaited === 0 && batch.responses.length > 0) {
+      this.#send(`[${batch.responses.join(",")}]`);
+    }
+  }
+
+  #settle(response: Response, answers?: OutgoingBatch): void {
+    const { id, error } = response;
+    const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
+    if (pending !== undefined) {
+      this.#pending.delete(id as number);
+      pending.batch?.pending.delete(id as number);
+      if (error === undefined) pending.resolve(response.result);
+      else pending.reject(readError(error));
+    } else if (error !== undefined && (id === undefined || id === null)) {
+      this.#settleUnidentified(readError(error), answers);
+    } else this.#unmatched++;
+  }
+
+  /**
+   * An error without an id: the peer could not read something of ours. It is
+   * about a batch if one is waiting, else about the one call that is; a guess
+   * among several would tell a lie to one of them.
+   */
+  #settleUnidentified(
+    error: RpcError,
+    answers: OutgoingBatch | undefined,
+  ): void {
+    const waiting = [...this.#pending.values()];
+    const batch = answers ??
+      waiting.find((pending) => pending.batch !== undefined)?.batch;
+    if (batch !== undefined) this.#rejectBatch(batch, error);
+    else if (waiting.length === 1) {
+      this.#pending.clear();
+      waiting[0]!.reject(error);
+    } else this.#report(error);
+  }
+
+  #refuse(
+    { version, id, code, message }: Invalid,
+    text: string,
+    batch: IncomingBatch | undefined,
+  ): void {
+    const error = new RpcError(code, message);
+    let isHandled = false;
+    try {
+      isHandled = this.oninvalid(text, error) === true;
+    } catch (thrown) {
+      this.#report(thrown);
+    }
+    if (isHandled || this.#end !== undefined || text.trim() === "") return;
+    if (this.#version === "1.0") {
+      return this.close(CloseCode.BadProtocol, message);
+    }
+    if (id === undefined) return;
+    const response = writeError(
+      version ?? this.version,
+      id,
+      error,
+      this.#stringErrors,
+    );
+    if (batch === undefined) this.#send(response);
+    else batch.responses.push(response);
+  }
+
+  // What leaves.
+
+  /** Hands a frame to the socket; `false` if it could not take it. */
+  #send(text: string): boolean {
+    if (this.#end !== undefined) return false;
+    if (this.#ws.readyState !== ReadyState.Open) return false;
+    try {
+      this.#ws.send(text);
+      return true;
+    } catch (error) {
+      this.#socketError = error;
+      return false;
+    }
+  }
+
+  #enqueue(
+    what: string,
+    name: string,
+    text: string,
+    pending: Iterable<Pending>,
+  ): void {
+    if (this.#queue.length >= this.#limits.queued) {
+      throw new RangeError(
+        `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
+      );
+    }
+    this.#queue.push({ text, pending });
+  }
+
+  #sendBatch(batch: OutgoingBatch): void {
+    const { members, pending } = batch;
+    if (members.length === 0) return;
+    const limit = this.#limits.batchMembers;
+    if (members.length > limit) {
+      throw new RangeError(
+        `Cannot send batch: it has ${members.length} of at most ${limit} members`,
+      );
+    }
+    const frames = this.version === "1.0"
+      ? members
+      : [`[${members.join(",")}]`];
+    for (const text of frames) this.#checkLength("Cannot send", "batch", text);
+    // Its requests were rejected one by one.
+    if (this.#end !== undefined) return;
+    if (!this.#hasOpened) {
+      for (const text of frames) {
+        this.#enqueue("Cannot send", "batch", text, pending.values());
+      }
+      return;
+    }
+    if (this.#ws.readyState !== ReadyState.Open) {
+      return this.#rejectBatch(
+        batch,
+        this.#closedError("Cannot send batch", false),
+      );
+    }
+    for (const request of pending.values()) request.sent = true;
+    for (const text of frames) this.#send(text);
+  }
+
+  #rejectBatch(batch: OutgoingBatch, error: unknown): void {
+    for (const [id, pending] of batch.pending) {
+      this.#pending.delete(id);
+      pending.reject(error);
+    }
+    batch.pending.clear();
+  }
+
+  #takeId(): number {
+    let id = this.#nextId;
+    // Only after 2,147,483,647 requests can one of the first still be waiting.
+    while (this.#pending.has(id)) id = followingId(id);
+    this.#nextId = followingId(id);
+    return id;
+  }
+
+  #writeParams(
+    what: string,
+    method: string,
+    params: Params | undefined,
+  ): string | undefined {
+    try {
+      if (typeof method !== "string") {
+        throw new TypeError(`method must be a string, got ${typeof method}`);
+      }
+      return writeParams(this.version, params);
+    } catch (error) {
+      const why = error instanceof Error ? error.message : String(error);
+      throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
+    }
+  }
+
+  #checkLength(what: string, name: string, text: string): void {
+    if (text.length > this.#limits.messageLength) {
+      throw new RangeError(
+        `${what} "${name}": it has ${text.length} of at most ${this.#limits.messageLength} characters`,
+      );
+    }
+  }
+
+  // What goes wrong.
+
+  #closedError(
+    what: string,
+    sent: boolean,
+    method?: string,
+  ): ConnectionClosedError {
+    return new ConnectionClosedError(
+      method === undefined ? what : `${what} "${method}"`,
+      this.#end ?? abnormal,
+      sent,
+      this.#socketError === undefined
+        ? undefined
+        : { cause: this.#socketError },
+    );
+  }
+
+  /** Runs a hook of the owner's, which may throw now or later. */
+  #runHook(hook: () => void | Promise<void>): void {
+    try {
+      const result = hook();
+      if (isThenable(result)) {
+        Promise.resolve(result).catch((error: unknown) => this.#report(error));
+      }
+    } catch (error) {
+      this.#report(error);
+    }
+  }
+
+  #report(error: unknown): void {
+    try {
+      const result = this.onerror(error);
+      if (isThenable(result)) Promise.resolve(result).catch(() => {});
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+}
+
+/** A promise and the hands that settle it. */
+class Deferred<T> {
+  readonly promise: Promise<T>;
+  resolve!: (value: T) => void;
+  reject!: (error: unknown) => void;
+
+  constructor() {
+    this.promise = new Promise((resolve, reject) => {
+      this.resolve = resolve;
+      this.reject = reject;
+    });
+  }
+}
+
+const abnormal: CloseInfo = {
+  code: CloseCode.Abnormal,
+  reason: "",
+  wasClean: false,
+};
+
+function readCloseEvent(event: SocketEvent): CloseInfo {
+  // Deno says 0 where the standard says 1006.
+  const code = event.code || CloseCode.Abnormal;
+  return {
+    code,
+    reason: event.reason ?? "",
+    wasClean: event.wasClean ?? code !== CloseCode.Abnormal,
+  };
+}
+
+/** Cuts a close reason to the 123 bytes that a close frame has room for. */
+function cutReason(reason: string): string {
+  const bytes = new Uint8Array(123);
+  const { read } = new TextEncoder().encodeInto(reason, bytes);
+  return reason.slice(0, read);
+}
+
+function followingId(id: number): number {
+  return id === 0x7fff_ffff ? 1 : id + 1;
+}
+
+function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}

@@ -184,7 +184,7 @@ function readMessage(
   }
   if (typeof method !== "string") {
     return invalid(
-      version,
+      jsonrpc === undefined ? undefined : version,
       answerTo ?? null,
       ErrorCode.InvalidRequest,
       "Invalid Request: method must be a string",

@@ -32,8 +32,8 @@ export type SendRequest = (
 /**
  * Makes the remote whose methods are requests.
  *
- * `then` is always `undefined`, or awaiting the remote would call it; a method
- * of that name is within reach of `request("then")`.
+ * `then` and `toJSON` are always `undefined`, or awaiting or logging the remote
+ * would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
   return new Proxy(refuse, new Names(request, "")) as unknown as UntypedRemote;
@@ -51,7 +51,7 @@ class Names implements ProxyHandler<typeof refuse> {
   }
 
   get(_target: object, key: string | symbol): UntypedRemote | undefined {
-    if (typeof key === "symbol" || key === "then") return undefined;
+    if (typeof key === "symbol" || isAsked(key)) return undefined;
     let remote = this.#inner?.get(key);
     if (remote === undefined) {
       const method = this.#method === "" ? key : `${this.#method}.${key}`;
@@ -86,8 +86,13 @@ class Names implements ProxyHandler<typeof refuse> {
   }
 
   has(_target: object, key: string | symbol): boolean {
-    return typeof key === "string" && key !== "then";
+    return typeof key === "string" && !isAsked(key);
   }
+}
+
+/** Names that the language itself looks up and calls. */
+function isAsked(key: string): boolean {
+  return key === "then" || key === "toJSON";
 }
 
 // Names computed at run time should not pile up.

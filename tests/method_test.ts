@@ -1,0 +1,117 @@
+import { assert, assertEquals } from "@std/assert";
+import { Methods } from "../src/method.ts";
+
+function isFound(local: object, name: string): boolean {
+  return new Methods(local).find(name) !== undefined;
+}
+
+Deno.test("Methods finds own functions, by any name and in groups", () => {
+  const local = {
+    add() {},
+    "textDocument/completion"() {},
+    "a.b"() {},
+    then() {},
+    "": () => {},
+    math: { sub() {}, deep: { er() {} }, "x.y"() {} },
+    none: Object.assign(Object.create(null) as object, { fn() {} }),
+  };
+  const names = [
+    "add",
+    "textDocument/completion",
+    "a.b",
+    "then",
+    "",
+    "math.sub",
+    "math.deep.er",
+    "math.x.y",
+    "none.fn",
+  ];
+  for (const name of names) assert(isFound(local, name), name);
+});
+
+Deno.test("Methods finds nothing that is inherited, computed or no function", () => {
+  class Connection {
+    query = (): void => {};
+  }
+  class Local {
+    own = (): void => {};
+    field = 5;
+    connection: Connection = new Connection();
+    list: (() => void)[] = [() => {}];
+    nothing = null;
+    math = { add(): void {} };
+    ["__proto__"] = 1;
+    [Symbol.iterator] = (): void => {};
+    inherited(): void {}
+    get getter(): () => void {
+      throw new Error("A getter ran");
+    }
+  }
+  const local = new Local();
+  assert(isFound(local, "own"));
+  Object.defineProperty(local, "ownGetter", {
+    get() {
+      throw new Error("A getter ran");
+    },
+  });
+  const names = [
+    "inherited",
+    "constructor",
+    "__proto__",
+    "__defineGetter__",
+    "toString",
+    "valueOf",
+    "hasOwnProperty",
+    "getter",
+    "ownGetter",
+    "field",
+    "nothing",
+    "list",
+    "list.0",
+    "connection",
+    "connection.query",
+    "math",
+    "math.",
+    ".math",
+    "math.constructor",
+    "math.add.call",
+    "math.add.constructor",
+    "own.call",
+    "own.apply",
+    "__proto__.inherited",
+    "constructor.name",
+    "Symbol(Symbol.iterator)",
+    "then",
+    "",
+    ".",
+    "..",
+  ];
+  for (const name of names) assert(!isFound(local, name), name);
+});
+
+Deno.test("Methods keeps the library's own prefixes for itself", () => {
+  const local = {
+    "rpc.discover"() {},
+    "$/progress"() {},
+    rpc: { ping() {} },
+    rpcs() {},
+    "$"() {},
+  };
+  assert(!isFound(local, "rpc.discover"));
+  assert(!isFound(local, "rpc.ping"));
+  assert(!isFound(local, "$/progress"));
+  assert(isFound(local, "rpcs"));
+  assert(isFound(local, "$"));
+});
+
+Deno.test("Methods follows functions that are replaced, added and deleted", () => {
+  const local: { [name: string]: () => number } = { a: () => 1 };
+  const methods = new Methods(local);
+  assertEquals(methods.find("a")?.fn(), 1);
+  local["a"] = () => 2;
+  assertEquals(methods.find("a")?.fn(), 2);
+  delete local["a"];
+  assertEquals(methods.find("a"), undefined);
+  local["b"] = () => 3;
+  assertEquals(methods.find("b")?.fn(), 3);
+});

@@ -1,0 +1,71 @@
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { createRemote, type UntypedRemote } from "../src/remote.ts";
+
+function recorder(): { remote: UntypedRemote; calls: unknown[][] } {
+  const calls: unknown[][] = [];
+  const remote = createRemote((...call) => {
+    calls.push(call);
+    return Promise.resolve("answer");
+  });
+  return { remote, calls };
+}
+
+Deno.test("remote calls by name, nested names with dots", async () => {
+  const { remote, calls } = recorder();
+  assertEquals(await remote["add"]!(1, 2), "answer");
+  await remote["math"]!["deep"]!["add"]!(3);
+  await remote["textDocument/completion"]!({});
+  await remote["constructor"]!();
+  await remote["length"]!();
+  assertEquals(calls, [
+    ["add", [1, 2]],
+    ["math.deep.add", [3]],
+    ["textDocument/completion", [{}]],
+    ["constructor", undefined],
+    ["length", undefined],
+  ]);
+});
+
+Deno.test("remote can be awaited and inspected without calling anybody", async () => {
+  const { remote, calls } = recorder();
+  assertEquals(await remote, remote);
+  assertEquals(await remote["math"], remote["math"]);
+  assertEquals(remote["then"], undefined);
+  assertEquals(remote["math"]!["then"], undefined);
+  assertEquals(
+    (remote as unknown as Record<symbol, unknown>)[Symbol.iterator],
+    undefined,
+  );
+  assertEquals(JSON.stringify({ remote }), "{}");
+  assertEquals(calls, []);
+});
+
+Deno.test("remote gives the same object for the same name", () => {
+  const { remote } = recorder();
+  assertEquals(remote["a"] === remote["a"], true);
+  assertEquals(remote["a"]!["b"] === remote["a"]!["b"], true);
+});
+
+Deno.test("remote leaves trailing undefined out, so that defaults work", async () => {
+  const { remote, calls } = recorder();
+  await remote["say"]!("x", undefined);
+  await remote["say"]!(undefined);
+  await remote["say"]!(undefined, 1);
+  assertEquals(calls, [
+    ["say", ["x"]],
+    ["say", undefined],
+    ["say", [undefined, 1]],
+  ]);
+});
+
+Deno.test("remote can't be called itself, nor written to", async () => {
+  const { remote } = recorder();
+  const call = remote as unknown as () => Promise<unknown>;
+  await assertRejects(() => call(), TypeError, "Cannot call the remote itself");
+  assertThrows(
+    () => {
+      (remote as unknown as Record<string, unknown>)["add"] = 1;
+    },
+    TypeError,
+  );
+});

@@ -1,0 +1,108 @@
+/**
+ * A socket that plays whatever part a test writes for it: the hostile peer, the
+ * broken runtime, the old client.
+ *
+ * @module
+ */
+
+import { ReadyState, type Socket, type SocketEvent } from "../src/socket.ts";
+
+type Listener = (event: SocketEvent) => void;
+
+/** A socket with nothing behind it: the test is its peer. */
+export class ScriptedSocket implements Socket {
+  readyState: number;
+  bufferedAmount = 0;
+  binaryType = "blob";
+  /** What was sent, in order. */
+  readonly sent: string[] = [];
+  /** The arguments of each call of `close`. */
+  readonly closes: {
+    code: number | undefined;
+    reason: string | undefined;
+  }[] = [];
+  /** Thrown by the next `send`, once. */
+  sendError: Error | undefined;
+  /** Close codes that `close` refuses, as a browser does. */
+  refusedCodes: readonly number[] = [];
+  /** Runs within `send`. */
+  onsend: ((data: string) => void) | undefined;
+  readonly #listeners = new Map<string, Set<Listener>>();
+
+  constructor(readyState: number = ReadyState.Open) {
+    this.readyState = readyState;
+  }
+
+  send(data: string): void {
+    const error = this.sendError;
+    this.sendError = undefined;
+    if (error !== undefined) throw error;
+    this.sent.push(data);
+    this.onsend?.(data);
+  }
+
+  close(code?: number, reason?: string): void {
+    if (code !== undefined && this.refusedCodes.includes(code)) {
+      throw new DOMException("No such code", "InvalidAccessError");
+    }
+    this.closes.push({ code, reason });
+    this.readyState = ReadyState.Closing;
+  }
+
+  addEventListener(type: string, listener: Listener): void {
+    let listeners = this.#listeners.get(type);
+    if (listeners === undefined) {
+      this.#listeners.set(type, listeners = new Set());
+    }
+    listeners.add(listener);
+  }
+
+  removeEventListener(type: string, listener: Listener): void {
+    this.#listeners.get(type)?.delete(listener);
+  }
+
+  /** How many listeners are attached. */
+  get listenerCount(): number {
+    let count = 0;
+    for (const listeners of this.#listeners.values()) count += listeners.size;
+    return count;
+  }
+
+  /** Lets an event happen; a throw from a listener is the test's to see. */
+  dispatch(event: SocketEvent): void {
+    for (const listener of [...this.#listeners.get(event.type) ?? []]) {
+      listener(event);
+    }
+  }
+
+  /** Lets the handshake be done. */
+  open(): void {
+    this.readyState = ReadyState.Open;
+    this.dispatch({ type: "open" });
+  }
+
+  /** Lets a frame arrive: text, or anything else to be written as JSON. */
+  receive(data: unknown): void {
+    const isRaw = typeof data === "string" || data instanceof ArrayBuffer;
+    this.dispatch({
+      type: "message",
+      data: isRaw ? data : JSON.stringify(data),
+    });
+  }
+
+  /** Lets the socket be closed. */
+  end(code = 1000, reason = "", wasClean = true): void {
+    this.readyState = ReadyState.Closed;
+    this.dispatch({ type: "close", code, reason, wasClean });
+  }
+
+  /** Takes what was sent since the last time, parsed. */
+  take(): unknown[] {
+    return this.sent.splice(0).map((text) => JSON.parse(text));
+  }
+}
+
+/** Lets everything that is due in this turn happen. */
+export function settle(): Promise<void> {
+  return new Promise((resolve) => setTimeout(resolve, 0));
+}

@@ -78,8 +78,8 @@ export interface UpgradeOptions<Context = unknown> extends PeerSettings {
 
 /** Where to listen: the options of `Deno.serve`. */
 export type ListenOptions =
-  | Deno.ServeTcpOptions
-  | (Deno.ServeTcpOptions & Deno.TlsCertifiedKeyPem)
+  | (Deno.ServeTcpOptions & { path?: undefined })
+  | (Deno.ServeTcpOptions & Deno.TlsCertifiedKeyPem & { path?: undefined })
   | Deno.ServeUnixOptions;
 
 /** How and where to serve. */
@@ -88,12 +88,12 @@ export type ServeOptions<Context = unknown> =
   & ListenOptions;
 
 /**
- * Options that may be left out, unless the service has a context: then it must
- * be told where that comes from.
+ * The options for a service with this context: unless it may be `undefined`,
+ * `authorize` must tell where it comes from.
  */
 export type OptionsFor<Context, Options extends UpgradeOptions<Context>> =
-  undefined extends Context ? [options?: Options]
-    : [options: Options & Required<Pick<Options, "authorize">>];
+  undefined extends Context ? Options
+    : Options & Required<Pick<Options, "authorize">>;
 
 /** Answers HTTP requests, those for a WebSocket by making a service's instance. */
 export type Handler = (
@@ -114,7 +114,17 @@ export type Handler = (
  */
 export function serve<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
-  ...options: OptionsFor<Context, ServeOptions<Context>>
+  options: OptionsFor<Context, ServeOptions<Context>>,
+): Server<Service>;
+/**
+ * Listens on port 8000, and makes a new instance of a service for each
+ * connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function serve<Service extends ServicePeer>(
+  Service: ServiceClass<Service>,
 ): Server<Service>;
 /**
  * Listens, and makes a new peer with this definition for each connection.
@@ -162,7 +172,17 @@ export function serve(
  */
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
-  ...options: OptionsFor<Context, UpgradeOptions<Context>>
+  options: OptionsFor<Context, UpgradeOptions<Context>>,
+): Handler;
+/**
+ * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
+ * new instance of a service for each connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function upgrade<Service extends ServicePeer>(
+  Service: ServiceClass<Service>,
 ): Handler;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a

@@ -131,6 +131,7 @@ export interface ErrorObject {
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  */
 export class RpcError extends Error implements ErrorObject {
+  /** "RpcError". */
   override readonly name = "RpcError";
   /** An integer; see {@linkcode ErrorCode}. 0 if the peer's error had none. */
   readonly code: number;
@@ -138,6 +139,8 @@ export class RpcError extends Error implements ErrorObject {
   readonly data: unknown;
 
   /**
+   * Makes an error to throw from a method.
+   *
    * @param code An integer outside -32768 to -32000, unless it means what
    * {@linkcode ErrorCode} says.
    * @param message One sentence for a person.
@@ -182,9 +185,13 @@ export interface CloseInfo {
  * whether the method may have run.
  */
 export class ConnectionClosedError extends Error implements CloseInfo {
+  /** "ConnectionClosedError". */
   override readonly name = "ConnectionClosedError";
+  /** See {@linkcode CloseInfo.code}. */
   readonly code: number;
+  /** See {@linkcode CloseInfo.reason}. */
   readonly reason: string;
+  /** See {@linkcode CloseInfo.wasClean}. */
   readonly wasClean: boolean;
   /**
    * `false`: the request never left, so the method has not run. `true`: it was
@@ -193,6 +200,8 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   readonly sent: boolean;
 
   /**
+   * Makes the error that a call rejects with.
+   *
    * @param message What could not be done.
    * @param info How the connection ended.
    * @param sent Whether the request had been handed to the socket.

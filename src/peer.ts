@@ -44,7 +44,7 @@ import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
  */
 export interface Definition {
   /** What the other side may call; see {@linkcode Peer.local}. */
-  local?: object;
+  local?: object | { readonly [name: string]: unknown };
   /** See {@linkcode Peer.onopen}. */
   onopen?(): void | Promise<void>;
   /** See {@linkcode Peer.onclose}. */
@@ -55,9 +55,10 @@ export interface Definition {
   oninvalid?(text: string, error: RpcError): boolean | void;
 }
 
-/** A {@linkcode Definition} in whose functions `this` is the peer. */
+/** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
 export type ServiceDefinition<Theirs = unknown, Context = unknown> =
   & Definition
+  & { prototype?: never }
   & ThisType<Peer<Theirs, Context>>;
 
 /** How a peer speaks and what it takes. */
@@ -213,6 +214,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #unmatched = 0;
 
   /**
+   * Speaks JSON-RPC over a socket.
+   *
    * @param ws Any object with the WebSocket interface, connecting or open. From
    * here on its messages are this peer's.
    * @param options A definition and settings.

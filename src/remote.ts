@@ -6,6 +6,7 @@
 
 /** The remote of a peer whose type was not told: any name, any params. */
 export interface UntypedRemote {
+  /** A method of that name, or a group of methods. */
   readonly [name: string]:
     & UntypedRemote
     & ((...params: unknown[]) => Promise<unknown>);

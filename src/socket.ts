@@ -8,12 +8,19 @@
 
 /** The members of a socket's events that a peer reads. */
 export interface SocketEvent {
+  /** `"open"`, `"message"`, `"error"` or `"close"`. */
   readonly type: string;
+  /** Of a message: a string, or an ArrayBuffer. */
   readonly data?: unknown;
+  /** Of a close: the close code. */
   readonly code?: number;
+  /** Of a close: the reason. */
   readonly reason?: string;
+  /** Of a close: whether there was a close handshake. */
   readonly wasClean?: boolean;
+  /** Of an error, where the runtime tells: what happened. */
   readonly message?: string;
+  /** Of an error, where the runtime tells: the error itself. */
   readonly error?: unknown;
 }
 
@@ -25,12 +32,19 @@ export interface SocketEvent {
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  */
 export interface Socket {
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
+  /** Bytes that were sent and have not left yet. */
   readonly bufferedAmount: number;
+  /** Set to `"arraybuffer"`, so that binary frames can be read at once. */
   binaryType: string;
+  /** Sends a text frame. */
   send(data: string): void;
+  /** Starts the close handshake. */
   close(code?: number, reason?: string): void;
+  /** Adds a listener. */
   addEventListener(type: string, listener: (event: SocketEvent) => void): void;
+  /** Removes a listener. */
   removeEventListener(
     type: string,
     listener: (event: SocketEvent) => void,

@@ -48,8 +48,6 @@ export function socketPair(
   return [left, right];
 }
 
-type Listener = (event: SocketEvent) => void;
-
 // Set once by the class's static block: only a pair may be connected.
 let connect: (left: MemorySocket, right: MemorySocket, open: boolean) => void;
 
@@ -61,7 +59,7 @@ export class MemorySocket implements Socket {
   binaryType = "blob";
   #readyState: number = ReadyState.Connecting;
   #peer: MemorySocket = this;
-  #listeners = new Map<string, Set<Listener>>();
+  #listeners = new Map<string, Set<(event: SocketEvent) => void>>();
   #inbox: SocketEvent[] = [];
   #isDelivering = false;
   #isPaused = false;
@@ -173,7 +171,7 @@ export class MemorySocket implements Socket {
   }
 
   /** Adds a listener for `"open"`, `"message"`, `"error"` or `"close"`. */
-  addEventListener(type: string, listener: Listener): void {
+  addEventListener(type: string, listener: (event: SocketEvent) => void): void {
     const listeners = this.#listeners.get(type);
     if (listeners === undefined) {
       this.#listeners.set(type, new Set([listener]));
@@ -181,7 +179,10 @@ export class MemorySocket implements Socket {
   }
 
   /** Removes a listener. */
-  removeEventListener(type: string, listener: Listener): void {
+  removeEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+  ): void {
     this.#listeners.get(type)?.delete(listener);
   }
 

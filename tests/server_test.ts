@@ -1,6 +1,8 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import { generate } from "selfsigned";
+// @ts-types="@types/ws"
+import { WebSocket as NodeWebSocket } from "ws";
 import { connect } from "../client.ts";
 import {
   type CloseInfo,
@@ -431,10 +433,9 @@ Deno.test("serve speaks TLS with a certificate", async () => {
     { ...quiet, hostname: "localhost", cert, key },
   );
   assertMatch(server.url, /^wss:\/\//);
-  using httpClient = Deno.createHttpClient({ caCerts: [cert] });
   const url = `wss://localhost:${(server.addr as Deno.NetAddr).port}/`;
   await using client = connect(url, {}, {
-    createSocket: (url) => new WebSocket(url, { client: httpClient }),
+    createSocket: (url) => new NodeWebSocket(url, { ca: cert }),
   });
   assertEquals(await client.request("echo", ["secret"]), "secret");
 });

@@ -23,7 +23,7 @@
  * @module
  */
 
-export type { Call } from "./src/call.ts";
+export type { Call, CallOptions } from "./src/call.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -35,6 +35,7 @@ export {
 export { defaultLimits, type Limits } from "./src/limits.ts";
 export type { Id, Params, Version } from "./src/message.ts";
 export {
+  type AnyPeer,
   type Definition,
   Peer,
   type PeerOptions,

@@ -31,10 +31,16 @@ export interface Limits {
    */
   readonly methodLength: number;
   /**
-   * Most requests from the peer whose methods are still running. Default 1,024.
-   * One more is answered -32009 and not executed.
+   * Most methods that run for the peer at a time. Default 1,024. One more request
+   * is answered -32009 and not executed. A method whose call was cancelled counts
+   * until it stops.
    */
   readonly incoming: number;
+  /**
+   * Milliseconds that a method may take, a sixteenth more at most. Default
+   * 120,000. Its request is then answered -32052 and its signal aborts.
+   */
+  readonly handlerTimeout: number;
   /**
    * Most requests to the peer that wait for their response. Default 1,024. One
    * more rejects with a RangeError and is not sent.
@@ -54,6 +60,7 @@ export const defaultLimits: Limits = {
   idLength: 128,
   methodLength: 256,
   incoming: 1_024,
+  handlerTimeout: 120_000,
   outgoing: 1_024,
   queued: 1_024,
 };

@@ -7,7 +7,14 @@
  * @module
  */
 
-import type { Call } from "./call.ts";
+import {
+  type Call,
+  type CallOptions,
+  type IncomingBatch,
+  Running,
+} from "./call.ts";
+import { Deadlines } from "./deadline.ts";
+import { Deferred } from "./deferred.ts";
 import {
   CloseCode,
   type CloseInfo,
@@ -74,6 +81,11 @@ export interface PeerSettings {
    * string, as some 1.0 peers require. Default `false`: as an error object.
    */
   stringErrors?: boolean;
+  /**
+   * Milliseconds that a call may take before it is cancelled and rejects with a
+   * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
+   */
+  timeout?: number;
   /** Limits that differ from {@linkcode defaultLimits}; 0 lifts one. */
   limits?: Partial<Limits>;
 }
@@ -94,12 +106,19 @@ export type ServiceClass<Service, Context = unknown> = new (
 /** A request that waits for its response. */
 interface Pending {
   readonly method: string;
+  readonly timeout: number;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** The batch that it travels in. */
   readonly batch: OutgoingBatch | undefined;
   /** Whether it was handed to the socket. */
   sent: boolean;
+  settled: boolean;
+  /** When it is given up, in milliseconds of the monotonic clock. */
+  readonly deadline: number;
+  readonly onprogress: ((value: unknown) => void) | undefined;
+  /** Lets go of the caller's signal. */
+  release: (() => void) | undefined;
 }
 
 /** What is gathered while {@linkcode Peer.batch} runs. */
@@ -112,27 +131,43 @@ interface OutgoingBatch {
 /** A message that waits for the handshake. */
 interface Queued {
   readonly text: string;
-  readonly pending: Iterable<Pending>;
+  /** The request, or the batch, that it is; a notification is neither. */
+  readonly waiting: Pending | OutgoingBatch | undefined;
 }
 
-/** A method that runs for the other side. */
-interface Running {
-  readonly call: Request | Notification;
-  /** The batch that its response belongs to. */
-  readonly batch: IncomingBatch | undefined;
-  answered: boolean;
+/** Who listens to a notification of the peer's. */
+export interface Observer {
+  /** Takes the params of one. */
+  next(params: Params | undefined): void;
+  /** The connection closed: no more will come. */
+  end(error: ConnectionClosedError): void;
 }
 
-/** The responses to a batch, on their way to becoming one frame. */
-interface IncomingBatch {
-  readonly responses: string[];
-  readonly ids: Set<Id>;
-  length: number;
-  awaited: number;
+/** A peer, whatever its other side and its context are. */
+export type AnyPeer = Pick<
+  Peer,
+  "request" | "notify" | "close" | "closed" | "opened" | "ws"
+>;
+
+// Set by the class, so that #observe stays its own.
+let observeIn: (peer: Peer, method: string, observer: Observer) => () => void;
+
+/**
+ * Listens to a notification of the peer's; returns how to stop. For modules of
+ * this package: who uses it has `local`.
+ */
+export function observe(
+  peer: AnyPeer,
+  method: string,
+  observer: Observer,
+): () => void {
+  return observeIn(peer as Peer, method, observer);
 }
 
 // One listener serves every event: a closure less, three times a connection.
 const eventTypes = ["open", "message", "error", "close"] as const;
+
+const defaultTimeout = 60_000;
 
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
@@ -194,13 +229,21 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #limits: Limits;
   readonly #stringErrors: boolean;
   readonly #definedLocal: object | undefined;
+  readonly #timeout: number;
+  readonly #deadlines: Deadlines;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
+  readonly #sendProgress = (token: Id, value: unknown): boolean =>
+    this.notify("$/progress", { token, value });
   #version: Version | undefined;
   #ws: Socket;
   #remote: Remote<Theirs> | undefined;
   #methods: Methods | undefined;
   #current: Running | undefined;
+  /** The requests that are still to be answered. */
   #running = new Map<Id | Running, Running>();
+  /** The methods that have not settled, answered or not. */
+  #unsettled = new Set<Running>();
+  #observers: Map<string, Set<Observer>> | undefined;
   #pending = new Map<number, Pending>();
   #nextId = 1;
   #batch: OutgoingBatch | undefined;
@@ -213,16 +256,27 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #closed: Deferred<CloseInfo> | undefined;
   #unmatched = 0;
 
+  static {
+    observeIn = (peer, method, observer): () => void =>
+      peer.#observe(method, observer);
+  }
+
   /**
    * Speaks JSON-RPC over a socket.
    *
    * @param ws Any object with the WebSocket interface, connecting or open. From
    * here on its messages are this peer's.
    * @param options A definition and settings.
-   * @throws {RangeError} A limit is not a whole number of 0 or more.
+   * @throws {RangeError} A limit is not a whole number of 0 or more, or the
+   * time-out is no number of 0 or more.
    */
   constructor(ws: Socket, options: PeerOptions<Context> = {}) {
     this.#limits = completeLimits(options.limits);
+    this.#timeout = readTimeout(options.timeout ?? defaultTimeout);
+    this.#deadlines = new Deadlines(
+      Math.min(this.#timeout, this.#limits.handlerTimeout, defaultTimeout),
+      (now) => this.#sweep(now),
+    );
     this.#version = options.version;
     this.#stringErrors = options.stringErrors ?? false;
     this.context = options.context as Context;
@@ -260,6 +314,30 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
+   * The other side's methods, like {@linkcode Peer.remote}, each called with
+   * these options.
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertRejects } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const local = { wait: () => new Promise<void>(() => {}) };
+   * await using server = new Peer(left, { local });
+   * await using client = new Peer<typeof local>(right);
+   *
+   * const patient = client.with({ timeout: 10 });
+   * await assertRejects(() => patient.wait(), DOMException, "within 10 ms");
+   * ```
+   */
+  with(options: CallOptions): Remote<Theirs> {
+    return createRemote((method, params) =>
+      this.request(method, params, options)
+    ) as Remote<Theirs>;
+  }
+
+  /**
    * The call that is being handled. To be read before the method's first
    * `await`, since calls overlap.
    *
@@ -272,7 +350,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         "Cannot read call: no method is running, read it before the first await",
       );
     }
-    return current.call;
+    return current;
   }
 
   /**
@@ -369,15 +447,22 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @typeParam Result What the caller expects; not checked.
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
+   * @param options A signal, a time-out, a listener to its progress.
    * @returns The response's `result`; `undefined` if the response had none.
    * @throws {RpcError} The peer answered with an error.
    * @throws {ConnectionClosedError} The connection closed first; `sent` says
    * whether the method may have run.
+   * @throws {DOMException} `TimeoutError`: no response came in time. Or, where
+   * `options.signal` aborted, whatever its reason is. Both cancel the call.
    * @throws {TypeError} The params can't be written as JSON; nothing was sent.
    * @throws {RangeError} A limit is reached; nothing was sent.
    * @see {@link https://www.jsonrpc.org/specification#request_object}
    */
-  request<Result = unknown>(method: string, params?: Params): Promise<Result> {
+  request<Result = unknown>(
+    method: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<Result> {
     const batch = this.#batch;
     const promise = new Promise<Result>((resolve, reject) => {
       const what = "Cannot send request";
@@ -387,10 +472,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
           `${what} "${method}": ${this.#pending.size} of at most ${this.#limits.outgoing} are pending`,
         );
       }
+      const signal = options?.signal;
+      signal?.throwIfAborted();
+      const timeout = options?.timeout === undefined
+        ? this.#timeout
+        : readTimeout(options.timeout);
       const id = this.#takeId();
-      const version = this.version;
       const text = writeRequest(
-        version,
+        this.version,
         id,
         method,
         this.#writeParams(what, method, params),
@@ -398,19 +487,29 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#checkLength(what, method, text);
       const pending: Pending = {
         method,
+        timeout,
         resolve: resolve as (result: unknown) => void,
         reject,
         batch,
         sent: false,
+        settled: false,
+        deadline: this.#deadlines.after(timeout),
+        onprogress: options?.onprogress,
+        release: undefined,
       };
+      if (signal !== undefined) {
+        const abort = (): void => this.#cancel(id, signal.reason);
+        signal.addEventListener("abort", abort);
+        pending.release = (): void =>
+          signal.removeEventListener("abort", abort);
+      }
+      // Known before it is sent: a socket may answer from within send().
+      this.#pending.set(id, pending);
       if (batch !== undefined) {
-        this.#pending.set(id, pending);
         batch.pending.set(id, pending);
         batch.members.push(text);
         return;
       }
-      // Known before it is sent: a socket may answer from within send().
-      this.#pending.set(id, pending);
       try {
         if (this.#hasOpened) {
           if (this.#ws.readyState !== ReadyState.Open) {
@@ -418,9 +517,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
           }
           pending.sent = true;
           this.#ws.send(text);
-        } else this.#enqueue(what, method, text, [pending]);
+        } else this.#enqueue(what, method, text, pending);
       } catch (error) {
-        this.#pending.delete(id);
+        this.#take(id);
         throw error;
       }
     });
@@ -454,7 +553,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     if (this.#hasOpened) return this.#send(text);
     if (this.#queue.length >= this.#limits.queued) return false;
-    this.#queue.push({ text, pending: [] });
+    this.#queue.push({ text, waiting: undefined });
     return true;
   }
 
@@ -521,10 +620,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @see {@link https://www.jsonrpc.org/specification#response_object}
    */
   respond(id: Id, result: unknown, error?: unknown): boolean {
-    const running = this.#current?.call.id === id
+    const running = this.#current?.id === id
       ? this.#current
       : this.#running.get(id);
-    if (running?.call.type !== "request" || running.answered) return false;
+    if (running?.type !== "request" || running.answered) return false;
     if (error === undefined || error === null) this.#succeed(running, result);
     else this.#fail(running, error);
     return true;
@@ -606,11 +705,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
-    for (const { text, pending } of queue) {
+    for (const { text, waiting } of queue) {
       // onopen may have closed it all.
       if (this.#end !== undefined) break;
-      for (const request of pending) request.sent = true;
-      this.#send(text);
+      if (waiting === undefined) this.#send(text);
+      else if ("members" in waiting) this.#sendFrame(text, waiting);
+      // Cancelled or timed out while it waited: never sent.
+      else if (!waiting.settled) {
+        waiting.sent = true;
+        this.#send(text);
+      }
     }
     this.#opened?.resolve();
   }
@@ -623,12 +727,25 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#detach(ws);
     if (closeSocket) this.#closeSocket(ws, info);
 
+    this.#deadlines.clear();
     const pending = this.#pending;
+    const unsettled = this.#unsettled;
+    const observers = this.#observers;
     this.#pending = new Map();
     this.#running = new Map();
+    this.#unsettled = new Set();
+    this.#observers = undefined;
     this.#queue = [];
-    for (const { method, sent, reject } of pending.values()) {
+    for (const { method, sent, reject, release } of pending.values()) {
+      release?.();
       reject(this.#closedError("No response to request", sent, method));
+    }
+    for (const running of unsettled) {
+      running.abort(this.#closedError("Cannot answer", false, running.method));
+    }
+    for (const [method, listeners] of observers ?? []) {
+      const error = this.#closedError("No more of", false, method);
+      for (const observer of listeners) observer.end(error);
     }
     if (!this.#hasOpened) {
       this.#opened?.reject(this.#closedError("Cannot open", false));
@@ -739,16 +856,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
     call: Request | Notification,
     batch: IncomingBatch | undefined,
   ): void {
-    const running: Running = { call, batch, answered: false };
+    const running = new Running(call, batch, this.#sendProgress);
     if (batch !== undefined && call.type === "request") batch.awaited++;
-    if (call.type === "request" && !this.#admit(running)) return;
+    if (this.#observers !== undefined) this.#inform(call);
     const method = this.#findMethod(call.method);
     if (method === undefined) {
+      if (this.#control(call)) return this.#succeed(running, null);
       return this.#failWith(running, {
         code: ErrorCode.MethodNotFound,
         message: "Method not found",
       });
     }
+    if (call.type === "request" && !this.#admit(running)) return;
     const outer = this.#current;
     this.#current = running;
     let result: unknown;
@@ -774,31 +893,69 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /** Whether a request may run; if not, it has been answered. */
   #admit(running: Running): boolean {
-    const { call, batch } = running;
-    const id = call.id!;
+    const { batch } = running;
+    const id = running.id!;
     const isTaken = id !== null && (this.#running.has(id) ||
       batch !== undefined && batch.ids.has(id));
     if (isTaken) {
       // With id null: under its own id, this would answer the first request.
       this.#write(
         running,
-        writeError(call.version, null, {
+        writeError(running.version, null, {
           code: ErrorCode.InvalidRequest,
           message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
         }, this.#stringErrors),
       );
       return false;
     }
-    if (this.#running.size >= this.#limits.incoming) {
+    if (this.#unsettled.size >= this.#limits.incoming) {
       this.#failWith(running, {
         code: ErrorCode.Busy,
         message:
-          `Busy: ${this.#running.size} of at most ${this.#limits.incoming} requests are running, not executed`,
+          `Busy: ${this.#unsettled.size} of at most ${this.#limits.incoming} methods are running, not executed`,
       });
       return false;
     }
     batch?.ids.add(id);
     return true;
+  }
+
+  /** Does what the protocol's own methods say; `false` if it is none of them. */
+  #control({ type, method, params }: Request | Notification): boolean {
+    switch (method) {
+      case "$/cancelRequest": {
+        const running = this.#running.get(readParam(params, "id", 0) as Id);
+        if (running === undefined) return true;
+        // First the answer: from a method that hears the signal, too, it is this.
+        this.#failWith(running, {
+          code: ErrorCode.Cancelled,
+          message: "Request was cancelled",
+        });
+        running.abort(
+          new DOMException("The caller cancelled the call", "AbortError"),
+        );
+        return true;
+      }
+      case "$/progress": {
+        const token = readParam(params, "token", 0);
+        const pending = this.#pending.get(token as number);
+        try {
+          pending?.onprogress?.(readParam(params, "value", 1));
+        } catch (error) {
+          this.#report(error);
+        }
+        return true;
+      }
+      default:
+        // A notification is not answered either way.
+        return type === "notification";
+    }
+  }
+
+  #inform({ type, method, params }: Request | Notification): void {
+    const observers = this.#observers?.get(method);
+    if (observers === undefined || type === "request") return;
+    for (const observer of [...observers]) observer.next(params);
   }
 
   #findMethod(name: string): Method | undefined {
@@ -809,29 +966,32 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #wait(running: Running, result: PromiseLike<unknown>): void {
-    const { call } = running;
-    const key = call.id ?? running;
-    if (call.type === "request" && !running.answered) {
-      this.#running.set(key, running);
+    if (running.type === "request" && !running.answered) {
+      this.#running.set(running.id ?? running, running);
     }
-    const table = this.#running;
+    running.deadline = this.#deadlines.after(this.#limits.handlerTimeout);
+    // Whoever settles after the connection ended finds another table.
+    const table = this.#unsettled;
+    table.add(running);
     Promise.resolve(result).then((value) => {
-      if (table === this.#running) this.#succeed(running, value);
+      table.delete(running);
+      if (table === this.#unsettled) this.#succeed(running, value);
     }, (error: unknown) => {
-      if (table === this.#running) this.#fail(running, error);
+      table.delete(running);
+      if (table === this.#unsettled) this.#fail(running, error);
     });
   }
 
   #succeed(running: Running, result: unknown): void {
-    const { call, batch } = running;
-    if (call.type === "notification" || running.answered) return;
+    const { id, version, batch, answered } = running;
+    if (id === undefined || answered) return;
     let text: string | undefined;
     try {
       text = JSON.stringify(result);
     } catch (error) {
       return this.#fail(running, error);
     }
-    const response = writeResult(call.version, call.id, text ?? "null");
+    const response = writeResult(version, id, text ?? "null");
     const length = response.length + (batch === undefined ? 0 : batch.length);
     if (length > this.#limits.messageLength) {
       return this.#failWith(running, {
@@ -846,32 +1006,29 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /** Answers with an error if it was made for the caller, else hides it. */
   #fail(running: Running, error: unknown): void {
     if (error instanceof RpcError) return this.#failWith(running, error);
+    // A method that stops because it was told to has not failed.
+    if (running.answered && running.isAborted) return;
     this.#failWith(running, internalError);
     this.#report(error);
   }
 
   #failWith(running: Running, error: ErrorObject): void {
-    const { call } = running;
-    if (call.type === "notification" || running.answered) return;
+    const { id, version, answered } = running;
+    if (id === undefined || answered) return;
     let text: string;
     try {
-      text = writeError(call.version, call.id, error, this.#stringErrors);
+      text = writeError(version, id, error, this.#stringErrors);
     } catch (unwritable) {
       this.#report(unwritable);
-      text = writeError(
-        call.version,
-        call.id,
-        internalError,
-        this.#stringErrors,
-      );
+      text = writeError(version, id, internalError, this.#stringErrors);
     }
     this.#write(running, text);
   }
 
   #write(running: Running, response: string): void {
     running.answered = true;
-    const { call, batch } = running;
-    const key = call.id ?? running;
+    const { id, batch } = running;
+    const key = id ?? running;
     if (this.#running.get(key) === running) this.#running.delete(key);
     if (batch === undefined) this.#send(response);
     else {
@@ -890,10 +1047,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   #settle(response: Response, answers?: OutgoingBatch): void {
     const { id, error } = response;
-    const pending = typeof id === "number" ? this.#pending.get(id) : undefined;
+    const pending = typeof id === "number" ? this.#take(id) : undefined;
     if (pending !== undefined) {
-      this.#pending.delete(id as number);
-      pending.batch?.pending.delete(id as number);
       if (error === undefined) pending.resolve(response.result);
       else pending.reject(readError(error));
     } else if (error !== undefined && (id === undefined || id === null)) {
@@ -915,8 +1070,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       waiting.find((pending) => pending.batch !== undefined)?.batch;
     if (batch !== undefined) this.#rejectBatch(batch, error);
     else if (waiting.length === 1) {
-      this.#pending.clear();
-      waiting[0]!.reject(error);
+      for (const id of this.#pending.keys()) this.#take(id)?.reject(error);
     } else this.#report(error);
   }
 
@@ -966,18 +1120,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
     what: string,
     name: string,
     text: string,
-    pending: Iterable<Pending>,
+    waiting: Pending | OutgoingBatch,
   ): void {
     if (this.#queue.length >= this.#limits.queued) {
       throw new RangeError(
         `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
       );
     }
-    this.#queue.push({ text, pending });
+    this.#queue.push({ text, waiting });
   }
 
   #sendBatch(batch: OutgoingBatch): void {
-    const { members, pending } = batch;
+    const { members } = batch;
     if (members.length === 0) return;
     const limit = this.#limits.batchMembers;
     if (members.length > limit) {
@@ -993,7 +1147,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#end !== undefined) return;
     if (!this.#hasOpened) {
       for (const text of frames) {
-        this.#enqueue("Cannot send", "batch", text, pending.values());
+        this.#enqueue("Cannot send", "batch", text, batch);
       }
       return;
     }
@@ -1003,16 +1157,88 @@ export class Peer<Theirs = unknown, Context = unknown> {
         this.#closedError("Cannot send batch", false),
       );
     }
-    for (const request of pending.values()) request.sent = true;
-    for (const text of frames) this.#send(text);
+    for (const text of frames) this.#sendFrame(text, batch);
+  }
+
+  #sendFrame(text: string, batch: OutgoingBatch): void {
+    for (const pending of batch.pending.values()) pending.sent = true;
+    this.#send(text);
   }
 
   #rejectBatch(batch: OutgoingBatch, error: unknown): void {
-    for (const [id, pending] of batch.pending) {
-      this.#pending.delete(id);
-      pending.reject(error);
+    for (const id of batch.pending.keys()) this.#take(id)?.reject(error);
+  }
+
+  /** Takes a request out of the table: whoever takes it settles it. */
+  #take(id: number): Pending | undefined {
+    const pending = this.#pending.get(id);
+    if (pending === undefined) return undefined;
+    this.#pending.delete(id);
+    pending.batch?.pending.delete(id);
+    pending.release?.();
+    pending.settled = true;
+    return pending;
+  }
+
+  /** Gives a request up: its caller is told, and the peer, if it knows of it. */
+  #cancel(id: number, reason: unknown): void {
+    const pending = this.#take(id);
+    if (pending === undefined) return;
+    // To 1.0 and bare peers it would be one more invalid message.
+    if (pending.sent && this.version === "2.0") {
+      this.notify("$/cancelRequest", { id });
     }
-    batch.pending.clear();
+    pending.reject(reason);
+  }
+
+  /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */
+  #sweep(now: number): number {
+    let next = Infinity;
+    for (const [id, { method, timeout, deadline }] of this.#pending) {
+      if (deadline > now) next = Math.min(next, deadline);
+      else {
+        this.#cancel(
+          id,
+          new DOMException(
+            `No response to request "${method}" within ${timeout} ms`,
+            "TimeoutError",
+          ),
+        );
+      }
+    }
+    for (const running of this.#unsettled) {
+      const { method, deadline } = running;
+      if (deadline > now) next = Math.min(next, deadline);
+      else {
+        this.#unsettled.delete(running);
+        const message =
+          `Method took longer than ${this.#limits.handlerTimeout} ms`;
+        this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
+        running.abort(
+          new DOMException(`${message}: "${method}"`, "TimeoutError"),
+        );
+      }
+    }
+    return next;
+  }
+
+  #observe(method: string, observer: Observer): () => void {
+    if (this.#end !== undefined) {
+      observer.end(this.#closedError("No more of", false, method));
+      return () => {};
+    }
+    this.#observers ??= new Map();
+    let observers = this.#observers.get(method);
+    if (observers === undefined) {
+      this.#observers.set(method, observers = new Set());
+    }
+    observers.add(observer);
+    return () => {
+      observers.delete(observer);
+      if (observers.size === 0 && this.#observers?.get(method) === observers) {
+        this.#observers.delete(method);
+      }
+    };
   }
 
   #takeId(): number {
@@ -1086,20 +1312,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 }
 
-/** A promise and the hands that settle it. */
-class Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T) => void;
-  reject!: (error: unknown) => void;
-
-  constructor() {
-    this.promise = new Promise((resolve, reject) => {
-      this.resolve = resolve;
-      this.reject = reject;
-    });
-  }
-}
-
 const abnormal: CloseInfo = {
   code: CloseCode.Abnormal,
   reason: "",
@@ -1121,6 +1333,25 @@ function cutReason(reason: string): string {
   const bytes = new Uint8Array(123);
   const { read } = new TextEncoder().encodeInto(reason, bytes);
   return reason.slice(0, read);
+}
+
+/** A param of one of the protocol's own methods, which come either way. */
+function readParam(
+  params: Params | undefined,
+  name: string,
+  index: number,
+): unknown {
+  const key = Array.isArray(params) ? index : name;
+  return (params as { [key: string | number]: unknown } | undefined)?.[key];
+}
+
+function readTimeout(timeout: number): number {
+  if (!(timeout >= 0)) {
+    throw new RangeError(
+      `Cannot set timeout: it must be 0 or more milliseconds, got ${timeout}`,
+    );
+  }
+  return timeout === 0 ? Infinity : timeout;
 }
 
 function followingId(id: number): number {

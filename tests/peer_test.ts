@@ -636,7 +636,7 @@ test("Peer refuses one request more than its limits, and executes none of it", a
   const busy = await assertRejects(() => client.request("hold"), RpcError);
   assertEquals(
     [busy.code, busy.message],
-    [-32009, "Busy: 2 of at most 2 requests are running, not executed"],
+    [-32009, "Busy: 2 of at most 2 methods are running, not executed"],
   );
   assertEquals(executed, 3);
   const waiting = [client.request("hold"), client.request("hold")];

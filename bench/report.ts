@@ -1,0 +1,98 @@
+/** The figures of a run, boiled down: medians, ratios to the first contender, and the table of both. */
+
+import type { Sample } from "./team.ts";
+
+/** All rounds of one row; `rounds[n][c]` is what contender `c` did in round `n`. */
+export interface RowSamples {
+  row: string;
+  rounds: Sample[][];
+}
+
+export interface Figure {
+  row: string;
+  metric: string;
+  contender: string;
+  median: number;
+  /** Each round's figure divided by the first contender's of the same round; absent for the first. */
+  ratio?: { median: number; quartiles: [number, number]; all: number[] };
+}
+
+export function figures(contenders: string[], samples: RowSamples[]): Figure[] {
+  return samples.flatMap(({ row, rounds }) =>
+    Object.keys(rounds[0]![0]!).flatMap((metric) =>
+      contenders.map((contender, index) => {
+        const values = rounds.map((round) => round[index]![metric]!);
+        const figure = {
+          row,
+          metric,
+          contender,
+          median: quantile(values, 0.5),
+        };
+        if (index === 0) return figure;
+        const all = rounds.map((round, n) => values[n]! / round[0]![metric]!);
+        const quartiles: [number, number] = [
+          quantile(all, 0.25),
+          quantile(all, 0.75),
+        ];
+        return {
+          ...figure,
+          ratio: { median: quantile(all, 0.5), quartiles, all },
+        };
+      })
+    )
+  );
+}
+
+/** A Markdown table: a line per row and metric, absolute medians, then ratios with their quartiles. */
+export function table(contenders: string[], all: Figure[]): string {
+  const [first, ...others] = contenders;
+  const head = [
+    "",
+    "",
+    ...contenders,
+    ...others.map((other) => `${other} / ${first}`),
+  ];
+  const body: string[][] = [];
+  for (let at = 0; at < all.length; at += contenders.length) {
+    const line = all.slice(at, at + contenders.length);
+    const ratios = line.flatMap(({ ratio }) => ratio ? [ratio] : []);
+    body.push([
+      line[0]!.row,
+      line[0]!.metric,
+      ...line.map(({ median }) => readable(median)),
+      ...ratios.map(({ median, quartiles: [low, high] }) =>
+        `${median.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`
+      ),
+    ]);
+  }
+  const widths = head.map((cell, column) =>
+    Math.max(cell.length, 3, ...body.map((line) => line[column]!.length))
+  );
+  // The first two columns are words, the others numbers.
+  const rule = widths.map((width, column) =>
+    column < 2 ? "-".repeat(width) : "-".repeat(width - 1) + ":"
+  );
+  const write = (line: string[]) =>
+    `| ${
+      line.map((cell, column) =>
+        column < 2
+          ? cell.padEnd(widths[column]!)
+          : cell.padStart(widths[column]!)
+      ).join(" | ")
+    } |`;
+  return [head, rule, ...body].map(write).join("\n");
+}
+
+function readable(figure: number): string {
+  return figure >= 1000
+    ? Math.round(figure).toLocaleString("en")
+    : figure.toFixed(2);
+}
+
+function quantile(values: number[], q: number): number {
+  const sorted = values.toSorted((a, b) => a - b);
+  const at = q * (sorted.length - 1);
+  const low = sorted[Math.floor(at)]!;
+  const high = sorted[Math.ceil(at)]!;
+  return low + (high - low) * (at % 1);
+}

@@ -359,15 +359,14 @@ function createAcceptor(
   };
 }
 
-// A definition's own hooks must not be overwritten by members left out here.
+/** The options that are the peer's, those alone that were given. */
 function pickSettings(options: UpgradeOptions): PeerSettings {
-  const settings: PeerSettings = {};
-  if (options.version !== undefined) settings.version = options.version;
-  if (options.limits !== undefined) settings.limits = options.limits;
-  if (options.stringErrors !== undefined) {
-    settings.stringErrors = options.stringErrors;
-  }
-  return settings;
+  const names = ["version", "stringErrors", "timeout", "discover", "limits"];
+  return Object.fromEntries(
+    Object.entries(options).filter(([name, value]) =>
+      names.includes(name) && value !== undefined
+    ),
+  );
 }
 
 const unknownInfo: ConnectionInfo = {

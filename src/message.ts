@@ -342,6 +342,19 @@ export function writeParams(
 // The envelopes are concatenated around what is already text: members are never
 // serialized twice (bench/ shows what that saves).
 
+// A program calls few names often, and quoting one costs as much as the rest of
+// the envelope (bench/). Bounded, because names may be made at run time.
+const names = new Map<string, string>();
+
+function writeName(method: string): string {
+  let text = names.get(method);
+  if (text === undefined) {
+    text = JSON.stringify(method);
+    if (names.size < 1_024) names.set(method, text);
+  }
+  return text;
+}
+
 /** Writes a request; `params` as {@linkcode writeParams} wrote them. */
 export function writeRequest(
   version: Version,
@@ -350,12 +363,12 @@ export function writeRequest(
   params: string | undefined,
 ): string {
   if (version === "1.0") {
-    return `{"id":${id},"method":${JSON.stringify(method)},"params":${params}}`;
+    return `{"id":${id},"method":${writeName(method)},"params":${params}}`;
   }
   const head = version === "2.0" ? '{"jsonrpc":"2.0","method":' : '{"method":';
   return params === undefined
-    ? `${head}${JSON.stringify(method)},"id":${id}}`
-    : `${head}${JSON.stringify(method)},"params":${params},"id":${id}}`;
+    ? `${head}${writeName(method)},"id":${id}}`
+    : `${head}${writeName(method)},"params":${params},"id":${id}}`;
 }
 
 /** Writes a notification; `params` as {@linkcode writeParams} wrote them. */
@@ -365,12 +378,12 @@ export function writeNotification(
   params: string | undefined,
 ): string {
   if (version === "1.0") {
-    return `{"id":null,"method":${JSON.stringify(method)},"params":${params}}`;
+    return `{"id":null,"method":${writeName(method)},"params":${params}}`;
   }
   const head = version === "2.0" ? '{"jsonrpc":"2.0","method":' : '{"method":';
   return params === undefined
-    ? `${head}${JSON.stringify(method)}}`
-    : `${head}${JSON.stringify(method)},"params":${params}}`;
+    ? `${head}${writeName(method)}}`
+    : `${head}${writeName(method)},"params":${params}}`;
 }
 
 /** Writes a response with a result, which is JSON text already. */

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { ErrorCode, RpcError } from "./error.ts";
+
 /** A function of `local`, with the object that it is called on. */
 export interface Method {
   readonly fn: (...params: unknown[]) => unknown;
@@ -45,6 +47,35 @@ export class Methods {
     if (method !== undefined) this.#found.set(name, method);
     return method;
   }
+}
+
+/**
+ * The names of a function's parameters, in order, where it was declared with
+ * them: params by name become its arguments.
+ */
+export const parameterNames: WeakMap<object, readonly string[]> = new WeakMap();
+
+/**
+ * Makes the arguments of a function out of params by name: the object itself, or
+ * the values of the function's parameters.
+ *
+ * @throws {RpcError} -32602: there is no parameter of such a name.
+ */
+export function arrange(fn: Method["fn"], params: object): unknown[] {
+  const names = parameterNames.get(fn);
+  if (names === undefined) return [params];
+  const unknown = Object.keys(params).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Invalid params: unknown parameter "${unknown}", expected ${names.join()}`,
+    );
+  }
+  return names.map((name) =>
+    Object.hasOwn(params, name)
+      ? (params as { [name: string]: unknown })[name]
+      : undefined
+  );
 }
 
 function findIn(holder: object, name: string): Method | undefined {

@@ -41,7 +41,8 @@ import {
   writeRequest,
   writeResult,
 } from "./message.ts";
-import { type Method, Methods } from "./method.ts";
+import { arrange, type Method, Methods } from "./method.ts";
+import { type OutgoingBatch, type Pending, PendingTable } from "./pending.ts";
 import { createRemote, type Remote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 
@@ -86,6 +87,11 @@ export interface PeerSettings {
    * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
    */
   timeout?: number;
+  /**
+   * Answers `rpc.discover`, from what may be called; see `describe` of
+   * `@jsonrpcws/peer/discovery`. Default: there is no such method.
+   */
+  discover?: (local: object) => unknown;
   /** Limits that differ from {@linkcode defaultLimits}; 0 lifts one. */
   limits?: Partial<Limits>;
 }
@@ -102,31 +108,6 @@ export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket,
   options: PeerOptions<Context>,
 ) => Service;
-
-/** A request that waits for its response. */
-interface Pending {
-  readonly method: string;
-  readonly timeout: number;
-  readonly resolve: (result: unknown) => void;
-  readonly reject: (error: unknown) => void;
-  /** The batch that it travels in. */
-  readonly batch: OutgoingBatch | undefined;
-  /** Whether it was handed to the socket. */
-  sent: boolean;
-  settled: boolean;
-  /** When it is given up, in milliseconds of the monotonic clock. */
-  readonly deadline: number;
-  readonly onprogress: ((value: unknown) => void) | undefined;
-  /** Lets go of the caller's signal. */
-  release: (() => void) | undefined;
-}
-
-/** What is gathered while {@linkcode Peer.batch} runs. */
-interface OutgoingBatch {
-  readonly members: string[];
-  readonly pending: Map<number, Pending>;
-  readonly promises: Promise<unknown>[];
-}
 
 /** A message that waits for the handshake. */
 interface Queued {
@@ -171,6 +152,11 @@ const defaultTimeout = 60_000;
 
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
+
+const methodNotFound: ErrorObject = {
+  code: ErrorCode.MethodNotFound,
+  message: "Method not found",
+};
 
 const internalError: ErrorObject = {
   code: ErrorCode.InternalError,
@@ -229,6 +215,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #limits: Limits;
   readonly #stringErrors: boolean;
   readonly #definedLocal: object | undefined;
+  readonly #discover: ((local: object) => unknown) | undefined;
   readonly #timeout: number;
   readonly #deadlines: Deadlines;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
@@ -244,8 +231,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /** The methods that have not settled, answered or not. */
   #unsettled = new Set<Running>();
   #observers: Map<string, Set<Observer>> | undefined;
-  #pending = new Map<number, Pending>();
-  #nextId = 1;
+  #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
   #queue: Queued[] = [];
   #hasOpened = false;
@@ -279,6 +265,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     );
     this.#version = options.version;
     this.#stringErrors = options.stringErrors ?? false;
+    this.#discover = options.discover;
     this.context = options.context as Context;
     this.#definedLocal = options.local;
     if (options.local !== undefined) this.local = options.local;
@@ -477,7 +464,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       const timeout = options?.timeout === undefined
         ? this.#timeout
         : readTimeout(options.timeout);
-      const id = this.#takeId();
+      const id = this.#pending.takeId();
       const text = writeRequest(
         this.version,
         id,
@@ -486,15 +473,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
       );
       this.#checkLength(what, method, text);
       const pending: Pending = {
+        id,
         method,
         timeout,
         resolve: resolve as (result: unknown) => void,
         reject,
         batch,
-        sent: false,
-        settled: false,
         deadline: this.#deadlines.after(timeout),
         onprogress: options?.onprogress,
+        sent: false,
+        settled: false,
         release: undefined,
       };
       if (signal !== undefined) {
@@ -504,9 +492,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
           signal.removeEventListener("abort", abort);
       }
       // Known before it is sent: a socket may answer from within send().
-      this.#pending.set(id, pending);
+      this.#pending.add(pending);
       if (batch !== undefined) {
-        batch.pending.set(id, pending);
+        batch.pending.add(pending);
         batch.members.push(text);
         return;
       }
@@ -519,7 +507,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
           this.#ws.send(text);
         } else this.#enqueue(what, method, text, pending);
       } catch (error) {
-        this.#take(id);
+        this.#pending.take(id);
         throw error;
       }
     });
@@ -590,7 +578,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#batch !== undefined) return collect();
     const batch: OutgoingBatch = {
       members: [],
-      pending: new Map(),
+      pending: new Set(),
       promises: [],
     };
     this.#batch = batch;
@@ -731,13 +719,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const pending = this.#pending;
     const unsettled = this.#unsettled;
     const observers = this.#observers;
-    this.#pending = new Map();
+    this.#pending = new PendingTable();
     this.#running = new Map();
     this.#unsettled = new Set();
     this.#observers = undefined;
     this.#queue = [];
-    for (const { method, sent, reject, release } of pending.values()) {
-      release?.();
+    for (const { id, method, sent, reject } of pending.all()) {
+      pending.take(id);
       reject(this.#closedError("No response to request", sent, method));
     }
     for (const running of unsettled) {
@@ -861,11 +849,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#observers !== undefined) this.#inform(call);
     const method = this.#findMethod(call.method);
     if (method === undefined) {
-      if (this.#control(call)) return this.#succeed(running, null);
-      return this.#failWith(running, {
-        code: ErrorCode.MethodNotFound,
-        message: "Method not found",
-      });
+      return this.#control(running, call);
     }
     if (call.type === "request" && !this.#admit(running)) return;
     const outer = this.#current;
@@ -880,7 +864,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         ? method.fn.call(holder)
         : Array.isArray(params)
         ? method.fn.apply(holder, params)
-        : method.fn.call(holder, params);
+        : method.fn.apply(holder, arrange(method.fn, params));
       isPromise = isThenable(result);
     } catch (error) {
       return this.#fail(running, error);
@@ -920,36 +904,50 @@ export class Peer<Theirs = unknown, Context = unknown> {
     return true;
   }
 
-  /** Does what the protocol's own methods say; `false` if it is none of them. */
-  #control({ type, method, params }: Request | Notification): boolean {
+  /** Does what the protocol's own methods say, and knows no other. */
+  #control(
+    running: Running,
+    { type, method, params }: Request | Notification,
+  ): void {
     switch (method) {
-      case "$/cancelRequest": {
-        const running = this.#running.get(readParam(params, "id", 0) as Id);
-        if (running === undefined) return true;
-        // First the answer: from a method that hears the signal, too, it is this.
-        this.#failWith(running, {
-          code: ErrorCode.Cancelled,
-          message: "Request was cancelled",
-        });
-        running.abort(
-          new DOMException("The caller cancelled the call", "AbortError"),
-        );
-        return true;
-      }
+      case "$/cancelRequest":
+        this.#stop(this.#running.get(readParam(params, "id", 0) as Id));
+        break;
       case "$/progress": {
         const token = readParam(params, "token", 0);
-        const pending = this.#pending.get(token as number);
+        const pending = this.#pending.get(token);
         try {
           pending?.onprogress?.(readParam(params, "value", 1));
         } catch (error) {
           this.#report(error);
         }
-        return true;
+        break;
       }
+      case "rpc.discover":
+        if (this.#discover === undefined || type === "notification") {
+          return this.#failWith(running, methodNotFound);
+        }
+        try {
+          return this.#succeed(running, this.#discover(this.local));
+        } catch (error) {
+          return this.#fail(running, error);
+        }
       default:
-        // A notification is not answered either way.
-        return type === "notification";
+        return this.#failWith(running, methodNotFound);
     }
+    this.#succeed(running, null);
+  }
+
+  #stop(running: Running | undefined): void {
+    if (running === undefined) return;
+    // First the answer: from a method that hears the signal, too, it is this.
+    this.#failWith(running, {
+      code: ErrorCode.Cancelled,
+      message: "Request was cancelled",
+    });
+    running.abort(
+      new DOMException("The caller cancelled the call", "AbortError"),
+    );
   }
 
   #inform({ type, method, params }: Request | Notification): void {
@@ -1047,7 +1045,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   #settle(response: Response, answers?: OutgoingBatch): void {
     const { id, error } = response;
-    const pending = typeof id === "number" ? this.#take(id) : undefined;
+    const pending = this.#pending.take(id);
     if (pending !== undefined) {
       if (error === undefined) pending.resolve(response.result);
       else pending.reject(readError(error));
@@ -1065,12 +1063,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
     error: RpcError,
     answers: OutgoingBatch | undefined,
   ): void {
-    const waiting = [...this.#pending.values()];
+    const waiting = this.#pending.all();
     const batch = answers ??
       waiting.find((pending) => pending.batch !== undefined)?.batch;
     if (batch !== undefined) this.#rejectBatch(batch, error);
     else if (waiting.length === 1) {
-      for (const id of this.#pending.keys()) this.#take(id)?.reject(error);
+      this.#pending.take(waiting[0]!.id)?.reject(error);
     } else this.#report(error);
   }
 
@@ -1161,28 +1159,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #sendFrame(text: string, batch: OutgoingBatch): void {
-    for (const pending of batch.pending.values()) pending.sent = true;
+    for (const pending of batch.pending) pending.sent = true;
     this.#send(text);
   }
 
   #rejectBatch(batch: OutgoingBatch, error: unknown): void {
-    for (const id of batch.pending.keys()) this.#take(id)?.reject(error);
-  }
-
-  /** Takes a request out of the table: whoever takes it settles it. */
-  #take(id: number): Pending | undefined {
-    const pending = this.#pending.get(id);
-    if (pending === undefined) return undefined;
-    this.#pending.delete(id);
-    pending.batch?.pending.delete(id);
-    pending.release?.();
-    pending.settled = true;
-    return pending;
+    for (const { id } of batch.pending) this.#pending.take(id)?.reject(error);
   }
 
   /** Gives a request up: its caller is told, and the peer, if it knows of it. */
   #cancel(id: number, reason: unknown): void {
-    const pending = this.#take(id);
+    const pending = this.#pending.take(id);
     if (pending === undefined) return;
     // To 1.0 and bare peers it would be one more invalid message.
     if (pending.sent && this.version === "2.0") {
@@ -1194,7 +1181,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */
   #sweep(now: number): number {
     let next = Infinity;
-    for (const [id, { method, timeout, deadline }] of this.#pending) {
+    for (const { id, method, timeout, deadline } of this.#pending.all()) {
       if (deadline > now) next = Math.min(next, deadline);
       else {
         this.#cancel(
@@ -1239,14 +1226,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
         this.#observers.delete(method);
       }
     };
-  }
-
-  #takeId(): number {
-    let id = this.#nextId;
-    // Only after 2,147,483,647 requests can one of the first still be waiting.
-    while (this.#pending.has(id)) id = followingId(id);
-    this.#nextId = followingId(id);
-    return id;
   }
 
   #writeParams(
@@ -1352,10 +1331,6 @@ function readTimeout(timeout: number): number {
     );
   }
   return timeout === 0 ? Infinity : timeout;
-}
-
-function followingId(id: number): number {
-  return id === 0x7fff_ffff ? 1 : id + 1;
 }
 
 function isThenable(value: unknown): value is PromiseLike<unknown> {

@@ -19,13 +19,8 @@
  * @module
  */
 
-import {
-  Peer,
-  type PeerOptions,
-  type PeerSettings,
-  type ServiceClass,
-  type ServiceDefinition,
-} from "./src/peer.ts";
+import type { PeerOptions, PeerSettings } from "./src/options.ts";
+import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
 import type { Socket } from "./src/socket.ts";
 
 /** How to connect. */

@@ -32,16 +32,21 @@ export {
   type ErrorObject,
   RpcError,
 } from "./src/error.ts";
+export type { Capability, Extension, Link, Writing } from "./src/extension.ts";
 export { defaultLimits, type Limits } from "./src/limits.ts";
 export type { Id, Params, Version } from "./src/message.ts";
+export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";
 export {
   type AnyPeer,
-  type Definition,
   Peer,
-  type PeerOptions,
-  type PeerSettings,
   type ServiceClass,
   type ServiceDefinition,
 } from "./src/peer.ts";
-export type { Remote, UntypedRemote } from "./src/remote.ts";
+export type {
+  Remote,
+  RemoteParams,
+  RemoteResult,
+  RemoteStream,
+  UntypedRemote,
+} from "./src/remote.ts";
 export type { Socket, SocketEvent } from "./src/socket.ts";

@@ -26,12 +26,9 @@
  */
 
 import { CloseCode, type CloseInfo } from "./src/error.ts";
-import {
-  Peer,
-  type PeerSettings,
-  type ServiceClass,
-  type ServiceDefinition,
-} from "./src/peer.ts";
+import type { PeerSettings } from "./src/options.ts";
+import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
+import { streams } from "./src/stream.ts";
 
 /** Whoever sent a request, as `Deno.serve` knows it. */
 export type ConnectionInfo = Deno.ServeHandlerInfo;
@@ -361,12 +358,18 @@ function createAcceptor(
 
 /** The options that are the peer's, those alone that were given. */
 function pickSettings(options: UpgradeOptions): PeerSettings {
-  const names = ["version", "stringErrors", "timeout", "discover", "limits"];
-  return Object.fromEntries(
-    Object.entries(options).filter(([name, value]) =>
-      names.includes(name) && value !== undefined
-    ),
+  const names = [
+    "version",
+    "stringErrors",
+    "timeout",
+    "discover",
+    "use",
+    "limits",
+  ];
+  const given = Object.entries(options).filter(([name, value]) =>
+    names.includes(name) && value !== undefined
   );
+  return { use: [streams], ...Object.fromEntries(given) };
 }
 
 const unknownInfo: ConnectionInfo = {

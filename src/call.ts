@@ -1,11 +1,10 @@
 /**
- * A call, as the method that handles it and as the caller see it: its id, its
- * signal, its progress, and the options it is made with.
+ * A call, as the method that handles it sees it, and as the caller makes it.
  *
  * @module
  */
 
-import type { Id, Notification, Request, Version } from "./message.ts";
+import type { Id } from "./message.ts";
 
 /** The call that a method is handling. */
 export interface Call {
@@ -46,62 +45,4 @@ export interface CallOptions {
    * before the call is settled.
    */
   onprogress?: (value: unknown) => void;
-}
-
-/** Sends `$/progress`; what a call needs of its peer. */
-export type SendProgress = (token: Id, value: unknown) => boolean;
-
-/** The responses to a batch, on their way to becoming one frame. */
-export interface IncomingBatch {
-  readonly responses: string[];
-  readonly ids: Set<Id>;
-  length: number;
-  awaited: number;
-}
-
-/** A method that runs for the other side. */
-export class Running implements Call {
-  readonly type: "request" | "notification";
-  readonly version: Version;
-  readonly id: Id | undefined;
-  readonly method: string;
-  /** The batch that its response belongs to. */
-  readonly batch: IncomingBatch | undefined;
-  answered = false;
-  /** When it must be answered, in milliseconds of the monotonic clock. */
-  deadline: number = Infinity;
-  readonly #send: SendProgress;
-  // Made only for those who look: most calls never do.
-  #controller: AbortController | undefined;
-
-  constructor(
-    call: Request | Notification,
-    batch: IncomingBatch | undefined,
-    send: SendProgress,
-  ) {
-    this.type = call.type;
-    this.version = call.version;
-    this.id = call.id;
-    this.method = call.method;
-    this.batch = batch;
-    this.#send = send;
-  }
-
-  get signal(): AbortSignal {
-    return (this.#controller ??= new AbortController()).signal;
-  }
-
-  progress(value: unknown): boolean {
-    return this.id !== undefined && !this.answered && this.version !== "1.0" &&
-      this.#send(this.id, value);
-  }
-
-  /** Whether whoever looked at the signal has been told to stop. */
-  get isAborted(): boolean {
-    return this.#controller?.signal.aborted ?? false;
-  }
-
-  abort(reason: unknown): void {
-    this.#controller?.abort(reason);
-  }
 }

@@ -47,6 +47,11 @@ export interface Limits {
    */
   readonly outgoing: number;
   /**
+   * Most streams open for the peer to read. Default 128. One more is refused: a
+   * call that returns it with -32006, a call that passes it rejects.
+   */
+  readonly streams: number;
+  /**
    * Most messages that wait for the handshake to be done. Default 1,024. One
    * more request rejects with a RangeError, one more notification is not taken.
    */
@@ -62,6 +67,7 @@ export const defaultLimits: Limits = {
   incoming: 1_024,
   handlerTimeout: 120_000,
   outgoing: 1_024,
+  streams: 128,
   queued: 1_024,
 };
 

@@ -417,3 +417,13 @@ export function writeError(
   const head = version === "2.0" ? '{"jsonrpc":"2.0","error":' : '{"error":';
   return `${head}${JSON.stringify(error)},"id":${idText}}`;
 }
+
+/** A param of one of the protocol's own methods, which come either way. */
+export function readParam(
+  params: Params | undefined,
+  name: string,
+  index: number,
+): unknown {
+  const key = Array.isArray(params) ? index : name;
+  return (params as { [key: string | number]: unknown } | undefined)?.[key];
+}

@@ -9,9 +9,12 @@
 
 import { ErrorCode, RpcError } from "./error.ts";
 
-/** A function of `local`, with the object that it is called on. */
+/** A function of `local`. */
 export interface Method {
   readonly fn: (...params: unknown[]) => unknown;
+  /** What it is called on. */
+  readonly self: object;
+  /** Where it was found. */
   readonly holder: object;
   readonly key: string;
 }
@@ -29,8 +32,12 @@ export class Methods {
   // was found is kept, so it can't outgrow `local`.
   readonly #found = new Map<string, Method>();
 
-  constructor(local: object) {
+  // What all are called on, if not the object that they stand in.
+  readonly #self: object | undefined;
+
+  constructor(local: object, self?: object) {
     this.local = local;
+    this.#self = self;
   }
 
   /** Finds a method, or `undefined` if there is none that may be called. */
@@ -43,8 +50,10 @@ export class Methods {
       this.#found.delete(name);
     }
     if (name.startsWith("rpc.") || name.startsWith("$/")) return undefined;
-    const method = findIn(this.local, name);
-    if (method !== undefined) this.#found.set(name, method);
+    const found = findIn(this.local, name);
+    if (found === undefined) return undefined;
+    const method = { ...found, self: this.#self ?? found.holder };
+    this.#found.set(name, method);
     return method;
   }
 }
@@ -78,7 +87,10 @@ export function arrange(fn: Method["fn"], params: object): unknown[] {
   );
 }
 
-function findIn(holder: object, name: string): Method | undefined {
+function findIn(
+  holder: object,
+  name: string,
+): Omit<Method, "self"> | undefined {
   const fn = ownValue(holder, name);
   if (typeof fn === "function") {
     return { fn: fn as Method["fn"], holder, key: name };
@@ -95,6 +107,41 @@ function findIn(holder: object, name: string): Method | undefined {
     }
   }
   return undefined;
+}
+
+/**
+ * The methods of `local`, each once, under the name that finds it. A group that
+ * holds itself is not entered again: it would have names without end.
+ */
+export function* names(
+  local: object,
+): Generator<[name: string, fn: Method["fn"]]> {
+  const methods = new Methods(local);
+  for (const { name, holder, key } of candidates(local, "", new Set())) {
+    const method = methods.find(name);
+    // "a.b" may be a function beside a group "a" that has a "b" too.
+    if (method?.holder === holder && method.key === key) {
+      yield [name, method.fn];
+    }
+  }
+}
+
+/** The functions in a holder and its groups, and how they could be called. */
+function* candidates(
+  holder: object,
+  prefix: string,
+  within: Set<object>,
+): Generator<{ name: string; holder: object; key: string }> {
+  within.add(holder);
+  for (const key of Object.getOwnPropertyNames(holder)) {
+    const value = ownValue(holder, key);
+    const name = prefix + key;
+    if (typeof value === "function") yield { name, holder, key };
+    else if (isPlainObject(value) && !within.has(value)) {
+      yield* candidates(value, `${name}.`, within);
+    }
+  }
+  within.delete(holder);
 }
 
 /** The value of an own data property; `undefined` for a getter. */

@@ -1,5 +1,14 @@
 /**
  * One connection, seen from one of its two equal ends: the requests that wait
+ * for a response, dispatch, and closing.
+ *
+ * @see {@link https://www.jsonrpc.org/specification}
+ *
+ * @module
+ */
+
+/**
+ * One connection, seen from one of its two equal ends: the requests that wait
  * for a response, the methods that run for the other side, and closing.
  *
  * @see {@link https://www.jsonrpc.org/specification}
@@ -7,12 +16,8 @@
  * @module
  */
 
-import {
-  type Call,
-  type CallOptions,
-  type IncomingBatch,
-  Running,
-} from "./call.ts";
+import type { Call, CallOptions } from "./call.ts";
+import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
 import { Deadlines } from "./deadline.ts";
 import { Deferred } from "./deferred.ts";
 import {
@@ -20,9 +25,21 @@ import {
   type CloseInfo,
   ConnectionClosedError,
   ErrorCode,
-  type ErrorObject,
   RpcError,
 } from "./error.ts";
+import {
+  Capabilities,
+  type Link,
+  releaseAll,
+  startWriting,
+  type Writing,
+} from "./extension.ts";
+import {
+  type Host,
+  Incoming,
+  type IncomingBatch,
+  isThenable,
+} from "./incoming.ts";
 import { completeLimits, type Limits } from "./limits.ts";
 import {
   type Id,
@@ -32,76 +49,25 @@ import {
   type Params,
   readError,
   readFrame,
+  readParam,
   type Request,
   type Response,
   type Version,
-  writeError,
   writeNotification,
   writeParams,
   writeRequest,
-  writeResult,
 } from "./message.ts";
-import { arrange, type Method, Methods } from "./method.ts";
+import { type Method, Methods } from "./method.ts";
+import type { Definition, PeerOptions } from "./options.ts";
 import { type OutgoingBatch, type Pending, PendingTable } from "./pending.ts";
 import { createRemote, type Remote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
-
-/**
- * A service as a plain object: what the other side may call, and what happens
- * when the connection opens and closes. Every member may be left out.
- */
-export interface Definition {
-  /** What the other side may call; see {@linkcode Peer.local}. */
-  local?: object | { readonly [name: string]: unknown };
-  /** See {@linkcode Peer.onopen}. */
-  onopen?(): void | Promise<void>;
-  /** See {@linkcode Peer.onclose}. */
-  onclose?(event: CloseInfo): void | Promise<void>;
-  /** See {@linkcode Peer.onerror}. */
-  onerror?(error: unknown): void | Promise<void>;
-  /** See {@linkcode Peer.oninvalid}. */
-  oninvalid?(text: string, error: RpcError): boolean | void;
-}
 
 /** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
 export type ServiceDefinition<Theirs = unknown, Context = unknown> =
   & Definition
   & { prototype?: never }
   & ThisType<Peer<Theirs, Context>>;
-
-/** How a peer speaks and what it takes. */
-export interface PeerSettings {
-  /**
-   * The version of what this side sends of itself. Default: 2.0, until the
-   * first message that arrives is one of 1.0. A response always has the version
-   * of its request.
-   */
-  version?: Version;
-  /**
-   * Whether errors in JSON-RPC 1.0 are written as their message alone, a
-   * string, as some 1.0 peers require. Default `false`: as an error object.
-   */
-  stringErrors?: boolean;
-  /**
-   * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
-   */
-  timeout?: number;
-  /**
-   * Answers `rpc.discover`, from what may be called; see `describe` of
-   * `@jsonrpcws/peer/discovery`. Default: there is no such method.
-   */
-  discover?: (local: object) => unknown;
-  /** Limits that differ from {@linkcode defaultLimits}; 0 lifts one. */
-  limits?: Partial<Limits>;
-}
-
-/** What a peer can be made with; a subclass hands it on to `super`. */
-export interface PeerOptions<Context = unknown>
-  extends PeerSettings, Definition {
-  /** What {@linkcode Peer.context} is. Default `undefined`. */
-  context?: Context;
-}
 
 /** A class whose instances are peers: the service of one connection each. */
 export type ServiceClass<Service, Context = unknown> = new (
@@ -153,15 +119,16 @@ const defaultTimeout = 60_000;
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
 
-const methodNotFound: ErrorObject = {
-  code: ErrorCode.MethodNotFound,
-  message: "Method not found",
-};
-
-const internalError: ErrorObject = {
-  code: ErrorCode.InternalError,
-  message: "Internal error",
-};
+// What a peer says that could not read a message. With any other code it could:
+// some answer notifications that they don't know, and such an answer is not about
+// a call.
+const unreadable: readonly number[] = [
+  0,
+  ErrorCode.ParseError,
+  ErrorCode.InvalidRequest,
+  ErrorCode.RequestTooLarge,
+  ErrorCode.BatchTooLarge,
+];
 
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
@@ -213,24 +180,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly context: Context;
 
   readonly #limits: Limits;
-  readonly #stringErrors: boolean;
   readonly #definedLocal: object | undefined;
   readonly #discover: ((local: object) => unknown) | undefined;
   readonly #timeout: number;
   readonly #deadlines: Deadlines;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
-  readonly #sendProgress = (token: Id, value: unknown): boolean =>
-    this.notify("$/progress", { token, value });
   #version: Version | undefined;
   #ws: Socket;
   #remote: Remote<Theirs> | undefined;
   #methods: Methods | undefined;
-  #current: Running | undefined;
-  /** The requests that are still to be answered. */
-  #running = new Map<Id | Running, Running>();
-  /** The methods that have not settled, answered or not. */
-  #unsettled = new Set<Running>();
+  readonly #incoming: Incoming;
   #observers: Map<string, Set<Observer>> | undefined;
+  /** None, unless asked for: then plain calls pay for a look at it. */
+  readonly #capabilities: Capabilities | undefined;
   #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
   #queue: Queued[] = [];
@@ -264,9 +226,24 @@ export class Peer<Theirs = unknown, Context = unknown> {
       (now) => this.#sweep(now),
     );
     this.#version = options.version;
-    this.#stringErrors = options.stringErrors ?? false;
     this.#discover = options.discover;
     this.context = options.context as Context;
+    const link: Link & Host = {
+      limits: this.#limits,
+      deadlines: this.#deadlines,
+      stringErrors: options.stringErrors ?? false,
+      request: (...call) => this.request(...call),
+      notify: (...call) => this.notify(...call),
+      send: (text) => this.#send(text),
+      report: (error) => this.#report(error),
+      find: (name) => this.#findMethod(name),
+      control: (call) => this.#control(call),
+      within: (running, run) => this.#incoming.within(running, run),
+    };
+    this.#capabilities = options.use?.length
+      ? new Capabilities(options.use, link)
+      : undefined;
+    this.#incoming = new Incoming(link, this.#capabilities);
     this.#definedLocal = options.local;
     if (options.local !== undefined) this.local = options.local;
     if (options.onopen !== undefined) this.onopen = options.onopen;
@@ -295,9 +272,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * The promise rejects as that of {@linkcode Peer.request} does.
    */
   get remote(): Remote<Theirs> {
-    return this.#remote ??= createRemote((method, params) =>
-      this.request(method, params)
-    ) as Remote<Theirs>;
+    return this.#remote ??= this.#createRemote(undefined);
   }
 
   /**
@@ -319,9 +294,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * ```
    */
   with(options: CallOptions): Remote<Theirs> {
-    return createRemote((method, params) =>
-      this.request(method, params, options)
-    ) as Remote<Theirs>;
+    return this.#createRemote(options);
   }
 
   /**
@@ -331,7 +304,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {TypeError} No method is running.
    */
   get call(): Call {
-    const current = this.#current;
+    const { current } = this.#incoming;
     if (current === undefined) {
       throw new TypeError(
         "Cannot read call: no method is running, read it before the first await",
@@ -465,13 +438,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
         ? this.#timeout
         : readTimeout(options.timeout);
       const id = this.#pending.takeId();
+      const writing = this.#capabilities && startWriting();
       const text = writeRequest(
         this.version,
         id,
         method,
-        this.#writeParams(what, method, params),
+        this.#writeParams(what, method, params, writing),
       );
-      this.#checkLength(what, method, text);
+      try {
+        this.#checkLength(what, method, text);
+      } catch (error) {
+        releaseAll(writing);
+        throw error;
+      }
       const pending: Pending = {
         id,
         method,
@@ -485,11 +464,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
         settled: false,
         release: undefined,
       };
-      if (signal !== undefined) {
-        const abort = (): void => this.#cancel(id, signal.reason);
-        signal.addEventListener("abort", abort);
-        pending.release = (): void =>
-          signal.removeEventListener("abort", abort);
+      const abort = signal && ((): void => this.#cancel(id, signal.reason));
+      if (abort !== undefined) signal?.addEventListener("abort", abort);
+      if (
+        abort !== undefined ||
+        writing !== undefined && writing.releases.length > 0
+      ) {
+        pending.release = (): void => {
+          if (abort !== undefined) signal?.removeEventListener("abort", abort);
+          releaseAll(writing);
+        };
       }
       // Known before it is sent: a socket may answer from within send().
       this.#pending.add(pending);
@@ -528,11 +512,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   notify(method: string, params?: Params): boolean {
     const what = "Cannot send notification";
+    const writing = this.#capabilities && startWriting();
     const text = writeNotification(
       this.version,
       method,
-      this.#writeParams(what, method, params),
+      this.#writeParams(what, method, params, writing),
     );
+    if (writing !== undefined && writing.releases.length > 0) {
+      releaseAll(writing);
+      throw new TypeError(
+        `${what} "${method}": without a response nobody could tell when a stream is no longer needed, send a request`,
+      );
+    }
     this.#checkLength(what, method, text);
     if (this.#end !== undefined) return false;
     if (this.#batch !== undefined) {
@@ -608,13 +599,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @see {@link https://www.jsonrpc.org/specification#response_object}
    */
   respond(id: Id, result: unknown, error?: unknown): boolean {
-    const running = this.#current?.id === id
-      ? this.#current
-      : this.#running.get(id);
-    if (running?.type !== "request" || running.answered) return false;
-    if (error === undefined || error === null) this.#succeed(running, result);
-    else this.#fail(running, error);
-    return true;
+    return this.#incoming.respond(id, result, error);
   }
 
   /**
@@ -629,10 +614,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2}
    */
   close(code: number = CloseCode.Normal, reason = ""): void {
-    const isSendable = Number.isInteger(code) &&
-      (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006) ||
-        code >= 3000 && code <= 4999);
-    if (!isSendable) {
+    if (!isSendable(code)) {
       throw new RangeError(
         `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
       );
@@ -645,6 +627,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
     await this.closed;
+  }
+
+  #createRemote(options: CallOptions | undefined): Remote<Theirs> {
+    return createRemote((method, params) => {
+      const promise = this.request(method, params, options);
+      this.#capabilities?.decorate(promise, options);
+      return promise;
+    }) as Remote<Theirs>;
   }
 
   // The life of the socket.
@@ -717,20 +707,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
     this.#deadlines.clear();
     const pending = this.#pending;
-    const unsettled = this.#unsettled;
     const observers = this.#observers;
     this.#pending = new PendingTable();
-    this.#running = new Map();
-    this.#unsettled = new Set();
     this.#observers = undefined;
     this.#queue = [];
     for (const { id, method, sent, reject } of pending.all()) {
       pending.take(id);
       reject(this.#closedError("No response to request", sent, method));
     }
-    for (const running of unsettled) {
-      running.abort(this.#closedError("Cannot answer", false, running.method));
-    }
+    this.#incoming.end((method) =>
+      this.#closedError("Cannot answer", false, method)
+    );
+    this.#capabilities?.end();
     for (const [method, listeners] of observers ?? []) {
       const error = this.#closedError("No more of", false, method);
       for (const observer of listeners) observer.end(error);
@@ -806,7 +794,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     switch (message.type) {
       case "request":
       case "notification":
-        this.#execute(message, batch);
+        if (this.#observers !== undefined) this.#inform(message);
+        this.#incoming.execute(message, batch);
         break;
       case "response":
         this.#settle(message);
@@ -818,13 +807,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #dispatchBatch(messages: readonly Message[], text: string): void {
-    const batch: IncomingBatch = {
-      responses: [],
-      ids: new Set(),
-      length: 2,
-      // Itself, so that it isn't answered before the last member was read.
-      awaited: 1,
-    };
+    const batch = this.#incoming.openBatch();
     let answers: OutgoingBatch | undefined;
     const unidentified: Response[] = [];
     for (const message of messages) {
@@ -837,117 +820,39 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     // By now it is known which batch they complain about.
     for (const response of unidentified) this.#settle(response, answers);
-    this.#completeBatch(batch);
+    this.#incoming.completeBatch(batch);
   }
 
-  #execute(
-    call: Request | Notification,
-    batch: IncomingBatch | undefined,
-  ): void {
-    const running = new Running(call, batch, this.#sendProgress);
-    if (batch !== undefined && call.type === "request") batch.awaited++;
-    if (this.#observers !== undefined) this.#inform(call);
-    const method = this.#findMethod(call.method);
-    if (method === undefined) {
-      return this.#control(running, call);
-    }
-    if (call.type === "request" && !this.#admit(running)) return;
-    const outer = this.#current;
-    this.#current = running;
-    let result: unknown;
-    let isPromise = false;
-    try {
-      // A definition's methods are called on the peer, as ThisType says.
-      const holder = this.local === this.#definedLocal ? this : method.holder;
-      const { params } = call;
-      result = params === undefined
-        ? method.fn.call(holder)
-        : Array.isArray(params)
-        ? method.fn.apply(holder, params)
-        : method.fn.apply(holder, arrange(method.fn, params));
-      isPromise = isThenable(result);
-    } catch (error) {
-      return this.#fail(running, error);
-    } finally {
-      this.#current = outer;
-    }
-    if (isPromise) this.#wait(running, result as PromiseLike<unknown>);
-    else this.#succeed(running, result);
-  }
-
-  /** Whether a request may run; if not, it has been answered. */
-  #admit(running: Running): boolean {
-    const { batch } = running;
-    const id = running.id!;
-    const isTaken = id !== null && (this.#running.has(id) ||
-      batch !== undefined && batch.ids.has(id));
-    if (isTaken) {
-      // With id null: under its own id, this would answer the first request.
-      this.#write(
-        running,
-        writeError(running.version, null, {
-          code: ErrorCode.InvalidRequest,
-          message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
-        }, this.#stringErrors),
-      );
-      return false;
-    }
-    if (this.#unsettled.size >= this.#limits.incoming) {
-      this.#failWith(running, {
-        code: ErrorCode.Busy,
-        message:
-          `Busy: ${this.#unsettled.size} of at most ${this.#limits.incoming} methods are running, not executed`,
-      });
-      return false;
-    }
-    batch?.ids.add(id);
-    return true;
-  }
-
-  /** Does what the protocol's own methods say, and knows no other. */
-  #control(
-    running: Running,
-    { type, method, params }: Request | Notification,
-  ): void {
+  /** Does what the protocol's own methods say; `undefined`: it is none of them. */
+  #control({ method, params }: Request | Notification): unknown {
     switch (method) {
       case "$/cancelRequest":
-        this.#stop(this.#running.get(readParam(params, "id", 0) as Id));
-        break;
+        this.#incoming.cancel(readParam(params, "id", 0));
+        return null;
       case "$/progress": {
         const token = readParam(params, "token", 0);
-        const pending = this.#pending.get(token);
         try {
-          pending?.onprogress?.(readParam(params, "value", 1));
+          this.#pending.get(token)?.onprogress?.(readParam(params, "value", 1));
         } catch (error) {
           this.#report(error);
         }
-        break;
+        return null;
       }
       case "rpc.discover":
-        if (this.#discover === undefined || type === "notification") {
-          return this.#failWith(running, methodNotFound);
-        }
-        try {
-          return this.#succeed(running, this.#discover(this.local));
-        } catch (error) {
-          return this.#fail(running, error);
-        }
+        return this.#discover?.(this.local);
       default:
-        return this.#failWith(running, methodNotFound);
+        return this.#capabilities?.control(method, params);
     }
-    this.#succeed(running, null);
   }
 
-  #stop(running: Running | undefined): void {
-    if (running === undefined) return;
-    // First the answer: from a method that hears the signal, too, it is this.
-    this.#failWith(running, {
-      code: ErrorCode.Cancelled,
-      message: "Request was cancelled",
-    });
-    running.abort(
-      new DOMException("The caller cancelled the call", "AbortError"),
-    );
+  /** Finds a method, and what to call it on. */
+  #findMethod(name: string): Method | undefined {
+    if (this.#methods?.local !== this.local) {
+      // A definition's methods are called on the peer, as ThisType says.
+      const isDefined = this.local === this.#definedLocal;
+      this.#methods = new Methods(this.local, isDefined ? this : undefined);
+    }
+    return this.#methods.find(name);
   }
 
   #inform({ type, method, params }: Request | Notification): void {
@@ -956,108 +861,24 @@ export class Peer<Theirs = unknown, Context = unknown> {
     for (const observer of [...observers]) observer.next(params);
   }
 
-  #findMethod(name: string): Method | undefined {
-    if (this.#methods?.local !== this.local) {
-      this.#methods = new Methods(this.local);
-    }
-    return this.#methods.find(name);
-  }
-
-  #wait(running: Running, result: PromiseLike<unknown>): void {
-    if (running.type === "request" && !running.answered) {
-      this.#running.set(running.id ?? running, running);
-    }
-    running.deadline = this.#deadlines.after(this.#limits.handlerTimeout);
-    // Whoever settles after the connection ended finds another table.
-    const table = this.#unsettled;
-    table.add(running);
-    Promise.resolve(result).then((value) => {
-      table.delete(running);
-      if (table === this.#unsettled) this.#succeed(running, value);
-    }, (error: unknown) => {
-      table.delete(running);
-      if (table === this.#unsettled) this.#fail(running, error);
-    });
-  }
-
-  #succeed(running: Running, result: unknown): void {
-    const { id, version, batch, answered } = running;
-    if (id === undefined || answered) return;
-    let text: string | undefined;
-    try {
-      text = JSON.stringify(result);
-    } catch (error) {
-      return this.#fail(running, error);
-    }
-    const response = writeResult(version, id, text ?? "null");
-    const length = response.length + (batch === undefined ? 0 : batch.length);
-    if (length > this.#limits.messageLength) {
-      return this.#failWith(running, {
-        code: ErrorCode.ResponseTooLarge,
-        message:
-          `Response has ${length} of at most ${this.#limits.messageLength} characters`,
-      });
-    }
-    this.#write(running, response);
-  }
-
-  /** Answers with an error if it was made for the caller, else hides it. */
-  #fail(running: Running, error: unknown): void {
-    if (error instanceof RpcError) return this.#failWith(running, error);
-    // A method that stops because it was told to has not failed.
-    if (running.answered && running.isAborted) return;
-    this.#failWith(running, internalError);
-    this.#report(error);
-  }
-
-  #failWith(running: Running, error: ErrorObject): void {
-    const { id, version, answered } = running;
-    if (id === undefined || answered) return;
-    let text: string;
-    try {
-      text = writeError(version, id, error, this.#stringErrors);
-    } catch (unwritable) {
-      this.#report(unwritable);
-      text = writeError(version, id, internalError, this.#stringErrors);
-    }
-    this.#write(running, text);
-  }
-
-  #write(running: Running, response: string): void {
-    running.answered = true;
-    const { id, batch } = running;
-    const key = id ?? running;
-    if (this.#running.get(key) === running) this.#running.delete(key);
-    if (batch === undefined) this.#send(response);
-    else {
-      batch.responses.push(response);
-      batch.length += response.length + 1;
-      this.#completeBatch(batch);
-    }
-  }
-
-  #completeBatch(batch: IncomingBatch): void {
-    batch.awaited--;
-    if (batch.awaited === 0 && batch.responses.length > 0) {
-      this.#send(`[${batch.responses.join(",")}]`);
-    }
-  }
-
   #settle(response: Response, answers?: OutgoingBatch): void {
     const { id, error } = response;
     const pending = this.#pending.take(id);
     if (pending !== undefined) {
-      if (error === undefined) pending.resolve(response.result);
-      else pending.reject(readError(error));
+      if (error === undefined) {
+        pending.resolve(
+          this.#capabilities?.read(response.result) ?? response.result,
+        );
+      } else pending.reject(readError(error));
     } else if (error !== undefined && (id === undefined || id === null)) {
       this.#settleUnidentified(readError(error), answers);
     } else this.#unmatched++;
   }
 
   /**
-   * An error without an id: the peer could not read something of ours. It is
-   * about a batch if one is waiting, else about the one call that is; a guess
-   * among several would tell a lie to one of them.
+   * An error without an id: the peer could not read something of ours, if that
+   * is what it says. It is about a batch if one is waiting, else about the one
+   * call that is; a guess among several would tell a lie to one of them.
    */
   #settleUnidentified(
     error: RpcError,
@@ -1066,7 +887,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const waiting = this.#pending.all();
     const batch = answers ??
       waiting.find((pending) => pending.batch !== undefined)?.batch;
-    if (batch !== undefined) this.#rejectBatch(batch, error);
+    if (!unreadable.includes(error.code)) this.#report(error);
+    else if (batch !== undefined) this.#rejectBatch(batch, error);
     else if (waiting.length === 1) {
       this.#pending.take(waiting[0]!.id)?.reject(error);
     } else this.#report(error);
@@ -1089,14 +911,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       return this.close(CloseCode.BadProtocol, message);
     }
     if (id === undefined) return;
-    const response = writeError(
-      version ?? this.version,
-      id,
-      error,
-      this.#stringErrors,
-    );
-    if (batch === undefined) this.#send(response);
-    else batch.responses.push(response);
+    this.#incoming.refuse(version ?? this.version, id, error, batch);
   }
 
   // What leaves.
@@ -1193,20 +1008,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         );
       }
     }
-    for (const running of this.#unsettled) {
-      const { method, deadline } = running;
-      if (deadline > now) next = Math.min(next, deadline);
-      else {
-        this.#unsettled.delete(running);
-        const message =
-          `Method took longer than ${this.#limits.handlerTimeout} ms`;
-        this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
-        running.abort(
-          new DOMException(`${message}: "${method}"`, "TimeoutError"),
-        );
-      }
-    }
-    return next;
+    return Math.min(next, this.#incoming.sweep(now));
   }
 
   #observe(method: string, observer: Observer): () => void {
@@ -1232,13 +1034,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
     what: string,
     method: string,
     params: Params | undefined,
+    writing?: Writing,
   ): string | undefined {
     try {
       if (typeof method !== "string") {
         throw new TypeError(`method must be a string, got ${typeof method}`);
       }
+      if (writing !== undefined) {
+        params = this.#capabilities?.writeParams(params, writing);
+      }
       return writeParams(this.version, params);
     } catch (error) {
+      releaseAll(writing);
+      if (error instanceof RpcError) throw error;
       const why = error instanceof Error ? error.message : String(error);
       throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
     }
@@ -1291,39 +1099,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 }
 
-const abnormal: CloseInfo = {
-  code: CloseCode.Abnormal,
-  reason: "",
-  wasClean: false,
-};
-
-function readCloseEvent(event: SocketEvent): CloseInfo {
-  // Deno says 0 where the standard says 1006.
-  const code = event.code || CloseCode.Abnormal;
-  return {
-    code,
-    reason: event.reason ?? "",
-    wasClean: event.wasClean ?? code !== CloseCode.Abnormal,
-  };
-}
-
-/** Cuts a close reason to the 123 bytes that a close frame has room for. */
-function cutReason(reason: string): string {
-  const bytes = new Uint8Array(123);
-  const { read } = new TextEncoder().encodeInto(reason, bytes);
-  return reason.slice(0, read);
-}
-
-/** A param of one of the protocol's own methods, which come either way. */
-function readParam(
-  params: Params | undefined,
-  name: string,
-  index: number,
-): unknown {
-  const key = Array.isArray(params) ? index : name;
-  return (params as { [key: string | number]: unknown } | undefined)?.[key];
-}
-
 function readTimeout(timeout: number): number {
   if (!(timeout >= 0)) {
     throw new RangeError(
@@ -1331,9 +1106,4 @@ function readTimeout(timeout: number): number {
     );
   }
   return timeout === 0 ? Infinity : timeout;
-}
-
-function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
 }

@@ -14,14 +14,36 @@ export interface UntypedRemote {
 
 /**
  * The other side's `local` as it looks from here: each function returns a
- * promise, each nested object is a group of dotted names.
+ * promise, or a {@linkcode RemoteStream}; each nested object is a group of dotted
+ * names.
  */
 export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
   readonly [
     Name in keyof Theirs as Theirs[Name] extends object ? Name : never
   ]: Theirs[Name] extends (...params: infer Params) => infer Result
-    ? (...params: Params) => Promise<Awaited<Result>>
+    ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
     : Remote<Theirs[Name]>;
+};
+
+/** What a call gives to its caller. */
+export type RemoteResult<Result> = Result extends
+  AsyncIterable<infer Value> | ReadableStream<infer Value> ? RemoteStream<Value>
+  : Promise<Result>;
+
+/**
+ * A stream of the other side's. It is iterated directly; awaiting it first tells
+ * whether the call succeeded, and gives the same values.
+ */
+export type RemoteStream<Value> =
+  & AsyncIterable<Value>
+  & PromiseLike<AsyncIterable<Value>>;
+
+/** What a caller may pass: for a stream, anything that is one. */
+export type RemoteParams<Params extends readonly unknown[]> = {
+  [Index in keyof Params]: Params[Index] extends
+    AsyncIterable<infer Value> | ReadableStream<infer Value>
+    ? AsyncIterable<Value> | ReadableStream<Value>
+    : Params[Index];
 };
 
 /** Sends a request; what a remote does when it is called. */

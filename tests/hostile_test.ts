@@ -233,13 +233,22 @@ Deno.test("Peer rejects the only call or the waiting batch on an error without a
   socket.receive([result(5, "e")]);
   assertEquals(await first[0], "e");
 
+  // A peer that answers a notification could read it.
+  const innocent = peer.request("not to blame");
+  peer.notify("unknown");
+  assertEquals(thrown.splice(0), []);
+  socket.receive(failure(null, -32601, "Method not found"));
+  socket.receive(failure(null, -32602, "Invalid params"));
+  assertEquals(thrown.splice(0).length, 2);
+  socket.receive(result(8, "innocent"));
+  assertEquals(await innocent, "innocent");
+
   // Among several calls a guess would be a lie to one of them.
-  assertEquals(thrown, []);
   const several = [peer.request("h"), peer.request("i")];
-  socket.receive(failure(null, -32603, "Whose?"));
+  socket.receive(failure(null, -32600, "Whose?"));
   assertEquals(thrown.map(String), ["RpcError: Whose?"]);
-  socket.receive(result(8, "h"));
-  socket.receive(result(9, "i"));
+  socket.receive(result(9, "h"));
+  socket.receive(result(10, "i"));
   await settle();
   assertEquals(
     await Promise.all(several),

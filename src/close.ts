@@ -1,0 +1,42 @@
+/**
+ * Close codes and reasons, as runtimes tell them and as they may be sent.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4}
+ *
+ * @module
+ */
+
+import { CloseCode, type CloseInfo } from "./error.ts";
+import type { SocketEvent } from "./socket.ts";
+
+/** What is told of a connection that was cut. */
+export const abnormal: CloseInfo = {
+  code: CloseCode.Abnormal,
+  reason: "",
+  wasClean: false,
+};
+
+/** What a close event tells, in the standard's words on any runtime. */
+export function readCloseEvent(event: SocketEvent): CloseInfo {
+  // Deno says 0 where the standard says 1006.
+  const code = event.code || CloseCode.Abnormal;
+  return {
+    code,
+    reason: event.reason ?? "",
+    wasClean: event.wasClean ?? code !== CloseCode.Abnormal,
+  };
+}
+
+/** Cuts a close reason to the 123 bytes that a close frame has room for. */
+export function cutReason(reason: string): string {
+  const bytes = new Uint8Array(123);
+  const { read } = new TextEncoder().encodeInto(reason, bytes);
+  return reason.slice(0, read);
+}
+
+/** Whether a close frame may carry a code. */
+export function isSendable(code: number): boolean {
+  return Number.isInteger(code) &&
+    (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006) ||
+      code >= 3000 && code <= 4999);
+}

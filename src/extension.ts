@@ -1,0 +1,171 @@
+/**
+ * How a peer learns to carry what JSON can't say: streams, functions. Each such
+ * capability is a module of its own, and only who uses it pays for it.
+ *
+ * @module
+ */
+
+import type { CallOptions } from "./call.ts";
+import type { Limits } from "./limits.ts";
+import type { Params } from "./message.ts";
+
+/** A call whose result is being written, and which may be over before it is read. */
+export interface Lender {
+  /** Aborts the call's signal. */
+  abort(reason: unknown): void;
+}
+
+/** What a peer lends to its capabilities. */
+export interface Link {
+  readonly limits: Limits;
+  request(
+    method: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<unknown>;
+  notify(method: string, params?: Params): boolean;
+  /** Runs something of the owner's as part of a call, so that `call` is it. */
+  within<T>(call: Lender | undefined, run: () => T): T;
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void;
+}
+
+/**
+ * What is being written: the params of a request, or a result. What is kept for
+ * the peer on its behalf is let go of when it fails, and, for params, when the
+ * request is settled.
+ */
+export interface Writing {
+  /** The call whose result it is; `undefined` for params. */
+  readonly call: Lender | undefined;
+  /** How to let go of what was kept, each. */
+  readonly releases: (() => void)[];
+}
+
+/** One capability of one peer. */
+export interface Capability {
+  /** Replaces an argument or a result that JSON can't say; else returns it. */
+  write(value: unknown, writing: Writing): unknown;
+  /** Replaces an argument or a result that the other side wrote so. */
+  read(value: unknown): unknown;
+  /** Lets the promise of a call be used as what it will be. */
+  decorate?(promise: Promise<unknown>, options: CallOptions | undefined): void;
+  /**
+   * Answers one of the protocol's own methods: `undefined` if it is none of
+   * these, else its result, or a promise of it.
+   */
+  control(method: string, params: Params | undefined): unknown;
+  /** The connection closed. */
+  end(): void;
+}
+
+/** Gives a peer a capability; listed in the option `use`. */
+export interface Extension {
+  /** Makes the capability for one peer. */
+  readonly attach: (link: Link) => Capability;
+}
+
+/** Begins to write; a result of this call, or else params. */
+export function startWriting(call?: Lender): Writing {
+  return { call, releases: [] };
+}
+
+/** Lets go of all that was kept for what was written. */
+export function releaseAll(writing: Writing | undefined): void {
+  for (const release of writing?.releases ?? []) release();
+}
+
+/** The capabilities of one peer, one after the other. */
+export class Capabilities {
+  readonly #all: readonly Capability[];
+
+  constructor(extensions: readonly Extension[], link: Link) {
+    this.#all = extensions.map(({ attach }) => attach(link));
+  }
+
+  /** Writes a result. */
+  write(value: unknown, writing: Writing): unknown {
+    if (!isReference(value)) return value;
+    for (const capability of this.#all) {
+      value = capability.write(value, writing);
+    }
+    return value;
+  }
+
+  /** Writes each of a call's params. */
+  writeParams(
+    params: Params | undefined,
+    writing: Writing,
+  ): Params | undefined {
+    return mapMembers(params, (param) => this.write(param, writing));
+  }
+
+  /** Reads a result. */
+  read(value: unknown): unknown {
+    if (!isReference(value)) return value;
+    for (const capability of this.#all) value = capability.read(value);
+    return value;
+  }
+
+  /** Reads each of a call's params. */
+  readParams(params: Params | undefined): Params | undefined {
+    return mapMembers(params, (param) => this.read(param));
+  }
+
+  /** Lets the promise of a call be used as what it will be. */
+  decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
+    for (const capability of this.#all) capability.decorate?.(promise, options);
+  }
+
+  /** Answers one of the protocol's own methods; `undefined`: none of these. */
+  control(method: string, params: Params | undefined): unknown {
+    for (const capability of this.#all) {
+      const result = capability.control(method, params);
+      if (result !== undefined) return result;
+    }
+    return undefined;
+  }
+
+  /** The connection closed. */
+  end(): void {
+    for (const capability of this.#all) capability.end();
+  }
+}
+
+/** Whether a value is one that a capability might write or read. */
+function isReference(value: unknown): boolean {
+  return typeof value === "object" && value !== null ||
+    typeof value === "function";
+}
+
+/** Params with each member replaced, the same ones if nothing was. */
+function mapMembers(
+  params: Params | undefined,
+  replace: (member: unknown) => unknown,
+): Params | undefined {
+  if (params === undefined) return undefined;
+  if (Array.isArray(params)) {
+    let replaced: unknown[] | undefined;
+    for (let index = 0; index < params.length; index++) {
+      const replacement = replace(params[index]);
+      if (replacement === params[index]) continue;
+      // The caller's own array stays as it is.
+      replaced ??= params.slice();
+      replaced[index] = replacement;
+    }
+    return replaced ?? params;
+  }
+  const entries = Object.entries(params).map(([name, member]) =>
+    [name, replace(member)] as const
+  );
+  return Object.fromEntries(entries);
+}
+
+/** A result that is JSON text already. */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+}

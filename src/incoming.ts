@@ -1,0 +1,393 @@
+/**
+ * The calls that arrive: which are admitted, the methods that run for them, and
+ * what they are answered with.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#response_object}
+ *
+ * @module
+ */
+
+import type { Call } from "./call.ts";
+import type { Deadlines } from "./deadline.ts";
+import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
+import {
+  type Capabilities,
+  JsonText,
+  type Lender,
+  releaseAll,
+  startWriting,
+} from "./extension.ts";
+import type { Limits } from "./limits.ts";
+import {
+  type Id,
+  type Notification,
+  type Params,
+  type Request,
+  type Version,
+  writeError,
+  writeResult,
+} from "./message.ts";
+import { arrange, type Method } from "./method.ts";
+
+/** What the calls that arrive need of their peer. */
+export interface Host {
+  readonly limits: Limits;
+  readonly deadlines: Deadlines;
+  /** Whether errors in JSON-RPC 1.0 are strings. */
+  readonly stringErrors: boolean;
+  /** Hands a frame to the socket; `false` if it could not take it. */
+  send(text: string): boolean;
+  notify(method: string, params?: Params): boolean;
+  /** Finds a method of the owner's. */
+  find(name: string): Method | undefined;
+  /** Does what one of the protocol's own methods says; `undefined`: none. */
+  control(call: Request | Notification): unknown;
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void;
+}
+
+/** The responses to a batch, on their way to becoming one frame. */
+export interface IncomingBatch {
+  readonly responses: string[];
+  readonly ids: Set<Id>;
+  length: number;
+  awaited: number;
+}
+
+const methodNotFound: ErrorObject = {
+  code: ErrorCode.MethodNotFound,
+  message: "Method not found",
+};
+
+const internalError: ErrorObject = {
+  code: ErrorCode.InternalError,
+  message: "Internal error",
+};
+
+/** A method that runs for the other side. */
+class Running implements Call, Lender {
+  readonly type: "request" | "notification";
+  readonly version: Version;
+  readonly id: Id | undefined;
+  readonly method: string;
+  /** The batch that its response belongs to. */
+  readonly batch: IncomingBatch | undefined;
+  answered = false;
+  /** When it must be answered, in milliseconds of the monotonic clock. */
+  deadline: number = Infinity;
+  readonly #host: Host;
+  // Made only for those who look: most calls never do.
+  #controller: AbortController | undefined;
+
+  constructor(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+    host: Host,
+  ) {
+    this.type = call.type;
+    this.version = call.version;
+    this.id = call.id;
+    this.method = call.method;
+    this.batch = batch;
+    this.#host = host;
+  }
+
+  get signal(): AbortSignal {
+    return (this.#controller ??= new AbortController()).signal;
+  }
+
+  /** Whether whoever looked at the signal has been told to stop. */
+  get isAborted(): boolean {
+    return this.#controller?.signal.aborted ?? false;
+  }
+
+  progress(value: unknown): boolean {
+    return this.id !== undefined && !this.answered && this.version !== "1.0" &&
+      this.#host.notify("$/progress", { token: this.id, value });
+  }
+
+  abort(reason: unknown): void {
+    this.#controller?.abort(reason);
+  }
+}
+
+/** The calls that arrive on one connection. */
+export class Incoming {
+  readonly #host: Host;
+  readonly #capabilities: Capabilities | undefined;
+  /** The requests that are still to be answered. */
+  #running = new Map<Id | Running, Running>();
+  /** The methods that have not settled, answered or not. */
+  #unsettled = new Set<Running>();
+  #current: Running | undefined;
+
+  constructor(host: Host, capabilities: Capabilities | undefined) {
+    this.#host = host;
+    this.#capabilities = capabilities;
+  }
+
+  /** The call whose method has not come to its first `await`. */
+  get current(): Call | undefined {
+    return this.#current;
+  }
+
+  /** Runs something as part of a call. */
+  within<T>(call: Lender | undefined, run: () => T): T {
+    const outer = this.#current;
+    this.#current = call as Running | undefined;
+    try {
+      return run();
+    } finally {
+      this.#current = outer;
+    }
+  }
+
+  /** Runs a method, and answers if it is a request. */
+  execute(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+  ): void {
+    const running = new Running(call, batch, this.#host);
+    if (batch !== undefined && call.type === "request") batch.awaited++;
+    const method = this.#host.find(call.method);
+    if (method === undefined) return this.#control(running, call);
+    if (call.type === "request" && !this.#admit(running)) return;
+    const outer = this.#current;
+    this.#current = running;
+    let result: unknown;
+    let isPromise = false;
+    try {
+      const { fn, self } = method;
+      const params = this.#capabilities === undefined
+        ? call.params
+        : this.#capabilities.readParams(call.params);
+      result = params === undefined
+        ? fn.call(self)
+        : Array.isArray(params)
+        ? fn.apply(self, params)
+        : fn.apply(self, arrange(fn, params));
+      isPromise = isThenable(result);
+    } catch (error) {
+      return this.#fail(running, error);
+    } finally {
+      this.#current = outer;
+    }
+    if (isPromise) this.#wait(running, result as PromiseLike<unknown>);
+    else this.#succeed(running, result);
+  }
+
+  /** Answers before the method returns; `false` if nobody waits for it. */
+  respond(id: Id, result: unknown, error: unknown): boolean {
+    const running = this.#current?.id === id
+      ? this.#current
+      : this.#running.get(id);
+    if (running?.type !== "request" || running.answered) return false;
+    if (error === undefined || error === null) this.#succeed(running, result);
+    else this.#fail(running, error);
+    return true;
+  }
+
+  /** Answers what is no request. */
+  refuse(
+    version: Version,
+    id: Id,
+    error: ErrorObject,
+    batch: IncomingBatch | undefined,
+  ): void {
+    const text = writeError(version, id, error, this.#host.stringErrors);
+    if (batch === undefined) this.#host.send(text);
+    else batch.responses.push(text);
+  }
+
+  /** Answers a request that its caller no longer wants. */
+  cancel(id: unknown): void {
+    const running = this.#running.get(id as Id);
+    if (running === undefined) return;
+    // First the answer: from a method that hears the signal, too, it is this.
+    this.#failWith(running, {
+      code: ErrorCode.Cancelled,
+      message: "Request was cancelled",
+    });
+    running.abort(
+      new DOMException("The caller cancelled the call", "AbortError"),
+    );
+  }
+
+  /** Begins a batch. */
+  openBatch(): IncomingBatch {
+    // It awaits itself, so that it isn't answered before its last member was
+    // read.
+    return { responses: [], ids: new Set(), length: 2, awaited: 1 };
+  }
+
+  /** One more member needs no answer any more: the last one sends them all. */
+  completeBatch(batch: IncomingBatch): void {
+    batch.awaited--;
+    if (batch.awaited === 0 && batch.responses.length > 0) {
+      this.#host.send(`[${batch.responses.join(",")}]`);
+    }
+  }
+
+  /** Ends methods that take too long, and says when the next will have. */
+  sweep(now: number): number {
+    let next = Infinity;
+    for (const running of this.#unsettled) {
+      if (running.deadline > now) {
+        next = Math.min(next, running.deadline);
+        continue;
+      }
+      this.#unsettled.delete(running);
+      const message =
+        `Method took longer than ${this.#host.limits.handlerTimeout} ms`;
+      this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
+      running.abort(
+        new DOMException(`${message}: "${running.method}"`, "TimeoutError"),
+      );
+    }
+    return next;
+  }
+
+  /** The connection closed: aborts the methods that run, and drops what they say. */
+  end(reason: (method: string) => unknown): void {
+    const unsettled = this.#unsettled;
+    this.#running = new Map();
+    this.#unsettled = new Set();
+    for (const running of unsettled) running.abort(reason(running.method));
+  }
+
+  /** Whether a request may run; if not, it has been answered. */
+  #admit(running: Running): boolean {
+    const { batch } = running;
+    const id = running.id!;
+    const isTaken = id !== null && (this.#running.has(id) ||
+      batch !== undefined && batch.ids.has(id));
+    if (isTaken) {
+      // With id null: under its own id, this would answer the first request.
+      const error = {
+        code: ErrorCode.InvalidRequest,
+        message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
+      };
+      const { version } = running;
+      const { stringErrors } = this.#host;
+      this.#write(running, writeError(version, null, error, stringErrors));
+      return false;
+    }
+    const { incoming } = this.#host.limits;
+    if (this.#unsettled.size >= incoming) {
+      this.#failWith(running, {
+        code: ErrorCode.Busy,
+        message:
+          `Busy: ${this.#unsettled.size} of at most ${incoming} methods are running, not executed`,
+      });
+      return false;
+    }
+    batch?.ids.add(id);
+    return true;
+  }
+
+  /** What the protocol's own methods answer later takes no other's place. */
+  #control(running: Running, call: Request | Notification): void {
+    try {
+      const result = this.#host.control(call);
+      if (result === undefined) this.#failWith(running, methodNotFound);
+      else if (!isThenable(result)) this.#succeed(running, result);
+      else {
+        result.then(
+          (value) => this.#succeed(running, value),
+          (error: unknown) => this.#fail(running, error),
+        );
+      }
+    } catch (error) {
+      this.#fail(running, error);
+    }
+  }
+
+  #wait(running: Running, result: PromiseLike<unknown>): void {
+    if (running.type === "request" && !running.answered) {
+      this.#running.set(running.id ?? running, running);
+    }
+    const { deadlines, limits } = this.#host;
+    running.deadline = deadlines.after(limits.handlerTimeout);
+    // Whoever settles after the connection ended finds another table.
+    const table = this.#unsettled;
+    table.add(running);
+    Promise.resolve(result).then((value) => {
+      table.delete(running);
+      if (table === this.#unsettled) this.#succeed(running, value);
+    }, (error: unknown) => {
+      table.delete(running);
+      if (table === this.#unsettled) this.#fail(running, error);
+    });
+  }
+
+  #succeed(running: Running, result: unknown): void {
+    const { id, version, batch, answered } = running;
+    const writing = this.#capabilities && startWriting(running);
+    let text: string | undefined;
+    try {
+      // What nobody will read is told so, even if there is no answer.
+      if (writing !== undefined) {
+        result = this.#capabilities?.write(result, writing);
+      }
+      if (id === undefined || answered) return releaseAll(writing);
+      text = result instanceof JsonText ? result.text : JSON.stringify(result);
+    } catch (error) {
+      releaseAll(writing);
+      return this.#fail(running, error);
+    }
+    const response = writeResult(version, id, text ?? "null");
+    const length = response.length + (batch === undefined ? 0 : batch.length);
+    const { messageLength } = this.#host.limits;
+    if (length > messageLength) {
+      releaseAll(writing);
+      return this.#failWith(running, {
+        code: ErrorCode.ResponseTooLarge,
+        message:
+          `Response has ${length} of at most ${messageLength} characters`,
+      });
+    }
+    this.#write(running, response);
+  }
+
+  /** Answers with an error if it was made for the caller, else hides it. */
+  #fail(running: Running, error: unknown): void {
+    if (error instanceof RpcError) return this.#failWith(running, error);
+    // A method that stops because it was told to has not failed.
+    if (running.answered && running.isAborted) return;
+    this.#failWith(running, internalError);
+    this.#host.report(error);
+  }
+
+  #failWith(running: Running, error: ErrorObject): void {
+    const { id, version, answered } = running;
+    if (id === undefined || answered) return;
+    const { stringErrors } = this.#host;
+    let text: string;
+    try {
+      text = writeError(version, id, error, stringErrors);
+    } catch (unwritable) {
+      this.#host.report(unwritable);
+      text = writeError(version, id, internalError, stringErrors);
+    }
+    this.#write(running, text);
+  }
+
+  #write(running: Running, response: string): void {
+    running.answered = true;
+    const { id, batch } = running;
+    const key = id ?? running;
+    if (this.#running.get(key) === running) this.#running.delete(key);
+    if (batch === undefined) this.#host.send(response);
+    else {
+      batch.responses.push(response);
+      batch.length += response.length + 1;
+      this.completeBatch(batch);
+    }
+  }
+}
+
+/** Whether a value is to be waited for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}

@@ -4,35 +4,16 @@
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import {
-  type Call,
-  ConnectionClosedError,
-  Peer,
-  type PeerOptions,
-  RpcError,
-} from "../mod.ts";
+import { type Call, ConnectionClosedError, Peer, RpcError } from "../mod.ts";
 import { Deadlines } from "../src/deadline.ts";
 import { ReadyState } from "../src/socket.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
-import { ScriptedSocket, settle } from "./scripted_socket.ts";
-
-/** A peer over a scripted socket that is open. */
-async function open(
-  options: PeerOptions = {},
-): Promise<{ socket: ScriptedSocket; peer: Peer } & Disposable> {
-  const socket = new ScriptedSocket();
-  const peer = new Peer(socket, options);
-  await peer.opened;
-  return {
-    socket,
-    peer,
-    [Symbol.dispose]() {
-      peer.close();
-      socket.end();
-    },
-  };
-}
+import {
+  openScripted as open,
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
 
 /** A call that a method keeps for the test to look at. */
 function keeper(): {
@@ -55,7 +36,7 @@ function keeper(): {
 }
 
 Deno.test("request with a signal rejects at once and cancels, a late answer is dropped", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const controller = new AbortController();
   const call = peer.request("slow", [1], { signal: controller.signal });
@@ -76,7 +57,7 @@ Deno.test("request with a signal rejects at once and cancels, a late answer is d
 });
 
 Deno.test("request with a signal that is aborted already sends nothing", async () => {
-  using it = await open();
+  await using it = await open();
   const signal = AbortSignal.abort("no");
   const reason = await it.peer.request("m", [], { signal }).catch((
     e: unknown,
@@ -85,7 +66,7 @@ Deno.test("request with a signal that is aborted already sends nothing", async (
 });
 
 Deno.test("request lets go of its signal once it is settled", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const { signal } = new AbortController();
   let listeners = 0;
@@ -143,7 +124,7 @@ Deno.test("request that is cancelled before the handshake is never sent", async 
 
 Deno.test("request sends no cancel to peers that would not know it", async () => {
   for (const version of ["1.0", "bare"] as const) {
-    using it = await open({ version });
+    await using it = await open({ version });
     const controller = new AbortController();
     const { signal } = controller;
     const call = assertRejects(
@@ -157,7 +138,7 @@ Deno.test("request sends no cancel to peers that would not know it", async () =>
 });
 
 Deno.test("with makes every call of a remote with the same options", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const controller = new AbortController();
   const remote = peer.with({ signal: controller.signal });
@@ -176,7 +157,7 @@ Deno.test("with makes every call of a remote with the same options", async () =>
 });
 
 Deno.test("A request of a batch can be cancelled by itself", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const controller = new AbortController();
   const [first, second] = peer.batch(() => [
@@ -195,7 +176,7 @@ Deno.test("A request of a batch can be cancelled by itself", async () => {
 
 Deno.test("A call's signal aborts when the caller cancels, and the call is answered for", async () => {
   const { local, calls, answers } = keeper();
-  using it = await open({ local });
+  await using it = await open({ local });
   const { socket } = it;
   socket.receive({ jsonrpc: "2.0", method: "keep", id: "x" });
   const { signal } = calls[0]!;
@@ -225,7 +206,7 @@ Deno.test("A call's signal aborts when the caller cancels, and the call is answe
 });
 
 Deno.test("A cancel for nothing that runs is silence", async () => {
-  using it = await open({ local: { sync: () => 1 } });
+  await using it = await open({ local: { sync: () => 1 } });
   const { socket } = it;
   const cancel = (params: unknown): void =>
     socket.receive({ jsonrpc: "2.0", method: "$/cancelRequest", params });
@@ -256,7 +237,7 @@ Deno.test("A cancel for nothing that runs is silence", async () => {
 
 Deno.test("A cancelled method counts as running until it stops", async () => {
   const { local, answers } = keeper();
-  using it = await open({ local, limits: { incoming: 1 } });
+  await using it = await open({ local, limits: { incoming: 1 } });
   const { socket } = it;
   socket.receive({ jsonrpc: "2.0", method: "keep", id: 1 });
   socket.receive({
@@ -277,7 +258,7 @@ Deno.test("A cancelled method counts as running until it stops", async () => {
 
 Deno.test("A method that throws because it was cancelled is no failure of its owner's", async () => {
   const thrown: unknown[] = [];
-  using it = await open({
+  await using it = await open({
     local: {
       async wait(this: Peer) {
         const { signal } = this.call;
@@ -314,7 +295,7 @@ Deno.test("Every running call's signal aborts when the connection closes", async
 });
 
 Deno.test("request gives up after its time-out, and cancels", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   using time = new FakeTime();
   const short = peer.request("short", [], { timeout: 100 }).catch((e: Error) =>
@@ -362,7 +343,7 @@ Deno.test("A peer's own timeout is the usual one of its calls, waiting for the h
 });
 
 Deno.test("Time-outs that are none are refused", async () => {
-  using it = await open();
+  await using it = await open();
   for (const timeout of [-1, NaN]) {
     await assertRejects(
       () => it.peer.request("m", [], { timeout }),
@@ -376,7 +357,7 @@ Deno.test("Time-outs that are none are refused", async () => {
 
 Deno.test("A method that takes too long is answered for, and its signal aborts", async () => {
   const { local, calls, answers } = keeper();
-  using it = await open({
+  await using it = await open({
     local,
     limits: { handlerTimeout: 1_000, incoming: 1 },
   });
@@ -403,7 +384,7 @@ Deno.test("A method that takes too long is answered for, and its signal aborts",
 });
 
 Deno.test("A peer keeps one timer for all its calls, and none once it is closed", async () => {
-  using it = await open({ local: { keep: () => new Promise(() => {}) } });
+  await using it = await open({ local: { keep: () => new Promise(() => {}) } });
   const { setTimeout, clearTimeout } = globalThis;
   let timers = 0;
   let cleared = 0;
@@ -482,7 +463,10 @@ Deno.test("progress reaches the caller in order, before the call is settled", as
 Deno.test("progress is $/progress with the request's id for a token", async () => {
   const { local, calls, answers } = keeper();
   const thrown: unknown[] = [];
-  using it = await open({ local, onerror: (error) => void thrown.push(error) });
+  await using it = await open({
+    local,
+    onerror: (error) => void thrown.push(error),
+  });
   const { socket, peer } = it;
   socket.receive({ jsonrpc: "2.0", method: "keep", id: "x" });
   assertEquals(calls[0]!.progress({ done: 5 }), true);

@@ -13,47 +13,14 @@ import {
 } from "../mod.ts";
 import { mock } from "node:test";
 import { ReadyState } from "../src/socket.ts";
-import { ScriptedSocket, settle } from "./scripted_socket.ts";
-
-/** A peer over a scripted socket that is open. */
-async function open(
-  options: PeerOptions = {},
-): Promise<{ socket: ScriptedSocket; peer: Peer } & AsyncDisposable> {
-  const socket = new ScriptedSocket();
-  const peer = new Peer(socket, options);
-  await settle();
-  return {
-    socket,
-    peer,
-    async [Symbol.asyncDispose]() {
-      peer.close();
-      socket.end();
-      await peer.closed;
-      assertEquals(socket.listenerCount, 0);
-    },
-  };
-}
-
-const request = (
-  id: unknown,
-  method: string,
-  params: unknown = [],
-): object => ({
-  jsonrpc: "2.0",
-  method,
-  params,
-  id,
-});
-const result = (id: unknown, result: unknown): object => ({
-  jsonrpc: "2.0",
+import {
+  failure,
+  openScripted as open,
+  request,
   result,
-  id,
-});
-const failure = (id: unknown, code: number, message: string): object => ({
-  jsonrpc: "2.0",
-  error: { code, message },
-  id,
-});
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
 
 Deno.test("Peer refuses a second request with an id in flight, the first undisturbed", async () => {
   const { promise: gate, resolve: openGate } = Promise.withResolvers<string>();

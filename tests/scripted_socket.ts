@@ -5,6 +5,8 @@
  * @module
  */
 
+import { assertEquals } from "@std/assert";
+import { Peer, type PeerOptions } from "../mod.ts";
 import { ReadyState, type Socket, type SocketEvent } from "../src/socket.ts";
 
 type Listener = (event: SocketEvent) => void;
@@ -100,6 +102,50 @@ export class ScriptedSocket implements Socket {
   take(): unknown[] {
     return this.sent.splice(0).map((text) => JSON.parse(text));
   }
+}
+
+/** A peer over a scripted socket that is open. */
+export interface Scripted extends AsyncDisposable {
+  readonly socket: ScriptedSocket;
+  readonly peer: Peer;
+}
+
+/** Makes a peer over a scripted socket, and waits until it has opened. */
+export async function openScripted(
+  options: PeerOptions = {},
+): Promise<Scripted> {
+  const socket = new ScriptedSocket();
+  const peer = new Peer(socket, options);
+  await peer.opened;
+  return {
+    socket,
+    peer,
+    async [Symbol.asyncDispose]() {
+      peer.close();
+      socket.end();
+      await peer.closed;
+      assertEquals(socket.listenerCount, 0);
+    },
+  };
+}
+
+/** A request, to be received or to have been sent. */
+export function request(
+  id: unknown,
+  method: string,
+  params: unknown = [],
+): object {
+  return { jsonrpc: "2.0", method, params, id };
+}
+
+/** A response with a result. */
+export function result(id: unknown, result: unknown): object {
+  return { jsonrpc: "2.0", result, id };
+}
+
+/** A response with an error. */
+export function failure(id: unknown, code: number, message: string): object {
+  return { jsonrpc: "2.0", error: { code, message }, id };
 }
 
 /** Lets everything that is due in this turn happen. */

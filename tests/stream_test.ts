@@ -16,25 +16,15 @@ import {
 import { serve } from "../server.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { streams } from "../src/stream.ts";
-import { ScriptedSocket, settle } from "./scripted_socket.ts";
+import {
+  openScripted,
+  request,
+  result,
+  type Scripted,
+  settle,
+} from "./scripted_socket.ts";
 
 const use = [streams];
-
-async function open(
-  options: PeerOptions = {},
-): Promise<{ socket: ScriptedSocket; peer: Peer } & Disposable> {
-  const socket = new ScriptedSocket();
-  const peer = new Peer(socket, { use, ...options });
-  await peer.opened;
-  return {
-    socket,
-    peer,
-    [Symbol.dispose]() {
-      peer.close();
-      socket.end();
-    },
-  };
-}
 
 /** Two peers in memory, both with streams. */
 function pair(
@@ -74,25 +64,14 @@ async function collect<T>(stream: unknown): Promise<T[]> {
   return values;
 }
 
-const request = (
-  id: unknown,
-  method: string,
-  params: unknown = [],
-): object => ({
-  jsonrpc: "2.0",
-  method,
-  params,
-  id,
-});
-const result = (id: unknown, result: unknown): object => ({
-  jsonrpc: "2.0",
-  result,
-  id,
-});
+/** A peer with streams over a scripted socket. */
+function open(options: PeerOptions = {}): Promise<Scripted> {
+  return openScripted({ use, ...options });
+}
 
 Deno.test("A stream is a token, its values what $/enumerator/next answers", async () => {
   const { count, produced } = counter();
-  using it = await open({ local: { count } });
+  await using it = await open({ local: { count } });
   const { socket } = it;
   socket.receive(request(1, "count", [3]));
   await settle();
@@ -112,7 +91,7 @@ Deno.test("A stream is a token, its values what $/enumerator/next answers", asyn
 });
 
 Deno.test("A stream's reader asks, and reads what the documentation's examples say", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const values: unknown[] = [];
   const read = (async () => {
@@ -141,7 +120,7 @@ Deno.test("A stream's reader asks, and reads what the documentation's examples s
 });
 
 Deno.test("A stream may be whole in its first message, or empty", async () => {
-  using it = await open();
+  await using it = await open();
   const rows: [unknown, unknown[]][] = [
     [{ values: [1, 2] }, [1, 2]],
     [{ token: null, values: [1] }, [1]],
@@ -159,7 +138,7 @@ Deno.test("A stream may be whole in its first message, or empty", async () => {
 });
 
 Deno.test("A stream that is left is told with $/enumerator/abort", async () => {
-  using it = await open();
+  await using it = await open();
   const { socket, peer } = it;
   const leave = (async () => {
     for await (
@@ -442,7 +421,7 @@ Deno.test("A stream in a notification is refused, and a value too long ends a st
 
 Deno.test("Hostile questions about streams are answered, and harm no other stream", async () => {
   const { count } = counter();
-  using it = await open({
+  await using it = await open({
     local: {
       count,
       never: async function* () {
@@ -487,7 +466,7 @@ Deno.test("Hostile questions about streams are answered, and harm no other strea
 
 Deno.test("A peer without streams answers as before", async () => {
   const { count } = counter();
-  using it = await open({ use: [], local: { count } });
+  await using it = await open({ use: [], local: { count } });
   it.socket.receive(request(1, "count", [3]));
   it.socket.receive(request(2, "$/enumerator/next", [1]));
   await settle();

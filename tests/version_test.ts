@@ -4,24 +4,12 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { Peer, type PeerOptions, RpcError } from "../mod.ts";
-import { ScriptedSocket, settle } from "./scripted_socket.ts";
-
-async function open(
-  options: PeerOptions = {},
-): Promise<{ socket: ScriptedSocket; peer: Peer } & Disposable> {
-  const socket = new ScriptedSocket();
-  const peer = new Peer(socket, options);
-  await settle();
-  return {
-    socket,
-    peer,
-    [Symbol.dispose]() {
-      peer.close();
-      socket.end();
-    },
-  };
-}
+import { Peer, RpcError } from "../mod.ts";
+import {
+  openScripted as open,
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
 
 const local = {
   echo: (value: unknown) => value,
@@ -31,7 +19,7 @@ const local = {
 };
 
 Deno.test("Peer answers each message in its own version", async () => {
-  using it = await open({ local });
+  await using it = await open({ local });
   const { socket, peer } = it;
   socket.receive('{"jsonrpc":"2.0","method":"echo","params":[1],"id":1}');
   socket.receive('{"id":2,"method":"echo","params":[2]}');
@@ -51,7 +39,7 @@ Deno.test("Peer answers each message in its own version", async () => {
 });
 
 Deno.test("Peer adopts 1.0 when the first message is one of 1.0, unless it was told", async () => {
-  using it = await open({ local });
+  await using it = await open({ local });
   const { socket, peer } = it;
   peer.notify("before");
   socket.receive('{"id":null,"method":"echo","params":[]}');
@@ -73,7 +61,7 @@ Deno.test("Peer adopts 1.0 when the first message is one of 1.0, unless it was t
     "JSON-RPC 1.0 has no params by name",
   );
 
-  using told = await open({ local, version: "2.0" });
+  await using told = await open({ local, version: "2.0" });
   told.socket.receive('{"id":1,"method":"echo","params":[1]}');
   told.peer.notify("n");
   assertEquals(told.socket.sent, [
@@ -83,7 +71,7 @@ Deno.test("Peer adopts 1.0 when the first message is one of 1.0, unless it was t
 });
 
 Deno.test("Peer of version bare writes nothing but what 2.0 does without jsonrpc", async () => {
-  using it = await open({ local, version: "bare" });
+  await using it = await open({ local, version: "bare" });
   const { socket, peer } = it;
   const call = peer.request("Runtime.evaluate", { expression: "1" });
   peer.notify("n");
@@ -115,13 +103,13 @@ Deno.test("Peer of version 1.0 closes on what is no message", async () => {
     socket.end();
     assertEquals((await peer.closed).code, 4400);
   }
-  using it = await open({ local, version: "1.0" });
+  await using it = await open({ local, version: "1.0" });
   it.socket.receive("");
   assertEquals(it.socket.closes, []);
 });
 
 Deno.test("Peer of version 1.0 sends the calls of a batch one by one", async () => {
-  using it = await open({ version: "1.0" });
+  await using it = await open({ version: "1.0" });
   const { socket, peer } = it;
   const calls = peer.batch(() => [peer.request("a"), peer.request("b", [1])]);
   assertEquals(socket.sent, [
@@ -134,7 +122,7 @@ Deno.test("Peer of version 1.0 sends the calls of a batch one by one", async () 
 });
 
 Deno.test("Peer writes 1.0 errors as strings where it is asked to", async () => {
-  using it = await open({ local, stringErrors: true });
+  await using it = await open({ local, stringErrors: true });
   it.socket.receive('{"id":1,"method":"refuse","params":[]}');
   it.socket.receive('{"jsonrpc":"2.0","method":"unknown","id":2}');
   assertEquals(it.socket.sent, [
@@ -144,7 +132,7 @@ Deno.test("Peer writes 1.0 errors as strings where it is asked to", async () => 
 });
 
 Deno.test("Peer reads 1.0 errors in any shape", async () => {
-  using it = await open({ version: "1.0" });
+  await using it = await open({ version: "1.0" });
   const { socket, peer } = it;
   const calls = Promise.allSettled([1, 2, 3].map(() => peer.request("m")));
   socket.receive('{"id":1,"result":null,"error":"No"}');

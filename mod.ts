@@ -43,10 +43,14 @@ export {
   type ServiceDefinition,
 } from "./src/peer.ts";
 export type {
+  Marshaled,
   Remote,
+  RemoteParam,
   RemoteParams,
+  RemoteReference,
   RemoteResult,
   RemoteStream,
+  RemoteValue,
   UntypedRemote,
 } from "./src/remote.ts";
 export type { Socket, SocketEvent } from "./src/socket.ts";

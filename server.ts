@@ -28,6 +28,7 @@
 import { CloseCode, type CloseInfo } from "./src/error.ts";
 import type { PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
+import { references } from "./src/reference.ts";
 import { streams } from "./src/stream.ts";
 
 /** Whoever sent a request, as `Deno.serve` knows it. */
@@ -369,7 +370,7 @@ function pickSettings(options: UpgradeOptions): PeerSettings {
   const given = Object.entries(options).filter(([name, value]) =>
     names.includes(name) && value !== undefined
   );
-  return { use: [streams], ...Object.fromEntries(given) };
+  return { use: [streams, references], ...Object.fromEntries(given) };
 }
 
 const unknownInfo: ConnectionInfo = {

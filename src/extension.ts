@@ -8,6 +8,7 @@
 import type { CallOptions } from "./call.ts";
 import type { Limits } from "./limits.ts";
 import type { Params } from "./message.ts";
+import type { Method } from "./method.ts";
 
 /** A call whose result is being written, and which may be over before it is read. */
 export interface Lender {
@@ -38,8 +39,32 @@ export interface Link {
 export interface Writing {
   /** The call whose result it is; `undefined` for params. */
   readonly call: Lender | undefined;
-  /** How to let go of what was kept, each. */
-  readonly releases: (() => void)[];
+  /**
+   * How to let go of what was kept, each: told whether what was written reached
+   * a peer that took it.
+   */
+  readonly releases: ((succeeded: boolean) => void)[];
+  /** Writes what is marked, wherever it stands. */
+  marshal: ((marked: object) => unknown) | undefined;
+}
+
+/** What is being turned into text right now. */
+let current: Writing | undefined;
+
+/** Turns a value into text; what it holds may ask by {@linkcode writing} for whom. */
+export function withWriting<T>(writing: Writing | undefined, run: () => T): T {
+  const outer = current;
+  current = writing;
+  try {
+    return run();
+  } finally {
+    current = outer;
+  }
+}
+
+/** What is being turned into text right now, if it is for a peer. */
+export function currentWriting(): Writing | undefined {
+  return current;
 }
 
 /** One capability of one peer. */
@@ -48,6 +73,12 @@ export interface Capability {
   write(value: unknown, writing: Writing): unknown;
   /** Replaces an argument or a result that the other side wrote so. */
   read(value: unknown): unknown;
+  /** Looks at a frame before it is read. */
+  look?(text: string): void;
+  /** Lets go of what a result carries that nobody waits for any more. */
+  discard(value: unknown): void;
+  /** Finds a method that is not the owner's. */
+  find?(name: string): Method | undefined;
   /** Lets the promise of a call be used as what it will be. */
   decorate?(promise: Promise<unknown>, options: CallOptions | undefined): void;
   /**
@@ -67,12 +98,15 @@ export interface Extension {
 
 /** Begins to write; a result of this call, or else params. */
 export function startWriting(call?: Lender): Writing {
-  return { call, releases: [] };
+  return { call, releases: [], marshal: undefined };
 }
 
 /** Lets go of all that was kept for what was written. */
-export function releaseAll(writing: Writing | undefined): void {
-  for (const release of writing?.releases ?? []) release();
+export function releaseAll(
+  writing: Writing | undefined,
+  succeeded = false,
+): void {
+  for (const release of writing?.releases ?? []) release(succeeded);
 }
 
 /** The capabilities of one peer, one after the other. */
@@ -115,6 +149,26 @@ export class Capabilities {
   /** Lets the promise of a call be used as what it will be. */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     for (const capability of this.#all) capability.decorate?.(promise, options);
+  }
+
+  /** Looks at a frame before it is read. */
+  look(text: string): void {
+    for (const capability of this.#all) capability.look?.(text);
+  }
+
+  /** Lets go of what a result carries that nobody waits for any more. */
+  discard(value: unknown): void {
+    if (!isReference(value)) return;
+    for (const capability of this.#all) capability.discard(value);
+  }
+
+  /** Finds a method that is not the owner's. */
+  find(name: string): Method | undefined {
+    for (const capability of this.#all) {
+      const method = capability.find?.(name);
+      if (method !== undefined) return method;
+    }
+    return undefined;
   }
 
   /** Answers one of the protocol's own methods; `undefined`: none of these. */

@@ -16,6 +16,7 @@ import {
   type Lender,
   releaseAll,
   startWriting,
+  withWriting,
 } from "./extension.ts";
 import type { Limits } from "./limits.ts";
 import {
@@ -330,7 +331,11 @@ export class Incoming {
         result = this.#capabilities?.write(result, writing);
       }
       if (id === undefined || answered) return releaseAll(writing);
-      text = result instanceof JsonText ? result.text : JSON.stringify(result);
+      text = writing === undefined
+        ? JSON.stringify(result)
+        : result instanceof JsonText
+        ? result.text
+        : withWriting(writing, () => JSON.stringify(result));
     } catch (error) {
       releaseAll(writing);
       return this.#fail(running, error);

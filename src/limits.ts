@@ -52,6 +52,11 @@ export interface Limits {
    */
   readonly streams: number;
   /**
+   * Most functions and objects lent to the peer at a time. Default 128. One more
+   * is refused: a call that returns it with -32006, a call that passes it rejects.
+   */
+  readonly handles: number;
+  /**
    * Most messages that wait for the handshake to be done. Default 1,024. One
    * more request rejects with a RangeError, one more notification is not taken.
    */
@@ -68,6 +73,7 @@ export const defaultLimits: Limits = {
   handlerTimeout: 120_000,
   outgoing: 1_024,
   streams: 128,
+  handles: 128,
   queued: 1_024,
 };
 

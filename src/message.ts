@@ -279,17 +279,21 @@ function hasFragileId(member: unknown): boolean {
 function inexactIds(text: string): InexactIds {
   const inexact = new Set<number>();
   let known = true;
-  JSON.parse(
-    text,
-    function (key: string, value: unknown, ...rest: unknown[]): unknown {
-      if (key === "id" && typeof value === "number") {
-        const { source } = (rest[0] ?? {}) as { source?: string };
-        if (source === undefined) known = false;
-        else if (source !== String(value)) inexact.add(value);
-      }
-      return value;
-    },
-  );
+  try {
+    JSON.parse(
+      text,
+      (key: string, value: unknown, ...rest: unknown[]): unknown => {
+        if (key === "id" && typeof value === "number") {
+          const { source } = (rest[0] ?? {}) as { source?: string };
+          if (source === undefined) known = false;
+          else if (source !== String(value)) inexact.add(value);
+        }
+        return value;
+      },
+    );
+  } catch {
+    known = false; // It is nested deeper than the stack is.
+  }
   return known ? inexact : "unknown";
 }
 

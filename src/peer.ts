@@ -32,6 +32,7 @@ import {
   type Link,
   releaseAll,
   startWriting,
+  withWriting,
   type Writing,
 } from "./extension.ts";
 import {
@@ -203,6 +204,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #opened: Deferred<void> | undefined;
   #closed: Deferred<CloseInfo> | undefined;
   #unmatched = 0;
+  /**
+   * The id that followed the last notification, until a later request has been
+   * answered: some peers answer notifications with an error, and no call is to
+   * blame for it. 0: none.
+   */
+  #suspect = 0;
 
   static {
     observeIn = (peer, method, observer): () => void =>
@@ -470,9 +477,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
         abort !== undefined ||
         writing !== undefined && writing.releases.length > 0
       ) {
-        pending.release = (): void => {
+        pending.release = (succeeded): void => {
           if (abort !== undefined) signal?.removeEventListener("abort", abort);
-          releaseAll(writing);
+          releaseAll(writing, succeeded);
         };
       }
       // Known before it is sent: a socket may answer from within send().
@@ -521,7 +528,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (writing !== undefined && writing.releases.length > 0) {
       releaseAll(writing);
       throw new TypeError(
-        `${what} "${method}": without a response nobody could tell when a stream is no longer needed, send a request`,
+        `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
       );
     }
     this.#checkLength(what, method, text);
@@ -530,6 +537,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#batch.members.push(text);
       return true;
     }
+    this.#suspect = this.#pending.nextId;
     if (this.#hasOpened) return this.#send(text);
     if (this.#queue.length >= this.#limits.queued) return false;
     this.#queue.push({ text, waiting: undefined });
@@ -539,8 +547,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /**
    * Sends several requests and notifications as one frame, a batch: those that
    * `collect` makes, before its first `await`, on this peer. Each request has
-   * its own promise. In version 1.0, which has no batches, each is its own
-   * frame.
+   * its own promise. In versions 1.0 and bare, which have no batches, each is its
+   * own frame.
    *
    * ```ts
    * import { Peer } from "@jsonrpcws/peer";
@@ -770,6 +778,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       }
     }
     if (text.length > limit) return this.#tooLong();
+    this.#capabilities?.look(text);
     const unnamed = this.#version === "bare" ? "bare" : "1.0";
     const frame = readFrame(text, unnamed, this.#limits);
     if (Array.isArray(frame)) this.#dispatchBatch(frame, text);
@@ -852,7 +861,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       const isDefined = this.local === this.#definedLocal;
       this.#methods = new Methods(this.local, isDefined ? this : undefined);
     }
-    return this.#methods.find(name);
+    return this.#methods.find(name) ?? this.#capabilities?.find(name);
   }
 
   #inform({ type, method, params }: Request | Notification): void {
@@ -863,8 +872,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   #settle(response: Response, answers?: OutgoingBatch): void {
     const { id, error } = response;
-    const pending = this.#pending.take(id);
+    const pending = this.#pending.take(id, error === undefined);
     if (pending !== undefined) {
+      if (pending.id >= this.#suspect) this.#suspect = 0;
       if (error === undefined) {
         pending.resolve(
           this.#capabilities?.read(response.result) ?? response.result,
@@ -872,13 +882,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
       } else pending.reject(readError(error));
     } else if (error !== undefined && (id === undefined || id === null)) {
       this.#settleUnidentified(readError(error), answers);
-    } else this.#unmatched++;
+    } else {
+      this.#unmatched++;
+      this.#capabilities?.discard(response.result);
+    }
   }
 
   /**
    * An error without an id: the peer could not read something of ours, if that
    * is what it says. It is about a batch if one is waiting, else about the one
-   * call that is; a guess among several would tell a lie to one of them.
+   * call that is; a guess among several, or between it and a notification, would
+   * tell a lie to one of them.
    */
   #settleUnidentified(
     error: RpcError,
@@ -887,9 +901,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const waiting = this.#pending.all();
     const batch = answers ??
       waiting.find((pending) => pending.batch !== undefined)?.batch;
-    if (!unreadable.includes(error.code)) this.#report(error);
-    else if (batch !== undefined) this.#rejectBatch(batch, error);
-    else if (waiting.length === 1) {
+    const isOurs = unreadable.includes(error.code);
+    if (isOurs && batch !== undefined && batch.pending.size > 0) {
+      this.#rejectBatch(batch, error);
+    } else if (
+      isOurs && batch === undefined && waiting.length === 1 &&
+      this.#suspect === 0
+    ) {
       this.#pending.take(waiting[0]!.id)?.reject(error);
     } else this.#report(error);
   }
@@ -906,7 +924,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
     } catch (thrown) {
       this.#report(thrown);
     }
-    if (isHandled || this.#end !== undefined || text.trim() === "") return;
+    if (isHandled || this.#end !== undefined || /^[ \t\n\r]*$/.test(text)) {
+      return;
+    }
     if (this.#version === "1.0") {
       return this.close(CloseCode.BadProtocol, message);
     }
@@ -952,7 +972,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         `Cannot send batch: it has ${members.length} of at most ${limit} members`,
       );
     }
-    const frames = this.version === "1.0"
+    const frames = this.version !== "2.0"
       ? members
       : [`[${members.join(",")}]`];
     for (const text of frames) this.#checkLength("Cannot send", "batch", text);
@@ -1043,7 +1063,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
       if (writing !== undefined) {
         params = this.#capabilities?.writeParams(params, writing);
       }
-      return writeParams(this.version, params);
+      return writing === undefined
+        ? writeParams(this.version, params)
+        : withWriting(writing, () => writeParams(this.version, params));
     } catch (error) {
       releaseAll(writing);
       if (error instanceof RpcError) throw error;

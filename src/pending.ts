@@ -21,8 +21,8 @@ export interface Pending {
   /** Whether it was handed to the socket. */
   sent: boolean;
   settled: boolean;
-  /** Lets go of the caller's signal. */
-  release: (() => void) | undefined;
+  /** Lets go of the caller's signal, and of what its params lent. */
+  release: ((succeeded: boolean) => void) | undefined;
 }
 
 /** Requests and notifications on their way to becoming one frame. */
@@ -49,6 +49,11 @@ export class PendingTable {
     return this.#size;
   }
 
+  /** The id that a request would have now, or soon after. */
+  get nextId(): number {
+    return this.#nextId;
+  }
+
   /** The id for a request that is about to be added: from 1, below 2^31. */
   takeId(): number {
     if (this.#size * 2 >= this.#slots.length) this.#grow();
@@ -71,14 +76,17 @@ export class PendingTable {
     return pending?.id === id ? pending : undefined;
   }
 
-  /** Takes a request out: whoever takes it settles it. */
-  take(id: unknown): Pending | undefined {
+  /**
+   * Takes a request out: whoever takes it settles it, and says whether with a
+   * result.
+   */
+  take(id: unknown, succeeded = false): Pending | undefined {
     const pending = this.get(id);
     if (pending === undefined) return undefined;
     this.#slots[pending.id & (this.#slots.length - 1)] = undefined;
     this.#size--;
     pending.batch?.pending.delete(pending);
-    pending.release?.();
+    pending.release?.(succeeded);
     pending.settled = true;
     return pending;
   }

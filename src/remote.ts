@@ -28,7 +28,31 @@ export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
 /** What a call gives to its caller. */
 export type RemoteResult<Result> = Result extends
   AsyncIterable<infer Value> | ReadableStream<infer Value> ? RemoteStream<Value>
-  : Promise<Result>;
+  : Promise<RemoteValue<Result>>;
+
+/** A value as it arrives: what is passed by reference can be called. */
+export type RemoteValue<Value> = Value extends Marshaled<infer Target>
+  ? RemoteReference<Target>
+  : Value extends (...params: never[]) => unknown ? RemoteReference<Value>
+  : Value;
+
+/** A function or an object of the other side's, until it is disposed of. */
+export type RemoteReference<Target> =
+  & Disposable
+  & (Target extends (...params: infer Params) => infer Result
+    ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
+    : Remote<Target>);
+
+declare const target: unique symbol;
+
+/**
+ * An object that is passed by reference; made by `marshal` of
+ * `@jsonrpcws/peer/reference`.
+ */
+export interface Marshaled<Target> extends Disposable {
+  /** There are types only: what it stands for. */
+  readonly [target]?: Target;
+}
 
 /**
  * A stream of the other side's. It is iterated directly; awaiting it first tells
@@ -38,13 +62,23 @@ export type RemoteStream<Value> =
   & AsyncIterable<Value>
   & PromiseLike<AsyncIterable<Value>>;
 
-/** What a caller may pass: for a stream, anything that is one. */
+/**
+ * What a caller may pass: for a stream anything that is one, for a function that
+ * is called back one that answers now or later, for a reference what it was made
+ * of.
+ */
 export type RemoteParams<Params extends readonly unknown[]> = {
-  [Index in keyof Params]: Params[Index] extends
-    AsyncIterable<infer Value> | ReadableStream<infer Value>
-    ? AsyncIterable<Value> | ReadableStream<Value>
-    : Params[Index];
+  [Index in keyof Params]: RemoteParam<Params[Index]>;
 };
+
+/** See {@linkcode RemoteParams}. */
+export type RemoteParam<Param> = Param extends
+  AsyncIterable<infer Value> | ReadableStream<infer Value>
+  ? AsyncIterable<Value> | ReadableStream<Value>
+  : Param extends RemoteReference<infer Target> ? Marshaled<Target> | Param
+  : Param extends (...params: infer Params) => infer Result
+    ? (...params: Params) => Awaited<Result> | Promise<Awaited<Result>>
+  : Param;
 
 /** Sends a request; what a remote does when it is called. */
 export type SendRequest = (
@@ -58,8 +92,24 @@ export type SendRequest = (
  * `then` and `toJSON` are always `undefined`, or awaiting or logging the remote
  * would call them; methods of these names are within reach of `request`.
  */
-export function createRemote(request: SendRequest): UntypedRemote {
-  return new Proxy(refuse, new Names(request, "")) as unknown as UntypedRemote;
+export function createRemote(
+  request: SendRequest,
+  self?: Callable,
+): UntypedRemote {
+  return new Proxy(
+    refuse,
+    new Names(request, "", self),
+  ) as unknown as UntypedRemote;
+}
+
+/** What a remote is itself, beside the names in it. */
+export interface Callable {
+  /** Calls it. */
+  call(params: readonly unknown[] | undefined): Promise<unknown>;
+  /** Lets go of it. */
+  dispose(): void;
+  /** What stands for it in a message. */
+  toJSON(): unknown;
 }
 
 /** The handler of one remote: the names that continue its own. */
@@ -68,12 +118,23 @@ class Names implements ProxyHandler<typeof refuse> {
   readonly #method: string;
   #inner: Map<string, UntypedRemote> | undefined;
 
-  constructor(request: SendRequest, method: string) {
+  readonly #self: Callable | undefined;
+
+  constructor(request: SendRequest, method: string, self?: Callable) {
     this.#request = request;
     this.#method = method;
+    this.#self = self;
   }
 
-  get(_target: object, key: string | symbol): UntypedRemote | undefined {
+  get(
+    _target: object,
+    key: string | symbol,
+  ): UntypedRemote | (() => unknown) | undefined {
+    const self = this.#self;
+    if (self !== undefined) {
+      if (key === Symbol.dispose) return () => self.dispose();
+      if (key === "toJSON") return () => self.toJSON();
+    }
     if (typeof key === "symbol" || isAsked(key)) return undefined;
     let remote = this.#inner?.get(key);
     if (remote === undefined) {
@@ -89,15 +150,13 @@ class Names implements ProxyHandler<typeof refuse> {
   }
 
   apply(_target: object, _this: unknown, params: unknown[]): Promise<unknown> {
-    if (this.#method === "") return refuse();
     // A trailing undefined would arrive as null and defeat a default value.
     while (params.length > 0 && params[params.length - 1] === undefined) {
       params.pop();
     }
-    return this.#request(
-      this.#method,
-      params.length === 0 ? undefined : params,
-    );
+    const given = params.length === 0 ? undefined : params;
+    if (this.#method !== "") return this.#request(this.#method, given);
+    return this.#self === undefined ? refuse() : this.#self.call(given);
   }
 
   set(): boolean {

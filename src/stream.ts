@@ -105,6 +105,13 @@ class Streams implements Capability {
     });
   }
 
+  discard(value: unknown): void {
+    if (!isEnumerable(value)) return;
+    const { token } = value;
+    if (token === undefined || token === null) return;
+    this.#link.notify("$/enumerator/abort", { token });
+  }
+
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     Object.defineProperty(promise, Symbol.asyncIterator, {
       value: () => new Consumer(this.#link, promise, options?.signal),

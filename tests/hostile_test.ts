@@ -206,16 +206,32 @@ Deno.test("Peer rejects the only call or the waiting batch on an error without a
   assertEquals(thrown.splice(0), []);
   socket.receive(failure(null, -32601, "Method not found"));
   socket.receive(failure(null, -32602, "Invalid params"));
-  assertEquals(thrown.splice(0).length, 2);
+  // Nor is it clear which of the two one that couldn't means.
+  socket.receive(failure(null, -32600, "Invalid Request"));
+  assertEquals(thrown.splice(0).length, 3);
   socket.receive(result(8, "innocent"));
   assertEquals(await innocent, "innocent");
+
+  // Once a later call was answered, the notification is accounted for.
+  const later = peer.request("later");
+  socket.receive(result(9, "later"));
+  assertEquals(await later, "later");
+  const blamed = peer.request("to blame");
+  socket.receive(failure(null, -32600, "No"));
+  await assertRejects(() => blamed, RpcError, "No");
+
+  // A batch that is answered has nobody left to reject: it is told, not lost.
+  const answered = peer.batch(() => [peer.request("j")]);
+  socket.receive([result(11, "j"), failure(null, -32600, "Invalid Request.")]);
+  assertEquals(await answered[0], "j");
+  assertEquals(thrown.splice(0).length, 1);
 
   // Among several calls a guess would be a lie to one of them.
   const several = [peer.request("h"), peer.request("i")];
   socket.receive(failure(null, -32600, "Whose?"));
   assertEquals(thrown.map(String), ["RpcError: Whose?"]);
-  socket.receive(result(9, "h"));
-  socket.receive(result(10, "i"));
+  socket.receive(result(12, "h"));
+  socket.receive(result(13, "i"));
   await settle();
   assertEquals(
     await Promise.all(several),
@@ -320,6 +336,9 @@ Deno.test("Peer outlives 100,000 open brackets and other garbage", async () => {
     deep,
     `${deep}${"]".repeat(100_000)}`,
     `{"jsonrpc":"2.0","method":"echo","params":${deep}${"]".repeat(100_000)}}`,
+    `{"jsonrpc":"2.0","method":"echo","params":${deep}${
+      "]".repeat(100_000)
+    },"id":1.5}`,
     '{"a":'.repeat(10_000),
     "\u0000",
     "[,]",

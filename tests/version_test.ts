@@ -108,6 +108,16 @@ Deno.test("Peer of version 1.0 closes on what is no message", async () => {
   assertEquals(it.socket.closes, []);
 });
 
+Deno.test("Peer of version bare sends the calls of a batch one by one", async () => {
+  await using it = await open({ version: "bare" });
+  const { socket, peer } = it;
+  const calls = peer.batch(() => [peer.request("a"), peer.request("b")]);
+  assertEquals(socket.sent, ['{"method":"a","id":1}', '{"method":"b","id":2}']);
+  socket.receive('{"id":2,"result":"b"}');
+  socket.receive('{"id":1,"result":"a"}');
+  assertEquals(await Promise.all(calls), ["a", "b"]);
+});
+
 Deno.test("Peer of version 1.0 sends the calls of a batch one by one", async () => {
   await using it = await open({ version: "1.0" });
   const { socket, peer } = it;

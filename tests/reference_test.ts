@@ -1,0 +1,448 @@
+/**
+ * Functions and objects by reference, both roles: frame by frame as StreamJsonRpc
+ * documents them, and end to end.
+ *
+ * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/exotic_types/general_marshaled_objects.md#protocol}
+ */
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connect } from "../client.ts";
+import {
+  ConnectionClosedError,
+  Peer,
+  type PeerOptions,
+  RpcError,
+} from "../mod.ts";
+import { marshal, references } from "../src/reference.ts";
+import { serve } from "../server.ts";
+import { socketPair } from "../src/socket_pair.ts";
+import { streams } from "../src/stream.ts";
+import {
+  openScripted,
+  request,
+  result,
+  type Scripted,
+  settle,
+} from "./scripted_socket.ts";
+
+const use = [references];
+
+/** What a proxy of an untyped remote can do. */
+type Proxy =
+  & { (...params: unknown[]): Promise<unknown> }
+  & { [name: string]: (...params: unknown[]) => Promise<unknown> }
+  & Disposable;
+
+/** A peer with references over a scripted socket. */
+function open(options: PeerOptions = {}): Promise<Scripted> {
+  return openScripted({ use, ...options });
+}
+
+/** Two peers in memory, both with references. */
+function pair(left: PeerOptions, right: PeerOptions = {}): [Peer, Peer] {
+  const [a, b] = socketPair();
+  return [new Peer(a, { use, ...left }), new Peer(b, { use, ...right })];
+}
+
+const reference = (handle: number, lifetime?: string): object => ({
+  __jsonrpc_marshaled: 1,
+  handle,
+  ...(lifetime === undefined ? {} : { lifetime }),
+});
+const released = (handle: number, ownedBySender: boolean): object => ({
+  jsonrpc: "2.0",
+  method: "$/releaseMarshaledObject",
+  params: { handle, ownedBySender },
+});
+
+Deno.test("A function among the arguments is lent for the call, and called back", async () => {
+  await using it = await open();
+  const { socket, peer } = it;
+  const called: unknown[] = [];
+  const call = peer.request("m", [1, (...args: unknown[]) => {
+    called.push(args);
+    return args.length;
+  }, 3]);
+  assertEquals(socket.take(), [request(1, "m", [1, reference(1, "call"), 3])]);
+  socket.receive(request(15, "$/invokeProxy/1/invoke", ["a", 2]));
+  assertEquals(socket.take(), [result(15, 2)]);
+  assertEquals(called, [["a", 2]]);
+  socket.receive(result(1, "done"));
+  assertEquals(await call, "done");
+  socket.receive(request(16, "$/invokeProxy/1/invoke", []));
+  const [{ error }] = socket.take() as [{ error: { code: number } }];
+  assertEquals(error.code, -32001);
+  assertEquals(called.length, 1);
+});
+
+Deno.test("A reference that arrives is called by the documentation's frames", async () => {
+  const kept: Proxy[] = [];
+  await using it = await open({
+    local: {
+      SomeMethod: (_a: number, thing: Proxy, _c: number) =>
+        void kept.push(thing),
+    },
+  });
+  const { socket, peer } = it;
+  socket.receive(
+    `{"jsonrpc":"2.0","id":1,"method":"SomeMethod","params":[1,{"__jsonrpc_marshaled":1,"handle":5,"optionalInterfaces":[1]},3]}`,
+  );
+  assertEquals(socket.take(), [result(1, null)]);
+  const [thing] = kept as [Proxy];
+  const answer = thing["DoSomething"]!();
+  const itself = thing("x");
+  assertEquals(socket.take(), [
+    { jsonrpc: "2.0", method: "$/invokeProxy/5/DoSomething", id: 1 },
+    request(2, "$/invokeProxy/5/invoke", ["x"]),
+  ]);
+  socket.receive(result(1, "did"));
+  socket.receive(result(2, "itself"));
+  assertEquals([await answer, await itself], ["did", "itself"]);
+  // Awaited or logged, it is not called.
+  assertEquals(await thing, thing);
+  JSON.stringify([thing]);
+  assertEquals(socket.take(), []);
+
+  // Sent back, it is the original again.
+  const back = peer.request("RememberWhenYouSentMe", [1, thing, 3]);
+  assertEquals(socket.take(), [
+    request(3, "RememberWhenYouSentMe", [
+      1,
+      { __jsonrpc_marshaled: 0, handle: 5 },
+      3,
+    ]),
+  ]);
+  socket.receive(result(3, true));
+  await back;
+  thing[Symbol.dispose]();
+  thing[Symbol.dispose]();
+  assertEquals(socket.take(), [released(5, false)]);
+});
+
+Deno.test("A function that comes back is the original", async () => {
+  const [server, client] = pair({
+    local: {
+      echo: (value: unknown) => value,
+      nest: (value: unknown) => ({ deep: [value] }),
+      async call(this: Peer, fn: Proxy) {
+        return [await this.request("isMine", [fn]), await fn(20)];
+      },
+    },
+  }, { local: { isMine: (fn: unknown) => fn === original } });
+  const original = (n: number): number => n + 1;
+  assertEquals(await client.request("call", [original]), [true, 21]);
+  // By the time of the answer, what was lent for the call has been let go of.
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  client.local = { take: resolve };
+  using mark = marshal(original, { lifetime: "explicit" });
+  assertEquals(await client.request("echo", [mark]), original);
+  assertEquals(await client.request("nest", [mark]), { deep: [original] });
+  await server.request("take", [() => 5]).catch(() => {});
+  assert(typeof await promise === "function");
+  client.close();
+  await server.closed;
+});
+
+Deno.test("A method returns functions and objects, which live until they are disposed of", async () => {
+  let count = 0;
+  const marks: Disposable[] = [];
+  const [server, client] = pair({
+    local: {
+      counter: () => () => ++count,
+      account: () => {
+        const mark = marshal({
+          add: (n: number) => count += n,
+          deep: { get: () => count },
+          field: 5,
+        });
+        marks.push(mark);
+        return { name: "ann", account: mark };
+      },
+    },
+    limits: { handles: 3 },
+  });
+  const next = await client.request("counter") as Proxy;
+  assertEquals([await next(), await next()], [1, 2]);
+  const { name, account } = await client.request("account") as {
+    name: string;
+    account: Proxy;
+  };
+  assertEquals(name, "ann");
+  assertEquals(await account["add"]!(5), 7);
+  assertEquals(await account["deep.get"]!(), 7);
+  for (const method of ["field", "constructor", "__proto__", "toString"]) {
+    const error = await assertRejects(() => account[method]!(), RpcError);
+    assertEquals(error.code, -32601);
+  }
+  next[Symbol.dispose]();
+  const gone = await assertRejects(() => next(), RpcError);
+  assertEquals(gone.code, -32001);
+  // Its owner lets go of it.
+  marks[0]![Symbol.dispose]();
+  await assertRejects(() => account["add"]!(1), RpcError, "let go of");
+  // Both places are free again.
+  for (let n = 0; n < 3; n++) await client.request("counter");
+  const full = await assertRejects(() => client.request("counter"), RpcError);
+  assertEquals(
+    [full.code, full.message],
+    [-32006, "Cannot pass by reference: 3 of at most 3 are lent"],
+  );
+  client.close();
+  await server.closed;
+});
+
+Deno.test("An error response lets go of everything in the arguments", async () => {
+  await using it = await open({ limits: { handles: 2 } });
+  const { socket, peer } = it;
+  for (let n = 1; n <= 5; n++) {
+    const mark = marshal({}, { lifetime: "explicit" });
+    const call = peer.request("m", [() => {}, { deep: [mark] }]);
+    socket.receive({
+      jsonrpc: "2.0",
+      error: { code: 1, message: "No" },
+      id: n,
+    });
+    await assertRejects(() => call, RpcError);
+  }
+  // With a result, what is explicit stays lent.
+  const mark = marshal({ get: () => "mine" }, { lifetime: "explicit" });
+  const call = peer.request("m", [{ deep: mark }]);
+  socket.receive(result(6, null));
+  await call;
+  socket.take();
+  socket.receive(request(1, "$/invokeProxy/11/get"));
+  socket.receive(request(2, "$/invokeProxy/10/invoke"));
+  socket.receive(released(11, false));
+  socket.receive(request(3, "$/invokeProxy/11/get"));
+  const codes =
+    (socket.take() as { result?: unknown; error?: { code: number } }[])
+      .map(({ result, error }) => result ?? error?.code);
+  assertEquals(codes, ["mine", -32001, -32001]);
+});
+
+Deno.test("Whatever ends a call lets go of what was lent to it", async () => {
+  await using it = await open({ limits: { handles: 1 }, timeout: 0 });
+  const { socket, peer } = it;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const cancelled = assertRejects(
+    () => peer.request("m", [() => {}], { signal }),
+    DOMException,
+  );
+  const full = await assertRejects(
+    () => peer.request("m", [() => {}]),
+    RpcError,
+  );
+  assertEquals(full.code, -32006);
+  controller.abort();
+  await cancelled;
+  socket.sendError = new Error("broken");
+  await assertRejects(() => peer.request("m", [() => {}]), Error, "broken");
+  await assertRejects(() => peer.request("m", [() => {}, 1n]), TypeError);
+  const cut = assertRejects(
+    () => peer.request("m", [() => {}]),
+    ConnectionClosedError,
+  );
+  peer.close();
+  await cut;
+});
+
+Deno.test("A late answer's references are given back", async () => {
+  await using it = await open();
+  const { socket, peer } = it;
+  const controller = new AbortController();
+  const call = assertRejects(
+    () => peer.request("m", [], { signal: controller.signal }),
+    DOMException,
+  );
+  controller.abort();
+  await call;
+  socket.take();
+  socket.receive(result(1, [reference(7), { deep: reference(8) }]));
+  assertEquals(socket.take(), [released(7, false), released(8, false)]);
+});
+
+Deno.test("A late answer's stream is left", async () => {
+  await using it = await open({ use: [streams, references] });
+  const { socket, peer } = it;
+  const controller = new AbortController();
+  const call = assertRejects(
+    () => peer.request("m", [], { signal: controller.signal }),
+    DOMException,
+  );
+  controller.abort();
+  await call;
+  socket.take();
+  socket.receive(result(1, { token: 9 }));
+  assertEquals(socket.take(), [
+    { jsonrpc: "2.0", method: "$/enumerator/abort", params: { token: 9 } },
+  ]);
+});
+
+Deno.test("A notification carries no references", async () => {
+  await using it = await open({ limits: { handles: 1 } });
+  const { socket, peer } = it;
+  for (
+    const params of [[() => {}], [{ deep: marshal({}) }], { fn: () => {} }]
+  ) {
+    assertThrows(() => peer.notify("m", params), TypeError, "send a request");
+  }
+  assertEquals(socket.sent, []);
+  // And what was refused keeps no place.
+  const call = assertRejects(() => peer.request("m", [() => {}]), RpcError);
+  socket.receive({ jsonrpc: "2.0", error: "no", id: 1 });
+  await call;
+});
+
+Deno.test("A marked object needs a peer that uses references", async () => {
+  await using it = await openScripted({
+    local: { get: () => ({ mark: marshal({}) }) },
+    onerror() {},
+  });
+  const { socket, peer } = it;
+  await assertRejects(
+    () => peer.request("m", [marshal({})]),
+    TypeError,
+    "this peer doesn't use references",
+  );
+  socket.receive(request(1, "get"));
+  const [{ error }] = socket.take() as [{ error: { code: number } }];
+  assertEquals(error.code, -32603);
+  assertThrows(() => JSON.stringify(marshal({})), TypeError);
+  // And what arrives stays data.
+  const call = peer.request("m");
+  socket.receive(result(2, reference(5)));
+  assertEquals(await call, reference(5));
+});
+
+Deno.test("Hostile references harm nobody", async () => {
+  const received: unknown[] = [];
+  const thrown: unknown[] = [];
+  await using it = await open({
+    local: { take: (value: unknown) => (received.push(value), "took") },
+    onerror: (error) => void thrown.push(error),
+  });
+  const { socket } = it;
+  const frames: [params: string, isError: boolean][] = [
+    ['[{"__jsonrpc_marshaled":1,"handle":"5"}]', false],
+    ['[{"__jsonrpc_marshaled":1,"handle":1.5}]', false],
+    ['[{"__jsonrpc_marshaled":1}]', false],
+    ['[{"__jsonrpc_marshaled":2,"handle":5}]', false],
+    ['[{"__jsonrpc_marshaled":true,"handle":5}]', false],
+    ['[{"__jsonrpc_marshaled":0,"handle":5}]', true],
+    ['[{"__proto__":{"__jsonrpc_marshaled":1,"handle":5}}]', false],
+    [
+      `[${'{"a":'.repeat(5_000)}{"__jsonrpc_marshaled":1,"handle":5}${
+        "}".repeat(5_000)
+      }]`,
+      false,
+    ],
+  ];
+  for (const [params, isError] of frames) {
+    socket.receive(
+      `{"jsonrpc":"2.0","method":"take","params":${params},"id":1}`,
+    );
+    const [answer] = socket.take() as [{ error?: { code: number } }];
+    assertEquals(
+      answer.error?.code,
+      isError ? -32001 : undefined,
+      params.slice(0, 80),
+    );
+  }
+  const withProto = received.find((value) =>
+    Object.hasOwn(value as object, "__proto__")
+  );
+  assertEquals(Object.getPrototypeOf(withProto), Object.prototype);
+  for (
+    const method of [
+      "$/invokeProxy/1/invoke",
+      "$/invokeProxy/-1/x",
+      "$/invokeProxy/1e3/x",
+      "$/invokeProxy//x",
+      "$/invokeProxy/1",
+      "$/invokeProxy/999999999999999999999/x",
+    ]
+  ) {
+    socket.receive(request(2, method));
+    const [{ error }] = socket.take() as [{ error: { code: number } }];
+    assert([-32001, -32601].includes(error.code), method);
+  }
+  for (
+    const params of [undefined, [], {}, ["1", false], {
+      handle: {},
+      ownedBySender: 5,
+    }]
+  ) {
+    socket.receive({
+      jsonrpc: "2.0",
+      method: "$/releaseMarshaledObject",
+      params,
+    });
+  }
+  assertEquals([socket.take(), thrown], [[], []]);
+});
+
+Deno.test("Callbacks count as methods that run, and hear of their own cancel", async () => {
+  await using it = await open({ limits: { incoming: 1 } });
+  const { socket, peer } = it;
+  let signal: AbortSignal | undefined;
+  void peer.request("m", [() => {
+    ({ signal } = peer.call);
+    return new Promise(() => {});
+  }]).catch(() => {});
+  socket.take();
+  socket.receive(request("a", "$/invokeProxy/1/invoke"));
+  socket.receive(request("b", "$/invokeProxy/1/invoke"));
+  socket.receive({
+    jsonrpc: "2.0",
+    method: "$/cancelRequest",
+    params: { id: "a" },
+  });
+  const codes = (socket.take() as { error: { code: number } }[]).map((
+    { error },
+  ) => error.code);
+  assertEquals(codes, [-32009, -32800]);
+  assert(signal?.aborted);
+});
+
+Deno.test("serve has references by itself, and functions are typed from end to end", async () => {
+  const local = {
+    async each(names: string[], visit: (name: string) => Promise<number>) {
+      let sum = 0;
+      for (const name of names) sum += await visit(name);
+      return sum;
+    },
+    greeter: (greeting: string) => (name: string) => `${greeting}, ${name}`,
+    room: (name: string) =>
+      marshal({ name: () => name, say: (text: string) => `${name}: ${text}` }),
+    async *numbers(of: () => Promise<number>) {
+      for (let n = 0; n < 3; n++) yield await of();
+    },
+  };
+  await using server = serve({ local }, {
+    port: 0,
+    hostname: "127.0.0.1",
+    onListen() {},
+  });
+  await using client = connect<typeof local>(server.url, {}, {
+    use: [references, streams],
+  });
+  assertEquals(
+    await client.remote.each(["ann", "bo"], (name) => name.length),
+    5,
+  );
+  assertEquals(
+    await client.remote.each(
+      ["ann"],
+      async (name) => await Promise.resolve(name.length),
+    ),
+    3,
+  );
+  using greet = await client.remote.greeter("hi");
+  assertEquals(await greet("ann"), "hi, ann");
+  using room = await client.remote.room("lobby");
+  assertEquals([await room.name(), await room.say("hello")], [
+    "lobby",
+    "lobby: hello",
+  ]);
+});

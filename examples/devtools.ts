@@ -1,0 +1,93 @@
+// deno run --allow-net=127.0.0.1 --allow-run=chromium --allow-sys=uid --allow-write=/tmp examples/devtools.ts
+// Drives a Chromium by its DevTools protocol: one that it starts, or the one
+// whose WebSocket address it is given.
+import { connect } from "@jsonrpcws/peer/client";
+import { notifications } from "@jsonrpcws/peer/subscription";
+import type { Protocol } from "devtools-protocol";
+
+const html =
+  `<title>Hello</title><script>console.log("6 * 7 =", 6 * 7)</script>`;
+const picture = "/tmp/devtools.png";
+
+const [given] = Deno.args;
+await using chromium = given === undefined ? await startChromium() : null;
+const url = chromium?.url ?? given!;
+
+// Chrome's version of JSON-RPC: it refuses the member "jsonrpc".
+await using browser = connect(url, {}, { version: "bare" });
+const { targetId } = await browser.request<
+  Protocol.Target.CreateTargetResponse
+>("Target.createTarget", { url: "about:blank" });
+
+// Each page has an address of its own, and calls the functions of `local`.
+await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
+  local: {
+    Runtime: {
+      consoleAPICalled({ type, args }: Protocol.Runtime.ConsoleAPICalledEvent) {
+        console.log(`${type}:`, ...args.map((arg) => arg.value));
+      },
+    },
+  },
+}, {
+  version: "bare",
+  limits: { messageLength: 0 }, // A picture is one message.
+});
+await page.request("Runtime.enable");
+await page.request("Page.enable");
+
+await using loads = notifications(page, "Page.loadEventFired");
+await page.request("Page.navigate", {
+  url: `data:text/html,${encodeURIComponent(html)}`,
+});
+await loads.next();
+
+const { result } = await page.request<Protocol.Runtime.EvaluateResponse>(
+  "Runtime.evaluate",
+  { expression: "document.title" },
+);
+console.log("title:", result.value);
+
+const { data } = await page.request<Protocol.Page.CaptureScreenshotResponse>(
+  "Page.captureScreenshot",
+);
+await Deno.writeFile(picture, Uint8Array.fromBase64(data));
+console.log("picture:", picture);
+
+await browser.request("Target.closeTarget", { targetId });
+
+/** Starts a Chromium without a window, which is ended when it is disposed of. */
+async function startChromium() {
+  const profile = await Deno.makeTempDir({ dir: "/tmp" });
+  const child = new Deno.Command("chromium", {
+    args: [
+      "--headless",
+      "--remote-debugging-port=0",
+      `--user-data-dir=${profile}`,
+      // It would not start as root.
+      ...(Deno.uid() === 0 ? ["--no-sandbox"] : []),
+    ],
+    env: { TMPDIR: profile }, // What it leaves behind is removed with it.
+    stdout: "null",
+    stderr: "piped",
+  }).spawn();
+
+  let printed = "";
+  let address: string | undefined;
+  const stderr = child.stderr.pipeThrough(new TextDecoderStream()).getReader();
+  while (address === undefined) {
+    const { value, done } = await stderr.read();
+    if (done) throw new Error(`Chromium has ended:\n${printed}`);
+    printed += value;
+    address = /DevTools listening on (ws:\S+)\s/.exec(printed)?.[1];
+  }
+  return {
+    url: address,
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await child.status;
+      // Processes of its own hold the pipe until they have ended, too.
+      while (!(await stderr.read()).done);
+      await Deno.remove(profile, { recursive: true });
+    },
+  };
+}

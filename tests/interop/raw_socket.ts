@@ -1,0 +1,174 @@
+/**
+ * A WebSocket client that sends the bytes it is told to, valid or not, as no
+ * honest one does: the frames of RFC 6455, section 5, made by hand.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-5.2}
+ *
+ * @module
+ */
+
+/** What a frame is. */
+export const Opcode = {
+  Continuation: 0x0,
+  Text: 0x1,
+  Binary: 0x2,
+  Close: 0x8,
+  Ping: 0x9,
+  Pong: 0xa,
+} as const;
+
+/** One frame, as it came. */
+export interface Frame {
+  opcode: number;
+  payload: Uint8Array;
+}
+
+const encoder = new TextEncoder();
+const decoder = new TextDecoder();
+
+/**
+ * Makes one frame as a client does, masked.
+ *
+ * @param isFinal Whether its message ends with it.
+ */
+export function frame(
+  opcode: number,
+  payload: string | Uint8Array,
+  isFinal = true,
+): Uint8Array {
+  const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
+  const { length } = bytes;
+  const head = new DataView(new ArrayBuffer(10));
+  head.setUint8(0, (isFinal ? 0x80 : 0) | opcode);
+  let size = 2;
+  if (length < 126) head.setUint8(1, 0x80 | length);
+  else if (length < 0x1_0000) {
+    head.setUint8(1, 0x80 | 126);
+    head.setUint16(2, length);
+    size = 4;
+  } else {
+    head.setUint8(1, 0x80 | 127);
+    head.setUint32(6, length);
+    size = 10;
+  }
+  const mask = [0x12, 0x34, 0x56, 0x78];
+  return join([
+    new Uint8Array(head.buffer, 0, size),
+    Uint8Array.from(mask),
+    bytes.map((byte, index) => byte ^ mask[index % 4]!),
+  ]);
+}
+
+/** One connection; made by {@linkcode RawSocket.connect}. */
+export class RawSocket implements Disposable {
+  readonly #connection: Deno.TcpConn;
+  #read = new Uint8Array();
+
+  private constructor(connection: Deno.TcpConn) {
+    this.#connection = connection;
+  }
+
+  /** Connects, and completes the handshake. */
+  static async connect(url: string): Promise<RawSocket> {
+    const { hostname, port, host } = new URL(url);
+    const connection = await Deno.connect({ hostname, port: Number(port) });
+    const socket = new RawSocket(connection);
+    await socket.#write(encoder.encode(
+      [
+        "GET / HTTP/1.1",
+        `Host: ${host}`,
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "\r\n",
+      ].join("\r\n"),
+    ));
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += decoder.decode(await socket.#take(1));
+    }
+    if (!head.startsWith("HTTP/1.1 101")) throw new Error(head);
+    return socket;
+  }
+
+  /** Sends frames, made by {@linkcode frame}, in one piece. */
+  async send(...frames: Uint8Array[]): Promise<void> {
+    // One write: a second one would wait until the first is acknowledged.
+    await this.#write(join(frames));
+  }
+
+  /**
+   * Waits for the next frame.
+   *
+   * @returns `undefined` if the connection ended instead.
+   */
+  async receive(): Promise<Frame | undefined> {
+    try {
+      const [first, second] = await this.#take(2);
+      let length = second! & 0x7f;
+      if (length === 126) length = number(await this.#take(2));
+      else if (length === 127) length = number(await this.#take(8));
+      return { opcode: first! & 0x0f, payload: await this.#take(length) };
+    } catch (error) {
+      if (isEnd(error)) return undefined;
+      throw error;
+    }
+  }
+
+  /**
+   * Waits for the next message.
+   *
+   * @returns Its text; `undefined` if the connection was closed instead.
+   */
+  async text(): Promise<string | undefined> {
+    const frame = await this.receive();
+    return frame?.opcode === Opcode.Text
+      ? decoder.decode(frame.payload)
+      : undefined;
+  }
+
+  /** Cuts the connection. */
+  [Symbol.dispose](): void {
+    this.#connection.close();
+  }
+
+  async #write(bytes: Uint8Array): Promise<void> {
+    for (let rest = bytes; rest.length > 0;) {
+      rest = rest.subarray(await this.#connection.write(rest));
+    }
+  }
+
+  async #take(length: number): Promise<Uint8Array> {
+    while (this.#read.length < length) {
+      const chunk = new Uint8Array(0x1_0000);
+      const count = await this.#connection.read(chunk);
+      if (count === null) throw new Deno.errors.UnexpectedEof();
+      this.#read = join([this.#read, chunk.subarray(0, count)]);
+    }
+    const taken = this.#read.slice(0, length);
+    this.#read = this.#read.slice(length);
+    return taken;
+  }
+}
+
+function isEnd(error: unknown): boolean {
+  return error instanceof Deno.errors.UnexpectedEof ||
+    error instanceof Deno.errors.ConnectionReset;
+}
+
+function join(parts: readonly Uint8Array[]): Uint8Array<ArrayBuffer> {
+  const joined = new Uint8Array(
+    parts.reduce((length, part) => length + part.length, 0),
+  );
+  let offset = 0;
+  for (const part of parts) {
+    joined.set(part, offset);
+    offset += part.length;
+  }
+  return joined;
+}
+
+function number(bytes: Uint8Array): number {
+  return bytes.reduce((value, byte) => value * 256 + byte, 0);
+}

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Methods } from "../src/method.ts";
+import { Methods, names } from "../src/method.ts";
 
 function isFound(local: object, name: string): boolean {
   return new Methods(local).find(name) !== undefined;
@@ -114,4 +114,58 @@ Deno.test("Methods follows functions that are replaced, added and deleted", () =
   assertEquals(methods.find("a"), undefined);
   local["b"] = () => 3;
   assertEquals(methods.find("b")?.fn(), 3);
+});
+
+Deno.test("names tells each method once, by the name that finds it", () => {
+  const fn = (): void => {};
+  const other = (): void => {};
+  class Connection {
+    query = fn;
+  }
+  const cycle: { [name: string]: unknown } = { fn };
+  cycle["cycle"] = { other, cycle };
+  const shared = { fn };
+  const local = {
+    add: fn,
+    "a.b": fn,
+    a: { b: other, c: other },
+    "": { "": fn },
+    math: { deep: { er: fn } },
+    none: Object.assign(Object.create(null) as object, { fn }),
+    cycle,
+    left: shared,
+    right: shared,
+    connection: new Connection(),
+    list: [fn],
+    nothing: null,
+    version: "1",
+    get getter(): () => void {
+      throw new Error("A getter ran");
+    },
+    "rpc.discover": fn,
+    rpc: { ping: fn },
+    "$/progress": fn,
+    [Symbol.iterator]: fn,
+  };
+  Object.defineProperty(local, "hidden", { value: fn, enumerable: false });
+  const found = new Map(names(local));
+  assertEquals([...found.keys()].toSorted(), [
+    ".",
+    "a.b",
+    "a.c",
+    "add",
+    "cycle.cycle.other",
+    "cycle.fn",
+    "hidden",
+    "left.fn",
+    "math.deep.er",
+    "none.fn",
+    "right.fn",
+  ]);
+  assertEquals(found.get("a.b"), fn);
+  const methods = new Methods(local);
+  for (const [name, fn] of names(local)) {
+    assertEquals(methods.find(name)?.fn, fn, name);
+  }
+  assertEquals([...names(local)].length, found.size);
 });

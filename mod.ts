@@ -32,9 +32,16 @@ export {
   type ErrorObject,
   RpcError,
 } from "./src/error.ts";
-export type { Capability, Extension, Link, Writing } from "./src/extension.ts";
+export type {
+  Capability,
+  Extension,
+  Lender,
+  Link,
+  Writing,
+} from "./src/extension.ts";
 export { defaultLimits, type Limits } from "./src/limits.ts";
 export type { Id, Params, Version } from "./src/message.ts";
+export type { Method } from "./src/method.ts";
 export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";
 export {
   type AnyPeer,
@@ -54,3 +61,4 @@ export type {
   UntypedRemote,
 } from "./src/remote.ts";
 export type { Socket, SocketEvent } from "./src/socket.ts";
+export type { Trace, TraceContext } from "./src/trace.ts";

@@ -363,6 +363,7 @@ function pickSettings(options: UpgradeOptions): PeerSettings {
     "version",
     "stringErrors",
     "timeout",
+    "trace",
     "discover",
     "use",
     "limits",

@@ -18,12 +18,15 @@ export interface Lender {
 
 /** What a peer lends to its capabilities. */
 export interface Link {
+  /** The limits of the connection. */
   readonly limits: Limits;
+  /** Sends a request; see {@linkcode Peer.request}. */
   request(
     method: string,
     params?: Params,
     options?: CallOptions,
   ): Promise<unknown>;
+  /** Sends a notification; see {@linkcode Peer.notify}. */
   notify(method: string, params?: Params): boolean;
   /** Runs something of the owner's as part of a call, so that `call` is it. */
   within<T>(call: Lender | undefined, run: () => T): T;

@@ -29,11 +29,13 @@ import {
   writeResult,
 } from "./message.ts";
 import { arrange, type Method } from "./method.ts";
+import { readTrace, type Trace } from "./trace.ts";
 
 /** What the calls that arrive need of their peer. */
 export interface Host {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
+  readonly trace: Trace | undefined;
   /** Whether errors in JSON-RPC 1.0 are strings. */
   readonly stringErrors: boolean;
   /** Hands a frame to the socket; `false` if it could not take it. */
@@ -162,11 +164,11 @@ export class Incoming {
       const params = this.#capabilities === undefined
         ? call.params
         : this.#capabilities.readParams(call.params);
-      result = params === undefined
-        ? fn.call(self)
-        : Array.isArray(params)
-        ? fn.apply(self, params)
-        : fn.apply(self, arrange(fn, params));
+      const { trace } = this.#host;
+      result = trace === undefined ? invoke(fn, self, params) : trace.receive(
+        readTrace(call.source, call.params),
+        () => invoke(fn, self, params),
+      );
       isPromise = isThenable(result);
     } catch (error) {
       return this.#fail(running, error);
@@ -389,6 +391,15 @@ export class Incoming {
       this.completeBatch(batch);
     }
   }
+}
+
+function invoke(
+  fn: Method["fn"],
+  self: object,
+  params: Params | undefined,
+): unknown {
+  if (params === undefined) return fn.call(self);
+  return fn.apply(self, Array.isArray(params) ? params : arrange(fn, params));
 }
 
 /** Whether a value is to be waited for. */

@@ -41,6 +41,8 @@ export interface Request {
   readonly id: Id;
   readonly method: string;
   readonly params: Params | undefined;
+  /** The message itself, for what else it may say. */
+  readonly source: object;
 }
 
 /** A call that is never answered. */
@@ -50,6 +52,7 @@ export interface Notification {
   readonly id: undefined;
   readonly method: string;
   readonly params: Params | undefined;
+  readonly source: object;
 }
 
 /** The answer to a request: an error, or else the result. */
@@ -215,6 +218,7 @@ function readMessage(
       id: undefined,
       method,
       params: params as Params | undefined,
+      source: value,
     }
     : {
       type: "request",
@@ -222,6 +226,7 @@ function readMessage(
       id: answerTo,
       method,
       params: params as Params | undefined,
+      source: value,
     };
 }
 

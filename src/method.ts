@@ -11,11 +11,13 @@ import { ErrorCode, RpcError } from "./error.ts";
 
 /** A function of `local`. */
 export interface Method {
+  /** The function. */
   readonly fn: (...params: unknown[]) => unknown;
   /** What it is called on. */
   readonly self: object;
   /** Where it was found. */
   readonly holder: object;
+  /** Its name there. */
   readonly key: string;
 }
 

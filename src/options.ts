@@ -8,6 +8,7 @@ import type { CloseInfo, RpcError } from "./error.ts";
 import type { Extension } from "./extension.ts";
 import type { Limits } from "./limits.ts";
 import type { Version } from "./message.ts";
+import type { Trace } from "./trace.ts";
 
 /**
  * A service as a plain object: what the other side may call, and what happens
@@ -44,6 +45,11 @@ export interface PeerSettings {
    * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
    */
   timeout?: number;
+  /**
+   * Takes part in distributed traces. Default: it doesn't, and what calls say of
+   * theirs is ignored.
+   */
+  trace?: Trace;
   /**
    * Answers `rpc.discover`, from what may be called; see `describe` of
    * `@jsonrpcws/peer/discovery`. Default: there is no such method.

@@ -63,6 +63,7 @@ import type { Definition, PeerOptions } from "./options.ts";
 import { type OutgoingBatch, type Pending, PendingTable } from "./pending.ts";
 import { createRemote, type Remote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
+import { type Trace, writeTrace } from "./trace.ts";
 
 /** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
 export type ServiceDefinition<Theirs = unknown, Context = unknown> =
@@ -183,6 +184,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #limits: Limits;
   readonly #definedLocal: object | undefined;
   readonly #discover: ((local: object) => unknown) | undefined;
+  readonly #trace: Trace | undefined;
   readonly #timeout: number;
   readonly #deadlines: Deadlines;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
@@ -234,11 +236,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
     );
     this.#version = options.version;
     this.#discover = options.discover;
+    this.#trace = options.trace;
     this.context = options.context as Context;
     const link: Link & Host = {
       limits: this.#limits,
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
+      trace: options.trace,
       request: (...call) => this.request(...call),
       notify: (...call) => this.notify(...call),
       send: (text) => this.#send(text),
@@ -446,12 +450,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
         : readTimeout(options.timeout);
       const id = this.#pending.takeId();
       const writing = this.#capabilities && startWriting();
-      const text = writeRequest(
+      const text = this.#traced(writeRequest(
         this.version,
         id,
         method,
         this.#writeParams(what, method, params, writing),
-      );
+      ));
       try {
         this.#checkLength(what, method, text);
       } catch (error) {
@@ -520,11 +524,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
   notify(method: string, params?: Params): boolean {
     const what = "Cannot send notification";
     const writing = this.#capabilities && startWriting();
-    const text = writeNotification(
+    const text = this.#traced(writeNotification(
       this.version,
       method,
       this.#writeParams(what, method, params, writing),
-    );
+    ));
     if (writing !== undefined && writing.releases.length > 0) {
       releaseAll(writing);
       throw new TypeError(
@@ -1072,6 +1076,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
       const why = error instanceof Error ? error.message : String(error);
       throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
     }
+  }
+
+  /** A call with its place in a trace, where there is one to tell. */
+  #traced(text: string): string {
+    return this.#trace === undefined || this.version !== "2.0"
+      ? text
+      : writeTrace(text, this.#trace.send());
   }
 
   #checkLength(what: string, name: string, text: string): void {

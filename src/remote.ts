@@ -43,15 +43,13 @@ export type RemoteReference<Target> =
     ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
     : Remote<Target>);
 
-declare const target: unique symbol;
-
 /**
  * An object that is passed by reference; made by `marshal` of
  * `@jsonrpcws/peer/reference`.
  */
 export interface Marshaled<Target> extends Disposable {
-  /** There are types only: what it stands for. */
-  readonly [target]?: Target;
+  /** What it stands for. */
+  readonly target: Target;
 }
 
 /**

@@ -24,6 +24,28 @@
  */
 
 export type { Call, CallOptions } from "./src/call.ts";
+export type {
+  CannotTravel,
+  HasMethod,
+  IsAny,
+  Marshaled,
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsByName,
+  ParamsFor,
+  ParamsOf,
+  Remote,
+  RemoteParam,
+  RemoteParams,
+  RemoteReference,
+  RemoteResult,
+  RemoteStream,
+  RemoteValue,
+  ResultOf,
+  Scalar,
+  UntypedRemote,
+} from "./src/contract.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -49,16 +71,5 @@ export {
   type ServiceClass,
   type ServiceDefinition,
 } from "./src/peer.ts";
-export type {
-  Marshaled,
-  Remote,
-  RemoteParam,
-  RemoteParams,
-  RemoteReference,
-  RemoteResult,
-  RemoteStream,
-  RemoteValue,
-  UntypedRemote,
-} from "./src/remote.ts";
 export type { Socket, SocketEvent } from "./src/socket.ts";
 export type { Trace, TraceContext } from "./src/trace.ts";

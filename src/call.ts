@@ -6,7 +6,7 @@
 
 import type { Id } from "./message.ts";
 
-/** The call that a method is handling. */
+/** The call that a method is handling. Keep it whole: its parts need each other. */
 export interface Call {
   /** The request's id as the caller wrote it; `undefined` for a notification. */
   readonly id: Id | undefined;

@@ -81,6 +81,8 @@ class Running implements Call, Lender {
   readonly #host: Host;
   // Made only for those who look: most calls never do.
   #controller: AbortController | undefined;
+  /** Why it was told to stop; whoever looks later is told, too. */
+  #ended: { readonly reason: unknown } | undefined;
 
   constructor(
     call: Request | Notification,
@@ -96,12 +98,18 @@ class Running implements Call, Lender {
   }
 
   get signal(): AbortSignal {
-    return (this.#controller ??= new AbortController()).signal;
+    if (this.#controller === undefined) {
+      this.#controller = new AbortController();
+      if (this.#ended !== undefined) {
+        this.#controller.abort(this.#ended.reason);
+      }
+    }
+    return this.#controller.signal;
   }
 
-  /** Whether whoever looked at the signal has been told to stop. */
+  /** Whether it has been told to stop. */
   get isAborted(): boolean {
-    return this.#controller?.signal.aborted ?? false;
+    return this.#ended !== undefined;
   }
 
   progress(value: unknown): boolean {
@@ -110,6 +118,8 @@ class Running implements Call, Lender {
   }
 
   abort(reason: unknown): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = { reason };
     this.#controller?.abort(reason);
   }
 }

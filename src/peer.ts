@@ -18,6 +18,14 @@
 
 import type { Call, CallOptions } from "./call.ts";
 import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
+import type {
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsFor,
+  Remote,
+  ResultOf,
+} from "./contract.ts";
 import { Deadlines } from "./deadline.ts";
 import { Deferred } from "./deferred.ts";
 import {
@@ -61,7 +69,7 @@ import {
 import { type Method, Methods } from "./method.ts";
 import type { Definition, PeerOptions } from "./options.ts";
 import { type OutgoingBatch, type Pending, PendingTable } from "./pending.ts";
-import { createRemote, type Remote } from "./remote.ts";
+import { createRemote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 import { type Trace, writeTrace } from "./trace.ts";
 
@@ -93,10 +101,7 @@ export interface Observer {
 }
 
 /** A peer, whatever its other side and its context are. */
-export type AnyPeer = Pick<
-  Peer,
-  "request" | "notify" | "close" | "closed" | "opened" | "ws"
->;
+export type AnyPeer = Pick<Peer, "close" | "closed" | "opened" | "ws">;
 
 // Set by the class, so that #observe stays its own.
 let observeIn: (peer: Peer, method: string, observer: Observer) => () => void;
@@ -243,8 +248,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
       trace: options.trace,
-      request: (...call) => this.request(...call),
-      notify: (...call) => this.notify(...call),
+      request: (...call) => this.#untyped.request(...call),
+      notify: (...call) => this.#untyped.notify(...call),
       send: (text) => this.#send(text),
       report: (error) => this.#report(error),
       find: (name) => this.#findMethod(name),
@@ -415,7 +420,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * assertEquals(await client.request<number>("subtract", params), 19);
    * ```
    *
-   * @typeParam Result What the caller expects; not checked.
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
    * @param options A signal, a time-out, a listener to its progress.
@@ -429,7 +433,22 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {RangeError} A limit is reached; nothing was sent.
    * @see {@link https://www.jsonrpc.org/specification#request_object}
    */
-  request<Result = unknown>(
+  request<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...rest: ParamsFor<MethodOf<Theirs, Method>, [options?: CallOptions]>
+  ): Promise<ResultOf<MethodOf<Theirs, Method>>>;
+  /**
+   * Sends a request by a name that the type of the other side doesn't know, or
+   * with a result that only the caller knows.
+   *
+   * @typeParam Result What the caller expects; not checked.
+   */
+  request<Result = unknown, Method extends string = string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<Result>;
+  request<Result>(
     method: string,
     params?: Params,
     options?: CallOptions,
@@ -521,6 +540,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {RangeError} The message is too long.
    * @see {@link https://www.jsonrpc.org/specification#notification}
    */
+  notify<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...params: ParamsFor<MethodOf<Theirs, Method>>
+  ): boolean;
+  /**
+   * Sends a notification by a name that the type of the other side doesn't know.
+   */
+  notify<Method extends string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+  ): boolean;
   notify(method: string, params?: Params): boolean {
     const what = "Cannot send notification";
     const writing = this.#capabilities && startWriting();
@@ -641,9 +671,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     await this.closed;
   }
 
+  /** This peer, to be called by any name. */
+  get #untyped(): Peer {
+    return this as unknown as Peer;
+  }
+
   #createRemote(options: CallOptions | undefined): Remote<Theirs> {
     return createRemote((method, params) => {
-      const promise = this.request(method, params, options);
+      const promise = this.#untyped.request(method, params, options);
       this.#capabilities?.decorate(promise, options);
       return promise;
     }) as Remote<Theirs>;
@@ -1012,7 +1047,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (pending === undefined) return;
     // To 1.0 and bare peers it would be one more invalid message.
     if (pending.sent && this.version === "2.0") {
-      this.notify("$/cancelRequest", { id });
+      this.#untyped.notify("$/cancelRequest", { id });
     }
     pending.reject(reason);
   }

@@ -42,7 +42,8 @@ import {
 } from "./extension.ts";
 import { type Params, readParam } from "./message.ts";
 import { type Method, Methods } from "./method.ts";
-import { createRemote, type Marshaled } from "./remote.ts";
+import type { Marshaled } from "./contract.ts";
+import { createRemote } from "./remote.ts";
 
 export type { Marshaled };
 

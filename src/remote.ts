@@ -4,79 +4,7 @@
  * @module
  */
 
-/** The remote of a peer whose type was not told: any name, any params. */
-export interface UntypedRemote {
-  /** A method of that name, or a group of methods. */
-  readonly [name: string]:
-    & UntypedRemote
-    & ((...params: unknown[]) => Promise<unknown>);
-}
-
-/**
- * The other side's `local` as it looks from here: each function returns a
- * promise, or a {@linkcode RemoteStream}; each nested object is a group of dotted
- * names.
- */
-export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
-  readonly [
-    Name in keyof Theirs as Theirs[Name] extends object ? Name : never
-  ]: Theirs[Name] extends (...params: infer Params) => infer Result
-    ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
-    : Remote<Theirs[Name]>;
-};
-
-/** What a call gives to its caller. */
-export type RemoteResult<Result> = Result extends
-  AsyncIterable<infer Value> | ReadableStream<infer Value> ? RemoteStream<Value>
-  : Promise<RemoteValue<Result>>;
-
-/** A value as it arrives: what is passed by reference can be called. */
-export type RemoteValue<Value> = Value extends Marshaled<infer Target>
-  ? RemoteReference<Target>
-  : Value extends (...params: never[]) => unknown ? RemoteReference<Value>
-  : Value;
-
-/** A function or an object of the other side's, until it is disposed of. */
-export type RemoteReference<Target> =
-  & Disposable
-  & (Target extends (...params: infer Params) => infer Result
-    ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
-    : Remote<Target>);
-
-/**
- * An object that is passed by reference; made by `marshal` of
- * `@jsonrpcws/peer/reference`.
- */
-export interface Marshaled<Target> extends Disposable {
-  /** What it stands for. */
-  readonly target: Target;
-}
-
-/**
- * A stream of the other side's. It is iterated directly; awaiting it first tells
- * whether the call succeeded, and gives the same values.
- */
-export type RemoteStream<Value> =
-  & AsyncIterable<Value>
-  & PromiseLike<AsyncIterable<Value>>;
-
-/**
- * What a caller may pass: for a stream anything that is one, for a function that
- * is called back one that answers now or later, for a reference what it was made
- * of.
- */
-export type RemoteParams<Params extends readonly unknown[]> = {
-  [Index in keyof Params]: RemoteParam<Params[Index]>;
-};
-
-/** See {@linkcode RemoteParams}. */
-export type RemoteParam<Param> = Param extends
-  AsyncIterable<infer Value> | ReadableStream<infer Value>
-  ? AsyncIterable<Value> | ReadableStream<Value>
-  : Param extends RemoteReference<infer Target> ? Marshaled<Target> | Param
-  : Param extends (...params: infer Params) => infer Result
-    ? (...params: Params) => Awaited<Result> | Promise<Awaited<Result>>
-  : Param;
+import type { UntypedRemote } from "./contract.ts";
 
 /** Sends a request; what a remote does when it is called. */
 export type SendRequest = (
@@ -115,7 +43,6 @@ class Names implements ProxyHandler<typeof refuse> {
   readonly #request: SendRequest;
   readonly #method: string;
   #inner: Map<string, UntypedRemote> | undefined;
-
   readonly #self: Callable | undefined;
 
   constructor(request: SendRequest, method: string, self?: Callable) {

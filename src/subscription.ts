@@ -27,7 +27,7 @@
 
 import { Deferred } from "./deferred.ts";
 import { type Id, type Params, readError } from "./message.ts";
-import { type AnyPeer, observe } from "./peer.ts";
+import { type AnyPeer, observe, type Peer } from "./peer.ts";
 
 /** What happens to events that come faster than they are read. */
 export interface EventOptions {
@@ -149,7 +149,9 @@ export function subscribe<Event = unknown>(
     },
     end: (error) => queue.end(error),
   });
-  peer.request<Id>(methods.subscribe, params).then((answer) => {
+  // Its type says no names that are known here.
+  const untyped = peer as Peer;
+  untyped.request<Id>(methods.subscribe, params).then((answer) => {
     id = answer;
     if (isDone) return unsubscribe();
     for (const notice of early ?? []) take(notice);
@@ -164,7 +166,7 @@ export function subscribe<Event = unknown>(
 
   function unsubscribe(): void {
     // Gone already, or the connection is: either way there is nothing to end.
-    peer.request(methods.unsubscribe, [id]).catch(() => {});
+    untyped.request(methods.unsubscribe, [id]).catch(() => {});
   }
 
   return queue;

@@ -205,6 +205,22 @@ Deno.test("A call's signal aborts when the caller cancels, and the call is answe
   assertEquals(socket.take(), [cancelled]);
 });
 
+Deno.test("A call's signal is aborted for who looks at it after the cancel", async () => {
+  const { local, calls } = keeper();
+  await using it = await open({ local });
+  it.socket.receive({ jsonrpc: "2.0", method: "keep", id: 1 });
+  it.socket.receive({
+    jsonrpc: "2.0",
+    method: "$/cancelRequest",
+    params: { id: 1 },
+  });
+  const { signal } = calls[0]!;
+  assertEquals(
+    [signal.aborted, (signal.reason as Error).name],
+    [true, "AbortError"],
+  );
+});
+
 Deno.test("A cancel for nothing that runs is silence", async () => {
   await using it = await open({ local: { sync: () => 1 } });
   const { socket } = it;

@@ -22,7 +22,6 @@ import {
   request,
   result,
   type Scripted,
-  settle,
 } from "./scripted_socket.ts";
 
 const use = [references];

@@ -1,5 +1,6 @@
 import { assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { createRemote, type UntypedRemote } from "../src/remote.ts";
+import type { UntypedRemote } from "../mod.ts";
+import { createRemote } from "../src/remote.ts";
 
 function recorder(): { remote: UntypedRemote; calls: unknown[][] } {
   const calls: unknown[][] = [];

@@ -40,7 +40,7 @@ export class Chat extends Peer<Page> {
 
     /** Says something to everybody, oneself too. */
     say: (text: string): void => {
-      const params = [this.username, checkedText(text)];
+      const params: [string, string] = [this.username, checkedText(text)];
       for (const member of Chat.members) member.notify("message", params);
     },
   };

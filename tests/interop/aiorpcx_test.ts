@@ -124,7 +124,10 @@ for (const version of ["2.0", "1.0"] as const) {
         ],
       ] as const
     ) {
-      const error = await assertRejects(() => client.request(method), RpcError);
+      const error = await assertRejects(
+        () => client.request<unknown>(method),
+        RpcError,
+      );
       assertEquals([error.code, error.message], [code, message]);
     }
   });

@@ -4,7 +4,15 @@
  */
 
 import { connect } from "../../client.ts";
-import { Peer, type Remote, type Socket } from "../../mod.ts";
+import {
+  type CannotTravel,
+  type Marshaled,
+  type MethodName,
+  Peer,
+  type Remote,
+  type Socket,
+} from "../../mod.ts";
+import { marshal } from "../../src/reference.ts";
 import { socketPair } from "../../src/socket_pair.ts";
 
 /** Compiles only if both types are the same. */
@@ -110,4 +118,133 @@ export async function typed(ws: WebSocket): Promise<void> {
     Remote<{ a(): Promise<number>; b: { c(): void } }>,
     { readonly a: () => Promise<number>; readonly b: Remote<{ c(): void }> }
   >(true);
+
+  // request and notify know the same contract.
+  const requested = await chat.request("math.add", [1, 2]);
+  isSame<typeof requested, number>(true);
+  isSame<Awaited<ReturnType<typeof chat.remote.clients>>, string[]>(true);
+  await chat.request("clients");
+  await chat.request("clients", [], { timeout: 5 });
+  await chat.request("textDocument/completion", { line: 1 });
+  await chat.request("later", { ms: 5 });
+  chat.notify("say", ["hello", true]);
+  chat.notify("clients");
+  await chat.with({ timeout: 5 }).say("hello");
+  // @ts-expect-error: a parameter is missing.
+  await chat.request("math.add", [1]);
+  // @ts-expect-error: all are missing.
+  await chat.request("say");
+  // @ts-expect-error: a number is no text.
+  chat.notify("say", [5]);
+  // @ts-expect-error: the object's member is no number.
+  await chat.request("textDocument/completion", { line: "1" });
+  // What the contract doesn't know stays within reach.
+  const unknownResult = await chat.request("rpc.discover");
+  isSame<typeof unknownResult, unknown>(true);
+  await chat.request<string>("foreign", { any: 1 });
+  chat.notify("foreign", [1]);
+}
+
+interface Wide {
+  ticks(symbol: string): AsyncGenerator<{ price: number }>;
+  readable(): Promise<ReadableStream<string>>;
+  upload(name: string, chunks: AsyncIterable<string>): number;
+  each(visit: (name: string, index: number) => Promise<boolean>): void;
+  greeter(): (name: string) => string;
+  account(): Promise<Marshaled<{ add(n: number): number }>>;
+  nested(): { account: Marshaled<{ add(n: number): number }>; name: string };
+  date(): { at: Date };
+  anything(value: unknown): unknown;
+  // deno-lint-ignore no-explicit-any
+  loose(value: any): any;
+  optional(a: number, b?: { c?: string | undefined }): { d?: number };
+  union(value: string | { kind: "a" }): "x" | { kind: "b" } | null;
+  tuple(): [number, string?];
+  readonlyList(): readonly string[];
+  generic<T>(value: T): T[];
+  big(): bigint;
+  takesBig(value: bigint): void;
+  map(): Map<string, number>;
+  takesMap(value: Map<string, number>): void;
+  takesDate(value: Date): void;
+  deep(): { list: { when: symbol }[] };
+}
+
+export async function wide(peer: Peer<Wide>): Promise<void> {
+  const { remote } = peer;
+  for await (const { price } of remote.ticks("ACME")) {
+    isSame<typeof price, number>(true);
+  }
+  for await (const text of remote.readable()) isSame<typeof text, string>(true);
+  for await (const text of await remote.readable()) text.length;
+  async function* chunks(): AsyncGenerator<string> {
+    yield await Promise.resolve("x");
+  }
+  await remote.upload("a", chunks());
+  await remote.upload("a", new ReadableStream<string>());
+  // @ts-expect-error: these are numbers.
+  await remote.upload("a", new ReadableStream<number>());
+  // @ts-expect-error: an array is no stream.
+  await remote.upload("a", ["x"]);
+
+  await remote.each((name) => name.length > 1);
+  await remote.each(async (name, index) =>
+    await Promise.resolve(name[index] === "")
+  );
+  // @ts-expect-error: it answers a boolean.
+  await remote.each((name) => name);
+
+  using greet = await remote.greeter();
+  const greeting = await greet("ann");
+  isSame<typeof greeting, string>(true);
+  using account = await remote.account();
+  const sum = await account.add(5);
+  isSame<typeof sum, number>(true);
+  const { account: inner, name } = await remote.nested();
+  isSame<typeof name, string>(true);
+  await inner.add(1);
+  // @ts-expect-error: it is no field of the object.
+  inner.sub;
+
+  const { at } = await remote.date();
+  isSame<typeof at, string>(true);
+  isSame<Awaited<ReturnType<typeof remote.anything>>, unknown>(true);
+  const loose: string = await remote.loose(5);
+  loose.length;
+  const { d } = await remote.optional(1);
+  isSame<typeof d, number | undefined>(true);
+  await remote.optional(1, {});
+  const either = await remote.union({ kind: "a" });
+  isSame<typeof either, "x" | { kind: "b" } | null>(true);
+  const [first, second] = await remote.tuple();
+  isSame<typeof first, number>(true);
+  isSame<typeof second, string | undefined>(true);
+  const list = await remote.readonlyList();
+  isSame<typeof list, readonly string[]>(true);
+  const generic = await remote.generic(5);
+  isSame<typeof generic, unknown[]>(true);
+
+  const big = await remote.big();
+  isSame<typeof big, CannotTravel<"JSON has no bigint or symbol">>(true);
+  // @ts-expect-error: JSON has no bigint.
+  await remote.takesBig(5n);
+  const map = await remote.map();
+  // @ts-expect-error: a Map arrives as {}.
+  map.get("a");
+  // @ts-expect-error: a Map arrives as {}.
+  await remote.takesMap(new Map());
+  // @ts-expect-error: a Date arrives as a string.
+  await remote.takesDate(new Date());
+  const { list: [deep] } = await remote.deep();
+  // @ts-expect-error: JSON has no symbol.
+  const when: symbol = deep!.when;
+  void when;
+
+  marshal({ add: (n: number) => n }).target.add(1);
+  using marked = marshal(() => 5);
+  marked.target().toFixed();
+  isSame<MethodName<{ a(): void; b: { c(): void; d: number } }>, "a" | "b.c">(
+    true,
+  );
+  isSame<MethodName<unknown>, never>(true);
 }

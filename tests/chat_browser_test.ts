@@ -3,49 +3,24 @@
 /// <reference lib="dom" />
 
 import { assertEquals } from "@std/assert";
-import puppeteer, { type Browser, type Page } from "puppeteer-core";
-import { findBrowsers } from "./browsers.ts";
+import type { Page } from "puppeteer-core";
 import { startChat } from "./chat_process.ts";
+import {
+  browsers,
+  browserTest,
+  inBackground,
+  shows,
+  start,
+  type Tabs,
+} from "./pages.ts";
 
-const { chromium, firefox } = await findBrowsers();
-
-const launchers: { name: string; launch(profile: string): Promise<Browser> }[] =
-  [
-    {
-      name: "Chromium",
-      launch: (profile) =>
-        puppeteer.launch({
-          executablePath: chromium,
-          userDataDir: profile,
-          args: [
-            "--no-sandbox",
-            "--disable-gpu",
-            "--disable-quic",
-            "--no-first-run",
-            "--disable-background-networking",
-            "--disable-component-update",
-            "--disable-sync",
-          ],
-        }),
-    },
-    {
-      name: "Firefox",
-      launch: (profile) =>
-        puppeteer.launch({
-          browser: "firefox",
-          executablePath: firefox,
-          userDataDir: profile,
-        }),
-    },
-  ];
-
-for (const { name, launch } of launchers) {
+for (const { name, launch } of browsers) {
   browserTest(`The chat joins two tabs of ${name}`, async () => {
     await using chat = await startChat();
     await using browser = await start(launch);
-    const ann = await browser.open(chat.url, "ann");
+    const ann = await join(browser, chat.url, "ann");
     await showsMembers(ann, ["ann*"]);
-    const ben = await browser.open(chat.url, "ben");
+    const ben = await join(browser, chat.url, "ben");
     await showsMembers(ann, ["ann*", "ben"]);
     await showsMembers(ben, ["ann", "ben*"]);
 
@@ -83,8 +58,8 @@ for (const { name, launch } of launchers) {
     async () => {
       await using chat = await startChat();
       await using browser = await start(launch);
-      const ann = await browser.open(chat.url, "ann");
-      const twin = await browser.open(chat.url, "ann");
+      const ann = await join(browser, chat.url, "ann");
+      const twin = await join(browser, chat.url, "ann");
       await showsMembers(ann, ["ann*", "ann"]);
 
       // The names are the same, and still each knows what it said itself.
@@ -121,7 +96,7 @@ for (const { name, launch } of launchers) {
       {
         await using chat = await startChat();
         url = chat.url;
-        ann = await browser.open(url, "ann");
+        ann = await join(browser, url, "ann");
         await showsMembers(ann, ["ann*"]);
       }
       await shows(ann, "#status", "Disconnected");
@@ -138,56 +113,13 @@ for (const { name, launch } of launchers) {
   );
 }
 
-function browserTest(name: string, fn: () => Promise<void>): void {
-  // puppeteer-core 24 leaves a timer of 100 ms behind for each tab that was open
-  // when its browser closed.
-  Deno.test({ name, fn, sanitizeOps: false, sanitizeResources: false });
+/** Opens the chat in a new tab and takes a name. */
+async function join(tabs: Tabs, url: URL, username: string): Promise<Page> {
+  const page = await tabs.open(url);
+  await enterName(page, username);
+  await shows(page, "#status", "Connected");
+  return page;
 }
-
-/** A browser with a profile of its own, and what its pages complained of. */
-interface Tabs extends AsyncDisposable {
-  readonly complaints: string[];
-  /** Opens the chat in a new tab and takes a name. */
-  open(url: URL, username: string): Promise<Page>;
-}
-
-async function start(
-  launch: (profile: string) => Promise<Browser>,
-): Promise<Tabs> {
-  const profile = await Deno.makeTempDir({ prefix: "chat_browser_" });
-  const browser = await launch(profile);
-  const complaints: string[] = [];
-
-  return {
-    complaints,
-    async open(url, username) {
-      const page = await browser.newPage();
-      page.on("console", (message) => {
-        if (!["error", "warn"].includes(message.type())) return;
-        complaints.push(`console: ${message.text()}`);
-      });
-      page.on("pageerror", (error) => complaints.push(`page: ${error}`));
-      page.on("requestfailed", (request) => {
-        complaints.push(`failed: ${request.url()}`);
-      });
-      page.on("response", (response) => {
-        if (response.status() < 400) return;
-        complaints.push(`${response.status()}: ${response.url()}`);
-      });
-      await page.goto(url.href);
-      await enterName(page, username);
-      await shows(page, "#status", "Connected");
-      return page;
-    },
-    async [Symbol.asyncDispose]() {
-      await browser.close();
-      await Deno.remove(profile, { recursive: true });
-    },
-  };
-}
-
-/** Looks when something changed: a tab that is not in front draws no frames to look at. */
-const inBackground = { polling: "mutation" } as const;
 
 /** Types a name and presses Enter; first opens the form by a button, if named. */
 async function enterName(
@@ -208,23 +140,6 @@ async function say(page: Page, text: string): Promise<void> {
   await page.bringToFront();
   await page.type("#text", text);
   await page.keyboard.press("Enter");
-}
-
-/** Waits until an element is seen with exactly that text. */
-async function shows(
-  page: Page,
-  selector: string,
-  text: string,
-): Promise<void> {
-  await page.waitForFunction(
-    (selector, text) => {
-      const found = document.querySelector<HTMLElement>(selector);
-      return found?.checkVisibility() && found.textContent === text;
-    },
-    inBackground,
-    selector,
-    text,
-  );
 }
 
 /** Waits until the list shows exactly these names; a star marks oneself. */

@@ -6,14 +6,8 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
+import { element } from "../element.ts";
 import type { Chat } from "./chat.ts";
-
-/** The element with that id, and certainly of that kind. */
-function element<T extends HTMLElement>(id: string, Kind: new () => T): T {
-  const found = document.getElementById(id);
-  if (found instanceof Kind) return found;
-  throw new TypeError(`Cannot find element "${id}" of kind ${Kind.name}`);
-}
 
 const status = element("status", HTMLElement);
 const rename = element("rename", HTMLButtonElement);

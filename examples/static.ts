@@ -1,0 +1,96 @@
+/**
+ * Serves what the page of an example is made of: its own four files, what all
+ * pages share, and the library as a browser reads it.
+ *
+ * @module
+ */
+
+import { stripTypeScriptTypes } from "node:module";
+import { STATUS_CODE, STATUS_TEXT } from "@std/http";
+
+const root = new URL("../", import.meta.url);
+
+/** The library's sources, whose names have no slash and no second dot. */
+const SOURCE = /^\/(src\/[a-z0-9_]{1,64}\.ts)$/;
+
+const contentTypes: { readonly [extension: string]: string } = {
+  css: "text/css; charset=utf-8",
+  html: "text/html; charset=utf-8",
+  svg: "image/svg+xml; charset=utf-8",
+  ts: "text/javascript; charset=utf-8",
+};
+
+const headers = {
+  "cache-control": "no-cache",
+  // 'self' is the WebSocket at the page's own origin, too (CSP Level 3).
+  "content-security-policy":
+    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+  "referrer-policy": "no-referrer",
+  "x-content-type-options": "nosniff",
+};
+
+/**
+ * Makes a handler that answers what is not the beginning of a WebSocket.
+ *
+ * @param folder Where the page is, from the top of the repository:
+ * "examples/chat".
+ * @throws {Deno.errors.NotCapable} The repository may not be read.
+ */
+export async function serveFiles(
+  folder: string,
+): Promise<(request: Request) => Promise<Response>> {
+  // What a browser may read, by its path; nothing else of the disk is looked at.
+  const files = new Map([["/", `${folder}/index.html`]]);
+  for (
+    const path of [
+      `${folder}/page.ts`,
+      `${folder}/style.css`,
+      `${folder}/icon.svg`,
+      "examples/element.ts",
+      "examples/style.css",
+      "client.ts",
+      "mod.ts",
+    ]
+  ) files.set(`/${path}`, path);
+
+  // Asked for once and now, not file by file when the first browser comes.
+  await Deno.permissions.request({ name: "read", path: root });
+  await Deno.stat(new URL(`${folder}/index.html`, root));
+
+  return async (request) => {
+    if (request.method !== "GET" && request.method !== "HEAD") {
+      return refuse(STATUS_CODE.MethodNotAllowed, { allow: "GET, HEAD" });
+    }
+
+    // As it came, still percent-encoded: none of our names needs decoding.
+    const { pathname } = new URL(request.url);
+    const path = files.get(pathname) ?? SOURCE.exec(pathname)?.[1];
+    if (path === undefined) return refuse(STATUS_CODE.NotFound);
+
+    let text: string;
+    try {
+      text = await Deno.readTextFile(new URL(path, root));
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+      return refuse(STATUS_CODE.NotFound);
+    }
+
+    const extension = path.slice(path.lastIndexOf(".") + 1);
+    if (extension === "ts") text = stripTypeScriptTypes(text);
+    const body = new TextEncoder().encode(text);
+    return new Response(request.method === "HEAD" ? null : body, {
+      headers: {
+        ...headers,
+        "content-length": String(body.length),
+        "content-type": contentTypes[extension] ?? "application/octet-stream",
+      },
+    });
+  };
+}
+
+function refuse(status: number, more?: Record<string, string>): Response {
+  return new Response(`${STATUS_TEXT[status]}\n`, {
+    status,
+    headers: { ...headers, "content-type": "text/plain", ...more },
+  });
+}

@@ -1,0 +1,225 @@
+/** The page's side of the ticker: reads a stream of prices, and draws them. */
+
+/// <reference no-default-lib="true" />
+/// <reference lib="dom" />
+/// <reference lib="dom.iterable" />
+/// <reference lib="esnext" />
+
+import { connect } from "../../client.ts";
+import { streams } from "../../src/stream.ts";
+import { element } from "../element.ts";
+import type { Ticker } from "./ticker.ts";
+
+const status = element("status", HTMLElement);
+const lost = element("lost", HTMLElement);
+const lostText = element("lost-text", HTMLElement);
+const reconnect = element("reconnect", HTMLButtonElement);
+const symbolPicker = element("symbols", HTMLFieldSetElement);
+const pacePicker = element("paces", HTMLFieldSetElement);
+const priceShown = element("price", HTMLOutputElement);
+const change = element("change", HTMLElement);
+const line = element("line", SVGPathElement);
+const area = element("area", SVGPathElement);
+const high = element("high", HTMLElement);
+const low = element("low", HTMLElement);
+const pause = element("pause", HTMLButtonElement);
+const madeShown = element("made", HTMLElement);
+const readShown = element("read", HTMLElement);
+const aheadShown = element("ahead", HTMLElement);
+const none = element("none", HTMLElement);
+const endedList = element("ended", HTMLOListElement);
+
+// ------------------------------------------------------------ The connection
+
+const address = new URL(location.pathname, location.origin);
+
+let server = open();
+
+/** The stream that is being read. */
+let current: Stream | undefined;
+
+/** Settles at the end of the pause; undefined: there is none. */
+let paused: PromiseWithResolvers<void> | undefined;
+
+function open() {
+  showState("connecting", "Connecting…");
+  const peer = connect<Ticker["local"]>(address, {
+    local: {
+      made(symbol: string, count: number) {
+        if (symbol !== current?.symbol) return;
+        current.made = count;
+        show();
+      },
+      ended: showEnd,
+    },
+    onclose() {
+      if (peer === server) showLoss(new Error("The connection is lost."));
+    },
+  }, { use: [streams] });
+  return peer;
+}
+
+/** Asks what there is, and begins with what was picked, or else the first. */
+async function start(): Promise<void> {
+  try {
+    const symbols = await server.remote.symbols();
+    await server.remote.pace(Number(picked(pacePicker)));
+    showState("connected", "Connected");
+    if (picked(symbolPicker) === undefined) offer(symbols);
+    await watch(picked(symbolPicker)!);
+  } catch (error) {
+    showLoss(error);
+  }
+}
+
+function showState(state: string, text: string): void {
+  status.dataset.state = state;
+  status.textContent = text;
+  pause.disabled = state !== "connected";
+  lost.hidden = true;
+}
+
+function showLoss(error: unknown): void {
+  // The first to tell is the nearest to the cause.
+  if (status.dataset.state === "disconnected") return;
+  showState("disconnected", "Disconnected");
+  lostText.textContent = error instanceof Error ? error.message : String(error);
+  lost.hidden = false;
+}
+
+reconnect.addEventListener("click", () => {
+  // The button goes, and would take the focus with it.
+  symbolPicker.querySelector<HTMLInputElement>(":checked")?.focus();
+  server.close();
+  server = open();
+  start();
+});
+
+// ---------------------------------------------------------------- The stream
+
+/** What is known of a stream. */
+interface Stream {
+  readonly symbol: string;
+  /** The prices that the chart shows, the newest last. */
+  prices: number[];
+  /** How many the server made, and how many of them were read. */
+  made: number;
+  read: number;
+}
+
+/** How many prices the chart has room for. */
+const ROOM = 240;
+
+/** Reads the prices of a symbol until another one is picked. */
+async function watch(symbol: string): Promise<void> {
+  const stream: Stream = { symbol, prices: [], made: 0, read: 0 };
+  current = stream;
+  resume();
+  for await (const price of server.remote.prices(symbol)) {
+    if (stream !== current) break;
+    stream.prices = [...stream.prices.slice(1 - ROOM), price];
+    stream.read++;
+    show();
+    // Whoever doesn't ask for the next price is sent none.
+    await paused?.promise;
+  }
+}
+
+function resume(): void {
+  paused?.resolve();
+  paused = undefined;
+  pause.textContent = "Pause";
+}
+
+pause.addEventListener("click", () => {
+  if (paused) return resume();
+  paused = Promise.withResolvers<void>();
+  pause.textContent = "Resume";
+});
+
+// --------------------------------------------------------------- The pickers
+
+function picked(picker: HTMLFieldSetElement): string | undefined {
+  return picker.querySelector<HTMLInputElement>(":checked")?.value;
+}
+
+function offer(symbols: string[]): void {
+  for (const symbol of symbols) {
+    const input = document.createElement("input");
+    input.type = "radio";
+    input.name = "symbol";
+    input.value = symbol;
+    input.checked = symbol === symbols[0];
+    const label = document.createElement("label");
+    label.append(input, symbol);
+    symbolPicker.append(label);
+  }
+}
+
+symbolPicker.addEventListener("change", () => {
+  watch(picked(symbolPicker)!).catch(showLoss);
+});
+
+pacePicker.addEventListener("change", () => {
+  server.remote.pace(Number(picked(pacePicker))).catch(showLoss);
+});
+
+// --------------------------------------------------------------- The drawing
+
+const money = new Intl.NumberFormat(undefined, {
+  minimumFractionDigits: 2,
+  maximumFractionDigits: 2,
+});
+const percent = new Intl.NumberFormat(undefined, {
+  style: "percent",
+  minimumFractionDigits: 2,
+  signDisplay: "always",
+});
+
+let isDrawing = false;
+
+/** Draws once for each picture of the screen, however fast the prices come. */
+function show(): void {
+  if (isDrawing) return;
+  isDrawing = true;
+  requestAnimationFrame(() => {
+    isDrawing = false;
+    if (current) draw(current);
+  });
+}
+
+function draw({ prices, made, read }: Stream): void {
+  madeShown.textContent = String(made);
+  readShown.textContent = String(read);
+  aheadShown.textContent = String(Math.max(0, made - read));
+
+  const [first = 0] = prices;
+  const last = prices.at(-1) ?? 0;
+  const highest = Math.max(...prices);
+  const lowest = Math.min(...prices);
+  priceShown.textContent = prices.length > 0 ? money.format(last) : "–";
+  change.textContent = first > 0 ? percent.format(last / first - 1) : "";
+  change.dataset.way = last > first ? "up" : last < first ? "down" : "";
+  high.textContent = prices.length > 0 ? money.format(highest) : "";
+  low.textContent = prices.length > 0 ? money.format(lowest) : "";
+
+  // A flat line is in the middle, and has no height to divide by.
+  const height = highest - lowest || 1;
+  const points = prices.map((price, index) => {
+    const y = highest === lowest ? 50 : 92 - 84 * (price - lowest) / height;
+    return `${index} ${y.toFixed(2)}`;
+  });
+  const path = points.length > 0 ? `M${points.join("L")}` : "";
+  line.setAttribute("d", path);
+  area.setAttribute("d", path && `${path}V100H0Z`);
+}
+
+function showEnd(symbol: string, count: number): void {
+  none.hidden = true;
+  const row = document.createElement("li");
+  row.textContent = `${symbol} after ${count} prices`;
+  endedList.prepend(row);
+  while (endedList.childElementCount > 5) endedList.lastElementChild?.remove();
+}
+
+start();

@@ -1,0 +1,86 @@
+/** The service of the ticker: prices as a stream, made as they are read. */
+
+import { setTimeout as wait } from "node:timers/promises";
+import { ErrorCode, Peer, RpcError } from "../../mod.ts";
+
+/** What the page offers to the server, so that a person sees what it does. */
+export interface Page {
+  /** So many prices of this stream have been made, read or not. */
+  made(symbol: string, count: number): void;
+  /** The stream's generator has ended, after so many prices. */
+  ended(symbol: string, count: number): void;
+}
+
+/** The first price of each symbol. */
+const symbols: ReadonlyMap<string, number> = new Map([
+  ["ACME", 120],
+  ["GLOBEX", 48],
+  ["INITECH", 310],
+]);
+
+/** A reader of prices, from the opening of the connection to its end. */
+export class Ticker extends Peer<Page> {
+  #perSecond = 10;
+
+  override local = {
+    /** What there are prices of. */
+    symbols: (): string[] => [...symbols.keys()],
+
+    /** How many prices a second this connection gets, from the next one on. */
+    pace: (perSecond: number): void => {
+      if (!Number.isInteger(perSecond) || perSecond < 1 || perSecond > 200) {
+        throw refusal("The pace must be a whole number from 1 to 200");
+      }
+      this.#perSecond = perSecond;
+    },
+
+    /** Prices without an end; the same ones each time. */
+    prices: (symbol: string): AsyncGenerator<number> => {
+      const first = symbols.get(symbol);
+      if (first === undefined) throw refusal("There is no such symbol");
+      return this.#prices(symbol, first, this.call.signal);
+    },
+  };
+
+  async *#prices(
+    symbol: string,
+    first: number,
+    signal: AbortSignal,
+  ): AsyncGenerator<number> {
+    let count = 0;
+    try {
+      for (const price of walk(first)) {
+        this.notify("made", [symbol, ++count]);
+        // It goes on when somebody asks for more.
+        yield price;
+        await wait(1000 / this.#perSecond, undefined, { signal });
+      }
+    } finally {
+      this.notify("ended", [symbol, count]);
+    }
+  }
+}
+
+function refusal(why: string): RpcError {
+  return new RpcError(ErrorCode.InvalidParams, why);
+}
+
+/** A random walk, whose first step is its seed. */
+function* walk(price: number): Generator<number> {
+  for (const chance of random(price)) {
+    yield Math.round(price * 100) / 100;
+    price *= 1 + (chance - 0.5) / 100;
+  }
+}
+
+/**
+ * Numbers from 0 to 1 that are the same for the same seed.
+ *
+ * @see {@link https://en.wikipedia.org/wiki/Linear_congruential_generator}
+ */
+function* random(seed: number): Generator<number> {
+  for (;;) {
+    seed = (Math.imul(seed, 1_664_525) + 1_013_904_223) >>> 0;
+    yield seed / 2 ** 32;
+  }
+}

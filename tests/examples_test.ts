@@ -1,0 +1,476 @@
+/**
+ * The ticker, the upload and the callback: their services, and the programs as
+ * people have them, in a real Chromium and a real Firefox.
+ */
+
+/// <reference lib="dom" />
+
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { STATUS_CODE } from "@std/http";
+import type { ElementHandle, Page } from "puppeteer-core";
+import { connect } from "../client.ts";
+import { Ticker } from "../examples/ticker/ticker.ts";
+import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
+import { RpcError } from "../mod.ts";
+import { serve } from "../server.ts";
+import { streams } from "../src/stream.ts";
+import { exampleCommand, startExample } from "./example_process.ts";
+import { browsers, browserTest, inBackground, shows, start } from "./pages.ts";
+
+const address = { port: 0, hostname: "127.0.0.1", onListen() {} };
+const use = [streams];
+
+const startTicker = (port?: string) =>
+  startExample("examples/ticker.ts", "Ticker", port);
+const startUpload = () => startExample("examples/upload.ts", "Upload");
+
+Deno.test("Ticker walks the same way each time, at the pace that it is told", async () => {
+  await using server = serve(Ticker, address);
+  await using client = connect<Ticker["local"]>(server.url, {}, { use });
+  await client.remote.pace(200);
+  assertEquals(await client.remote.symbols(), ["ACME", "GLOBEX", "INITECH"]);
+  const walks: number[][] = [];
+  for (const symbol of ["ACME", "ACME", "GLOBEX"]) {
+    const walk: number[] = [];
+    for await (const price of client.remote.prices(symbol)) {
+      if (walk.push(price) === 20) break;
+    }
+    walks.push(walk);
+  }
+  assertEquals(walks[0], walks[1]);
+  assertEquals([walks[0]![0], walks[2]![0]], [120, 48]);
+  assertEquals(new Set(walks[0]).size > 15, true);
+});
+
+Deno.test("Ticker tells that a stream has ended when its reader leaves it", async () => {
+  await using server = serve(Ticker, address);
+  const told: [string, number][] = [];
+  const ended = Promise.withResolvers<void>();
+  await using client = connect<Ticker["local"]>(server.url, {
+    local: {
+      made: (symbol: string, count: number) => void told.push([symbol, count]),
+      ended(symbol: string, count: number) {
+        told.push([`${symbol} ended`, count]);
+        ended.resolve();
+      },
+    },
+  }, { use });
+  await client.remote.pace(1);
+  for await (const _ of client.remote.prices("ACME")) break;
+  // Not after the second that it would have waited: the wait is cut.
+  await ended.promise;
+  assertEquals(told, [["ACME", 1], ["ACME ended", 1]]);
+});
+
+Deno.test("Ticker refuses a symbol and a pace that it doesn't know", async () => {
+  await using server = serve(Ticker, address);
+  await using client = connect(server.url, {}, { use });
+  for (const symbol of ["acme", "", "__proto__", null, 1]) {
+    await refuses(client.request("prices", [symbol]), "no such symbol");
+  }
+  for (const pace of [0, 201, 1.5, -1, "10", null, NaN]) {
+    await refuses(client.request("pace", [pace]), "from 1 to 200");
+  }
+});
+
+Deno.test("Upload answers the length and the SHA-256, and tells its progress", async () => {
+  await using server = serve(Upload, address);
+  await using client = connect<Upload["local"]>(server.url, {}, { use });
+  for (const size of [0, 1, 120_000, 100_001]) {
+    const data = randomBytes(size);
+    const progress: number[] = [];
+    const onprogress = (value: unknown) =>
+      void progress.push((value as Progress).received);
+    const remote = client.with({ onprogress });
+    const receipt = await remote.upload(
+      "data",
+      data.length,
+      chunksOf(data, 20_000),
+    );
+    assertEquals(receipt, {
+      received: data.length,
+      sha256: await sha256Of(data),
+    });
+    assertEquals(progress.length, Math.ceil(data.length / 20_000));
+    assertEquals(progress, progress.toSorted((a, b) => a - b));
+    assertEquals(progress.at(-1) ?? 0, data.length);
+  }
+});
+
+Deno.test("Upload refuses what is too large, or not what it is said to be", async () => {
+  await using server = serve(Upload, address);
+  await using client = connect(server.url, {}, { use });
+  const chunks = () => chunksOf(new Uint8Array(10), 4);
+  const refused: [params: unknown[], message: string][] = [
+    [["x", MAX_SIZE + 1, chunks()], "at most 64 MiB"],
+    [["x", 9, chunks()], "more bytes"],
+    [["x", 11, chunks()], "fewer bytes"],
+    [["x", 1.5, chunks()], "a name and a size"],
+    [["x", -1, chunks()], "a name and a size"],
+    [["x", "10", chunks()], "a name and a size"],
+    [[1, 10, chunks()], "a name and a size"],
+    [["x", 10], "must be a stream"],
+    [["x", 10, "AAAA"], "must be a stream"],
+    [["x", 10, {}], "must be a stream"],
+    [["x", 10, ReadableStream.from(["!"])], "base64"],
+    [["x", 10, ReadableStream.from([null])], "base64"],
+  ];
+  for (const [params, message] of refused) {
+    await refuses(client.request("upload", params), message);
+  }
+});
+
+Deno.test("Upload stops reading when its call is cancelled, and says where", async () => {
+  await using server = serve(Upload, address);
+  const stopped = Promise.withResolvers<[string, number]>();
+  await using client = connect<Upload["local"]>(server.url, {
+    local: {
+      stopped: (name: string, received: number) =>
+        stopped.resolve([name, received]),
+    },
+  }, { use });
+  const left = Promise.withResolvers<number>();
+  async function* endless() {
+    let count = 0;
+    try {
+      for (;;) {
+        count++;
+        yield btoa("x".repeat(30_000));
+        await Promise.resolve();
+      }
+    } finally {
+      left.resolve(count);
+    }
+  }
+  const controller = new AbortController();
+  const remote = client.with({
+    signal: controller.signal,
+    onprogress(value) {
+      if ((value as Progress).received >= 90_000) controller.abort();
+    },
+  });
+  await assertRejects(
+    () => remote.upload("endless", MAX_SIZE, endless()),
+    DOMException,
+    "abort",
+  );
+  const [name, received] = await stopped.promise;
+  assertEquals(name, "endless");
+  assert(received >= 90_000 && received < 1_000_000, `${received}`);
+  assert(await left.promise < 50);
+});
+
+Deno.test("The callback is called back, and says so", async () => {
+  const { stdout, stderr, success } = await exampleCommand(
+    "examples/callback.ts",
+    "0",
+  ).output();
+  const decoder = new TextDecoder();
+  assertEquals(decoder.decode(stderr), "");
+  assertEquals(
+    decoder.decode(stdout),
+    `small before large? yes
+huge before large? no
+medium before large? yes
+medium before small? no
+small, medium, large, huge
+`,
+  );
+  assert(success);
+});
+
+for (
+  const [name, start] of [["ticker", startTicker], [
+    "upload",
+    startUpload,
+  ]] as const
+) {
+  Deno.test(`The ${name} serves its page and the library, and nothing else`, async () => {
+    await using example = await start();
+    const other = name === "ticker" ? "upload" : "ticker";
+    const targets: [path: string, type: string | undefined][] = [
+      ["/", "text/html"],
+      [`/examples/${name}/page.ts`, "text/javascript"],
+      [`/examples/${name}/style.css`, "text/css"],
+      [`/examples/${name}/icon.svg`, "image/svg+xml"],
+      ["/examples/style.css", "text/css"],
+      ["/examples/element.ts", "text/javascript"],
+      ["/client.ts", "text/javascript"],
+      ["/src/stream.ts", "text/javascript"],
+      [`/examples/${name}.ts`, undefined],
+      [`/examples/${name}/${name}.ts`, undefined],
+      [`/examples/${name}/index.html`, undefined],
+      [`/examples/${other}/page.ts`, undefined],
+      ["/examples/static.ts", undefined],
+      ["/server.ts", undefined],
+      ["/deno.json", undefined],
+    ];
+    for (const [path, type] of targets) {
+      const response = await fetch(new URL(path, example.url));
+      const text = await response.text();
+      if (type === undefined) {
+        assertEquals(response.status, STATUS_CODE.NotFound, path);
+        continue;
+      }
+      assertEquals(response.status, STATUS_CODE.OK, path);
+      assertEquals(
+        response.headers.get("content-type"),
+        `${type}; charset=utf-8`,
+      );
+      if (type === "text/javascript") assert(!text.includes("import type"));
+    }
+  });
+}
+
+for (const { name, launch } of browsers) {
+  browserTest(
+    `The ticker in ${name} draws a stream, and leaves it for another`,
+    async () => {
+      await using ticker = await startTicker();
+      await using browser = await start(launch);
+      const page = await browser.open(ticker.url);
+      await shows(page, "#status", "Connected");
+      await reaches(page, "#read", 5);
+      await page.click(`#paces label:has([value="100"])`);
+      await reaches(page, "#read", 100);
+      await drawsPoints(page, 100);
+      await page.click(`#symbols label:has([value="GLOBEX"])`);
+      await page.waitForFunction(() => {
+        const row = document.querySelector("#ended li")?.textContent ?? "";
+        return /^ACME after \d+ prices$/.test(row);
+      }, inBackground);
+      await reaches(page, "#read", 10);
+      // The price of the one, not of the other.
+      const price = await page.$eval("#price", (shown) => shown.textContent);
+      assert(Number(price) > 40 && Number(price) < 56, `${price}`);
+
+      // By keyboard, too.
+      await page.focus(`#symbols [value="GLOBEX"]`);
+      await page.keyboard.press("ArrowRight");
+      await page.waitForFunction(() => {
+        const row = document.querySelector("#ended li")?.textContent ?? "";
+        return /^GLOBEX after \d+ prices$/.test(row);
+      }, inBackground);
+      await reaches(page, "#read", 10);
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The ticker in ${name} lets the server wait while it is paused`,
+    async () => {
+      await using ticker = await startTicker();
+      await using browser = await start(launch);
+      const page = await browser.open(ticker.url);
+      await page.click(`#paces label:has([value="100"])`);
+      await reaches(page, "#read", 20);
+      await page.click("#pause");
+      await shows(page, "#pause", "Resume");
+      const read = await count(page, "#read");
+      await reaches(page, "#ahead", 250);
+
+      // Another reader's prices are the clock by which nothing more is made.
+      const other = await browser.open(ticker.url);
+      await other.click(`#paces label:has([value="100"])`);
+      await reaches(other, "#read", 100);
+      await page.bringToFront();
+      const ahead = await count(page, "#ahead");
+      assert(ahead >= 250 && ahead < 300, `${ahead}`);
+      assert(await count(page, "#read") - read < 3);
+
+      // Nothing is lost: all that was made is read, and then more.
+      await page.click("#pause");
+      await shows(page, "#pause", "Pause");
+      await reaches(page, "#read", read + ahead + 20);
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The ticker in ${name} tells a lost connection and connects anew`,
+    async () => {
+      await using browser = await start(launch);
+      let url: URL;
+      let page: Page;
+      {
+        await using ticker = await startTicker();
+        url = ticker.url;
+        page = await browser.open(url);
+        await page.waitForSelector(`#symbols [value="GLOBEX"]`);
+        await page.click(`#symbols label:has([value="GLOBEX"])`);
+        await reaches(page, "#read", 1);
+      }
+      await shows(page, "#status", "Disconnected");
+      await shows(page, "#lost-text", "The connection is lost.");
+
+      await using _ticker = await startTicker(url.port);
+      await page.click("#reconnect");
+      await shows(page, "#status", "Connected");
+      await reaches(page, "#read", 5);
+      const symbol = await page.$eval("#symbols :checked", (it) => {
+        return it instanceof HTMLInputElement && it.value;
+      });
+      assertEquals(symbol, "GLOBEX");
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The upload in ${name} sends a file, and shows its progress and its SHA-256`,
+    async () => {
+      await using upload = await startUpload();
+      await using browser = await start(launch);
+      await using folder = await temporaryFolder();
+      const data = new Uint8Array(1_000_000);
+      for (let start = 0; start < data.length; start += 65_536) {
+        crypto.getRandomValues(data.subarray(start, start + 65_536));
+      }
+      await Deno.writeFile(`${folder.path}/data.bin`, data);
+      const page = await browser.open(upload.url);
+      await observeProgress(page, false);
+      await choose(page, `${folder.path}/data.bin`);
+      await shows(
+        page,
+        "#uploads .state",
+        "Received, the SHA-256 is that of the file here",
+      );
+      await shows(page, "#uploads .name", "data.bin");
+      await shows(page, "#uploads .sha256", await sha256Of(data));
+      await shows(page, "#uploads .size", "1,000,000 of 1,000,000 bytes");
+      const progress = await progressOf(page);
+      assert(progress.length > 3, `${progress}`);
+      assertEquals(progress, progress.toSorted((a, b) => a - b));
+      assertEquals(progress.at(-1), data.length);
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The upload in ${name} is cancelled, and refused beyond the limit`,
+    async () => {
+      await using upload = await startUpload();
+      await using browser = await start(launch);
+      await using folder = await temporaryFolder();
+      for (const [name, size] of [["most", MAX_SIZE], ["more", MAX_SIZE + 1]]) {
+        using file = await Deno.create(`${folder.path}/${name}`);
+        await file.truncate(Number(size));
+      }
+      const page = await browser.open(upload.url);
+      await observeProgress(page, true);
+      await choose(page, `${folder.path}/most`);
+      await shows(
+        page,
+        "#uploads .state",
+        "Cancelled: the server has stopped reading",
+      );
+      const received = (await progressOf(page)).at(-1) ?? 0;
+      assert(received > 0 && received < MAX_SIZE / 2, `${received}`);
+
+      await choose(page, `${folder.path}/more`);
+      await shows(
+        page,
+        "#uploads li:first-child .state",
+        "A file must have at most 64 MiB",
+      );
+      assertEquals(browser.complaints, []);
+    },
+  );
+}
+
+async function refuses(call: Promise<unknown>, message: string): Promise<void> {
+  const error = await assertRejects(() => call, RpcError, message);
+  assertEquals(error.code, -32602);
+}
+
+async function* chunksOf(
+  data: Uint8Array,
+  length: number,
+): AsyncGenerator<string> {
+  for (let start = 0; start < data.length; start += length) {
+    // As slow as a disk: it is asked for again and again.
+    await Promise.resolve();
+    yield data.subarray(start, start + length).toBase64();
+  }
+}
+
+function randomBytes(size: number): Uint8Array<ArrayBuffer> {
+  const bytes = new Uint8Array(size);
+  // As many as are given at a time.
+  for (let start = 0; start < size; start += 65_536) {
+    crypto.getRandomValues(bytes.subarray(start, start + 65_536));
+  }
+  return bytes;
+}
+
+async function sha256Of(data: Uint8Array<ArrayBuffer>): Promise<string> {
+  const hash = await crypto.subtle.digest("SHA-256", data);
+  return new Uint8Array(hash).toHex();
+}
+
+async function temporaryFolder(): Promise<{ path: string } & AsyncDisposable> {
+  const path = await Deno.makeTempDir({ prefix: "upload_" });
+  return {
+    path,
+    [Symbol.asyncDispose]: () => Deno.remove(path, { recursive: true }),
+  };
+}
+
+/** Waits until a counter of the page is at least so high. */
+async function reaches(
+  page: Page,
+  selector: string,
+  least: number,
+): Promise<void> {
+  await page.waitForFunction(
+    (selector, least) =>
+      Number(document.querySelector(selector)?.textContent) >= least,
+    inBackground,
+    selector,
+    least,
+  );
+}
+
+async function count(page: Page, selector: string): Promise<number> {
+  return await page.$eval(selector, (shown) => Number(shown.textContent));
+}
+
+/** Waits until the chart's line has at least so many points. */
+async function drawsPoints(page: Page, least: number): Promise<void> {
+  await page.waitForFunction(
+    (least) => {
+      const path = document.getElementById("line")?.getAttribute("d") ?? "";
+      return path.split("L").length >= least && !path.includes("NaN");
+    },
+    inBackground,
+    least,
+  );
+}
+
+async function choose(page: Page, path: string): Promise<void> {
+  const input = await page.waitForSelector("#files:not(:disabled)");
+  await (input as ElementHandle<HTMLInputElement>).uploadFile(path);
+}
+
+/** Notes every value of every progress bar; if told, cancels at the first. */
+async function observeProgress(page: Page, cancels: boolean): Promise<void> {
+  await page.evaluate((cancels) => {
+    new MutationObserver((changes) => {
+      for (const { target } of changes) {
+        if (!(target instanceof HTMLProgressElement)) continue;
+        document.body.dataset.progress = `${
+          document.body.dataset.progress ?? ""
+        } ${target.value}`;
+        if (!cancels) continue;
+        target.closest("li")?.querySelector<HTMLElement>(".cancel")?.click();
+      }
+    }).observe(document.getElementById("uploads")!, {
+      attributeFilter: ["value"],
+      subtree: true,
+    });
+  }, cancels);
+}
+
+async function progressOf(page: Page): Promise<number[]> {
+  const noted = await page.$eval("body", ({ dataset }) => dataset.progress);
+  return (noted ?? "").trim().split(" ").map(Number);
+}

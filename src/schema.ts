@@ -23,7 +23,7 @@
  * const params = { subtrahend: 23, minuend: 42 };
  * assertEquals(await client.request("subtract", params), 19);
  * await assertRejects(
- *   () => client.request("subtract", [42, "23"]),
+ *   () => client.request<unknown>("subtract", [42, "23"]),
  *   RpcError,
  *   "Invalid params: subtrahend: ",
  * );

@@ -28,7 +28,8 @@ export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
 
 /** What a call gives to its caller. */
 export type RemoteResult<Result> = IsAny<Result> extends true ? Promise<Result>
-  : Result extends AsyncIterable<infer Value> | ReadableStream<infer Value>
+  : [Result] extends [never] ? Promise<never>
+  : [Result] extends [AsyncIterable<infer Value> | ReadableStream<infer Value>]
     ? RemoteStream<RemoteValue<Value>>
   : Promise<RemoteValue<Result>>;
 

@@ -162,6 +162,8 @@ interface Wide {
   tuple(): [number, string?];
   readonlyList(): readonly string[];
   generic<T>(value: T): T[];
+  refuse(): never;
+  maybe(): boolean | string | undefined;
   big(): bigint;
   takesBig(value: bigint): void;
   map(): Map<string, number>;
@@ -223,6 +225,12 @@ export async function wide(peer: Peer<Wide>): Promise<void> {
   isSame<typeof list, readonly string[]>(true);
   const generic = await remote.generic(5);
   isSame<typeof generic, unknown[]>(true);
+
+  isSame<ReturnType<typeof remote.refuse>, Promise<never>>(true);
+  isSame<
+    ReturnType<typeof remote.maybe>,
+    Promise<boolean | string | undefined>
+  >(true);
 
   const big = await remote.big();
   isSame<typeof big, CannotTravel<"JSON has no bigint or symbol">>(true);

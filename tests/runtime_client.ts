@@ -1,0 +1,51 @@
+/**
+ * The client as any runtime runs it, sources as they are: its address is the
+ * first argument, or the page's. Prints, or shows, what it did.
+ */
+
+import { connect } from "../client.ts";
+import { ConnectionClosedError, RpcError } from "../mod.ts";
+import { marshal, references } from "../src/reference.ts";
+import { streams } from "../src/stream.ts";
+
+/** What the server lets be called. */
+export interface Contract {
+  add(a: number, b: number): number;
+  refuse(): never;
+  count(to: number): AsyncGenerator<number>;
+  sum(numbers: AsyncIterable<number>): number;
+  ask(question: string, answer: (text: string) => Promise<string>): string;
+  keep(box: { get(): Promise<string> }): string;
+  never(): void;
+}
+
+/** Does a bit of everything. */
+export async function exercise(url: string): Promise<unknown[]> {
+  const done: unknown[] = [];
+  const client = connect<Contract>(url, {
+    local: { greet: (name: string) => `hi, ${name}` },
+    onclose: ({ code }) => void done.push(code),
+  }, { use: [streams, references] });
+  const { remote } = client;
+
+  done.push(await remote.add(1, 2));
+  done.push(await client.request<string>("greetMe"));
+  done.push(await remote.refuse().catch((error: RpcError) => error.code));
+  for await (const n of remote.count(2)) done.push(n);
+  async function* numbers(): AsyncGenerator<number> {
+    for (const n of [3, 4]) yield await Promise.resolve(n);
+  }
+  done.push(await remote.sum(numbers()));
+  done.push(await remote.ask("who?", (text) => `${text} ann`));
+  done.push(
+    await client.request<string>("keep", [marshal({ get: () => "kept" })]),
+  );
+  const hurried = client.with({ timeout: 20 }).never();
+  done.push(await hurried.catch((error: DOMException) => error.name));
+  const cut = remote.never().catch((error) =>
+    error instanceof ConnectionClosedError && error.sent
+  );
+  client.close(4000, "done");
+  done.push(await cut, (await client.closed).code);
+  return done;
+}

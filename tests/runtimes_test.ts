@@ -1,0 +1,135 @@
+/**
+ * The same client everywhere: in Node and Bun from its sources, in browsers as a
+ * bundle. (As sources in browsers it is the examples'.)
+ */
+
+// Imported so that Deno fetches the package that has the program in it.
+import "@oven/bun-linux-x64/package.json" with { type: "json" };
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals } from "@std/assert";
+import { Peer } from "../mod.ts";
+import { serve, type Server } from "../server.ts";
+import { node24 } from "./interop/node_program.ts";
+import { browsers, browserTest, shows, start } from "./pages.ts";
+import { exercise } from "./runtime_client.ts";
+import { RpcError } from "../mod.ts";
+
+const root = new URL("../", import.meta.url);
+const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
+
+/** What {@linkcode exercise} has to say. */
+const expected = [
+  3,
+  "hi, server",
+  7,
+  1,
+  2,
+  7,
+  "who? ann",
+  "kept",
+  "TimeoutError",
+  4000,
+  true,
+  4000,
+];
+
+class Service extends Peer<{ greet(name: string): string }> {
+  override local = {
+    add: (a: number, b: number) => a + b,
+    greetMe: () => this.remote.greet("server"),
+    refuse: () => {
+      throw new RpcError(7, "No");
+    },
+    count: async function* (to: number) {
+      for (let n = 1; n <= to; n++) yield await Promise.resolve(n);
+    },
+    sum: async (numbers: AsyncIterable<number>) => {
+      let sum = 0;
+      for await (const n of numbers) sum += n;
+      return sum;
+    },
+    ask: (question: string, answer: (text: string) => Promise<string>) =>
+      answer(question),
+    keep: (box: { get(): Promise<string> }) => box.get(),
+    never: () => new Promise<void>(() => {}),
+  };
+}
+
+function listen(fetch?: (request: Request) => Response): Server<Service> {
+  return serve(Service, {
+    port: 0,
+    hostname: "127.0.0.1",
+    onListen() {},
+    fetch: fetch ?? ((): Response => new Response(null, { status: 404 })),
+  });
+}
+
+Deno.test("The client works in Deno", async () => {
+  await using server = listen();
+  assertEquals(await exercise(server.url), expected);
+});
+
+for (
+  const [name, program, ...args] of [["Node", node24], ["Bun", bun, "-e"]]
+) {
+  Deno.test(`The client works in ${name}, from its sources`, async () => {
+    await using server = listen();
+    const client = new URL("tests/runtime_client.ts", root).href;
+    const script = `
+      const { exercise } = await import(${JSON.stringify(client)});
+      console.log(JSON.stringify(await exercise(${
+      JSON.stringify(server.url)
+    })));
+    `;
+    const { stdout, stderr, success } = await new Deno.Command(program!, {
+      args: args.length > 0
+        ? [...args, script]
+        : ["--input-type=module", "--eval", script],
+      cwd: root,
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    assertEquals(JSON.parse(new TextDecoder().decode(stdout)), expected);
+  });
+}
+
+for (const { name, launch } of browsers) {
+  browserTest(`The client works in ${name}, as a bundle`, async () => {
+    const folder = await Deno.makeTempDir();
+    const bundled = `${folder}/client.js`;
+    const { stderr, success } = await new Deno.Command(Deno.execPath(), {
+      args: [
+        ...["bundle", "--platform", "browser", "--minify"],
+        ...["tests/runtime_client.ts", "-o", bundled],
+      ],
+      cwd: root,
+    }).output();
+    assert(success, new TextDecoder().decode(stderr));
+    const code = await Deno.readTextFile(bundled);
+    await Deno.remove(folder, { recursive: true });
+
+    const script = `
+      import { exercise } from "/client.js";
+      const done = await exercise(location.href);
+      document.querySelector("pre").textContent = JSON.stringify(done);
+    `;
+    const files: { readonly [path: string]: [type: string, text: string] } = {
+      "/": [
+        "text/html",
+        `<!doctype html><link rel="icon" href="data:,"><pre></pre><script type="module">${script}</script>`,
+      ],
+      "/client.js": ["text/javascript", code],
+    };
+    await using server = listen((request) => {
+      const [type, text] = files[new URL(request.url).pathname] ?? [];
+      return text === undefined
+        ? new Response(null, { status: 404 })
+        : new Response(text, { headers: { "content-type": type! } });
+    });
+    await using browser = await start(launch);
+    const page = await browser.open(
+      new URL(server.url.replace("ws:", "http:")),
+    );
+    await shows(page, "pre", JSON.stringify(expected));
+    assertEquals(browser.complaints, []);
+  });
+}

@@ -469,13 +469,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
         : readTimeout(options.timeout);
       const id = this.#pending.takeId();
       const writing = this.#capabilities && startWriting();
-      const text = this.#traced(writeRequest(
-        this.version,
-        id,
-        method,
-        this.#writeParams(what, method, params, writing),
-      ));
+      let text: string;
       try {
+        text = this.#traced(writeRequest(
+          this.version,
+          id,
+          method,
+          this.#writeParams(what, method, params, writing),
+        ));
         this.#checkLength(what, method, text);
       } catch (error) {
         releaseAll(writing);
@@ -519,7 +520,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
           }
           pending.sent = true;
           this.#ws.send(text);
-        } else this.#enqueue(what, method, text, pending);
+        } else if (this.#queue.length >= this.#limits.queued) {
+          throw this.#queueError(what, method);
+        } else this.#queue.push({ text, waiting: pending });
       } catch (error) {
         this.#pending.take(id);
         throw error;
@@ -554,13 +557,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
   notify(method: string, params?: Params): boolean {
     const what = "Cannot send notification";
     const writing = this.#capabilities && startWriting();
-    const text = this.#traced(writeNotification(
-      this.version,
-      method,
-      this.#writeParams(what, method, params, writing),
-    ));
-    if (writing !== undefined && writing.releases.length > 0) {
+    let text: string;
+    try {
+      text = this.#traced(writeNotification(
+        this.version,
+        method,
+        this.#writeParams(what, method, params, writing),
+      ));
+    } finally {
       releaseAll(writing);
+    }
+    if (writing !== undefined && writing.releases.length > 0) {
       throw new TypeError(
         `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
       );
@@ -911,19 +918,29 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   #settle(response: Response, answers?: OutgoingBatch): void {
     const { id, error } = response;
-    const pending = this.#pending.take(id, error === undefined);
+    const pending = this.#pending.get(id);
     if (pending !== undefined) {
       if (pending.id >= this.#suspect) this.#suspect = 0;
-      if (error === undefined) {
-        pending.resolve(
-          this.#capabilities?.read(response.result) ?? response.result,
-        );
-      } else pending.reject(readError(error));
+      // Read while what was lent to the call can still be told by its handle.
+      const result = this.#readResult(response);
+      this.#pending.take(id, error === undefined);
+      if (result.error === undefined) pending.resolve(result.value);
+      else pending.reject(result.error);
     } else if (error !== undefined && (id === undefined || id === null)) {
       this.#settleUnidentified(readError(error), answers);
     } else {
       this.#unmatched++;
       this.#capabilities?.discard(response.result);
+    }
+  }
+
+  #readResult({ result, error }: Response): { value?: unknown; error?: Error } {
+    if (error !== undefined) return { error: readError(error) };
+    if (this.#capabilities === undefined) return { value: result };
+    try {
+      return { value: this.#capabilities.read(result) };
+    } catch (error) {
+      return { error: error as Error };
     }
   }
 
@@ -988,18 +1005,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
   }
 
-  #enqueue(
-    what: string,
-    name: string,
-    text: string,
-    waiting: Pending | OutgoingBatch,
-  ): void {
-    if (this.#queue.length >= this.#limits.queued) {
-      throw new RangeError(
-        `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
-      );
-    }
-    this.#queue.push({ text, waiting });
+  #queueError(what: string, name: string): RangeError {
+    return new RangeError(
+      `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
+    );
   }
 
   #sendBatch(batch: OutgoingBatch): void {
@@ -1018,9 +1027,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
     // Its requests were rejected one by one.
     if (this.#end !== undefined) return;
     if (!this.#hasOpened) {
-      for (const text of frames) {
-        this.#enqueue("Cannot send", "batch", text, batch);
+      if (this.#queue.length + frames.length > this.#limits.queued) {
+        throw this.#queueError("Cannot send", "batch");
       }
+      for (const text of frames) this.#queue.push({ text, waiting: batch });
       return;
     }
     if (this.#ws.readyState !== ReadyState.Open) {
@@ -1106,7 +1116,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
         ? writeParams(this.version, params)
         : withWriting(writing, () => writeParams(this.version, params));
     } catch (error) {
-      releaseAll(writing);
       if (error instanceof RpcError) throw error;
       const why = error instanceof Error ? error.message : String(error);
       throw new TypeError(`${what} "${method}": ${why}`, { cause: error });

@@ -130,7 +130,8 @@ Deno.test("A function that comes back is the original", async () => {
   }, { local: { isMine: (fn: unknown) => fn === original } });
   const original = (n: number): number => n + 1;
   assertEquals(await client.request("call", [original]), [true, 21]);
-  // By the time of the answer, what was lent for the call has been let go of.
+  // Lent for the call alone, its answer still knows it.
+  assertEquals(await client.request("echo", [original]), original);
   const { promise, resolve } = Promise.withResolvers<unknown>();
   client.local = { take: resolve };
   using mark = marshal(original, { lifetime: "explicit" });
@@ -276,6 +277,13 @@ Deno.test("A late answer's stream is left", async () => {
   assertEquals(socket.take(), [
     { jsonrpc: "2.0", method: "$/enumerator/abort", params: { token: 9 } },
   ]);
+});
+
+Deno.test("A result that refers to what is no longer lent rejects its call", async () => {
+  await using it = await open();
+  const call = assertRejects(() => it.peer.request("m"), RpcError, "let go of");
+  it.socket.receive(result(1, { __jsonrpc_marshaled: 0, handle: 5 }));
+  assertEquals((await call).code, -32001);
 });
 
 Deno.test("A notification carries no references", async () => {

@@ -3,7 +3,7 @@
  * of the original jsonrpcws as they were on its wire.
  */
 
-import { assertEquals, assertRejects } from "@std/assert";
+import { assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { Peer, RpcError } from "../mod.ts";
 import {
   openScripted as open,
@@ -129,6 +129,26 @@ Deno.test("Peer of version 1.0 sends the calls of a batch one by one", async () 
   socket.receive('{"id":2,"result":"b","error":null}');
   socket.receive('{"id":1,"result":"a","error":null}');
   assertEquals(await Promise.all(calls), ["a", "b"]);
+});
+
+Deno.test("Peer of version 1.0 queues the calls of a batch all or none", async () => {
+  const socket = new ScriptedSocket(0);
+  const peer = new Peer(socket, { version: "1.0", limits: { queued: 3 } });
+  peer.notify("first");
+  const send = (count: number): void =>
+    peer.batch(() => {
+      for (let n = 0; n < count; n++) peer.notify("batch");
+    });
+  assertThrows(() => send(3), RangeError, "1 of at most 3 messages wait");
+  send(2);
+  socket.open();
+  assertEquals(
+    socket.take().map((frame) => (frame as { method: string }).method),
+    ["first", "batch", "batch"],
+  );
+  peer.close();
+  socket.end();
+  await peer.closed;
 });
 
 Deno.test("Peer writes 1.0 errors as strings where it is asked to", async () => {

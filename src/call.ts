@@ -5,6 +5,7 @@
  */
 
 import type { Id } from "./message.ts";
+import type { TraceContext } from "./trace.ts";
 
 /** The call that a method is handling. Keep it whole: its parts need each other. */
 export interface Call {
@@ -17,6 +18,12 @@ export interface Call {
    * when the method takes longer than `handlerTimeout`. Its reason says which.
    */
   readonly signal: AbortSignal;
+  /**
+   * The caller's place in a distributed trace; empty if the call had none.
+   *
+   * @see {@link https://www.w3.org/TR/trace-context/}
+   */
+  readonly trace: TraceContext;
   /**
    * Tells the caller how far the method is; see `onprogress` of
    * {@linkcode CallOptions}.
@@ -45,4 +52,10 @@ export interface CallOptions {
    * before the call is settled.
    */
   onprogress?: (value: unknown) => void;
+  /**
+   * Whether the method may as well be executed twice. If the connection closes
+   * first, the ConnectionClosedError says so to whoever decides about calling
+   * again. Default `false`.
+   */
+  idempotent?: boolean;
 }

@@ -198,6 +198,8 @@ export class ConnectionClosedError extends Error implements CloseInfo {
    * handed to the socket; whether the method ran is unknown.
    */
   readonly sent: boolean;
+  /** Whether the call was marked so: it may be made again even if it was sent. */
+  readonly idempotent: boolean;
 
   /**
    * Makes the error that a call rejects with.
@@ -206,12 +208,13 @@ export class ConnectionClosedError extends Error implements CloseInfo {
    * @param info How the connection ended.
    * @param sent Whether the request had been handed to the socket.
    * @param options `cause`: the socket's own error, where it gave one.
+   * `idempotent`: whether the call was marked so.
    */
   constructor(
     message: string,
     info: CloseInfo,
     sent: boolean,
-    options?: ErrorOptions,
+    options?: ErrorOptions & { idempotent?: boolean },
   ) {
     const { code, reason } = info;
     const why = reason === "" ? `code ${code}` : `code ${code}, ${reason}`;
@@ -220,5 +223,6 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     this.reason = reason;
     this.wasClean = info.wasClean;
     this.sent = sent;
+    this.idempotent = options?.idempotent ?? false;
   }
 }

@@ -29,7 +29,7 @@ import {
   writeResult,
 } from "./message.ts";
 import { arrange, type Method } from "./method.ts";
-import { readTrace, type Trace } from "./trace.ts";
+import { readTrace, type Trace, type TraceContext } from "./trace.ts";
 
 /** What the calls that arrive need of their peer. */
 export interface Host {
@@ -78,6 +78,7 @@ class Running implements Call, Lender {
   answered = false;
   /** When it must be answered, in milliseconds of the monotonic clock. */
   deadline: number = Infinity;
+  readonly #call: Request | Notification;
   readonly #host: Host;
   // Made only for those who look: most calls never do.
   #controller: AbortController | undefined;
@@ -94,6 +95,7 @@ class Running implements Call, Lender {
     this.id = call.id;
     this.method = call.method;
     this.batch = batch;
+    this.#call = call;
     this.#host = host;
   }
 
@@ -110,6 +112,10 @@ class Running implements Call, Lender {
   /** Whether it has been told to stop. */
   get isAborted(): boolean {
     return this.#ended !== undefined;
+  }
+
+  get trace(): TraceContext {
+    return readTrace(this.#call.source, this.#call.params);
   }
 
   progress(value: unknown): boolean {

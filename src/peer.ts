@@ -491,6 +491,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         batch,
         deadline: this.#deadlines.after(timeout),
         onprogress: options?.onprogress,
+        idempotent: options?.idempotent ?? false,
         sent: false,
         settled: false,
         release: undefined,
@@ -765,9 +766,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#pending = new PendingTable();
     this.#observers = undefined;
     this.#queue = [];
-    for (const { id, method, sent, reject } of pending.all()) {
+    for (const { id, method, sent, idempotent, reject } of pending.all()) {
+      const what = "No response to request";
       pending.take(id);
-      reject(this.#closedError("No response to request", sent, method));
+      reject(this.#closedError(what, sent, method, idempotent));
     }
     this.#incoming.end((method) =>
       this.#closedError("Cannot answer", false, method)
@@ -1143,14 +1145,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     what: string,
     sent: boolean,
     method?: string,
+    idempotent = false,
   ): ConnectionClosedError {
+    const cause = this.#socketError;
     return new ConnectionClosedError(
       method === undefined ? what : `${what} "${method}"`,
       this.#end ?? abnormal,
       sent,
-      this.#socketError === undefined
-        ? undefined
-        : { cause: this.#socketError },
+      cause === undefined ? { idempotent } : { cause, idempotent },
     );
   }
 

@@ -18,6 +18,8 @@ export interface Pending {
   /** When it is given up, in milliseconds of the monotonic clock. */
   readonly deadline: number;
   readonly onprogress: ((value: unknown) => void) | undefined;
+  /** Whether its caller said that it may be executed twice. */
+  readonly idempotent: boolean;
   /** Whether it was handed to the socket. */
   sent: boolean;
   settled: boolean;

@@ -310,6 +310,20 @@ Deno.test("Every running call's signal aborts when the connection closes", async
   assertEquals(calls[0]!.progress(1), false);
 });
 
+Deno.test("A call that was marked idempotent says so when it is cut", async () => {
+  await using it = await open();
+  const { peer } = it;
+  const cut = [{ idempotent: true }, {}, undefined].map((options) =>
+    assertRejects(() => peer.request("m", [], options), ConnectionClosedError)
+  );
+  peer.close();
+  const errors = await Promise.all(cut);
+  assertEquals(
+    errors.map(({ sent, idempotent }) => [sent, idempotent]),
+    [[true, true], [true, false], [true, false]],
+  );
+});
+
 Deno.test("request gives up after its time-out, and cancels", async () => {
   await using it = await open();
   const { socket, peer } = it;

@@ -11,6 +11,7 @@ function add(table: PendingTable): Pending {
     batch: undefined,
     deadline: 0,
     onprogress: undefined,
+    idempotent: false,
     sent: false,
     settled: false,
     release: undefined,

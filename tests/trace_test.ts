@@ -99,6 +99,20 @@ Deno.test("A method runs within its caller's context, if that is one", async () 
   assertEquals(received.pop(), { traceparent });
 });
 
+Deno.test("A method finds its caller's context in its call, without any hook", async () => {
+  const seen: TraceContext[] = [];
+  await using it = await open({
+    local: {
+      pick(this: Peer) {
+        seen.push(this.call.trace);
+      },
+    },
+  });
+  it.socket.receive({ jsonrpc: "2.0", method: "pick", id: 1, traceparent });
+  it.socket.receive({ jsonrpc: "2.0", method: "pick", id: 2 });
+  assertEquals(seen, [{ traceparent }, {}]);
+});
+
 Deno.test("A hook that throws fails its own call alone", async () => {
   const thrown: unknown[] = [];
   await using it = await open({

@@ -99,11 +99,6 @@ export interface Extension {
   readonly attach: (link: Link) => Capability;
 }
 
-/** Begins to write; a result of this call, or else params. */
-export function startWriting(call?: Lender): Writing {
-  return { call, releases: [], marshal: undefined };
-}
-
 /** Lets go of all that was kept for what was written. */
 export function releaseAll(
   writing: Writing | undefined,
@@ -118,6 +113,19 @@ export class Capabilities {
 
   constructor(extensions: readonly Extension[], link: Link) {
     this.#all = extensions.map(({ attach }) => attach(link));
+  }
+
+  // Most calls carry nothing but scalars, and pay for a look at each alone
+  // (bench/, "one process").
+
+  /** Begins to write params; `undefined` if they hold nothing to look at. */
+  startParams(params: Params | undefined): Writing | undefined {
+    return mayHoldReference(params) ? startWriting(undefined) : undefined;
+  }
+
+  /** Begins to write a call's result; `undefined` if there is nothing to look at. */
+  startResult(value: unknown, call: Lender): Writing | undefined {
+    return isReference(value) ? startWriting(call) : undefined;
   }
 
   /** Writes a result. */
@@ -146,7 +154,9 @@ export class Capabilities {
 
   /** Reads each of a call's params. */
   readParams(params: Params | undefined): Params | undefined {
-    return mapMembers(params, (param) => this.read(param));
+    return mayHoldReference(params)
+      ? mapMembers(params, (param) => this.read(param))
+      : params;
   }
 
   /** Lets the promise of a call be used as what it will be. */
@@ -193,6 +203,16 @@ export class Capabilities {
 function isReference(value: unknown): boolean {
   return typeof value === "object" && value !== null ||
     typeof value === "function";
+}
+
+function mayHoldReference(params: Params | undefined): boolean {
+  return Array.isArray(params)
+    ? params.some(isReference)
+    : params !== undefined;
+}
+
+function startWriting(call: Lender | undefined): Writing {
+  return { call, releases: [], marshal: undefined };
 }
 
 /** Params with each member replaced, the same ones if nothing was. */

@@ -15,7 +15,6 @@ import {
   JsonText,
   type Lender,
   releaseAll,
-  startWriting,
   withWriting,
 } from "./extension.ts";
 import type { Limits } from "./limits.ts";
@@ -341,7 +340,7 @@ export class Incoming {
 
   #succeed(running: Running, result: unknown): void {
     const { id, version, batch, answered } = running;
-    const writing = this.#capabilities && startWriting(running);
+    const writing = this.#capabilities?.startResult(result, running);
     let text: string | undefined;
     try {
       // What nobody will read is told so, even if there is no answer.

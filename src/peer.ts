@@ -39,7 +39,6 @@ import {
   Capabilities,
   type Link,
   releaseAll,
-  startWriting,
   withWriting,
   type Writing,
 } from "./extension.ts";
@@ -468,7 +467,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         ? this.#timeout
         : readTimeout(options.timeout);
       const id = this.#pending.takeId();
-      const writing = this.#capabilities && startWriting();
+      const writing = this.#capabilities?.startParams(params);
       let text: string;
       try {
         text = this.#traced(writeRequest(
@@ -557,7 +556,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   ): boolean;
   notify(method: string, params?: Params): boolean {
     const what = "Cannot send notification";
-    const writing = this.#capabilities && startWriting();
+    const writing = this.#capabilities?.startParams(params);
     let text: string;
     try {
       text = this.#traced(writeNotification(

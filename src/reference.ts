@@ -146,6 +146,7 @@ interface Borrowed {
 const borrowed = new WeakMap<object, Borrowed>();
 
 const marker = "__jsonrpc_marshaled";
+const writtenMarker = `"${marker}"`;
 
 // The name by which a function is called, as if it were an object with one method.
 const invoke = "invoke";
@@ -175,7 +176,7 @@ class References implements Capability {
   }
 
   look(text: string): void {
-    this.#isMarked = text.includes(`"${marker}"`);
+    this.#isMarked = text.includes(writtenMarker);
   }
 
   read(value: unknown): unknown {

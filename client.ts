@@ -93,10 +93,14 @@ export function connect(
     toWebSocketUrl(url),
     typeof protocols === "string" ? [protocols] : [...protocols],
   );
-  if (typeof service === "function") {
-    return new service(socket, settings as PeerOptions);
+  try {
+    return typeof service === "function"
+      ? new service(socket, settings as PeerOptions)
+      : new Peer(socket, { ...service, ...settings });
+  } catch (error) {
+    socket.close();
+    throw error;
   }
-  return new Peer(socket, { ...service, ...settings });
 }
 
 function createWebSocket(url: string, protocols: string[]): Socket {

@@ -209,7 +209,6 @@ export class Server<Service extends ServicePeer = ServicePeer>
   readonly #acceptor: Acceptor<Service>;
   readonly #http: Deno.HttpServer<Deno.Addr>;
   readonly #isSecure: boolean;
-  readonly #abort = new AbortController();
   #shutdown: Promise<void> | undefined;
 
   /** @ignore Made by {@linkcode serve}. */
@@ -217,16 +216,7 @@ export class Server<Service extends ServicePeer = ServicePeer>
     this.#acceptor = acceptor;
     this.peers = acceptor.peers;
     this.#isSecure = "cert" in options;
-    const signal = this.#abort.signal;
-    this.#http = Deno.serve(
-      {
-        ...options,
-        signal: options.signal === undefined
-          ? signal
-          : AbortSignal.any([options.signal, signal]),
-      } as Deno.ServeTcpOptions,
-      acceptor.handle,
-    );
+    this.#http = Deno.serve(options as Deno.ServeTcpOptions, acceptor.handle);
   }
 
   /** Where it listens. */
@@ -256,8 +246,9 @@ export class Server<Service extends ServicePeer = ServicePeer>
   }
 
   /**
-   * Stops: accepts nothing more, closes every connection with 1001, and waits
-   * until they are gone, at most 5 seconds.
+   * Stops: accepts no more connections, closes each with 1001, waits until they
+   * are gone, at most 5 seconds, and then for the answers that `fetch` and
+   * `authorize` still owe.
    */
   shutdown(): Promise<void> {
     return this.#shutdown ??= this.#stop();
@@ -265,10 +256,7 @@ export class Server<Service extends ServicePeer = ServicePeer>
 
   async #stop(): Promise<void> {
     await this.#acceptor.close();
-    // A peer that never answers the close frame would hold it for ever.
-    const timer = setTimeout(() => this.#abort.abort(), stuckTimeout);
     await this.#http.shutdown();
-    clearTimeout(timer);
   }
 
   /** Stops the server, see {@linkcode Server.shutdown}. */
@@ -276,9 +264,6 @@ export class Server<Service extends ServicePeer = ServicePeer>
     await this.shutdown();
   }
 }
-
-// Every peer has had its five seconds by then.
-const stuckTimeout = 100;
 
 /** Accepts connections for one service, and knows those that live. */
 interface Acceptor<Service extends ServicePeer> {

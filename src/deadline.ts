@@ -18,6 +18,7 @@ export class Deadlines {
   readonly #grain: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #wake = 0;
+  #isOver = false;
 
   /**
    * @param shortest The shortest of the usual time-outs in milliseconds.
@@ -41,13 +42,15 @@ export class Deadlines {
     return this.#wake + timeout;
   }
 
-  /** Stops the timer. */
+  /** Stops for good. */
   clear(): void {
     clearTimeout(this.#timer);
     this.#timer = undefined;
+    this.#isOver = true;
   }
 
   #wakeAt(time: number, now: number): void {
+    if (this.#isOver) return;
     if (this.#timer !== undefined) {
       if (this.#wake <= time) return;
       clearTimeout(this.#timer);

@@ -7,7 +7,7 @@
 
 import type { CallOptions } from "./call.ts";
 import type { Limits } from "./limits.ts";
-import type { Params } from "./message.ts";
+import type { Params, Version } from "./message.ts";
 import type { Method } from "./method.ts";
 
 /** A call whose result is being written, and which may be over before it is read. */
@@ -26,8 +26,10 @@ export interface Link {
     params?: Params,
     options?: CallOptions,
   ): Promise<unknown>;
-  /** Sends a notification; see {@linkcode Peer.notify}. */
-  notify(method: string, params?: Params): boolean;
+  /** Sends one of the protocol's own notifications, in version 2.0 alone. */
+  notify(method: string, params: Params): boolean;
+  /** The version that the peer speaks. */
+  version(): Version;
   /** Runs something of the owner's as part of a call, so that `call` is it. */
   within<T>(call: Lender | undefined, run: () => T): T;
   /** Tells the owner of an error that is nobody else's. */
@@ -49,6 +51,8 @@ export interface Writing {
   readonly releases: ((succeeded: boolean) => void)[];
   /** Writes what is marked, wherever it stands. */
   marshal: ((marked: object) => unknown) | undefined;
+  /** For whom it is written. */
+  link: Link | undefined;
 }
 
 /** What is being turned into text right now. */
@@ -212,7 +216,7 @@ function mayHoldReference(params: Params | undefined): boolean {
 }
 
 function startWriting(call: Lender | undefined): Writing {
-  return { call, releases: [], marshal: undefined };
+  return { call, releases: [], marshal: undefined, link: undefined };
 }
 
 /** Params with each member replaced, the same ones if nothing was. */
@@ -232,10 +236,17 @@ function mapMembers(
     }
     return replaced ?? params;
   }
-  const entries = Object.entries(params).map(([name, member]) =>
-    [name, replace(member)] as const
-  );
-  return Object.fromEntries(entries);
+  // What writes itself does so whole.
+  if (typeof (params as { toJSON?: unknown }).toJSON === "function") {
+    return params;
+  }
+  let isReplaced = false;
+  const entries = Object.entries(params).map(([name, member]) => {
+    const replacement = replace(member);
+    if (replacement !== member) isReplaced = true;
+    return [name, replacement] as const;
+  });
+  return isReplaced ? Object.fromEntries(entries) : params;
 }
 
 /** A result that is JSON text already. */

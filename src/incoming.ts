@@ -39,7 +39,7 @@ export interface Host {
   readonly stringErrors: boolean;
   /** Hands a frame to the socket; `false` if it could not take it. */
   send(text: string): boolean;
-  notify(method: string, params?: Params): boolean;
+  notify(method: string, params: Params): boolean;
   /** Finds a method of the owner's. */
   find(name: string): Method | undefined;
   /** Does what one of the protocol's own methods says; `undefined`: none. */
@@ -138,6 +138,8 @@ export class Incoming {
   /** The methods that have not settled, answered or not. */
   #unsettled = new Set<Running>();
   #current: Running | undefined;
+  /** Says why methods are told to stop, once the connection has ended. */
+  #end: ((method: string) => unknown) | undefined;
 
   constructor(host: Host, capabilities: Capabilities | undefined) {
     this.#host = host;
@@ -267,10 +269,12 @@ export class Incoming {
 
   /** The connection closed: aborts the methods that run, and drops what they say. */
   end(reason: (method: string) => unknown): void {
+    this.#end = reason;
     const unsettled = this.#unsettled;
     this.#running = new Map();
     this.#unsettled = new Set();
     for (const running of unsettled) running.abort(reason(running.method));
+    this.#current?.abort(reason(this.#current.method));
   }
 
   /** Whether a request may run; if not, it has been answered. */
@@ -321,25 +325,27 @@ export class Incoming {
   }
 
   #wait(running: Running, result: PromiseLike<unknown>): void {
-    if (running.type === "request" && !running.answered) {
-      this.#running.set(running.id ?? running, running);
+    if (this.#end === undefined) {
+      if (running.type === "request" && !running.answered) {
+        this.#running.set(running.id ?? running, running);
+      }
+      const { deadlines, limits } = this.#host;
+      running.deadline = deadlines.after(limits.handlerTimeout);
+      this.#unsettled.add(running);
     }
-    const { deadlines, limits } = this.#host;
-    running.deadline = deadlines.after(limits.handlerTimeout);
-    // Whoever settles after the connection ended finds another table.
-    const table = this.#unsettled;
-    table.add(running);
     Promise.resolve(result).then((value) => {
-      table.delete(running);
-      if (table === this.#unsettled) this.#succeed(running, value);
+      this.#unsettled.delete(running);
+      this.#succeed(running, value);
     }, (error: unknown) => {
-      table.delete(running);
-      if (table === this.#unsettled) this.#fail(running, error);
+      this.#unsettled.delete(running);
+      if (this.#end === undefined) this.#fail(running, error);
     });
   }
 
   #succeed(running: Running, result: unknown): void {
-    const { id, version, batch, answered } = running;
+    const { id, version, batch } = running;
+    // Nobody waits any more, but what it would have lent is let go of.
+    const answered = running.answered || this.#end !== undefined;
     const writing = this.#capabilities?.startResult(result, running);
     let text: string | undefined;
     try {
@@ -362,11 +368,7 @@ export class Incoming {
     const { messageLength } = this.#host.limits;
     if (length > messageLength) {
       releaseAll(writing);
-      return this.#failWith(running, {
-        code: ErrorCode.ResponseTooLarge,
-        message:
-          `Response has ${length} of at most ${messageLength} characters`,
-      });
+      return this.#failWith(running, responseTooLarge(length, messageLength));
     }
     this.#write(running, response);
   }
@@ -384,9 +386,19 @@ export class Incoming {
     const { id, version, answered } = running;
     if (id === undefined || answered) return;
     const { stringErrors } = this.#host;
+    const { messageLength } = this.#host.limits;
     let text: string;
     try {
       text = writeError(version, id, error, stringErrors);
+      const length = text.length + (running.batch?.length ?? 0);
+      if (length > messageLength) {
+        text = writeError(
+          version,
+          id,
+          responseTooLarge(length, messageLength),
+          stringErrors,
+        );
+      }
     } catch (unwritable) {
       this.#host.report(unwritable);
       text = writeError(version, id, internalError, stringErrors);
@@ -406,6 +418,13 @@ export class Incoming {
       this.completeBatch(batch);
     }
   }
+}
+
+function responseTooLarge(length: number, limit: number): ErrorObject {
+  return {
+    code: ErrorCode.ResponseTooLarge,
+    message: `Response has ${length} of at most ${limit} characters`,
+  };
 }
 
 function invoke(

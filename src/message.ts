@@ -359,7 +359,10 @@ function writeName(method: string): string {
   let text = names.get(method);
   if (text === undefined) {
     text = JSON.stringify(method);
-    if (names.size < 1_024) names.set(method, text);
+    // Handles are part of names that don't come back.
+    if (names.size < 1_024 && !method.startsWith("$/invokeProxy/")) {
+      names.set(method, text);
+    }
   }
   return text;
 }

@@ -48,7 +48,10 @@ export class Methods {
     if (known !== undefined) {
       // The owner may have replaced or deleted it since.
       const { holder, key, fn } = known;
-      if ((holder as { [key: string]: unknown })[key] === fn) return known;
+      const isThere = holder === this.local
+        ? (holder as { [key: string]: unknown })[key] === fn
+        : findIn(this.local, name)?.fn === fn;
+      if (isThere) return known;
       this.#found.delete(name);
     }
     if (name.startsWith("rpc.") || name.startsWith("$/")) return undefined;

@@ -7,15 +7,6 @@
  * @module
  */
 
-/**
- * One connection, seen from one of its two equal ends: the requests that wait
- * for a response, the methods that run for the other side, and closing.
- *
- * @see {@link https://www.jsonrpc.org/specification}
- *
- * @module
- */
-
 import type { Call, CallOptions } from "./call.ts";
 import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
 import type {
@@ -67,7 +58,12 @@ import {
 } from "./message.ts";
 import { type Method, Methods } from "./method.ts";
 import type { Definition, PeerOptions } from "./options.ts";
-import { type OutgoingBatch, type Pending, PendingTable } from "./pending.ts";
+import {
+  type Member,
+  type OutgoingBatch,
+  type Pending,
+  PendingTable,
+} from "./pending.ts";
 import { createRemote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 import { type Trace, writeTrace } from "./trace.ts";
@@ -83,13 +79,6 @@ export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket,
   options: PeerOptions<Context>,
 ) => Service;
-
-/** A message that waits for the handshake. */
-interface Queued {
-  readonly text: string;
-  /** The request, or the batch, that it is; a notification is neither. */
-  readonly waiting: Pending | OutgoingBatch | undefined;
-}
 
 /** Who listens to a notification of the peer's. */
 export interface Observer {
@@ -119,6 +108,8 @@ export function observe(
 
 // One listener serves every event: a closure less, three times a connection.
 const eventTypes = ["open", "message", "error", "close"] as const;
+
+const enumeratorNext = "$/enumerator/next";
 
 const defaultTimeout = 60_000;
 
@@ -202,7 +193,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #capabilities: Capabilities | undefined;
   #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
-  #queue: Queued[] = [];
+  /** What waits for the handshake. */
+  #queue: (Member | OutgoingBatch)[] = [];
   #hasOpened = false;
   #socketError: unknown;
   #end: CloseInfo | undefined;
@@ -248,7 +240,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
       stringErrors: options.stringErrors ?? false,
       trace: options.trace,
       request: (...call) => this.#untyped.request(...call),
-      notify: (...call) => this.#untyped.notify(...call),
+      notify: (method, params) => this.#tell(method, params),
+      version: () => this.version,
       send: (text) => this.#send(text),
       report: (error) => this.#report(error),
       find: (name) => this.#findMethod(name),
@@ -456,7 +449,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const promise = new Promise<Result>((resolve, reject) => {
       const what = "Cannot send request";
       if (this.#end !== undefined) throw this.#closedError(what, false, method);
-      if (this.#pending.size >= this.#limits.outgoing) {
+      // A stream's next values wait for nobody, or a call that reads it would.
+      if (
+        this.#pending.size >= this.#limits.outgoing && method !== enumeratorNext
+      ) {
         throw new RangeError(
           `${what} "${method}": ${this.#pending.size} of at most ${this.#limits.outgoing} are pending`,
         );
@@ -510,7 +506,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#pending.add(pending);
       if (batch !== undefined) {
         batch.pending.add(pending);
-        batch.members.push(text);
+        batch.members.push({ text, pending });
         return;
       }
       try {
@@ -522,7 +518,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
           this.#ws.send(text);
         } else if (this.#queue.length >= this.#limits.queued) {
           throw this.#queueError(what, method);
-        } else this.#queue.push({ text, waiting: pending });
+        } else this.#queue.push({ text, pending });
       } catch (error) {
         this.#pending.take(id);
         throw error;
@@ -575,13 +571,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#checkLength(what, method, text);
     if (this.#end !== undefined) return false;
     if (this.#batch !== undefined) {
-      this.#batch.members.push(text);
+      this.#batch.members.push({ text, pending: undefined });
       return true;
     }
     this.#suspect = this.#pending.nextId;
     if (this.#hasOpened) return this.#send(text);
     if (this.#queue.length >= this.#limits.queued) return false;
-    this.#queue.push({ text, waiting: undefined });
+    this.#queue.push({ text, pending: undefined });
     return true;
   }
 
@@ -737,16 +733,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
-    for (const { text, waiting } of queue) {
+    for (const entry of queue) {
       // onopen may have closed it all.
       if (this.#end !== undefined) break;
-      if (waiting === undefined) this.#send(text);
-      else if ("members" in waiting) this.#sendFrame(text, waiting);
-      // Cancelled or timed out while it waited: never sent.
-      else if (!waiting.settled) {
-        waiting.sent = true;
-        this.#send(text);
-      }
+      if ("members" in entry) this.#sendMembers(entry);
+      else this.#sendMember(entry);
     }
     this.#opened?.resolve();
   }
@@ -787,13 +778,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /** Starts the close handshake, and doesn't trust the peer to finish it. */
   #closeSocket(ws: Socket, { code, reason }: CloseInfo): void {
-    const leave = (): void => {
+    const timer = setTimeout(() => this.#leave(), closeTimeout);
+    const gone = (): void => {
       clearTimeout(timer);
-      ws.removeEventListener("close", leave);
+      ws.removeEventListener("close", gone);
+      ws.removeEventListener("error", ignore);
       this.#leave();
     };
-    const timer = setTimeout(leave, closeTimeout);
-    ws.addEventListener("close", leave);
+    ws.addEventListener("close", gone);
+    // To the sockets of `ws`, an error that nobody listens to is a throw.
+    ws.addEventListener("error", ignore);
     try {
       ws.close(code, reason);
     } catch {
@@ -868,11 +862,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const unidentified: Response[] = [];
     for (const message of messages) {
       if (this.#end !== undefined) return;
-      if (message.type !== "response") this.#dispatch(message, text, batch);
-      else if (typeof message.id === "number") {
-        answers ??= this.#pending.get(message.id)?.batch;
+      const isResponse = message.type === "response";
+      if (isResponse && typeof message.id !== "number") {
+        unidentified.push(message);
+        continue;
+      }
+      if (isResponse) answers ??= this.#pending.get(message.id)?.batch;
+      try {
         this.#dispatch(message, text, batch);
-      } else unidentified.push(message);
+      } catch (error) {
+        this.#report(error); // The others are not to blame.
+      }
     }
     // By now it is known which batch they complain about.
     for (const response of unidentified) this.#settle(response, answers);
@@ -887,10 +887,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
         return null;
       case "$/progress": {
         const token = readParam(params, "token", 0);
-        try {
-          this.#pending.get(token)?.onprogress?.(readParam(params, "value", 1));
-        } catch (error) {
-          this.#report(error);
+        const onprogress = this.#pending.get(token)?.onprogress;
+        if (onprogress !== undefined) {
+          this.#runHook(() => onprogress(readParam(params, "value", 1)));
         }
         return null;
       }
@@ -1021,31 +1020,43 @@ export class Peer<Theirs = unknown, Context = unknown> {
         `Cannot send batch: it has ${members.length} of at most ${limit} members`,
       );
     }
-    const frames = this.version !== "2.0"
-      ? members
-      : [`[${members.join(",")}]`];
-    for (const text of frames) this.#checkLength("Cannot send", "batch", text);
+    const isOne = this.version === "2.0";
+    if (isOne) this.#checkLength("Cannot send", "batch", join(members));
     // Its requests were rejected one by one.
     if (this.#end !== undefined) return;
-    if (!this.#hasOpened) {
-      if (this.#queue.length + frames.length > this.#limits.queued) {
-        throw this.#queueError("Cannot send", "batch");
-      }
-      for (const text of frames) this.#queue.push({ text, waiting: batch });
-      return;
+    if (this.#hasOpened) return this.#sendMembers(batch);
+    const entries = isOne ? [batch] : members;
+    if (this.#queue.length + entries.length > this.#limits.queued) {
+      throw this.#queueError("Cannot send", "batch");
     }
-    if (this.#ws.readyState !== ReadyState.Open) {
-      return this.#rejectBatch(
-        batch,
-        this.#closedError("Cannot send batch", false),
-      );
-    }
-    for (const text of frames) this.#sendFrame(text, batch);
+    this.#queue.push(...entries);
   }
 
-  #sendFrame(text: string, batch: OutgoingBatch): void {
-    for (const pending of batch.pending) pending.sent = true;
-    this.#send(text);
+  /** Sends a batch, without the members that were given up meanwhile. */
+  #sendMembers(batch: OutgoingBatch): void {
+    const members = batch.members.filter(isWanted);
+    if (members.length === 0) return;
+    if (this.version !== "2.0") {
+      for (const member of members) this.#sendMember(member);
+      return;
+    }
+    for (const { pending } of members) if (pending) pending.sent = true;
+    if (this.#send(join(members))) return;
+    for (const { pending } of members) if (pending) pending.sent = false;
+    this.#rejectBatch(batch, this.#closedError("Cannot send batch", false));
+  }
+
+  #sendMember(member: Member): void {
+    const { text, pending } = member;
+    if (pending === undefined) this.#send(text);
+    else if (isWanted(member)) {
+      pending.sent = true;
+      if (this.#send(text)) return;
+      pending.sent = false;
+      const { method } = pending;
+      const error = this.#closedError("Cannot send request", false, method);
+      this.#pending.take(pending.id)?.reject(error);
+    }
   }
 
   #rejectBatch(batch: OutgoingBatch, error: unknown): void {
@@ -1056,11 +1067,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #cancel(id: number, reason: unknown): void {
     const pending = this.#pending.take(id);
     if (pending === undefined) return;
-    // To 1.0 and bare peers it would be one more invalid message.
-    if (pending.sent && this.version === "2.0") {
-      this.#untyped.notify("$/cancelRequest", { id });
-    }
     pending.reject(reason);
+    if (pending.sent) this.#tell("$/cancelRequest", { id });
+  }
+
+  /**
+   * Sends one of the protocol's own notifications, which waits for no batch. To
+   * 1.0 and bare peers it would be one more invalid message.
+   */
+  #tell(method: string, params: Params): boolean {
+    if (this.version !== "2.0") return false;
+    const text = writeParams("2.0", params);
+    return this.#send(writeNotification("2.0", method, text));
   }
 
   /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */
@@ -1125,9 +1143,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /** A call with its place in a trace, where there is one to tell. */
   #traced(text: string): string {
-    return this.#trace === undefined || this.version !== "2.0"
-      ? text
-      : writeTrace(text, this.#trace.send());
+    if (this.#trace === undefined || this.version !== "2.0") return text;
+    try {
+      return writeTrace(text, this.#trace.send());
+    } catch (error) {
+      this.#report(error);
+      return text;
+    }
   }
 
   #checkLength(what: string, name: string, text: string): void {
@@ -1175,6 +1197,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
       // There is nobody left to tell.
     }
   }
+}
+
+function ignore(): void {}
+
+/** Whether a member is still to be sent. */
+function isWanted({ pending }: Member): boolean {
+  return pending === undefined || !pending.settled;
+}
+
+function join(members: readonly Member[]): string {
+  return `[${members.map(({ text }) => text).join(",")}]`;
 }
 
 function readTimeout(timeout: number): number {

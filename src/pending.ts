@@ -27,9 +27,16 @@ export interface Pending {
   release: ((succeeded: boolean) => void) | undefined;
 }
 
+/** A call on its way. */
+export interface Member {
+  readonly text: string;
+  /** The request that it is; a notification waits for nothing. */
+  readonly pending: Pending | undefined;
+}
+
 /** Requests and notifications on their way to becoming one frame. */
 export interface OutgoingBatch {
-  readonly members: string[];
+  readonly members: Member[];
   readonly pending: Set<Pending>;
   readonly promises: Promise<unknown>[];
 }

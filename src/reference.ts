@@ -120,7 +120,7 @@ class Mark implements Disposable {
     const marshal = currentWriting()?.marshal;
     if (marshal === undefined) {
       throw new TypeError(
-        "Cannot pass an object by reference: this peer doesn't use references",
+        "Cannot pass an object by reference: only arguments and results can hold it, of a peer that uses references",
       );
     }
     return marshal(this);
@@ -135,6 +135,8 @@ class Mark implements Disposable {
 interface Lent {
   readonly target: object;
   readonly methods: Methods;
+  /** Takes it out of this table, and out of its mark's. */
+  readonly forget: () => void;
 }
 
 /** What a proxy of the other side's object stands for. */
@@ -167,10 +169,10 @@ class References implements Capability {
   }
 
   write(value: unknown, writing: Writing): unknown {
+    writing.link = this.#link;
     writing.marshal ??= (mark) => this.#lend(mark as Mark, writing);
-    // What was borrowed here stands for itself; see #borrow.
-    return typeof value !== "function" ||
-        borrowed.get(value)?.link === this.#link
+    // What was borrowed stands for itself; see #borrow.
+    return typeof value !== "function" || borrowed.has(value)
       ? value
       : this.#lend(new Mark(value, undefined), writing);
   }
@@ -186,8 +188,11 @@ class References implements Capability {
   discard(value: unknown): void {
     if (!this.#isMarked) return;
     const proxies: object[] = this.#unwanted = [];
-    this.#revive(value, 0);
-    this.#unwanted = undefined;
+    try {
+      this.#revive(value, 0);
+    } finally {
+      this.#unwanted = undefined;
+    }
     for (const proxy of proxies) this.#giveBack(proxy);
   }
 
@@ -207,28 +212,33 @@ class References implements Capability {
       };
     }
     const { target, methods } = lent;
-    if (typeof target === "function" && method === invoke) {
-      const fn = target as Method["fn"];
-      return { fn, self: target, holder: lent, key: method };
-    }
-    return methods.find(method);
+    if (typeof target !== "function") return methods.find(method);
+    const fn = target as Method["fn"];
+    return method === invoke
+      ? { fn, self: target, holder: lent, key: method }
+      : undefined;
   }
 
   control(method: string, params: Params | undefined): unknown {
     if (method !== "$/releaseMarshaledObject") return undefined;
     // What the other side owns is not kept here.
     if (readParam(params, "ownedBySender", 1) !== true) {
-      this.#lent.delete(readParam(params, "handle", 0) as number);
+      this.#lent.get(readParam(params, "handle", 0) as number)?.forget();
     }
     return null;
   }
 
   end(): void {
-    this.#lent.clear();
+    for (const lent of [...this.#lent.values()]) lent.forget();
   }
 
   #lend(mark: Mark, writing: Writing): object {
     const { limits } = this.#link;
+    if (this.#link.version() !== "2.0") {
+      throw new TypeError(
+        `Cannot pass by reference: JSON-RPC ${this.#link.version()} has no references`,
+      );
+    }
     if (this.#lent.size >= limits.handles) {
       throw new RpcError(
         ErrorCode.TooManyStreams,
@@ -239,11 +249,11 @@ class References implements Capability {
     const handle = this.#nextHandle++;
     const isArgument = writing.call === undefined;
     const lifetime = isArgument ? mark.lifetime ?? "call" : "explicit";
-    this.#lent.set(handle, { target, methods: new Methods(target) });
     const forget = (): void => {
       this.#lent.delete(handle);
       mark.releases.delete(dispose);
     };
+    this.#lent.set(handle, { target, methods: new Methods(target), forget });
     const dispose = (): void => {
       if (this.#lent.has(handle)) {
         const params = { handle, ownedBySender: true };
@@ -270,7 +280,7 @@ class References implements Capability {
       };
       if (!Number.isSafeInteger(handle)) return value;
       if (kind === 1) return this.#borrow(handle as number);
-      if (kind === 0) {
+      if (kind === 0 && this.#unwanted === undefined) {
         const lent = this.#lent.get(handle as number);
         if (lent === undefined) throw unknownHandle();
         return lent.target;
@@ -299,13 +309,24 @@ class References implements Capability {
       {
         call: (params) => this.#link.request(path + invoke, params),
         dispose: () => this.#giveBack(proxy),
-        // Sent back to where it came from, it is the original again.
-        toJSON: () => ({ [marker]: 0, handle }),
+        toJSON: () => this.#returned(handle),
       },
     );
     borrowed.set(proxy, { link: this.#link, handle });
     this.#unwanted?.push(proxy);
     return proxy;
+  }
+
+  /** Sent back to where it came from, it is the original again. */
+  #returned(handle: number): object | undefined {
+    const writing = currentWriting();
+    // Printed, or for a peer without references: as a function is.
+    if (writing?.link === undefined) return undefined;
+    if (writing.link === this.#link) return { [marker]: 0, handle };
+    // To another peer the handle would be something of its own.
+    throw new TypeError(
+      "Cannot pass on what another peer lent: pass a function of your own that calls it",
+    );
   }
 
   #giveBack(proxy: object): void {

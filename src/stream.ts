@@ -85,9 +85,15 @@ class Streams implements Capability {
   write(value: unknown, writing: Writing): unknown {
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
+    if (this.#link.version() !== "2.0") {
+      stop(iterator, () => {});
+      throw new TypeError(
+        `Cannot open stream: JSON-RPC ${this.#link.version()} has no streams`,
+      );
+    }
     if (this.#producers.size >= this.#link.limits.streams) {
       // It was made for nothing; whoever made it is told.
-      iterator.return?.()?.then(undefined, () => {});
+      stop(iterator, () => {});
       throw new RpcError(
         ErrorCode.TooManyStreams,
         `Cannot open stream: ${this.#producers.size} of at most ${this.#link.limits.streams} are open`,
@@ -210,14 +216,7 @@ class Producer {
     this.#call?.abort(
       new DOMException("The stream was left by its reader", "AbortError"),
     );
-    try {
-      this.#iterator.return?.()?.then(
-        undefined,
-        (error: unknown) => this.#link.report(error),
-      );
-    } catch (error) {
-      this.#link.report(error);
-    }
+    stop(this.#iterator, (error) => this.#link.report(error));
   }
 
   #take(): JsonText {
@@ -226,10 +225,18 @@ class Producer {
       this.release();
       throw error;
     }
-    const values = this.#values.join(",");
-    this.#values = [];
-    this.#length = 0;
-    const finished = this.#isOver && this.#failure === undefined;
+    const limit = this.#link.limits.messageLength - envelopeLength;
+    let count = 0;
+    let length = 0;
+    for (const text of this.#values) {
+      if (count > 0 && length + text.length + 1 > limit) break;
+      length += text.length + 1;
+      count++;
+    }
+    const values = this.#values.splice(0, count).join(",");
+    this.#length -= length;
+    const finished = this.#isOver && this.#failure === undefined &&
+      this.#values.length === 0;
     if (finished) this.release();
     return new JsonText(`{"values":[${values}],"finished":${finished}}`);
   }
@@ -260,7 +267,7 @@ class Producer {
         );
         if (this.#isReleased) return;
         if (done === true) this.#isOver = true;
-        else this.#push(JSON.stringify(value) ?? "null");
+        else this.#push(value);
         this.#answer();
       }
     } catch (error) {
@@ -272,18 +279,23 @@ class Producer {
     }
   }
 
-  #push(text: string): void {
-    const { messageLength } = this.#link.limits;
-    if (text.length > messageLength - envelopeLength) {
-      // The iterator did nothing wrong, and is told to stop as by any reader.
-      this.#iterator.return?.()?.then(undefined, () => {});
-      throw new RpcError(
-        ErrorCode.ResponseTooLarge,
-        `Value of stream has ${text.length} of at most ${messageLength} characters`,
-      );
+  #push(value: unknown): void {
+    try {
+      const text = JSON.stringify(value) ?? "null";
+      const { messageLength } = this.#link.limits;
+      if (text.length > messageLength - envelopeLength) {
+        throw new RpcError(
+          ErrorCode.ResponseTooLarge,
+          `Value of stream has ${text.length} of at most ${messageLength} characters`,
+        );
+      }
+      this.#values.push(text);
+      this.#length += text.length + 1;
+    } catch (error) {
+      // The iterator doesn't know, and is told to stop as by any reader.
+      stop(this.#iterator, () => {});
+      throw error;
     }
-    this.#values.push(text);
-    this.#length += text.length + 1;
   }
 }
 
@@ -295,11 +307,16 @@ class Consumer implements AsyncIterableIterator<unknown> {
   readonly #link: Link;
   readonly #signal: AbortSignal | undefined;
   readonly #abort = (): void => this.#fail(this.#signal!.reason);
+  /** Ends the question that is being asked when nobody wants its answer. */
+  readonly #leaving = new AbortController();
+  readonly #left: Promise<never>;
   /** The stream, or the promise of it, until it is known. */
   #source: unknown;
   #token: unknown;
   #values: readonly unknown[] = [];
   #index = 0;
+  /** The next values, which came while these are read. */
+  #ahead: readonly unknown[] | undefined;
   #isOver = false;
   #error: { readonly reason: unknown } | undefined;
   #asking: Promise<void> | undefined;
@@ -308,7 +325,13 @@ class Consumer implements AsyncIterableIterator<unknown> {
     this.#link = link;
     this.#source = source;
     this.#signal = signal;
-    signal?.addEventListener("abort", this.#abort);
+    const { signal: leaving } = this.#leaving;
+    this.#left = new Promise((_, reject) =>
+      leaving.addEventListener("abort", () => reject(leaving.reason))
+    );
+    this.#left.catch(() => {});
+    if (signal?.aborted === true) this.#abort();
+    else signal?.addEventListener("abort", this.#abort);
   }
 
   async next(): Promise<IteratorResult<unknown, undefined>> {
@@ -316,8 +339,14 @@ class Consumer implements AsyncIterableIterator<unknown> {
       if (this.#index < this.#values.length) {
         const value = this.#values[this.#index++];
         // The next batch travels while this one is read.
-        if (this.#source === undefined) this.#ask();
+        if (this.#ahead === undefined) this.#ask();
         return { value, done: false };
+      }
+      if (this.#ahead !== undefined) {
+        this.#values = this.#ahead;
+        this.#index = 0;
+        this.#ahead = undefined;
+        continue;
       }
       if (this.#isOver) break;
       await this.#ask();
@@ -329,6 +358,9 @@ class Consumer implements AsyncIterableIterator<unknown> {
   }
 
   return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#values = [];
+    this.#ahead = undefined;
+    this.#error = undefined;
     this.#leave();
     return Promise.resolve({ value: undefined, done: true });
   }
@@ -337,10 +369,10 @@ class Consumer implements AsyncIterableIterator<unknown> {
     return this;
   }
 
-  /** Asks for values, unless they have been asked for. */
+  /** Asks for values, unless they have been asked for; never rejects. */
   #ask(): Promise<void> {
     if (this.#isOver) return Promise.resolve();
-    return this.#asking ??= this.#fetch().then(
+    return this.#asking ??= Promise.race([this.#fetch(), this.#left]).then(
       () => void (this.#asking = undefined),
       (error: unknown) => {
         this.#asking = undefined;
@@ -352,32 +384,37 @@ class Consumer implements AsyncIterableIterator<unknown> {
 
   async #fetch(): Promise<void> {
     if (this.#source !== undefined) {
-      const source = await this.#source;
+      const { token, values } = readEnumerable(await this.#source);
       this.#source = undefined;
-      const { token, values } = readEnumerable(source);
       this.#token = token;
       if (this.#isOver) return this.#release();
-      this.#take(values, token === undefined);
-      if (values.length > 0) return;
+      if (token === undefined || values.length > 0) {
+        return this.#take(values, token === undefined);
+      }
     }
-    if (this.#isOver) return;
     const params = { token: this.#token };
+    const options = { timeout: 0, signal: this.#leaving.signal };
     const answer = await this.#link.request(
       "$/enumerator/next",
       params,
-      { timeout: 0 },
+      options,
     ) as { values?: unknown; finished?: unknown } | null;
+    const values = Array.isArray(answer?.values) ? answer.values : [];
     const finished = answer?.finished === true;
     if (finished) this.#token = undefined;
-    this.#take(Array.isArray(answer?.values) ? answer.values : [], finished);
+    else if (values.length === 0) {
+      throw new TypeError("Cannot read stream: no value came, and no end");
+    }
+    this.#take(values, finished);
   }
 
   #take(values: readonly unknown[], finished: boolean): void {
     if (this.#isOver) return;
-    this.#values = this.#index < this.#values.length
-      ? [...this.#values.slice(this.#index), ...values]
-      : values;
-    this.#index = 0;
+    if (this.#index < this.#values.length) this.#ahead = values;
+    else {
+      this.#values = values;
+      this.#index = 0;
+    }
     if (finished) this.#finish();
   }
 
@@ -389,19 +426,18 @@ class Consumer implements AsyncIterableIterator<unknown> {
   #fail(reason: unknown): void {
     if (this.#isOver) return;
     this.#error = { reason };
-    this.#finish();
-    this.#release();
+    this.#leave();
   }
 
+  /** Ends it before its end. */
   #leave(): void {
-    this.#values = [];
-    this.#error = undefined;
     if (this.#isOver) return;
     this.#finish();
     this.#release();
+    this.#leaving.abort();
     // A stream that nobody began to read has to be known to be left.
     if (this.#source !== undefined && this.#asking === undefined) {
-      this.#asking = this.#fetch().catch(() => {});
+      this.#fetch().catch(() => {});
     }
   }
 
@@ -409,6 +445,18 @@ class Consumer implements AsyncIterableIterator<unknown> {
     if (this.#token === undefined || this.#token === null) return;
     this.#link.notify("$/enumerator/abort", { token: this.#token });
     this.#token = undefined;
+  }
+}
+
+/** Tells an iterator that nobody reads it any more. */
+function stop(
+  iterator: AsyncIterator<unknown>,
+  report: (error: unknown) => void,
+): void {
+  try {
+    Promise.resolve(iterator.return?.()).then(undefined, report);
+  } catch (error) {
+    report(error);
   }
 }
 

@@ -143,9 +143,14 @@ export function subscribe<Event = unknown>(
   stop = observe(peer, notification, {
     next(params) {
       const notice = (params ?? {}) as Notice;
-      if (early === undefined) take(notice);
-      else if (early.length < queue.limit) early.push(notice);
-      else queue.fail();
+      if (early === undefined) return take(notice);
+      // Most of these may be others': there is room for more than for our own.
+      if (early.length < Math.max(queue.limit, maxEarly)) early.push(notice);
+      else if ((options.overflow ?? "fail") === "fail") queue.fail();
+      else {
+        early.shift();
+        early.push(notice);
+      }
     },
     end: (error) => queue.end(error),
   });
@@ -171,6 +176,8 @@ export function subscribe<Event = unknown>(
 
   return queue;
 }
+
+const maxEarly = 1_024;
 
 /** The params of a subscription's notification, as far as they can be trusted. */
 interface Notice {

@@ -543,6 +543,8 @@ Deno.test("Peer gives a peer that ignores its close frame five seconds", async (
   } finally {
     mock.timers.reset();
   }
+  socket.dispatch({ type: "error" });
+  socket.end();
   assertEquals(socket.listenerCount, 0);
 });
 

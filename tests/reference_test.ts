@@ -310,7 +310,7 @@ Deno.test("A marked object needs a peer that uses references", async () => {
   await assertRejects(
     () => peer.request("m", [marshal({})]),
     TypeError,
-    "this peer doesn't use references",
+    "of a peer that uses references",
   );
   socket.receive(request(1, "get"));
   const [{ error }] = socket.take() as [{ error: { code: number } }];

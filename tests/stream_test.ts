@@ -149,8 +149,10 @@ Deno.test("A stream that is left is told with $/enumerator/abort", async () => {
   })();
   socket.receive(result(1, { token: 7, values: [1, 2, 3] }));
   await leave;
-  assertEquals(socket.take().slice(-1), [
+  assertEquals(socket.take().slice(-2), [
     { jsonrpc: "2.0", method: "$/enumerator/abort", params: { token: 7 } },
+    // Its next values had been asked for already.
+    { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 2 } },
   ]);
   // Left before its call was answered.
   const stream = peer.remote["m"]!() as unknown as AsyncIterable<unknown>;

@@ -209,7 +209,7 @@ Deno.test("subscribe is bounded before and after its response, and releases what
     if (!isEarly) await it.answer(1, "0xa");
     for (const n of [1, 2, 3]) it.event("0xa", n);
     if (isEarly) await it.answer(1, "0xa");
-    else assertEquals(await take(events, 2), [1, 2]);
+    assertEquals(await take(events, 2), [1, 2]);
     await assertRejects(() => events.next(), RangeError, "at most 2 events");
     const methods = (it.socket.take() as { method: string }[]).map((
       { method },

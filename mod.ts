@@ -55,6 +55,7 @@ export {
   RpcError,
 } from "./src/error.ts";
 export type {
+  Asked,
   Capability,
   Extension,
   Lender,

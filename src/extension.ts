@@ -16,6 +16,12 @@ export interface Lender {
   abort(reason: unknown): void;
 }
 
+/** A question to a capability, which its asker may give up. */
+export interface Asked {
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
 /** What a peer lends to its capabilities. */
 export interface Link {
   /** The limits of the connection. */
@@ -92,7 +98,11 @@ export interface Capability {
    * Answers one of the protocol's own methods: `undefined` if it is none of
    * these, else its result, or a promise of it.
    */
-  control(method: string, params: Params | undefined): unknown;
+  control(
+    method: string,
+    params: Params | undefined,
+    call: Asked,
+  ): unknown;
   /** The connection closed. */
   end(): void;
 }
@@ -189,9 +199,13 @@ export class Capabilities {
   }
 
   /** Answers one of the protocol's own methods; `undefined`: none of these. */
-  control(method: string, params: Params | undefined): unknown {
+  control(
+    method: string,
+    params: Params | undefined,
+    call: Asked,
+  ): unknown {
     for (const capability of this.#all) {
-      const result = capability.control(method, params);
+      const result = capability.control(method, params, call);
       if (result !== undefined) return result;
     }
     return undefined;

@@ -11,6 +11,7 @@ import type { Call } from "./call.ts";
 import type { Deadlines } from "./deadline.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import {
+  type Asked,
   type Capabilities,
   JsonText,
   type Lender,
@@ -43,7 +44,7 @@ export interface Host {
   /** Finds a method of the owner's. */
   find(name: string): Method | undefined;
   /** Does what one of the protocol's own methods says; `undefined`: none. */
-  control(call: Request | Notification): unknown;
+  control(call: Request | Notification, asked: Asked): unknown;
   /** Tells the owner of an error that is nobody else's. */
   report(error: unknown): void;
 }
@@ -168,10 +169,12 @@ export class Incoming {
     batch: IncomingBatch | undefined,
   ): void {
     const running = new Running(call, batch, this.#host);
-    if (batch !== undefined && call.type === "request") batch.awaited++;
+    const isRequest = call.type === "request";
+    if (batch !== undefined && isRequest) batch.awaited++;
     const method = this.#host.find(call.method);
+    if (isRequest && !this.#admitId(running)) return;
     if (method === undefined) return this.#control(running, call);
-    if (call.type === "request" && !this.#admit(running)) return;
+    if (isRequest && !this.#admit(running)) return;
     const outer = this.#current;
     this.#current = running;
     let result: unknown;
@@ -277,9 +280,9 @@ export class Incoming {
     this.#current?.abort(reason(this.#current.method));
   }
 
-  /** Whether a request may run; if not, it has been answered. */
-  #admit(running: Running): boolean {
-    const { batch } = running;
+  /** Whether a request's id is its own; if not, it has been answered. */
+  #admitId(running: Running): boolean {
+    const { version, batch } = running;
     const id = running.id!;
     const isTaken = id !== null && (this.#running.has(id) ||
       batch !== undefined && batch.ids.has(id));
@@ -289,31 +292,34 @@ export class Incoming {
         code: ErrorCode.InvalidRequest,
         message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
       };
-      const { version } = running;
       const { stringErrors } = this.#host;
       this.#write(running, writeError(version, null, error, stringErrors));
-      return false;
-    }
+    } else batch?.ids.add(id);
+    return !isTaken;
+  }
+
+  /** Whether there is room for one more method; if not, it has been answered. */
+  #admit(running: Running): boolean {
     const { incoming } = this.#host.limits;
-    if (this.#unsettled.size >= incoming) {
-      this.#failWith(running, {
-        code: ErrorCode.Busy,
-        message:
-          `Busy: ${this.#unsettled.size} of at most ${incoming} methods are running, not executed`,
-      });
-      return false;
-    }
-    batch?.ids.add(id);
-    return true;
+    const { size } = this.#unsettled;
+    if (size < incoming) return true;
+    this.#failWith(running, {
+      code: ErrorCode.Busy,
+      message:
+        `Busy: ${size} of at most ${incoming} methods are running, not executed`,
+    });
+    return false;
   }
 
   /** What the protocol's own methods answer later takes no other's place. */
   #control(running: Running, call: Request | Notification): void {
     try {
-      const result = this.#host.control(call);
+      const result = this.#host.control(call, running);
       if (result === undefined) this.#failWith(running, methodNotFound);
       else if (!isThenable(result)) this.#succeed(running, result);
       else {
+        // So that it can be cancelled, and its id is taken.
+        this.#running.set(running.id ?? running, running);
         result.then(
           (value) => this.#succeed(running, value),
           (error: unknown) => this.#fail(running, error),

@@ -31,9 +31,10 @@ export interface Limits {
    */
   readonly methodLength: number;
   /**
-   * Most methods that run for the peer at a time. Default 1,024. One more request
-   * is answered -32009 and not executed. A method whose call was cancelled counts
-   * until it stops.
+   * Most methods that run for the peer at a time, its notifications' included.
+   * Default 1,024. One more request is answered -32009 and not executed; one more
+   * notification, which could not be told, runs. A method whose call was cancelled
+   * counts until it stops.
    */
   readonly incoming: number;
   /**

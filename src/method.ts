@@ -82,7 +82,9 @@ export function arrange(fn: Method["fn"], params: object): unknown[] {
   if (unknown !== undefined) {
     throw new RpcError(
       ErrorCode.InvalidParams,
-      `Invalid params: unknown parameter "${unknown}", expected ${names.join()}`,
+      `Invalid params: unknown parameter "${
+        unknown.slice(0, 64)
+      }", expected ${names.join()}`,
     );
   }
   return names.map((name) =>

@@ -27,6 +27,7 @@ import {
   RpcError,
 } from "./error.ts";
 import {
+  type Asked,
   Capabilities,
   type Link,
   releaseAll,
@@ -245,7 +246,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       send: (text) => this.#send(text),
       report: (error) => this.#report(error),
       find: (name) => this.#findMethod(name),
-      control: (call) => this.#control(call),
+      control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),
     };
     this.#capabilities = options.use?.length
@@ -604,7 +605,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * assertEquals(await Promise.all(sums), [3, 7]);
    * ```
    *
-   * @param collect Makes the calls. If it throws, nothing is sent.
+   * @param collect Makes the calls. If it throws, none of them is sent.
    * @returns What `collect` returned.
    * @throws {RangeError} The batch has too many members or is too long; nothing
    * was sent.
@@ -636,7 +637,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * Answers a request before its method returns; the return value is then
    * ignored. To answer after the method's first `await`, keep the id.
    *
-   * @param id The request's id, as {@linkcode Peer.call} gives it.
+   * @param id The request's id, as {@linkcode Peer.call} gives it. A request with
+   * id null can be answered so before its method's first `await` alone.
    * @param result The result, if there is no error.
    * @param error What the method would have thrown; `undefined` or null: none.
    * @returns `false` if no request of that id is waiting: it was answered, or
@@ -880,7 +882,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /** Does what the protocol's own methods say; `undefined`: it is none of them. */
-  #control({ method, params }: Request | Notification): unknown {
+  #control({ method, params }: Request | Notification, asked: Asked): unknown {
     switch (method) {
       case "$/cancelRequest":
         this.#incoming.cancel(readParam(params, "id", 0));
@@ -896,7 +898,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       case "rpc.discover":
         return this.#discover?.(this.local);
       default:
-        return this.#capabilities?.control(method, params);
+        return this.#capabilities?.control(method, params, asked);
     }
   }
 

@@ -35,6 +35,7 @@ import type { CallOptions } from "./call.ts";
 import { Deferred } from "./deferred.ts";
 import { ErrorCode, RpcError } from "./error.ts";
 import {
+  type Asked,
   type Capability,
   type Extension,
   JsonText,
@@ -136,13 +137,17 @@ class Streams implements Capability {
       : (): Consumer => new Consumer(this.#link, promise, signal);
   }
 
-  control(method: string, params: Params | undefined): unknown {
+  control(
+    method: string,
+    params: Params | undefined,
+    { signal }: Asked,
+  ): unknown {
     if (!method.startsWith("$/enumerator/")) return undefined;
     const token = readParam(params, "token", 0);
     const producer = this.#producers.get(token as number);
     if (method === "$/enumerator/next") {
       if (producer === undefined) throw unknownToken();
-      return producer.next();
+      return producer.next(signal);
     }
     if (method === "$/enumerator/abort") {
       if (producer === undefined) throw unknownToken();
@@ -186,7 +191,7 @@ class Producer {
   }
 
   /** Answers `$/enumerator/next`. */
-  next(): JsonText | Promise<JsonText> {
+  next(signal: AbortSignal): JsonText | Promise<JsonText> {
     if (this.#asking !== undefined) {
       throw new RpcError(
         ErrorCode.InvalidRequest,
@@ -194,9 +199,13 @@ class Producer {
       );
     }
     if (this.#values.length === 0 && !this.#isOver) {
-      const { promise } = this.#asking = new Deferred<JsonText>();
+      const asking = this.#asking = new Deferred<JsonText>();
+      // Who asks no longer must not take values with him.
+      signal.addEventListener("abort", () => {
+        if (this.#asking === asking) this.#asking = undefined;
+      });
       this.#pump();
-      return promise;
+      return asking.promise;
     }
     const values = this.#take();
     this.#pump();
@@ -391,6 +400,11 @@ class Consumer implements AsyncIterableIterator<unknown> {
       if (token === undefined || values.length > 0) {
         return this.#take(values, token === undefined);
       }
+    }
+    if (this.#link.version() !== "2.0") {
+      throw new TypeError(
+        `Cannot read stream: JSON-RPC ${this.#link.version()} has no streams`,
+      );
     }
     const params = { token: this.#token };
     const options = { timeout: 0, signal: this.#leaving.signal };

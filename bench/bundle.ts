@@ -1,23 +1,36 @@
-/** The size of the client as a browser downloads it. */
+/** The size of the client as a browser downloads it, with what a program imports beside it. */
 
 export interface BundleSize {
+  /** The program in `bundles/`. */
+  program: string;
   minified: number;
   gzipped: number;
 }
 
-/** Bundles a module for browsers and returns its size in bytes. */
-export async function bundleSize(module: URL): Promise<BundleSize> {
+/** The programs in `bundles/`, the smallest first. */
+export const programs = [
+  "alone",
+  "streams",
+  "references",
+  "subscriptions",
+  "schemas",
+  "all",
+] as const;
+
+/** Bundles a program for browsers and returns its size in bytes. */
+export async function bundleSize(program: string): Promise<BundleSize> {
+  const module = new URL(`bundles/${program}.ts`, import.meta.url).href;
   const { success, stdout, stderr } = await new Deno.Command("deno", {
-    args: ["bundle", "--platform", "browser", "--minify", module.href],
+    args: ["bundle", "--platform", "browser", "--minify", module],
   }).output();
   if (!success) {
     throw new Error(
-      `Cannot bundle ${module.href}: ${new TextDecoder().decode(stderr)}`,
+      `Cannot bundle ${module}: ${new TextDecoder().decode(stderr)}`,
     );
   }
   const gzip = new Blob([stdout]).stream().pipeThrough(
     new CompressionStream("gzip"),
   );
   const gzipped = await new Response(gzip).bytes();
-  return { minified: stdout.length, gzipped: gzipped.length };
+  return { program, minified: stdout.length, gzipped: gzipped.length };
 }

@@ -1,4 +1,4 @@
-/** What every contender is: the same one method, `add(a, b)` over JSON-RPC 2.0, served and called. */
+/** What every contender is: the same methods over JSON-RPC 2.0, served and called. */
 
 import type { Socket } from "@jsonrpcws/peer/testing";
 
@@ -15,10 +15,17 @@ export interface Contender {
 /** The calling half of a contender. */
 export interface Client {
   add(a: number, b: number): Promise<number>;
+  /**
+   * Has the server send the numbers from 0, that many, each of which `take` is
+   * given, and resolves after the last; absent if it can't.
+   */
+  count?(to: number, take: (n: number) => void): Promise<void>;
 }
 
 /** The contenders by name, each loaded only in the processes that run it. */
 export const contenders: Record<string, () => Promise<Contender>> = {
   loop: () => import("./contenders/loop.ts"),
   peer: () => import("./contenders/peer.ts"),
+  plain: () => import("./contenders/plain.ts"),
+  capable: () => import("./contenders/capable.ts"),
 };

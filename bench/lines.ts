@@ -1,5 +1,6 @@
-/** Text lines out of a stream of bytes, for the conversation between the bench's processes. */
+/** The conversation between the bench's processes: a line of JSON, answered by a line of JSON. */
 
+/** Text lines out of a stream of bytes. */
 export async function* lines(
   bytes: ReadableStream<Uint8Array>,
 ): AsyncGenerator<string> {
@@ -13,5 +14,16 @@ export async function* lines(
     const whole = (rest + text).split("\n");
     rest = whole.pop()!;
     yield* whole;
+  }
+}
+
+/** Greets whoever started this process, and answers until it asks no more. */
+export async function converse<Question>(
+  greeting: string,
+  answer: (question: Question) => unknown,
+): Promise<void> {
+  console.log(JSON.stringify(greeting));
+  for await (const line of lines(Deno.stdin.readable)) {
+    console.log(JSON.stringify(await answer(JSON.parse(line))));
   }
 }

@@ -6,25 +6,23 @@ import { lines } from "./lines.ts";
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
   await hasTaskset();
 
+/** A script beside this file, and the flags of `deno run` for it. */
+export interface Script {
+  file: string;
+  flags: string[];
+}
+
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #questions: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterator<string>;
   readonly #name: string;
 
-  /** Runs `worker.ts` with these arguments on this core; its greeting is the first {@linkcode read}. */
-  constructor(core: number, ...args: string[]) {
-    this.#name = args.join(" ");
-    const worker = new URL("worker.ts", import.meta.url).href;
-    const deno = [
-      "deno",
-      "run",
-      "--no-prompt",
-      "--v8-flags=--expose-gc",
-      "--allow-net=127.0.0.1",
-      worker,
-      ...args,
-    ];
+  /** Runs a script with these arguments on this core; its greeting is the first {@linkcode read}. */
+  constructor(core: number, { file, flags }: Script, ...args: string[]) {
+    this.#name = [file, ...args].join(" ");
+    const script = new URL(file, import.meta.url).href;
+    const deno = ["deno", "run", "--no-prompt", ...flags, script, ...args];
     const [command, ...rest] = pinned
       ? ["taskset", "-c", `${core}`, ...deno]
       : deno;

@@ -1,5 +1,6 @@
-/** The figures of a run, boiled down: medians, ratios to the first contender, and the table of both. */
+/** The figures of a run, boiled down: medians, ratios to the first contender, and the tables of both. */
 
+import type { BundleSize } from "./bundle.ts";
 import type { Sample } from "./team.ts";
 
 /** All rounds of one row; `rounds[n][c]` is what contender `c` did in round `n`. */
@@ -14,7 +15,15 @@ export interface Figure {
   contender: string;
   median: number;
   /** Each round's figure divided by the first contender's of the same round; absent for the first. */
-  ratio?: { median: number; quartiles: [number, number]; all: number[] };
+  ratio?: Spread & { all: number[] };
+  /** Each round's figure less the first contender's; absent for the first. */
+  difference?: Spread;
+}
+
+/** The middle of some numbers, and how far they lie apart. */
+export interface Spread {
+  median: number;
+  quartiles: [number, number];
 }
 
 export function figures(contenders: string[], samples: RowSamples[]): Figure[] {
@@ -29,21 +38,19 @@ export function figures(contenders: string[], samples: RowSamples[]): Figure[] {
           median: quantile(values, 0.5),
         };
         if (index === 0) return figure;
-        const all = rounds.map((round, n) => values[n]! / round[0]![metric]!);
-        const quartiles: [number, number] = [
-          quantile(all, 0.25),
-          quantile(all, 0.75),
-        ];
+        const first = rounds.map((round) => round[0]![metric]!);
+        const all = values.map((value, n) => value / first[n]!);
         return {
           ...figure,
-          ratio: { median: quantile(all, 0.5), quartiles, all },
+          ratio: { ...spread(all), all },
+          difference: spread(values.map((value, n) => value - first[n]!)),
         };
       })
     )
   );
 }
 
-/** A Markdown table: a line per row and metric, absolute medians, then ratios with their quartiles. */
+/** A table of a comparison: a line per row and metric, absolute medians, then ratios with their quartiles. */
 export function table(contenders: string[], all: Figure[]): string {
   const [first, ...others] = contenders;
   const head = [
@@ -65,17 +72,38 @@ export function table(contenders: string[], all: Figure[]): string {
       ),
     ]);
   }
+  return markdown(head, body, 2);
+}
+
+/** A table of the bundles' sizes, each with what it has more than the first. */
+export function sizeTable(sizes: BundleSize[]): string {
+  const body = sizes.map(({ program, minified, gzipped }, index) => [
+    program,
+    minified.toLocaleString("en"),
+    gzipped.toLocaleString("en"),
+    index === 0 ? "" : (gzipped - sizes[0]!.gzipped).toLocaleString("en", {
+      signDisplay: "exceptZero",
+    }),
+  ]);
+  return markdown(
+    ["bundle, bytes", "minified", "gzipped", "gzipped, more"],
+    body,
+    1,
+  );
+}
+
+/** A Markdown table, whose first columns are words, that many, and the others numbers. */
+function markdown(head: string[], body: string[][], words: number): string {
   const widths = head.map((cell, column) =>
     Math.max(cell.length, 3, ...body.map((line) => line[column]!.length))
   );
-  // The first two columns are words, the others numbers.
   const rule = widths.map((width, column) =>
-    column < 2 ? "-".repeat(width) : "-".repeat(width - 1) + ":"
+    column < words ? "-".repeat(width) : "-".repeat(width - 1) + ":"
   );
   const write = (line: string[]) =>
     `| ${
       line.map((cell, column) =>
-        column < 2
+        column < words
           ? cell.padEnd(widths[column]!)
           : cell.padStart(widths[column]!)
       ).join(" | ")
@@ -87,6 +115,13 @@ function readable(figure: number): string {
   return figure >= 1000
     ? Math.round(figure).toLocaleString("en")
     : figure.toFixed(2);
+}
+
+function spread(values: number[]): Spread {
+  return {
+    median: quantile(values, 0.5),
+    quartiles: [quantile(values, 0.25), quantile(values, 0.75)],
+  };
 }
 
 function quantile(values: number[], q: number): number {

@@ -1,19 +1,32 @@
-/** What is measured: each row drives a client for a given time and counts the calls it made. */
+/** What is measured: each row drives a client for a given time and counts what it did. */
 
 import type { Client } from "./contender.ts";
 
-/** Makes calls for about this many milliseconds, checks every answer, and returns their number. */
-export type Row = (client: Client, milliseconds: number) => Promise<number>;
+export interface Row {
+  /** What is counted. */
+  unit: "call" | "value";
+  /** Works for about this many milliseconds, checks every answer, and returns their number. */
+  run(client: Client, milliseconds: number): Promise<number>;
+}
 
-/** The rows over real sockets, in the order of the table. */
+/** The rows, over real sockets or over a pair of sockets in one process. */
 export const rows: Record<string, Row> = {
-  "1 in flight": (client, milliseconds) => calls(client, 1, milliseconds),
-  "64 in flight": (client, milliseconds) => calls(client, 64, milliseconds),
-};
-
-/** The rows over a pair of sockets in one process. */
-export const pairRows: Record<string, Row> = {
-  "one process": (client, milliseconds) => calls(client, 1, milliseconds),
+  "1 in flight": {
+    unit: "call",
+    run: (client, milliseconds) => calls(client, 1, milliseconds),
+  },
+  "64 in flight": {
+    unit: "call",
+    run: (client, milliseconds) => calls(client, 64, milliseconds),
+  },
+  "one process": {
+    unit: "call",
+    run: (client, milliseconds) => calls(client, 1, milliseconds),
+  },
+  "100,000 values": {
+    unit: "value",
+    run: (client, milliseconds) => values(client, 100_000, milliseconds),
+  },
 };
 
 async function calls(
@@ -36,5 +49,29 @@ async function calls(
   await Promise.all(
     Array.from({ length: inFlight }, (_, index) => caller(index)),
   );
+  return made;
+}
+
+/** Takes that many values, and again until the time is over. */
+async function values(
+  client: Client,
+  to: number,
+  milliseconds: number,
+): Promise<number> {
+  const end = performance.now() + milliseconds;
+  let made = 0;
+  do {
+    let taken = 0;
+    let right = 0;
+    await client.count!(to, (n) => {
+      if (n === taken++) right++;
+    });
+    if (taken !== to || right !== to) {
+      throw new Error(
+        `Wrong values: ${taken} of ${to} came, ${right} of them in their place`,
+      );
+    }
+    made += taken;
+  } while (performance.now() < end);
   return made;
 }

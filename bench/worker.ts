@@ -5,8 +5,8 @@
 
 import { cpuUsage } from "node:process";
 import { type Client, type Contender, contenders } from "./contender.ts";
-import { lines } from "./lines.ts";
-import { pairRows, rows } from "./rows.ts";
+import { converse } from "./lines.ts";
+import { rows } from "./rows.ts";
 
 /** What a client is asked: which row to run, and for how long. */
 export interface Task {
@@ -16,7 +16,8 @@ export interface Task {
 
 /** What it answers. */
 export interface Work {
-  calls: number;
+  /** How many calls, or values. */
+  count: number;
   seconds: number;
   /** CPU time of the whole process meanwhile, in microseconds. */
   cpu: number;
@@ -53,25 +54,14 @@ async function work(client: Client): Promise<void> {
   await converse(
     "ready",
     async ({ row, milliseconds }: Task): Promise<Work> => {
-      const run = (rows[row] ?? pairRows[row])!;
       collect();
       const cpuBefore = cpu();
       const before = performance.now();
-      const calls = await run(client, milliseconds);
+      const count = await rows[row]!.run(client, milliseconds);
       const seconds = (performance.now() - before) / 1000;
-      return { calls, seconds, cpu: cpu() - cpuBefore };
+      return { count, seconds, cpu: cpu() - cpuBefore };
     },
   );
-}
-
-async function converse<Question>(
-  greeting: string,
-  answer: (question: Question) => unknown,
-): Promise<void> {
-  console.log(JSON.stringify(greeting));
-  for await (const line of lines(Deno.stdin.readable)) {
-    console.log(JSON.stringify(await answer(JSON.parse(line))));
-  }
 }
 
 /** CPU time of this process so far, all its threads, user and system, in microseconds. */

@@ -1,0 +1,54 @@
+/** The library without its capabilities: values reach the client as notifications, one by one. */
+
+import { Peer } from "@jsonrpcws/peer";
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
+import { serve as servePeer } from "@jsonrpcws/peer/server";
+import type { Socket } from "@jsonrpcws/peer/testing";
+import type { Client } from "../contender.ts";
+
+// A server would have them all.
+const use = [] as const;
+
+class Calculator extends Peer {
+  override local = {
+    add: (a: number, b: number): number => a + b,
+    count: (to: number): void => {
+      for (let n = 0; n < to; n++) this.notify("value", [n]);
+    },
+  };
+}
+
+class Caller extends Peer<Calculator["local"]> implements Client {
+  override local = { value: (n: number): void => this.#take?.(n) };
+  #take: ((n: number) => void) | undefined;
+
+  add(a: number, b: number): Promise<number> {
+    return this.remote.add(a, b);
+  }
+
+  async count(to: number, take: (n: number) => void): Promise<void> {
+    this.#take = take;
+    // The response follows the last value.
+    await this.remote.count(to);
+  }
+}
+
+export function serve(): string {
+  return servePeer(Calculator, {
+    hostname: "127.0.0.1",
+    port: 0,
+    onListen() {},
+    use,
+  }).url;
+}
+
+export async function connect(url: string): Promise<Client> {
+  const peer = connectPeer(url, Caller, { use });
+  await peer.opened;
+  return peer;
+}
+
+export function pair(server: Socket, client: Socket): Client {
+  new Calculator(server, { use });
+  return new Caller(client, { use });
+}

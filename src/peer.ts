@@ -882,7 +882,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /** Does what the protocol's own methods say; `undefined`: it is none of them. */
-  #control({ method, params }: Request | Notification, asked: Asked): unknown {
+  #control(
+    { type, method, params }: Request | Notification,
+    asked: Asked,
+  ): unknown {
     switch (method) {
       case "$/cancelRequest":
         this.#incoming.cancel(readParam(params, "id", 0));
@@ -897,6 +900,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
       }
       case "rpc.discover":
         return this.#discover?.(this.local);
+      case enumeratorNext:
+        // Nobody would get the values.
+        if (type === "notification") return undefined;
+        // falls through
       default:
         return this.#capabilities?.control(method, params, asked);
     }

@@ -453,6 +453,14 @@ Deno.test("Hostile questions about streams are answered, and harm no other strea
   socket.receive({ jsonrpc: "2.0", method: "$/enumerator/abort", params: [9] });
   await settle();
   assertEquals(codes(), [...Array(13).fill(-32001), -32601]);
+  // A question without an answer takes no values with it.
+  socket.receive({
+    jsonrpc: "2.0",
+    method: "$/enumerator/next",
+    params: { token: 1 },
+  });
+  await settle();
+  assertEquals(socket.take(), []);
   // Two questions at a time for one stream.
   socket.receive(request(4, "$/enumerator/next", [2]));
   socket.receive(request(5, "$/enumerator/next", [2]));

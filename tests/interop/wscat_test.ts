@@ -8,6 +8,7 @@
 import { assertEquals } from "@std/assert";
 import { Peer } from "../../mod.ts";
 import { serve, type Server, type ServicePeer } from "../../server.ts";
+import config from "../../deno.json" with { type: "json" };
 import { debian, type Program, start } from "./processes.ts";
 
 const quietly = { hostname: "127.0.0.1", port: 0, onListen() {} };
@@ -26,7 +27,7 @@ async function startWscat(
     "--allow-net",
     "--allow-read",
     "--allow-sys",
-    import.meta.resolve("wscat"),
+    config.imports.wscat,
     "--no-color",
     ...options,
     "-c",

@@ -4,7 +4,7 @@
  */
 
 import { connect } from "../client.ts";
-import { ConnectionClosedError, RpcError } from "../mod.ts";
+import { ConnectionClosedError, type RpcError } from "../mod.ts";
 import { marshal, references } from "../src/reference.ts";
 import { streams } from "../src/stream.ts";
 

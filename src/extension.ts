@@ -64,7 +64,7 @@ export interface Writing {
 /** What is being turned into text right now. */
 let current: Writing | undefined;
 
-/** Turns a value into text; what it holds may ask by {@linkcode writing} for whom. */
+/** Turns a value into text; what it holds may ask by {@linkcode currentWriting} for whom. */
 export function withWriting<T>(writing: Writing | undefined, run: () => T): T {
   const outer = current;
   current = writing;

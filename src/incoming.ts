@@ -175,6 +175,7 @@ export class Incoming {
     if (isRequest && !this.#admitId(running)) return;
     if (method === undefined) return this.#control(running, call);
     if (isRequest && !this.#admit(running)) return;
+    // As within() does, without the closure that every call would pay for.
     const outer = this.#current;
     this.#current = running;
     let result: unknown;

@@ -963,16 +963,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
     error: RpcError,
     answers: OutgoingBatch | undefined,
   ): void {
-    const waiting = this.#pending.all();
+    // Its other members' answers say which batch it is; else it is a guess, and
+    // none while a notification may be to blame.
+    const waiting = this.#suspect === 0 ? this.#pending.all() : [];
     const batch = answers ??
       waiting.find((pending) => pending.batch !== undefined)?.batch;
     const isOurs = unreadable.includes(error.code);
     if (isOurs && batch !== undefined && batch.pending.size > 0) {
       this.#rejectBatch(batch, error);
-    } else if (
-      isOurs && batch === undefined && waiting.length === 1 &&
-      this.#suspect === 0
-    ) {
+    } else if (isOurs && batch === undefined && waiting.length === 1) {
       this.#pending.take(waiting[0]!.id)?.reject(error);
     } else this.#report(error);
   }
@@ -1086,6 +1085,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   #tell(method: string, params: Params): boolean {
     if (this.version !== "2.0") return false;
+    this.#suspect = this.#pending.nextId;
     const text = writeParams("2.0", params);
     return this.#send(writeNotification("2.0", method, text));
   }

@@ -239,6 +239,38 @@ Deno.test("Peer rejects the only call or the waiting batch on an error without a
   );
 });
 
+Deno.test("Peer blames no call for what a peer says of a cancel", async () => {
+  const thrown: unknown[] = [];
+  await using it = await open({ onerror: (error) => void thrown.push(error) });
+  const { socket, peer } = it;
+  for (const isBatch of [false, true]) {
+    const controller = new AbortController();
+    const { signal } = controller;
+    const cancelled = assertRejects(
+      () => peer.request("slow", [], { signal }),
+      DOMException,
+    );
+    const innocent = isBatch
+      ? peer.batch(() => peer.request("innocent"))
+      : peer.request("innocent");
+    controller.abort();
+    await cancelled;
+    socket.take();
+    socket.receive(failure(null, -32600, "Invalid Request."));
+    const id = isBatch ? 5 : 2;
+    socket.receive(isBatch ? [result(id, "here")] : result(id, "here"));
+    assertEquals(await innocent, "here");
+    // A later call is answered: what was sent before it is accounted for.
+    const later = peer.request("later");
+    socket.receive(result(isBatch ? 6 : 3, "later"));
+    await later;
+  }
+  assertEquals(thrown.map(String), [
+    "RpcError: Invalid Request.",
+    "RpcError: Invalid Request.",
+  ]);
+});
+
 Deno.test("Peer answers a batch of requests and responses, each to its own", async () => {
   await using it = await open({
     local: {

@@ -10,6 +10,7 @@ import { ReadyState } from "../src/socket.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
+  countListeners,
   openScripted as open,
   ScriptedSocket,
   settle,
@@ -69,16 +70,7 @@ Deno.test("request lets go of its signal once it is settled", async () => {
   await using it = await open();
   const { socket, peer } = it;
   const { signal } = new AbortController();
-  let listeners = 0;
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...args: unknown[]): void => {
-    listeners++;
-    Reflect.apply(addEventListener, signal, args);
-  };
-  signal.removeEventListener = (...args: unknown[]): void => {
-    listeners--;
-    Reflect.apply(removeEventListener, signal, args);
-  };
+  const listeners = countListeners(signal);
   const answered = peer.request("m", [], { signal });
   const failed = assertRejects(
     () => peer.request("m", [], { signal }),
@@ -90,14 +82,14 @@ Deno.test("request lets go of its signal once it is settled", async () => {
   );
   socket.sendError = new Error("broken");
   await assertRejects(() => peer.request("m", [], { signal }), Error, "broken");
-  assertEquals(listeners, 3);
+  assertEquals(listeners.count, 3);
   socket.receive({ jsonrpc: "2.0", result: 1, id: 1 });
   socket.receive({ jsonrpc: "2.0", error: { code: 1, message: "" }, id: 2 });
   await Promise.all([answered, failed]);
-  assertEquals(listeners, 1);
+  assertEquals(listeners.count, 1);
   peer.close();
   await cut;
-  assertEquals(listeners, 0);
+  assertEquals(listeners.count, 0);
 });
 
 Deno.test("request that is cancelled before the handshake is never sent", async () => {

@@ -23,6 +23,7 @@ import { streams } from "../src/stream.ts";
 import { ethereum, subscribe } from "../src/subscription.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
+  countListeners,
   openScripted,
   request,
   result,
@@ -312,25 +313,16 @@ Deno.test("Peer lets go of a signal when it is closed before it is open", async 
   const socket = new ScriptedSocket(ReadyState.Connecting);
   const peer = new Peer(socket, { use });
   const { signal } = new AbortController();
-  let listeners = 0;
-  const { addEventListener, removeEventListener } = signal;
-  signal.addEventListener = (...args: unknown[]): void => {
-    listeners++;
-    Reflect.apply(addEventListener, signal, args);
-  };
-  signal.removeEventListener = (...args: unknown[]): void => {
-    listeners--;
-    Reflect.apply(removeEventListener, signal, args);
-  };
+  const listeners = countListeners(signal);
   const call = assertRejects(
     () => peer.request("m", [], { signal }),
     ConnectionClosedError,
   );
-  assertEquals(listeners, 1);
+  assertEquals(listeners.count, 1);
   peer.close();
   socket.end();
   await call;
-  assertEquals(listeners, 0);
+  assertEquals(listeners.count, 0);
 });
 
 Deno.test("Peer replaces an error that is too long to be sent, and stays open", async () => {

@@ -148,6 +148,21 @@ export function failure(id: unknown, code: number, message: string): object {
   return { jsonrpc: "2.0", error: { code, message }, id };
 }
 
+/** Counts the listeners that a signal has from now on. */
+export function countListeners(signal: AbortSignal): { count: number } {
+  const listeners = { count: 0 };
+  const { addEventListener, removeEventListener } = signal;
+  signal.addEventListener = (...args: unknown[]): void => {
+    listeners.count++;
+    Reflect.apply(addEventListener, signal, args);
+  };
+  signal.removeEventListener = (...args: unknown[]): void => {
+    listeners.count--;
+    Reflect.apply(removeEventListener, signal, args);
+  };
+  return listeners;
+}
+
 /** Lets everything that is due in this turn happen. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));

@@ -239,10 +239,12 @@ for (const { name, launch } of browsers) {
         const row = document.querySelector("#ended li")?.textContent ?? "";
         return /^ACME after \d+ prices$/.test(row);
       }, inBackground);
+      // The price of the one, not of the other, once the page has drawn it.
+      await page.waitForFunction(() => {
+        const price = Number(document.querySelector("#price")?.textContent);
+        return price > 40 && price < 56;
+      }, inBackground);
       await reaches(page, "#read", 10);
-      // The price of the one, not of the other.
-      const price = await page.$eval("#price", (shown) => shown.textContent);
-      assert(Number(price) > 40 && Number(price) < 56, `${price}`);
 
       // By keyboard, too.
       await page.focus(`#symbols [value="GLOBEX"]`);

@@ -21,7 +21,20 @@
 
 import type { PeerOptions, PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
+import { ReconnectingSocket, type ReconnectOptions } from "./src/reconnect.ts";
 import type { Socket } from "./src/socket.ts";
+
+export type { ReconnectOptions };
+
+/**
+ * Where to connect: `ws:` or `wss:`, or `http:` or `https:` for the same address;
+ * in a browser also relative to the page. A function is asked before each
+ * attempt.
+ */
+export type Address =
+  | string
+  | URL
+  | (() => string | URL | Promise<string | URL>);
 
 /** How to connect. */
 export interface ConnectOptions<Context = unknown> extends PeerSettings {
@@ -29,9 +42,28 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
-   * connection if the server selects none of them.
+   * connection if the server selects none of them. A function is asked before
+   * each attempt, for a ticket that is valid once.
    */
-  protocols?: string | readonly string[];
+  protocols?:
+    | string
+    | readonly string[]
+    | (() => string | readonly string[] | Promise<string | readonly string[]>);
+  /**
+   * How to replace a connection that is lost, or `false`: not at all. Default:
+   * for ever, after a random delay of at most half a second, and of twice as much
+   * after each attempt that fails, up to 30 seconds; at once when the network
+   * comes back or the page is looked at.
+   *
+   * A connection is lost if it was cut, or closed with one of the codes that mean
+   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final.
+   */
+  reconnect?: boolean | ReconnectOptions;
+  /**
+   * Milliseconds that an attempt to connect may take, with what `url` and
+   * `protocols` take to answer. Default 20,000.
+   */
+  handshakeTimeout?: number;
   /**
    * Makes the socket. Default: `new WebSocket(url, protocols)`. Other sockets
    * can do more: send headers, or run where there is no WebSocket.
@@ -51,10 +83,12 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
 
 /**
  * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode Peer.opened} tells when it is.
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
+ * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
+ * calls that were under way reject with a {@linkcode ConnectionClosedError}
+ * unless they are `idempotent`, and calls made meanwhile wait.
  *
- * @param url `ws:` or `wss:`, or `http:` or `https:` for the same address; in a
- * browser also relative to the page.
+ * @param url Where to.
  * @param Service A subclass of {@linkcode Peer}, whose `local` the server may
  * call.
  * @param options How to connect.
@@ -62,37 +96,55 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Service, Context = unknown>(
-  url: string | URL,
+  url: Address,
   Service: ServiceClass<Service, Context>,
   options?: ConnectOptions<Context>,
 ): Service;
 /**
  * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode Peer.opened} tells when it is.
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
+ * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
+ * calls that were under way reject with a {@linkcode ConnectionClosedError}
+ * unless they are `idempotent`, and calls made meanwhile wait.
  *
  * @typeParam Theirs The type of the server's `local`.
- * @param url `ws:` or `wss:`, or `http:` or `https:` for the same address; in a
- * browser also relative to the page.
+ * @param url Where to.
  * @param definition What the server may call, and the hooks; may be left out.
  * @param options How to connect.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Theirs = unknown, Context = unknown>(
-  url: string | URL,
+  url: Address,
   definition?: ServiceDefinition<Theirs, Context>,
   options?: ConnectOptions<Context>,
 ): Peer<Theirs, Context>;
 export function connect(
-  url: string | URL,
+  url: Address,
   service: ServiceClass<unknown> | ServiceDefinition = {},
   options: ConnectOptions = {},
 ): unknown {
-  const { protocols = [], createSocket = createWebSocket, ...settings } =
-    options;
-  const socket = createSocket(
-    toWebSocketUrl(url),
-    typeof protocols === "string" ? [protocols] : [...protocols],
-  );
+  const {
+    protocols = [],
+    createSocket = createWebSocket,
+    reconnect = true,
+    handshakeTimeout = 20_000,
+    ...settings
+  } = options;
+  const isFresh = typeof url === "function" || typeof protocols === "function";
+  const socket = new ReconnectingSocket({
+    open() {
+      if (!isFresh) {
+        return createSocket(toWebSocketUrl(url), toList(protocols));
+      }
+      return Promise.all([ask(url), ask(protocols)]).then(([url, protocols]) =>
+        createSocket(toWebSocketUrl(url), toList(protocols))
+      );
+    },
+    isFresh,
+    hasFallback: false,
+    timeout: handshakeTimeout,
+    reconnect: reconnect === true ? {} : reconnect || undefined,
+  });
   try {
     return typeof service === "function"
       ? new service(socket, settings as PeerOptions)
@@ -101,6 +153,17 @@ export function connect(
     socket.close();
     throw error;
   }
+}
+
+/** What a value is, or what a function that was given in its place says. */
+async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {
+  return typeof value === "function"
+    ? await (value as () => T | Promise<T>)()
+    : value;
+}
+
+function toList(protocols: string | readonly string[]): string[] {
+  return typeof protocols === "string" ? [protocols] : [...protocols];
 }
 
 function createWebSocket(url: string, protocols: string[]): Socket {

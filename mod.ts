@@ -68,6 +68,7 @@ export type { Method } from "./src/method.ts";
 export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";
 export {
   type AnyPeer,
+  type ConnectionState,
   Peer,
   type ServiceClass,
   type ServiceDefinition,

@@ -24,6 +24,7 @@ export function readCloseEvent(event: SocketEvent): CloseInfo {
     code,
     reason: event.reason ?? "",
     wasClean: event.wasClean ?? code !== CloseCode.Abnormal,
+    ...(event.retryIn !== undefined && { retryIn: event.retryIn }),
   };
 }
 

@@ -178,6 +178,10 @@ export interface CloseInfo {
   readonly reason: string;
   /** Whether it was closed by one of the peers rather than cut. */
   readonly wasClean: boolean;
+  /**
+   * In how many milliseconds this side tries to connect again; absent: never.
+   */
+  readonly retryIn?: number;
 }
 
 /**
@@ -193,6 +197,8 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   readonly reason: string;
   /** See {@linkcode CloseInfo.wasClean}. */
   readonly wasClean: boolean;
+  /** See {@linkcode CloseInfo.retryIn}. */
+  declare readonly retryIn?: number;
   /**
    * `false`: the request never left, so the method has not run. `true`: it was
    * handed to the socket; whether the method ran is unknown.
@@ -222,6 +228,7 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     this.code = code;
     this.reason = reason;
     this.wasClean = info.wasClean;
+    if (info.retryIn !== undefined) this.retryIn = info.retryIn;
     this.sent = sent;
     this.idempotent = options?.idempotent ?? false;
   }

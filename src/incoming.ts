@@ -274,11 +274,15 @@ export class Incoming {
   /** The connection closed: aborts the methods that run, and drops what they say. */
   end(reason: (method: string) => unknown): void {
     this.#end = reason;
-    const unsettled = this.#unsettled;
+    const all = new Set([...this.#unsettled, ...this.#running.values()]);
+    if (this.#current !== undefined) all.add(this.#current);
     this.#running = new Map();
     this.#unsettled = new Set();
-    for (const running of unsettled) running.abort(reason(running.method));
-    this.#current?.abort(reason(this.#current.method));
+    for (const running of all) {
+      // The peer's next connection knows nothing of it.
+      running.answered = true;
+      running.abort(reason(running.method));
+    }
   }
 
   /** Whether a request's id is its own; if not, it has been answered. */

@@ -29,6 +29,7 @@ import {
 import {
   type Asked,
   Capabilities,
+  type Extension,
   type Link,
   releaseAll,
   withWriting,
@@ -66,7 +67,12 @@ import {
   PendingTable,
 } from "./pending.ts";
 import { createRemote } from "./remote.ts";
-import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
+import {
+  ReadyState,
+  type RenewableSocket,
+  type Socket,
+  type SocketEvent,
+} from "./socket.ts";
 import { type Trace, writeTrace } from "./trace.ts";
 
 /** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
@@ -90,7 +96,21 @@ export interface Observer {
 }
 
 /** A peer, whatever its other side and its context are. */
-export type AnyPeer = Pick<Peer, "close" | "closed" | "opened" | "ws">;
+export type AnyPeer = Pick<
+  Peer,
+  "close" | "closed" | "opened" | "state" | "ws"
+>;
+
+/** Where a connection is in its life; see {@linkcode Peer.state}. */
+export type ConnectionState = "connecting" | "open" | "closed";
+
+/** One of the connections that a peer has in its life. */
+interface Connection {
+  /** Why nothing can be asked for on it any more. */
+  error: ConnectionClosedError | undefined;
+  /** Rejects when it is known why. */
+  ending: Deferred<never> | undefined;
+}
 
 // Set by the class, so that #observe stays its own.
 let observeIn: (peer: Peer, method: string, observer: Observer) => () => void;
@@ -184,14 +204,20 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #timeout: number;
   readonly #deadlines: Deadlines;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
+  readonly #link: Link & Host;
+  readonly #use: readonly Extension[];
+  /** The version that this side was told to speak. */
+  readonly #toldVersion: Version | undefined;
   #version: Version | undefined;
-  #ws: Socket;
+  readonly #ws: Socket & Partial<RenewableSocket>;
   #remote: Remote<Theirs> | undefined;
   #methods: Methods | undefined;
-  readonly #incoming: Incoming;
+  #incoming!: Incoming;
   #observers: Map<string, Set<Observer>> | undefined;
   /** None, unless asked for: then plain calls pay for a look at it. */
-  readonly #capabilities: Capabilities | undefined;
+  #capabilities: Capabilities | undefined;
+  /** The one that the capabilities belong to. */
+  #connection: Connection | undefined;
   #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
   /** What waits for the handshake. */
@@ -231,11 +257,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
       Math.min(this.#timeout, this.#limits.handlerTimeout, defaultTimeout),
       (now) => this.#sweep(now),
     );
-    this.#version = options.version;
+    this.#toldVersion = options.version;
     this.#discover = options.discover;
     this.#trace = options.trace;
     this.context = options.context as Context;
-    const link: Link & Host = {
+    this.#use = options.use ?? [];
+    this.#link = {
       limits: this.#limits,
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
@@ -249,10 +276,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),
     };
-    this.#capabilities = options.use?.length
-      ? new Capabilities(options.use, link)
-      : undefined;
-    this.#incoming = new Incoming(link, this.#capabilities);
+    this.#begin();
     this.#definedLocal = options.local;
     if (options.local !== undefined) this.local = options.local;
     if (options.onopen !== undefined) this.onopen = options.onopen;
@@ -266,6 +290,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /** The socket. */
   get ws(): Socket {
     return this.#ws;
+  }
+
+  /**
+   * `"connecting"` until the handshake is done, and again while a lost connection
+   * is replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
+   * {@linkcode Peer.onclose} are called when it changes.
+   */
+  get state(): ConnectionState {
+    if (this.#end !== undefined) return "closed";
+    return this.#hasOpened ? "open" : "connecting";
   }
 
   /** The version of what this side sends of itself. */
@@ -324,6 +358,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /**
    * Resolves when the handshake is done and {@linkcode Peer.onopen} was called.
+   * While a lost connection is replaced, it is the promise of the next one.
    *
    * @throws {ConnectionClosedError} It closed before it opened.
    */
@@ -341,8 +376,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Resolves when the connection is closed and the socket is gone, or 5 seconds
-   * after {@linkcode Peer.close} if the peer doesn't answer it. Never rejects.
+   * Resolves when the connection is closed for good and the socket is gone, or 5
+   * seconds after {@linkcode Peer.close} if the peer doesn't answer it. Never
+   * rejects.
    */
   get closed(): Promise<CloseInfo> {
     if (this.#closed === undefined) {
@@ -361,15 +397,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Called once when the connection is open, before any message of the peer is
-   * handled and before calls that waited for the handshake are sent.
+   * Called when the connection is open, each time if lost ones are replaced;
+   * before any message of the peer is handled and before calls that waited for
+   * the handshake are sent.
    */
   onopen(): void | Promise<void> {}
 
   /**
-   * Called exactly once when the connection ends, however it ends, even if it
-   * never opened. Every call has been rejected by then, and nothing of this
-   * peer acts afterwards.
+   * Called exactly once when the connection ends for good, however it ends, even
+   * if it never opened. Every call has been rejected by then, and nothing of
+   * this peer acts afterwards.
+   *
+   * Where lost connections are replaced, called for each of them, too, with
+   * `retryIn`; the calls that wait for the next one go on waiting.
    */
   onclose(_event: CloseInfo): void | Promise<void> {}
 
@@ -488,6 +528,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
         deadline: this.#deadlines.after(timeout),
         onprogress: options?.onprogress,
         idempotent: options?.idempotent ?? false,
+        // What was lent for it is lost with the connection.
+        again: options?.idempotent && !writing?.releases.length
+          ? text
+          : undefined,
         sent: false,
         settled: false,
         release: undefined,
@@ -511,15 +555,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
         return;
       }
       try {
-        if (this.#hasOpened) {
-          if (this.#ws.readyState !== ReadyState.Open) {
-            throw this.#closedError(what, false, method);
-          }
+        if (!this.#hasOpened) this.#enqueue(what, method, { text, pending });
+        else if (this.#ws.readyState === ReadyState.Open) {
           pending.sent = true;
           this.#ws.send(text);
-        } else if (this.#queue.length >= this.#limits.queued) {
-          throw this.#queueError(what, method);
-        } else this.#queue.push({ text, pending });
+        } else if (this.#isLosing) {
+          this.#enqueue(what, method, { text, pending });
+        } else throw this.#closedError(what, false, method);
       } catch (error) {
         this.#pending.take(id);
         throw error;
@@ -534,8 +576,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
-   * @returns Whether the socket took it; `false` once the connection is closing
-   * or closed, or if too many messages wait for the handshake.
+   * @returns Whether it was taken: handed to the socket, or left to wait for the
+   * handshake; `false` once the connection is closing or closed, or if too many
+   * messages wait.
    * @throws {TypeError} The params can't be written as JSON.
    * @throws {RangeError} The message is too long.
    * @see {@link https://www.jsonrpc.org/specification#notification}
@@ -576,8 +619,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
       return true;
     }
     this.#suspect = this.#pending.nextId;
-    if (this.#hasOpened) return this.#send(text);
-    if (this.#queue.length >= this.#limits.queued) return false;
+    if (this.#hasOpened) {
+      if (this.#send(text)) return true;
+      if (!this.#isLosing) return false;
+    }
+    if (!this.#hasRoom(1)) return false;
     this.#queue.push({ text, pending: undefined });
     return true;
   }
@@ -650,9 +696,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Closes the connection. At once: calls that wait are rejected, running
-   * methods' results are dropped, {@linkcode Peer.onclose} is called. A second
-   * close does nothing.
+   * Closes the connection for good. At once: calls that wait are rejected,
+   * running methods' results are dropped, {@linkcode Peer.onclose} is called. A
+   * second close does nothing.
    *
    * @param code 1000 (the default) or 3000 to 4999; where the socket allows it,
    * as a server's does, also 1001 to 1014.
@@ -721,7 +767,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
           this.#socketError = event.error ?? event.message;
           break;
         case "close":
-          this.#finish(readCloseEvent(event), false);
+          this.#lose(readCloseEvent(event));
           break;
       }
     } catch (error) {
@@ -729,19 +775,94 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
   }
 
+  /** Makes what lives as long as one connection. */
+  #begin(): void {
+    this.#version = this.#toldVersion;
+    this.#suspect = 0;
+    this.#capabilities = this.#use.length === 0
+      ? undefined
+      : new Capabilities(this.#use, this.#createLink());
+    this.#incoming = new Incoming(this.#link, this.#capabilities);
+  }
+
+  /** What one connection carries knows nothing of the next one's tokens. */
+  #createLink(): Link {
+    const connection: Connection = { error: undefined, ending: undefined };
+    this.#connection = connection;
+    return {
+      ...this.#link,
+      request: (method, params, options): Promise<unknown> => {
+        if (connection.error !== undefined) {
+          return Promise.reject(connection.error);
+        }
+        if (!this.#isLosing) {
+          return this.#untyped.request(method, params, options);
+        }
+        return (connection.ending ??= new Deferred<never>()).promise;
+      },
+      notify: (method, params): boolean =>
+        connection.error === undefined && this.#tell(method, params),
+    };
+  }
+
+  /** Whether the socket is about to say that its connection is lost. */
+  get #isLosing(): boolean {
+    return this.#hasOpened && this.#ws.renew !== undefined &&
+      this.#ws.readyState !== ReadyState.Open;
+  }
+
   #open(): void {
     if (this.#hasOpened || this.#end !== undefined) return;
     this.#hasOpened = true;
+    this.#socketError = undefined;
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
-    for (const entry of queue) {
-      // onopen may have closed it all.
-      if (this.#end !== undefined) break;
+    for (const [index, entry] of queue.entries()) {
+      // A hook may have ended it, for now or for good.
+      if (!this.#isOpen) {
+        this.#queue.push(...queue.slice(index));
+        return;
+      }
       if ("members" in entry) this.#sendMembers(entry);
       else this.#sendMember(entry);
     }
-    this.#opened?.resolve();
+    if (this.#isOpen) this.#opened?.resolve();
+  }
+
+  get #isOpen(): boolean {
+    return this.state === "open";
+  }
+
+  /** The connection is gone: for good, unless the socket says otherwise. */
+  #lose(info: CloseInfo): void {
+    if (info.retryIn === undefined) return this.#finish(info, false);
+    // An attempt that failed changes nothing for those who wait.
+    if (!this.#hasOpened) return;
+    this.#hasOpened = false;
+    this.#opened = undefined;
+    const again: Member[] = [];
+    for (const pending of this.#pending.all()) {
+      if (!pending.sent) continue;
+      if (pending.again === undefined) this.#abandon(pending, info);
+      else {
+        pending.sent = false;
+        again.push({ text: pending.again, pending });
+      }
+    }
+    this.#queue.unshift(...again);
+    this.#endConnection(info);
+    this.#begin();
+    this.#runHook(() => this.onclose(info));
+  }
+
+  /** Ends a connection that can't go on; a socket that can opens another one. */
+  #cut(code: number, reason: string): void {
+    if (this.#end !== undefined) return;
+    const info = { code, reason: cutReason(reason), wasClean: true };
+    const retryIn = this.#ws.renew?.(info);
+    if (retryIn === undefined) this.#finish(info, true);
+    else this.#lose({ ...info, retryIn });
   }
 
   /** The end, once, however many events the socket still has to tell. */
@@ -753,29 +874,48 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (closeSocket) this.#closeSocket(ws, info);
 
     this.#deadlines.clear();
-    const pending = this.#pending;
-    const observers = this.#observers;
-    this.#pending = new PendingTable();
-    this.#observers = undefined;
     this.#queue = [];
-    for (const { id, method, sent, idempotent, reject } of pending.all()) {
-      const what = "No response to request";
-      pending.take(id);
-      reject(this.#closedError(what, sent, method, idempotent));
-    }
-    this.#incoming.end((method) =>
-      this.#closedError("Cannot answer", false, method)
-    );
-    this.#capabilities?.end();
-    for (const [method, listeners] of observers ?? []) {
-      const error = this.#closedError("No more of", false, method);
-      for (const observer of listeners) observer.end(error);
-    }
+    for (const pending of this.#pending.all()) this.#abandon(pending, info);
+    this.#endConnection(info);
     if (!this.#hasOpened) {
       this.#opened?.reject(this.#closedError("Cannot open", false));
     }
     this.#runHook(() => this.onclose(info));
     if (!closeSocket) this.#leave();
+  }
+
+  /** Tells a caller that no response will come. */
+  #abandon({ id, method, sent, idempotent }: Pending, info: CloseInfo): void {
+    const what = "No response to request";
+    this.#pending.take(id)?.reject(
+      this.#closedError(what, sent, method, idempotent, info),
+    );
+  }
+
+  /** Ends what this connection carried, each time. */
+  #endConnection(info: CloseInfo): void {
+    const error = (what: string, method: string): ConnectionClosedError =>
+      this.#closedError(what, false, method, false, info);
+    const observers = this.#observers;
+    this.#observers = undefined;
+    const connection = this.#connection;
+    if (connection !== undefined) {
+      connection.error = this.#closedError(
+        "Cannot send request",
+        false,
+        undefined,
+        false,
+        info,
+      );
+      connection.ending?.reject(connection.error);
+    }
+    this.#incoming.end((method) => error("Cannot answer", method));
+    this.#capabilities?.end();
+    for (const [method, listeners] of observers ?? []) {
+      for (const observer of listeners) {
+        observer.end(error("No more of", method));
+      }
+    }
   }
 
   /** Starts the close handshake, and doesn't trust the peer to finish it. */
@@ -829,7 +969,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #tooLong(): void {
-    this.close(
+    this.#cut(
       CloseCode.MessageTooBig,
       `Message is longer than ${this.#limits.messageLength}`,
     );
@@ -992,7 +1132,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       return;
     }
     if (this.#version === "1.0") {
-      return this.close(CloseCode.BadProtocol, message);
+      return this.#cut(CloseCode.BadProtocol, message);
     }
     if (id === undefined) return;
     this.#incoming.refuse(version ?? this.version, id, error, batch);
@@ -1013,10 +1153,30 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
   }
 
-  #queueError(what: string, name: string): RangeError {
-    return new RangeError(
-      `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
-    );
+  /** Whether that many more messages may wait for the handshake. */
+  #hasRoom(more: number): boolean {
+    const { queued } = this.#limits;
+    if (this.#queue.length + more > queued) {
+      // Those that were given up meanwhile wait no more.
+      this.#queue = this.#queue.filter((entry) =>
+        "members" in entry ? entry.members.some(isWanted) : isWanted(entry)
+      );
+    }
+    return this.#queue.length + more <= queued;
+  }
+
+  /** Lets messages wait for the handshake, all or none. */
+  #enqueue(
+    what: string,
+    name: string,
+    ...entries: (Member | OutgoingBatch)[]
+  ): void {
+    if (!this.#hasRoom(entries.length)) {
+      throw new RangeError(
+        `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
+      );
+    }
+    this.#queue.push(...entries);
   }
 
   #sendBatch(batch: OutgoingBatch): void {
@@ -1032,12 +1192,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (isOne) this.#checkLength("Cannot send", "batch", join(members));
     // Its requests were rejected one by one.
     if (this.#end !== undefined) return;
-    if (this.#hasOpened) return this.#sendMembers(batch);
-    const entries = isOne ? [batch] : members;
-    if (this.#queue.length + entries.length > this.#limits.queued) {
-      throw this.#queueError("Cannot send", "batch");
-    }
-    this.#queue.push(...entries);
+    if (this.#hasOpened && !this.#isLosing) return this.#sendMembers(batch);
+    this.#enqueue("Cannot send", "batch", ...(isOne ? [batch] : members));
   }
 
   /** Sends a batch, without the members that were given up meanwhile. */
@@ -1176,11 +1332,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
     sent: boolean,
     method?: string,
     idempotent = false,
+    info: CloseInfo = this.#end ?? abnormal,
   ): ConnectionClosedError {
     const cause = this.#socketError;
     return new ConnectionClosedError(
       method === undefined ? what : `${what} "${method}"`,
-      this.#end ?? abnormal,
+      info,
       sent,
       cause === undefined ? { idempotent } : { cause, idempotent },
     );

@@ -20,6 +20,8 @@ export interface Pending {
   readonly onprogress: ((value: unknown) => void) | undefined;
   /** Whether its caller said that it may be executed twice. */
   readonly idempotent: boolean;
+  /** What to send once more if the connection is lost; `undefined`: it may not be. */
+  readonly again: string | undefined;
   /** Whether it was handed to the socket. */
   sent: boolean;
   settled: boolean;

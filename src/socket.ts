@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { CloseInfo } from "./error.ts";
+
 /** The members of a socket's events that a peer reads. */
 export interface SocketEvent {
   /** `"open"`, `"message"`, `"error"` or `"close"`. */
@@ -18,6 +20,11 @@ export interface SocketEvent {
   readonly reason?: string;
   /** Of a close: whether there was a close handshake. */
   readonly wasClean?: boolean;
+  /**
+   * Of a close, where the socket connects again by itself: in how many
+   * milliseconds it tries.
+   */
+  readonly retryIn?: number;
   /** Of an error, where the runtime tells: what happened. */
   readonly message?: string;
   /** Of an error, where the runtime tells: the error itself. */
@@ -38,6 +45,8 @@ export interface Socket {
   readonly bufferedAmount: number;
   /** Set to `"arraybuffer"`, so that binary frames can be read at once. */
   binaryType: string;
+  /** The subprotocol that was selected; `""`: none. */
+  readonly protocol?: string;
   /** Sends a text frame. */
   send(data: string): void;
   /** Starts the close handshake. */
@@ -49,6 +58,20 @@ export interface Socket {
     type: string,
     listener: (event: SocketEvent) => void,
   ): void;
+  /** Ends the connection without a close handshake, where the runtime can. */
+  terminate?(): void;
+}
+
+/** A socket that opens another connection when one is lost. */
+export interface RenewableSocket extends Socket {
+  /**
+   * Gives the connection up, and opens another one later.
+   *
+   * @param info How it ends.
+   * @returns In how many milliseconds; `undefined`: it may not, and nothing has
+   * changed.
+   */
+  renew(info: CloseInfo): number | undefined;
 }
 
 /** The values of a socket's `readyState`. */

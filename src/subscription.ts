@@ -131,6 +131,7 @@ export function subscribe<Event = unknown>(
   const { notification } = methods;
   let id: Id | undefined;
   let isDone = false;
+  let isLost = false;
   let stop = (): void => {};
   // What came before the response told which of it is ours.
   let early: Notice[] | undefined = [];
@@ -152,7 +153,11 @@ export function subscribe<Event = unknown>(
         early.push(notice);
       }
     },
-    end: (error) => queue.end(error),
+    end(error) {
+      // The next connection's ids are others.
+      isLost = true;
+      queue.end(error);
+    },
   });
   // Its type says no names that are known here.
   const untyped = peer as Peer;
@@ -170,6 +175,7 @@ export function subscribe<Event = unknown>(
   }
 
   function unsubscribe(): void {
+    if (isLost) return;
     // Gone already, or the connection is: either way there is nothing to end.
     untyped.request(methods.unsubscribe, [id]).catch(() => {});
   }

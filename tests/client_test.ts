@@ -94,7 +94,7 @@ Deno.test("connect rejects what waits when nobody answers", async () => {
   await server.shutdown();
   const client = connect(url, {
     onclose: ({ code }) => void closes.push(code),
-  });
+  }, { reconnect: false });
   const call = assertRejects(() => client.request("m"), ConnectionClosedError);
   await assertRejects(
     () => client.opened,

@@ -12,6 +12,7 @@ function add(table: PendingTable): Pending {
     deadline: 0,
     onprogress: undefined,
     idempotent: false,
+    again: undefined,
     sent: false,
     settled: false,
     release: undefined,

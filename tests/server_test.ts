@@ -167,7 +167,7 @@ Deno.test("authorize refuses with a Response, before the upgrade", async () => {
   conn.close();
   assertMatch(head, /^HTTP\/1\.1 401 /);
   assertMatch(head, /Who are you\?/);
-  const refused = connect(server.url);
+  const refused = connect(server.url, {}, { reconnect: false });
   await assertRejects(() => refused.opened, ConnectionClosedError);
   await refused.closed;
   assertEquals(Recorder.instances.length, 0);
@@ -264,7 +264,7 @@ Deno.test("serve outlives a service whose constructor throws", async () => {
       }
     }
     await using server = serve(Fragile, quiet);
-    const first = connect(server.url);
+    const first = connect(server.url, {}, { reconnect: false });
     assertEquals((await first.closed).code, 1011);
     await using second = connect(server.url);
     assertEquals(await second.request("echo", ["alive"]), "alive");
@@ -358,7 +358,9 @@ Deno.test("upgrade works without connection info", async () => {
 
 Deno.test("shutdown closes every connection with 1001 and listens no more", async () => {
   const server = serveRecorder();
-  const clients = [1, 2, 3].map(() => connect(server.url));
+  const clients = [1, 2, 3].map(() =>
+    connect(server.url, {}, { reconnect: false })
+  );
   await Promise.all(clients.map((client) => client.opened));
   const never = assertRejects(
     () => clients[0]!.request("never"),
@@ -377,7 +379,7 @@ Deno.test("shutdown closes every connection with 1001 and listens no more", asyn
     ["open", 1001],
   ]);
   assertEquals(server.peers.size, 0);
-  const late = connect(server.url);
+  const late = connect(server.url, {}, { reconnect: false });
   assertEquals((await late.closed).code, 1006);
 });
 

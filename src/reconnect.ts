@@ -1,0 +1,337 @@
+/**
+ * A socket that connects again when its connection is lost, with the interface
+ * of one that doesn't.
+ *
+ * @see {@link https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/} for the delays
+ *
+ * @module
+ */
+
+import { abnormal, readCloseEvent } from "./close.ts";
+import { CloseCode, type CloseInfo } from "./error.ts";
+import {
+  ReadyState,
+  type RenewableSocket,
+  type Socket,
+  type SocketEvent,
+} from "./socket.ts";
+
+/** How a lost connection is replaced. */
+export interface ReconnectOptions {
+  /**
+   * Milliseconds: a delay is a random part of this, and of twice as much after
+   * each attempt that failed. Default 500. No delay is shorter than 100.
+   */
+  delay?: number;
+  /** Milliseconds that a delay never exceeds. Default 30,000. */
+  maxDelay?: number;
+  /**
+   * Most attempts in a row; then the last one's close is the end. A connection
+   * that lasts for 5 seconds ends the row. Default: no end.
+   */
+  attempts?: number;
+}
+
+/** How a {@linkcode ReconnectingSocket} gets its sockets. */
+export interface Opening {
+  /**
+   * Makes the socket of one attempt.
+   *
+   * @param failures How many attempts failed since the last connection.
+   */
+  open(failures: number): Socket | Promise<Socket>;
+  /** Whether an attempt brings credentials that the last one didn't have. */
+  readonly isFresh: boolean;
+  /** Whether the second attempt differs from the first, and needs no delay. */
+  readonly hasFallback: boolean;
+  /** Milliseconds that an attempt may take. */
+  readonly timeout: number;
+  /** `undefined`: one attempt, one connection. */
+  readonly reconnect: ReconnectOptions | undefined;
+}
+
+type Listener = (event: SocketEvent) => void;
+
+/** The part of a page that tells of itself; absent elsewhere. */
+interface Page {
+  readonly document?: EventTarget & { readonly visibilityState: string };
+  addEventListener?(type: string, listener: () => void): void;
+  removeEventListener?(type: string, listener: () => void): void;
+}
+
+const page = globalThis as Page;
+
+// A connection that lasts so long has not failed at once.
+const stableTime = 5_000;
+
+const leastDelay = 100;
+
+// An overloaded server is not asked again before.
+const overloadDelay = 5_000;
+
+// Longer than this a server can't make its clients wait.
+const mostHint = 60_000;
+
+// Of the codes that mean trouble of the moment, those below 4000; every other
+// code that a peer gives on purpose is final.
+const transient: readonly number[] = [
+  CloseCode.GoingAway,
+  CloseCode.NoStatus,
+  CloseCode.Abnormal,
+  CloseCode.InternalError,
+  CloseCode.ServiceRestart,
+  CloseCode.TryAgainLater,
+  1014, // The gateway could not reach the server.
+  1015, // No TLS handshake.
+  CloseCode.SlowConsumer,
+  CloseCode.HeartbeatLost,
+  CloseCode.AuthorizationTimeout,
+  CloseCode.TooManyRequests,
+];
+
+/**
+ * A socket that is connecting whenever it has no connection, until it is closed
+ * or may not connect again. Its close events say in `retryIn` whether they are
+ * the last.
+ */
+export class ReconnectingSocket implements RenewableSocket {
+  readonly #opening: Opening;
+  readonly #listeners = new Map<string, Set<Listener>>();
+  readonly #listener = (event: SocketEvent): void => this.#handle(event);
+  readonly #hurry = (): void => {
+    if (page.document?.visibilityState !== "hidden") this.#connect();
+  };
+  #binaryType = "blob";
+  /** The connection, or the attempt at one. */
+  #socket: Socket | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+  #attempt = 0;
+  /** Attempts since the last connection that lasted. */
+  #row = 0;
+  /** Attempts that failed since the last connection. */
+  #failures = 0;
+  #openedAt: number | undefined;
+  #hasRefreshed = false;
+  #isOver = false;
+
+  constructor(opening: Opening) {
+    this.#opening = opening;
+    this.#start();
+  }
+
+  /** 0 connecting, also between attempts; 1 open, 2 closing, 3 closed. */
+  get readyState(): number {
+    if (this.#isOver) return this.#socket?.readyState ?? ReadyState.Closed;
+    return this.#openedAt === undefined
+      ? ReadyState.Connecting
+      : this.#socket!.readyState;
+  }
+
+  /** Bytes that were sent and have not left yet. */
+  get bufferedAmount(): number {
+    return this.#socket?.bufferedAmount ?? 0;
+  }
+
+  /** The subprotocol that the server selected; `""`: none. */
+  get protocol(): string {
+    return this.#socket?.protocol ?? "";
+  }
+
+  /** What binary frames arrive as. */
+  get binaryType(): string {
+    return this.#binaryType;
+  }
+
+  set binaryType(type: string) {
+    this.#binaryType = type;
+    if (this.#socket !== undefined) this.#socket.binaryType = type;
+  }
+
+  /** Sends a text frame. */
+  send(data: string): void {
+    this.#socket?.send(data);
+  }
+
+  /** Closes the connection, and opens no other. */
+  close(code?: number, reason?: string): void {
+    this.#isOver = true;
+    this.#stopWaiting();
+    if (this.#socket !== undefined) return this.#socket.close(code, reason);
+    queueMicrotask(() =>
+      this.#dispatch({ type: "close", code: code ?? CloseCode.NoStatus })
+    );
+  }
+
+  /** Cuts the connection, if the socket can. */
+  terminate(): void {
+    this.#socket?.terminate?.();
+  }
+
+  renew(info: CloseInfo): number | undefined {
+    const socket = this.#socket;
+    if (this.#isOver || socket === undefined) return undefined;
+    const retryIn = this.#decide(info);
+    if (retryIn === undefined) return undefined;
+    this.#drop();
+    try {
+      socket.close(info.code, info.reason);
+    } catch {
+      socket.close();
+    }
+    this.#wait(retryIn);
+    return retryIn;
+  }
+
+  addEventListener(type: string, listener: Listener): void {
+    const listeners = this.#listeners.get(type);
+    if (listeners === undefined) {
+      this.#listeners.set(type, new Set([listener]));
+    } else listeners.add(listener);
+    // Messages come straight from the socket: they are many.
+    if (type === "message") this.#socket?.addEventListener(type, listener);
+  }
+
+  removeEventListener(type: string, listener: Listener): void {
+    this.#listeners.get(type)?.delete(listener);
+    if (type === "message") this.#socket?.removeEventListener(type, listener);
+  }
+
+  #start(): void {
+    const attempt = ++this.#attempt;
+    const socket = this.#opening.open(this.#failures);
+    const { timeout } = this.#opening;
+    this.#timer = setTimeout(
+      () => this.#fail(`No handshake within ${timeout} ms`),
+      timeout,
+    );
+    if (!(socket instanceof Promise)) return this.#attach(socket);
+    socket.then((socket) => {
+      if (attempt === this.#attempt && !this.#isOver) this.#attach(socket);
+      else socket.close();
+    }).catch((error) => {
+      if (attempt === this.#attempt && !this.#isOver) this.#fail(error);
+    });
+  }
+
+  #connect(): void {
+    this.#stopWaiting();
+    try {
+      this.#start();
+    } catch (error) {
+      this.#fail(error);
+    }
+  }
+
+  #attach(socket: Socket): void {
+    this.#socket = socket;
+    socket.binaryType = this.#binaryType;
+    for (const type of ["open", "error", "close"]) {
+      socket.addEventListener(type, this.#listener);
+    }
+    for (const listener of this.#listeners.get("message") ?? []) {
+      socket.addEventListener("message", listener);
+    }
+    if (socket.readyState === ReadyState.Open) {
+      queueMicrotask(() => {
+        if (this.#socket === socket && this.#openedAt === undefined) {
+          this.#handle({ type: "open" });
+        }
+      });
+    }
+  }
+
+  /** Has nothing more to do with the socket. */
+  #drop(): void {
+    const socket = this.#socket;
+    this.#socket = undefined;
+    this.#openedAt = undefined;
+    this.#attempt++;
+    this.#stopWaiting();
+    if (socket === undefined) return;
+    // To the sockets of `ws`, an error that nobody listens to is a throw.
+    if (socket.readyState !== ReadyState.Closed) {
+      socket.addEventListener("error", ignore);
+    }
+    for (const type of ["open", "error", "close"]) {
+      socket.removeEventListener(type, this.#listener);
+    }
+    for (const listener of this.#listeners.get("message") ?? []) {
+      socket.removeEventListener("message", listener);
+    }
+  }
+
+  #handle(event: SocketEvent): void {
+    if (event.type === "close") return this.#lose(readCloseEvent(event));
+    if (event.type === "open") {
+      this.#stopWaiting();
+      this.#openedAt = performance.now();
+      this.#failures = 0;
+    }
+    this.#dispatch(event);
+  }
+
+  /** An attempt came to nothing before there was a socket, or without its word. */
+  #fail(error: unknown): void {
+    const socket = this.#socket;
+    this.#dispatch({ type: "error", error });
+    this.#lose(abnormal);
+    socket?.close();
+  }
+
+  #lose(info: CloseInfo): void {
+    const retryIn = this.#isOver ? undefined : this.#decide(info);
+    this.#drop();
+    if (retryIn === undefined) this.#isOver = true;
+    else this.#wait(retryIn);
+    this.#dispatch({
+      type: "close",
+      ...info,
+      ...(retryIn !== undefined && { retryIn }),
+    });
+  }
+
+  /** In how many milliseconds to try again after an end; `undefined`: never. */
+  #decide({ code, reason }: CloseInfo): number | undefined {
+    const { reconnect, isFresh, hasFallback } = this.#opening;
+    if (reconnect === undefined) return undefined;
+    if (this.#openedAt === undefined) this.#failures++;
+    else if (performance.now() - this.#openedAt >= stableTime) {
+      this.#row = 0;
+      this.#hasRefreshed = false;
+    }
+    if (code === CloseCode.Unauthenticated) {
+      // Once more, since credentials grow old.
+      if (!isFresh || this.#hasRefreshed) return undefined;
+      this.#hasRefreshed = true;
+    } else if (!transient.includes(code)) return undefined;
+    const { delay = 500, maxDelay = 30_000, attempts = Infinity } = reconnect;
+    if (++this.#row > attempts) return undefined;
+    if (hasFallback && this.#failures === 1) return 0;
+
+    const hint = /retry in (\d+) ms/.exec(reason);
+    if (hint !== null) return Math.min(Number(hint[1]), mostHint);
+    const most = Math.min(maxDelay, delay * 2 ** (this.#row - 1));
+    const jitter = Math.max(leastDelay, Math.random() * most);
+    return code === CloseCode.TryAgainLater ? overloadDelay + jitter : jitter;
+  }
+
+  #wait(delay: number): void {
+    this.#timer = setTimeout(() => this.#connect(), delay);
+    page.addEventListener?.("online", this.#hurry);
+    page.document?.addEventListener("visibilitychange", this.#hurry);
+  }
+
+  #stopWaiting(): void {
+    clearTimeout(this.#timer);
+    page.removeEventListener?.("online", this.#hurry);
+    page.document?.removeEventListener("visibilitychange", this.#hurry);
+  }
+
+  #dispatch(event: SocketEvent): void {
+    for (const listener of [...this.#listeners.get(event.type) ?? []]) {
+      listener(event);
+    }
+  }
+}
+
+function ignore(): void {}

@@ -6,7 +6,7 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type Address, connect, type ConnectOptions } from "../client.ts";
-import { type CloseInfo, ConnectionClosedError, Peer } from "../mod.ts";
+import { type CloseInfo, ConnectionClosedError, type Peer } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
 import { FakeTime } from "./fake_time.ts";

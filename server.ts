@@ -25,6 +25,7 @@
  * @module
  */
 
+import { sharedFrames } from "./src/frame.ts";
 import { CloseCode, type CloseInfo } from "./src/error.ts";
 import type { PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
@@ -276,7 +277,10 @@ function createAcceptor(
   service: ServiceClass<ServicePeer> | ServiceDefinition,
   options: UpgradeOptions,
 ): Acceptor<ServicePeer> {
-  const { authorize, fetch = requireUpgrade, protocols = [] } = options;
+  const { authorize, fetch = requireUpgrade } = options;
+  const protocols = options.sharedFrames === false
+    ? options.protocols ?? []
+    : [sharedFrames, ...options.protocols ?? []];
   const settings = pickSettings(options);
   const peers = new Set<ServicePeer>();
   let isClosing = false;
@@ -316,9 +320,14 @@ function createAcceptor(
       if (protocol !== undefined) {
         response.headers.set("sec-websocket-protocol", protocol);
       }
+      const own = {
+        ...settings,
+        context,
+        sharedFrames: protocol === sharedFrames,
+      };
       const peer = typeof service === "function"
-        ? new service(socket, { ...settings, context })
-        : new Peer(socket, { ...service, ...settings, context });
+        ? new service(socket, own)
+        : new Peer(socket, { ...service, ...own });
       peers.add(peer);
       peer.closed.then(() => peers.delete(peer));
     } catch (error) {

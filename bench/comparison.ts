@@ -19,7 +19,7 @@ export interface Setting {
 
 export const comparisons: Comparison[] = [
   {
-    contenders: ["loop", "peer"],
+    contenders: ["loop", "peer", "shared"],
     settings: [
       { start: overSockets, rows: ["1 in flight", "64 in flight"] },
       { start: overPair, rows: ["one process"] },

@@ -26,6 +26,7 @@ export interface Client {
 export const contenders: Record<string, () => Promise<Contender>> = {
   loop: () => import("./contenders/loop.ts"),
   peer: () => import("./contenders/peer.ts"),
+  shared: () => import("./contenders/shared.ts"),
   plain: () => import("./contenders/plain.ts"),
   capable: () => import("./contenders/capable.ts"),
 };

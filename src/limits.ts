@@ -21,6 +21,11 @@ export interface Limits {
    */
   readonly batchMembers: number;
   /**
+   * Most messages of a frame that arrives where frames are shared. Default 1,024.
+   * One with more is answered by one error -32010 and none of it executed.
+   */
+  readonly frameMembers: number;
+  /**
    * Longest string id of a request that arrives, in UTF-16 code units. Default
    * 128. A longer one is answered -32600 with id null.
    */
@@ -68,6 +73,7 @@ export interface Limits {
 export const defaultLimits: Limits = {
   messageLength: 1_048_576,
   batchMembers: 100,
+  frameMembers: 1_024,
   idLength: 128,
   methodLength: 256,
   incoming: 1_024,

@@ -103,7 +103,55 @@ export function readFrame(
   } catch {
     return invalid(undefined, null, ErrorCode.ParseError, "Parse error");
   }
-  if (!Array.isArray(value)) return readMessage(value, text, unnamed, limits);
+  return Array.isArray(value)
+    ? readBatch(value, text, unnamed, limits)
+    : readMessage(value, text, unnamed, limits);
+}
+
+/**
+ * Reads one frame that messages may share: each is a message, or the members of a
+ * batch.
+ *
+ * @param text The frame's text.
+ * @param limits What to refuse.
+ */
+export function readSharedFrame(
+  text: string,
+  limits: Limits,
+): (Message | Message[])[] {
+  const unnamed = "bare";
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    return [invalid(undefined, null, ErrorCode.ParseError, "Parse error")];
+  }
+  if (!Array.isArray(value)) {
+    return [readMessage(value, text, unnamed, limits)];
+  }
+  if (value.length > limits.frameMembers) {
+    const message =
+      `Frame has ${value.length} of at most ${limits.frameMembers} messages`;
+    return [invalid(undefined, null, ErrorCode.BatchTooLarge, message)];
+  }
+  const isFragile = value.some((member) =>
+    Array.isArray(member) ? member.some(hasFragileId) : hasFragileId(member)
+  );
+  const inexact = isFragile ? inexactIds(text) : undefined;
+  return value.map((member) =>
+    Array.isArray(member)
+      ? readBatch(member, inexact, unnamed, limits)
+      : readMessage(member, inexact, unnamed, limits)
+  );
+}
+
+/** @param source As {@linkcode readMessage} takes it. */
+function readBatch(
+  value: unknown[],
+  source: string | InexactIds | undefined,
+  unnamed: UnnamedVersion,
+  limits: Limits,
+): Message | Message[] {
   if (value.length === 0) {
     return invalid(
       undefined,
@@ -120,7 +168,11 @@ export function readFrame(
       `Batch has ${value.length} of at most ${limits.batchMembers} members`,
     );
   }
-  const inexact = value.some(hasFragileId) ? inexactIds(text) : undefined;
+  const inexact = typeof source !== "string"
+    ? source
+    : value.some(hasFragileId)
+    ? inexactIds(source)
+    : undefined;
   return value.map((member) => readMessage(member, inexact, unnamed, limits));
 }
 

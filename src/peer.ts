@@ -35,6 +35,7 @@ import {
   withWriting,
   type Writing,
 } from "./extension.ts";
+import { SharedFrames, sharedFrames } from "./frame.ts";
 import {
   type Host,
   Incoming,
@@ -51,6 +52,7 @@ import {
   readError,
   readFrame,
   readParam,
+  readSharedFrame,
   type Request,
   type Response,
   type Version,
@@ -223,6 +225,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /** What waits for the handshake. */
   #queue: (Member | OutgoingBatch)[] = [];
   #hasOpened = false;
+  readonly #mayShare: boolean;
+  /** Where messages that share frames leave; `undefined`: each has its own. */
+  #shared: SharedFrames | undefined;
   #socketError: unknown;
   #end: CloseInfo | undefined;
   #gone = false;
@@ -260,6 +265,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#toldVersion = options.version;
     this.#discover = options.discover;
     this.#trace = options.trace;
+    this.#mayShare = options.sharedFrames ?? false;
     this.context = options.context as Context;
     this.#use = options.use ?? [];
     this.#link = {
@@ -558,7 +564,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
         if (!this.#hasOpened) this.#enqueue(what, method, { text, pending });
         else if (this.#ws.readyState === ReadyState.Open) {
           pending.sent = true;
-          this.#ws.send(text);
+          if (this.#shared === undefined) this.#ws.send(text);
+          else this.#shared.push(text);
         } else if (this.#isLosing) {
           this.#enqueue(what, method, { text, pending });
         } else throw this.#closedError(what, false, method);
@@ -815,6 +822,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#hasOpened || this.#end !== undefined) return;
     this.#hasOpened = true;
     this.#socketError = undefined;
+    const ws = this.#ws;
+    // A client's socket says whether the server wants to.
+    if (
+      this.#mayShare && (ws.renew === undefined || ws.protocol === sharedFrames)
+    ) {
+      this.#shared = new SharedFrames(
+        (frame) => this.#sendFrame(frame),
+        ws.frameLength,
+      );
+    }
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
@@ -841,6 +858,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (!this.#hasOpened) return;
     this.#hasOpened = false;
     this.#opened = undefined;
+    this.#shared?.discard();
+    this.#shared = undefined;
     const again: Member[] = [];
     for (const pending of this.#pending.all()) {
       if (!pending.sent) continue;
@@ -871,7 +890,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#end = info;
     const ws = this.#ws;
     this.#detach(ws);
-    if (closeSocket) this.#closeSocket(ws, info);
+    if (closeSocket) {
+      this.#shared?.flush();
+      this.#closeSocket(ws, info);
+    } else this.#shared?.discard();
 
     this.#deadlines.clear();
     this.#queue = [];
@@ -962,10 +984,25 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     if (text.length > limit) return this.#tooLong();
     this.#capabilities?.look(text);
+    if (this.#shared !== undefined) return this.#receiveShared(text);
     const unnamed = this.#version === "bare" ? "bare" : "1.0";
     const frame = readFrame(text, unnamed, this.#limits);
     if (Array.isArray(frame)) this.#dispatchBatch(frame, text);
     else this.#dispatch(frame, text, undefined);
+  }
+
+  #receiveShared(text: string): void {
+    const messages = readSharedFrame(text, this.#limits);
+    this.#shared!.isBusy = messages.length > 1;
+    for (const message of messages) {
+      if (!this.#isOpen) return;
+      try {
+        if (Array.isArray(message)) this.#dispatchBatch(message, text);
+        else this.#dispatch(message, text, undefined);
+      } catch (error) {
+        this.#report(error); // The others are not to blame.
+      }
+    }
   }
 
   #tooLong(): void {
@@ -1144,8 +1181,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #send(text: string): boolean {
     if (this.#end !== undefined) return false;
     if (this.#ws.readyState !== ReadyState.Open) return false;
+    if (this.#shared === undefined) return this.#sendFrame(text);
+    this.#shared.push(text);
+    return true;
+  }
+
+  #sendFrame(frame: string): boolean {
     try {
-      this.#ws.send(text);
+      this.#ws.send(frame);
       return true;
     } catch (error) {
       this.#socketError = error;

@@ -44,6 +44,8 @@ export interface Opening {
   readonly isFresh: boolean;
   /** Whether the second attempt differs from the first, and needs no delay. */
   readonly hasFallback: boolean;
+  /** See {@linkcode Socket.frameLength}. */
+  readonly frameLength: number | undefined;
   /** Milliseconds that an attempt may take. */
   readonly timeout: number;
   /** `undefined`: one attempt, one connection. */
@@ -135,6 +137,11 @@ export class ReconnectingSocket implements RenewableSocket {
   /** The subprotocol that the server selected; `""`: none. */
   get protocol(): string {
     return this.#socket?.protocol ?? "";
+  }
+
+  /** See {@linkcode Socket.frameLength}. */
+  get frameLength(): number | undefined {
+    return this.#opening.frameLength;
   }
 
   /** What binary frames arrive as. */

@@ -58,12 +58,16 @@ export interface Socket {
     type: string,
     listener: (event: SocketEvent) => void,
   ): void;
+  /** Most bytes of a frame that it sends without a delay; absent: any number. */
+  readonly frameLength?: number | undefined;
   /** Ends the connection without a close handshake, where the runtime can. */
   terminate?(): void;
 }
 
 /** A socket that opens another connection when one is lost. */
 export interface RenewableSocket extends Socket {
+  /** See {@linkcode Socket.protocol}. */
+  readonly protocol: string;
   /**
    * Gives the connection up, and opens another one later.
    *

@@ -1,0 +1,341 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { connect } from "../client.ts";
+import type { Peer, PeerOptions } from "../mod.ts";
+import { serve } from "../server.ts";
+import { SharedFrames, sharedFrames } from "../src/frame.ts";
+import { streams } from "../src/stream.ts";
+import {
+  failure,
+  openScripted,
+  request,
+  result,
+  type Scripted,
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
+
+function share(options: PeerOptions = {}): Promise<Scripted> {
+  return openScripted({ sharedFrames: true, ...options });
+}
+
+/** Frames, and how many messages each of them has. */
+function recordFrames(): [frames: string[], push: (frame: string) => void] {
+  const frames: string[] = [];
+  return [frames, (frame): void => void frames.push(frame)];
+}
+
+Deno.test("SharedFrames sends the first message of a turn at once, the others together at its end", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  for (const text of ["1", "2", "3"]) shared.push(text);
+  assertEquals(frames, ["1"]);
+  await settle();
+  assertEquals(frames.splice(0), ["1", "[2,3]"]);
+  shared.push("4");
+  assertEquals(frames.splice(0), ["4"]);
+  await settle();
+  assertEquals(frames, []);
+});
+
+Deno.test("SharedFrames gathers all of a turn while what arrives has company", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  shared.isBusy = true;
+  shared.push("1");
+  shared.push("2");
+  assertEquals(frames, []);
+  await settle();
+  shared.push("3");
+  await settle();
+  assertEquals(frames, ["[1,2]", "3"]);
+});
+
+Deno.test("SharedFrames keeps a batch apart from the messages of a frame", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  shared.push("[1,2]");
+  shared.push("[3,4]");
+  await settle();
+  shared.isBusy = true;
+  shared.push("[5]");
+  shared.push("6");
+  await settle();
+  assertEquals(frames, ["[[1,2]]", "[[3,4]]", "[[5],6]"]);
+});
+
+Deno.test("SharedFrames keeps frames within their length and their members", async () => {
+  for (const text of ["x".repeat(97), "é".repeat(32), "\u20ac".repeat(32)]) {
+    const [frames, send] = recordFrames();
+    const shared = new SharedFrames(send, 1_000);
+    shared.isBusy = true;
+    for (let n = 0; n < 100; n++) shared.push(`"${text}"`);
+    await settle();
+    assertEquals(frames.flatMap((frame) => JSON.parse(frame)).length, 100);
+    const encoder = new TextEncoder();
+    for (const frame of frames) {
+      const { length } = encoder.encode(frame);
+      assert(length <= 1_000, `${length}`);
+    }
+    assert(frames.length <= 13, `${frames.length}`);
+  }
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  shared.isBusy = true;
+  for (let n = 0; n < 513; n++) shared.push("1");
+  await settle();
+  assertEquals(frames.map((frame) => [JSON.parse(frame)].flat().length), [
+    256,
+    256,
+    1,
+  ]);
+});
+
+Deno.test("SharedFrames sends what is too long for company alone, in its place", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send, 10);
+  shared.isBusy = true;
+  for (const text of ["1", "2", "12345678901", "3", "4"]) shared.push(text);
+  await settle();
+  assertEquals(frames, ["[1,2]", "12345678901", "[3,4]"]);
+});
+
+Deno.test("SharedFrames forgets what was gathered for a connection that is gone", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  for (const text of ["1", "2"]) shared.push(text);
+  shared.discard();
+  await settle();
+  assertEquals(frames, ["1"]);
+});
+
+Deno.test("Peer answers each message of a frame by itself, when it is ready", async () => {
+  const later = Promise.withResolvers<string>();
+  await using it = await share({
+    local: { now: () => "now", later: () => later.promise },
+  });
+  it.socket.receive([request(1, "later"), request(2, "now"), request(3, "no")]);
+  await settle();
+  assertEquals(it.socket.take(), [[
+    result(2, "now"),
+    failure(3, -32601, "Method not found"),
+  ]]);
+  later.resolve("later");
+  await settle();
+  assertEquals(it.socket.take(), [result(1, "later")]);
+});
+
+Deno.test("Peer reads a batch that shares a frame as a batch", async () => {
+  await using it = await share({
+    local: { add: (a: number, b: number) => a + b },
+  });
+  const batch = [request(1, "add", [1, 2]), request(2, "add", [3, 4])];
+  it.socket.receive([batch, request(3, "add", [5, 6])]);
+  await settle();
+  assertEquals(it.socket.take(), [
+    [[result(1, 3), result(2, 7)], result(3, 11)],
+  ]);
+  it.socket.receive([[]]);
+  await settle();
+  assertEquals(it.socket.take(), [
+    failure(null, -32600, "Invalid Request"),
+  ]);
+});
+
+Deno.test("Peer takes an empty frame of messages for nothing", async () => {
+  await using it = await share();
+  it.socket.receive([]);
+  await settle();
+  assertEquals(it.socket.take(), []);
+});
+
+Deno.test("Peer lets a bad message of a frame harm none of the others", async () => {
+  const errors: unknown[] = [];
+  await using it = await share({
+    local: { echo: (value: unknown) => value },
+    onerror: (error) => void errors.push(error),
+    oninvalid() {
+      throw new Error("hook");
+    },
+  });
+  it.socket.receive([1, request(1, "echo", [7]), null, request([], "echo")]);
+  await settle();
+  assertEquals(it.socket.take(), [[
+    failure(null, -32600, "Invalid Request"),
+    result(1, 7),
+    failure(null, -32600, "Invalid Request"),
+    failure(
+      null,
+      -32600,
+      "Invalid Request: id must be a string, a number or null",
+    ),
+  ]]);
+  assertEquals(errors.length, 3);
+  it.socket.receive("[1,");
+  await settle();
+  assertEquals(it.socket.take(), [failure(null, -32700, "Parse error")]);
+});
+
+for (const [more, answers] of [[-1, 9], [0, 10], [1, 1]] as const) {
+  Deno.test(`Peer takes 10 messages a frame at most, given ${10 + more}`, async () => {
+    let executed = 0;
+    await using it = await share({
+      local: { count: () => ++executed },
+      limits: { frameMembers: 10 },
+    });
+    const frame = Array.from(
+      { length: 10 + more },
+      (_, index) => request(index, "count"),
+    );
+    it.socket.receive(frame);
+    await settle();
+    const sent = it.socket.take().flat();
+    assertEquals(sent.length, answers);
+    assertEquals(executed, more === 1 ? 0 : answers);
+    if (more === 1) {
+      assertEquals(sent, [
+        failure(null, -32010, "Frame has 11 of at most 10 messages"),
+      ]);
+    }
+  });
+}
+
+Deno.test("Peer reads the ids of a frame exactly, or refuses them", async () => {
+  await using it = await share({ local: { m: () => 1 } });
+  const messages = ["9007199254740993", "1.5", "2.50"].map((id) =>
+    `{"jsonrpc":"2.0","method":"m","id":${id}}`
+  );
+  it.socket.receive(`[${messages.join()},[${messages[0]}]]`);
+  await settle();
+  const error =
+    "Invalid Request: id must be a number that comes back as it was written";
+  assertEquals(it.socket.take(), [[
+    failure(null, -32600, error),
+    result(1.5, 1),
+    failure(null, -32600, error),
+    [failure(null, -32600, error)],
+  ]]);
+});
+
+Deno.test("Peer sends what was gathered before it closes", async () => {
+  await using it = await share();
+  for (const word of ["one", "two", "three"]) it.peer.notify(word);
+  it.peer.close();
+  const names = it.socket.take().flat().map((message) =>
+    (message as { method: string }).method
+  );
+  assertEquals(names, ["one", "two", "three"]);
+  await settle();
+  assertEquals(it.socket.sent, []);
+});
+
+Deno.test("Peer survives a socket that fails at the end of a turn", async () => {
+  await using it = await share({ timeout: 0 });
+  const calls = [it.peer.request("a"), it.peer.request("b")];
+  it.socket.sendError = new Error("broken");
+  await settle();
+  it.socket.end(1006);
+  for (const call of calls) await assertRejects(() => call, Error);
+});
+
+const quiet = { port: 0, hostname: "127.0.0.1", onListen() {} } as const;
+
+/** Counts the frames that a client's socket is sent. */
+function countFrames(client: Peer): { count: number } {
+  const frames = { count: 0 };
+  client.ws.addEventListener("message", () => frames.count++);
+  return frames;
+}
+
+Deno.test("connect shares frames with a server that wants to", async () => {
+  await using server = serve({
+    local: {
+      add: (a: number, b: number) => a + b,
+      async *count(to: number) {
+        for (let n = 0; n < to; n++) yield n;
+      },
+    },
+  }, quiet);
+  await using client = connect(server.url, {}, {
+    sharedFrames: true,
+    use: [streams],
+  });
+  await client.opened;
+  assertEquals((client.ws as { protocol?: string }).protocol, sharedFrames);
+  const frames = countFrames(client);
+  const sums = await Promise.all(
+    Array.from({ length: 100 }, (_, n) => client.request("add", [n, 1])),
+  );
+  assertEquals(sums, Array.from({ length: 100 }, (_, n) => n + 1));
+  assert(frames.count < 50, `${frames.count}`);
+  let last = -1;
+  const numbers = client.remote["count"]!(1_000) as unknown as AsyncIterable<
+    number
+  >;
+  for await (const n of numbers) assertEquals(n, ++last);
+  assertEquals(last, 999);
+});
+
+Deno.test("connect shares no frames unless both want to", async () => {
+  const local = { echo: (value: unknown) => value };
+  for (const [ours, theirs] of [[true, false], [false, true]] as const) {
+    await using server = serve({ local }, { ...quiet, sharedFrames: theirs });
+    await using client = connect(server.url, {}, { sharedFrames: ours });
+    await client.opened;
+    const frames = countFrames(client);
+    await Promise.all([1, 2, 3].map((n) => client.request("echo", [n])));
+    assertEquals(frames.count, 3);
+  }
+});
+
+Deno.test("connect tries without the offer where a server fails because of it", async () => {
+  const offers: string[][] = [];
+  const states: string[] = [];
+  let current = new ScriptedSocket();
+  const client = connect("ws://localhost", {
+    onopen: () => void states.push("open"),
+    onclose: () => void states.push("close"),
+  }, {
+    sharedFrames: true,
+    protocols: ["chat"],
+    createSocket(_url, protocols) {
+      offers.push(protocols);
+      const socket = current = new ScriptedSocket(0);
+      queueMicrotask(() => {
+        if (protocols.includes(sharedFrames)) socket.end(1006, "", false);
+        else {
+          socket.onsend = (text): void => {
+            const { id } = JSON.parse(text);
+            socket.receive(result(id, "plain"));
+          };
+          socket.open();
+        }
+      });
+      return socket;
+    },
+  });
+  assertEquals(await client.request("m"), "plain");
+  assertEquals(offers, [[sharedFrames, "chat"], ["chat"]]);
+  assertEquals(states, ["open"]);
+  client.close();
+  current.end();
+});
+
+Deno.test("serve selects the subprotocol of shared frames before its own", async () => {
+  await using server = serve({}, { ...quiet, protocols: ["chat"] });
+  for (
+    const [offer, selected] of [
+      [["chat", sharedFrames], sharedFrames],
+      [["chat"], "chat"],
+      [["other"], ""],
+    ] as const
+  ) {
+    const client = connect(server.url, {}, { protocols: [...offer] });
+    const opened = client.opened.then(() => true, () => false);
+    if (selected === "") client.close();
+    else {
+      await opened;
+      assertEquals((client.ws as { protocol?: string }).protocol, selected);
+    }
+    await client[Symbol.asyncDispose]();
+  }
+});

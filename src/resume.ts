@@ -19,8 +19,9 @@
  * });
  *
  * const numbers: number[] = [];
- * const all = resume(client, (last = 0) => client.remote.count(last + 1));
- * for await (const n of all) numbers.push(n);
+ * const from = (last = 0): AsyncIterable<number> =>
+ *   client.remote.count(last + 1);
+ * for await (const n of resume(client, from)) numbers.push(n);
  * assertEquals(numbers, [1, 2, 3]);
  * ```
  *

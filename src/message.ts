@@ -9,6 +9,7 @@
  * @module
  */
 
+import { isDeeperThan } from "./depth.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import type { Limits } from "./limits.ts";
 
@@ -90,13 +91,21 @@ export type UnnamedVersion = "1.0" | "bare";
  *
  * @param text The frame's text.
  * @param unnamed What a message without the member `jsonrpc` is taken for.
- * @param limits The lengths to refuse.
+ * @param limits The lengths and the depth to refuse.
  */
 export function readFrame(
   text: string,
   unnamed: UnnamedVersion,
   limits: Limits,
 ): Message | Message[] {
+  if (isDeeperThan(limits.depth, text)) {
+    return invalid(
+      undefined,
+      null,
+      ErrorCode.InvalidRequest,
+      `Invalid Request: it is nested deeper than ${limits.depth}`,
+    );
+  }
   let value: unknown;
   try {
     value = JSON.parse(text);

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Backlog, type Sender } from "./backlog.ts";
 import type { Call, CallOptions } from "./call.ts";
 import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
 import type {
@@ -65,6 +66,7 @@ import {
   type Pending,
   PendingTable,
 } from "./pending.ts";
+import { Bucket, Recent } from "./rate.ts";
 import { createRemote } from "./remote.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 import { type Trace, writeTrace } from "./trace.ts";
@@ -196,6 +198,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #batch: OutgoingBatch | undefined;
   /** What waits for the handshake. */
   #queue: (Member | OutgoingBatch)[] = [];
+  /** In characters. */
+  #queuedLength = 0;
+  /** None, if the peer may send as often as it likes. */
+  readonly #rate: Bucket | undefined;
+  #invalid: Recent | undefined;
+  readonly #backlog: Backlog;
   #hasOpened = false;
   #socketError: unknown;
   #end: CloseInfo | undefined;
@@ -235,7 +243,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#discover = options.discover;
     this.#trace = options.trace;
     this.context = options.context as Context;
-    const link: Link & Host = {
+    const { messageRate, messageBurst } = this.#limits;
+    if (messageRate !== Infinity) {
+      this.#rate = new Bucket(messageRate, messageBurst);
+    }
+    const link: Link & Host & Sender = {
       limits: this.#limits,
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
@@ -248,7 +260,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
       find: (name) => this.#findMethod(name),
       control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),
+      bufferedAmount: () => this.#ws.bufferedAmount,
+      close: (code, reason) => this.close(code, reason),
     };
+    this.#backlog = new Backlog(link);
     this.#capabilities = options.use?.length
       ? new Capabilities(options.use, link)
       : undefined;
@@ -517,9 +532,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
           }
           pending.sent = true;
           this.#ws.send(text);
-        } else if (this.#queue.length >= this.#limits.queued) {
-          throw this.#queueError(what, method);
-        } else this.#queue.push({ text, pending });
+          this.#backlog.add(text.length);
+        } else if (!this.#enqueue([{ text, pending }], text.length)) {
+          throw this.#queueError(what, method, text.length);
+        }
       } catch (error) {
         this.#pending.take(id);
         throw error;
@@ -577,9 +593,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     this.#suspect = this.#pending.nextId;
     if (this.#hasOpened) return this.#send(text);
-    if (this.#queue.length >= this.#limits.queued) return false;
-    this.#queue.push({ text, pending: undefined });
-    return true;
+    return this.#enqueue([{ text, pending: undefined }], text.length);
   }
 
   /**
@@ -735,6 +749,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
+    this.#queuedLength = 0;
     for (const entry of queue) {
       // onopen may have closed it all.
       if (this.#end !== undefined) break;
@@ -846,6 +861,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     switch (message.type) {
       case "request":
       case "notification":
+        if (!this.#count()) return;
         if (this.#observers !== undefined) this.#inform(message);
         this.#incoming.execute(message, batch);
         break;
@@ -853,9 +869,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
         this.#settle(message);
         break;
       case "invalid":
-        this.#refuse(message, text, batch);
+        if (this.#count()) this.#refuse(message, text, batch);
         break;
     }
+  }
+
+  /** Counts a message that nobody asked for; the one too many closes. */
+  #count(): boolean {
+    if (this.#rate === undefined || this.#rate.take()) return true;
+    const { messageRate } = this.#limits;
+    const reason = `More than ${messageRate} messages a second`;
+    this.close(CloseCode.TooManyRequests, reason);
+    return false;
   }
 
   #dispatchBatch(messages: readonly Message[], text: string): void {
@@ -900,10 +925,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
       }
       case "rpc.discover":
         return this.#discover?.(this.local);
-      case enumeratorNext:
+      case enumeratorNext: {
         // Nobody would get the values.
         if (type === "notification") return undefined;
-        // falls through
+        const values = this.#capabilities?.control(method, params, asked);
+        // Who is given some asks again once he has them, and is paced by that.
+        if (values !== undefined) this.#rate?.giveBack();
+        return values;
+      }
       default:
         return this.#capabilities?.control(method, params, asked);
     }
@@ -939,6 +968,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#settleUnidentified(readError(error), answers);
     } else {
       this.#unmatched++;
+      this.#count();
       this.#capabilities?.discard(response.result);
     }
   }
@@ -973,7 +1003,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#rejectBatch(batch, error);
     } else if (isOurs && batch === undefined && waiting.length === 1) {
       this.#pending.take(waiting[0]!.id)?.reject(error);
-    } else this.#report(error);
+    } else if (this.#count()) this.#report(error);
   }
 
   #refuse(
@@ -994,6 +1024,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#version === "1.0") {
       return this.close(CloseCode.BadProtocol, message);
     }
+    const { invalidMessages, invalidWindow } = this.#limits;
+    if (invalidMessages !== Infinity) {
+      this.#invalid ??= new Recent(invalidWindow);
+      if (this.#invalid.add() > invalidMessages) {
+        const reason =
+          `More than ${invalidMessages} invalid messages in ${invalidWindow} ms`;
+        return this.close(CloseCode.BadProtocol, reason);
+      }
+    }
     if (id === undefined) return;
     this.#incoming.refuse(version ?? this.version, id, error, batch);
   }
@@ -1006,17 +1045,30 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#ws.readyState !== ReadyState.Open) return false;
     try {
       this.#ws.send(text);
-      return true;
     } catch (error) {
       this.#socketError = error;
       return false;
     }
+    this.#backlog.add(text.length);
+    return true;
   }
 
-  #queueError(what: string, name: string): RangeError {
-    return new RangeError(
-      `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
-    );
+  /** Keeps messages for the end of the handshake; `false` if there is no room. */
+  #enqueue(entries: (Member | OutgoingBatch)[], length: number): boolean {
+    const { queued, queuedLength } = this.#limits;
+    if (this.#queue.length + entries.length > queued) return false;
+    if (this.#queuedLength + length > queuedLength) return false;
+    this.#queue.push(...entries);
+    this.#queuedLength += length;
+    return true;
+  }
+
+  #queueError(what: string, name: string, length: number): RangeError {
+    const { queued, queuedLength } = this.#limits;
+    const state = this.#queuedLength + length > queuedLength
+      ? `${this.#queuedLength} of at most ${queuedLength} characters`
+      : `${this.#queue.length} of at most ${queued} messages`;
+    return new RangeError(`${what} "${name}": ${state} wait for the handshake`);
   }
 
   #sendBatch(batch: OutgoingBatch): void {
@@ -1029,15 +1081,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
       );
     }
     const isOne = this.version === "2.0";
-    if (isOne) this.#checkLength("Cannot send", "batch", join(members));
+    const text = join(members);
+    if (isOne) this.#checkLength("Cannot send", "batch", text);
     // Its requests were rejected one by one.
     if (this.#end !== undefined) return;
     if (this.#hasOpened) return this.#sendMembers(batch);
     const entries = isOne ? [batch] : members;
-    if (this.#queue.length + entries.length > this.#limits.queued) {
-      throw this.#queueError("Cannot send", "batch");
+    if (!this.#enqueue(entries, text.length)) {
+      throw this.#queueError("Cannot send", "batch", text.length);
     }
-    this.#queue.push(...entries);
   }
 
   /** Sends a batch, without the members that were given up meanwhile. */

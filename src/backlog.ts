@@ -41,8 +41,12 @@ export class Backlog {
     if (this.#unseen >= this.#step) this.look(performance.now());
   }
 
-  /** Looks how much waits, and closes if that is too much. */
-  look(now: number): void {
+  /**
+   * Looks how much waits, and closes if that is too much.
+   *
+   * @param isLate Whether the process slept, and couldn't send meanwhile.
+   */
+  look(now: number, isLate = false): void {
     // What was little, and to which nothing was added, still is.
     if (this.#unseen === 0 && this.#since === undefined) return;
     this.#unseen = 0;
@@ -50,7 +54,7 @@ export class Backlog {
     const amount = this.#sender.bufferedAmount();
     if (amount > bufferedMost) this.#close(`more than ${bufferedMost} bytes`);
     else if (amount <= buffered) this.#since = undefined;
-    else if (this.#since === undefined) this.#since = now;
+    else if (this.#since === undefined || isLate) this.#since = now;
     else if (now - this.#since >= bufferedTime) {
       this.#close(`more than ${buffered} bytes for ${bufferedTime} ms`);
     }

@@ -113,6 +113,22 @@ export interface Limits {
    * that are sent.
    */
   readonly bufferedMost: number;
+  /**
+   * Most milliseconds of silence before the peer is asked for a sign of life, with
+   * a request `rpc.ping`. Default 25,000, with which it is asked after 17,500 or
+   * more. 0: never, as 1.0 and bare peers.
+   *
+   * Any message that arrives whole is a sign of life, whatever it says; one that
+   * takes longer than both times to arrive looks like silence.
+   */
+  readonly pingAfter: number;
+  /**
+   * Milliseconds that a peer has for a sign of life once it was asked. Default
+   * 10,000. After that the connection is closed with 4009, so that its death is
+   * known within both times together, 35 seconds. After the process slept or was
+   * busy, the peer is given this time again first.
+   */
+  readonly pingWithin: number;
 }
 
 /**
@@ -141,6 +157,8 @@ export const defaultLimits: Limits = {
   buffered: 1_048_576,
   bufferedTime: 10_000,
   bufferedMost: 4_194_304,
+  pingAfter: 25_000,
+  pingWithin: 10_000,
 };
 
 /**

@@ -35,6 +35,7 @@ import {
   withWriting,
   type Writing,
 } from "./extension.ts";
+import { Heartbeat, type Patient } from "./heartbeat.ts";
 import {
   type Host,
   Incoming,
@@ -204,6 +205,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #rate: Bucket | undefined;
   #invalid: Recent | undefined;
   readonly #backlog: Backlog;
+  readonly #heartbeat: Heartbeat;
+  /** The id of the last ping, until it is answered. */
+  #ping: number | undefined;
   #hasOpened = false;
   #socketError: unknown;
   #end: CloseInfo | undefined;
@@ -247,7 +251,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (messageRate !== Infinity) {
       this.#rate = new Bucket(messageRate, messageBurst);
     }
-    const link: Link & Host & Sender = {
+    const link: Link & Host & Sender & Patient = {
       limits: this.#limits,
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
@@ -262,8 +266,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
       within: (running, run) => this.#incoming.within(running, run),
       bufferedAmount: () => this.#ws.bufferedAmount,
       close: (code, reason) => this.close(code, reason),
+      ping: () => this.#sendPing(),
     };
     this.#backlog = new Backlog(link);
+    this.#heartbeat = new Heartbeat(link, this.#backlog);
     this.#capabilities = options.use?.length
       ? new Capabilities(options.use, link)
       : undefined;
@@ -746,6 +752,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #open(): void {
     if (this.#hasOpened || this.#end !== undefined) return;
     this.#hasOpened = true;
+    this.#heartbeat.start();
     this.#runHook(() => this.onopen());
     const queue = this.#queue;
     this.#queue = [];
@@ -768,6 +775,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (closeSocket) this.#closeSocket(ws, info);
 
     this.#deadlines.clear();
+    this.#heartbeat.stop();
     const pending = this.#pending;
     const observers = this.#observers;
     this.#pending = new PendingTable();
@@ -821,6 +829,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   // What arrives.
 
   #receive(data: unknown): void {
+    this.#heartbeat.isHeard = true;
     // A message must not overtake the hook that prepares for it.
     if (!this.#hasOpened) this.#open();
     if (this.#end !== undefined) return;
@@ -923,6 +932,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
         }
         return null;
       }
+      case "rpc.ping":
+        return null;
       case "rpc.discover":
         return this.#discover?.(this.local);
       case enumeratorNext: {
@@ -966,6 +977,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
       else pending.reject(result.error);
     } else if (error !== undefined && (id === undefined || id === null)) {
       this.#settleUnidentified(readError(error), answers);
+    } else if (this.#ping !== undefined && id === this.#ping) {
+      this.#ping = undefined;
     } else {
       this.#unmatched++;
       this.#count();
@@ -993,6 +1006,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     error: RpcError,
     answers: OutgoingBatch | undefined,
   ): void {
+    // The first word after a ping is about that: every call waits for longer.
+    if (
+      answers === undefined && this.#ping !== undefined &&
+      this.#heartbeat.isAsking
+    ) {
+      this.#ping = undefined;
+      return;
+    }
     // Its other members' answers say which batch it is; else it is a guess, and
     // none while a notification may be to blame.
     const waiting = this.#suspect === 0 ? this.#pending.all() : [];
@@ -1140,6 +1161,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#suspect = this.#pending.nextId;
     const text = writeParams("2.0", params);
     return this.#send(writeNotification("2.0", method, text));
+  }
+
+  /**
+   * Asks for a sign of life, beside all the calls: with an error, too, a peer says
+   * that it lives. To 1.0 and bare peers it could be one more invalid message.
+   */
+  #sendPing(): boolean {
+    if (this.version !== "2.0") return false;
+    this.#ping = this.#pending.takeId();
+    this.#send(writeRequest("2.0", this.#ping, "rpc.ping", undefined));
+    return true;
   }
 
   /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */

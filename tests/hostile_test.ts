@@ -565,10 +565,10 @@ Deno.test("Peer over a socket that is closed already ends in the same words", as
 
 Deno.test("Peer gives a peer that ignores its close frame five seconds", async () => {
   const socket = new ScriptedSocket();
-  const peer = new Peer(socket);
-  await settle();
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
+    const peer = new Peer(socket);
+    await peer.opened;
     let isGone = false;
     peer.close();
     const closed = peer.closed.finally(() => isGone = true);

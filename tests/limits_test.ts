@@ -339,20 +339,42 @@ Deno.test("Peer closes with 4008 when too much waits for too long", async () => 
   const soft = 1_048_576;
   await using it = await openSlow();
   it.send(soft + 1);
-  await time.pass(9_000);
+  await time.flow(9_000);
   // Once it is little, all is forgiven.
   it.send(soft);
   it.send(soft + 1);
-  await time.pass(9_999);
+  await time.flow(9_999);
   it.send(soft + 1);
   assertEquals(it.closes, []);
-  await time.pass(1);
+  await time.flow(1);
   it.send(soft + 1);
   assertEquals(it.closes, [{
     code: 4008,
     reason: "Slow consumer: more than 1048576 bytes for 10000 ms wait",
     wasClean: true,
   }]);
+});
+
+Deno.test("Peer that sends nothing more is closed with 4008 all the same", async () => {
+  using time = new FakeTime();
+  await using it = await openSlow();
+  it.send(1_048_577);
+  await time.flow(9_999);
+  assertEquals(it.closes, []);
+  await time.flow(2_501);
+  assertEquals(it.closes[0]?.code, 4008);
+});
+
+Deno.test("Peer is given time to send after the process slept", async () => {
+  using time = new FakeTime();
+  await using it = await openSlow();
+  it.send(1_048_577);
+  await time.flow(1_000);
+  await time.pass(3_600_000);
+  await time.flow(9_000);
+  assertEquals(it.closes, []);
+  await time.flow(2_500);
+  assertEquals(it.closes[0]?.code, 4008);
 });
 
 Deno.test("A stream of 400,000 values is read from a server within its message rate", async () => {

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { Deferred } from "./deferred.ts";
 import { CloseCode } from "./error.ts";
 import type { Limits } from "./limits.ts";
 
@@ -14,10 +15,15 @@ export interface Sender {
   readonly limits: Limits;
   /** Bytes that the socket has not sent yet. */
   bufferedAmount(): number;
+  /** Messages that wait for the handshake. */
+  queued(): number;
   close(code: number, reason: string): void;
 }
 
-/** How much may be sent between two looks: to look is a call into the runtime. */
+/**
+ * How much may be sent between two looks, because to look is a call into the
+ * runtime; and how much may wait for what is called little.
+ */
 const step = 65_536;
 
 /** What waits in one peer's socket. */
@@ -28,6 +34,9 @@ export class Backlog {
   #unseen = 0;
   /** Since when every look saw too much. */
   #since: number | undefined;
+  /** Who waits until little waits. */
+  #drained: Deferred<void> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
 
   constructor(sender: Sender) {
     const { buffered, bufferedMost } = sender.limits;
@@ -58,6 +67,36 @@ export class Backlog {
     else if (now - this.#since >= bufferedTime) {
       this.#close(`more than ${buffered} bytes for ${bufferedTime} ms`);
     }
+  }
+
+  /** Resolves when little waits. */
+  drained(): Promise<void> {
+    if (this.#isLittle()) return Promise.resolve();
+    if (this.#drained === undefined) {
+      this.#drained = new Deferred();
+      this.#poll(1);
+    }
+    return this.#drained.promise;
+  }
+
+  /** The connection closed. */
+  end(reason: () => Error): void {
+    clearTimeout(this.#timer);
+    this.#drained?.reject(reason());
+  }
+
+  /** Looks again and again, more and more seldom: there is no event for it. */
+  #poll(delay: number): void {
+    this.#timer = setTimeout(() => {
+      if (!this.#isLittle()) return this.#poll(Math.min(2 * delay, 16));
+      this.#drained?.resolve();
+      this.#drained = undefined;
+    }, delay);
+  }
+
+  #isLittle(): boolean {
+    return this.#sender.queued() === 0 &&
+      this.#sender.bufferedAmount() <= step;
   }
 
   #close(what: string): void {

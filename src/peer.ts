@@ -265,6 +265,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),
       bufferedAmount: () => this.#ws.bufferedAmount,
+      queued: () => this.#queue.length,
       close: (code, reason) => this.close(code, reason),
       ping: () => this.#sendPing(),
     };
@@ -552,7 +553,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Sends a notification: a call without a response.
+   * Sends a notification: a call without a response. Nothing tells how fast the
+   * peer reads them; to send many, await {@linkcode Peer.drained} between them.
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
@@ -600,6 +602,43 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#suspect = this.#pending.nextId;
     if (this.#hasOpened) return this.#send(text);
     return this.#enqueue([{ text, pending: undefined }], text.length);
+  }
+
+  /**
+   * Resolves when the socket has sent nearly everything: when no more than 65,536
+   * bytes wait, in the same turn if that is so already. What waits for the
+   * handshake has not been sent.
+   *
+   * A peer that is sent more than it reads is closed in the end, see `buffered`
+   * of the limits. So whoever sends as fast as can be waits here:
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const received: number[] = [];
+   * const local = { tick: (n: number) => void received.push(n) };
+   * await using reader = new Peer(left, { local });
+   * await using writer = new Peer<typeof local>(right);
+   *
+   * for (let n = 0; n < 10_000; n++) {
+   *   await writer.drained();
+   *   // Not taken: the connection is closed.
+   *   if (!writer.notify("tick", [n])) break;
+   * }
+   * await writer.request("rpc.ping"); // Answered after all of them.
+   * assertEquals(received.length, 10_000);
+   * ```
+   *
+   * @throws {ConnectionClosedError} The connection closed first.
+   * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
+   */
+  drained(): Promise<void> {
+    return this.#end === undefined ? this.#backlog.drained() : Promise.reject(
+      this.#closedError("Cannot drain", this.#hasOpened),
+    );
   }
 
   /**
@@ -776,6 +815,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
     this.#deadlines.clear();
     this.#heartbeat.stop();
+    this.#backlog.end(() => this.#closedError("Cannot drain", this.#hasOpened));
     const pending = this.#pending;
     const observers = this.#observers;
     this.#pending = new PendingTable();

@@ -62,7 +62,7 @@ export type {
   Link,
   Writing,
 } from "./src/extension.ts";
-export { defaultLimits, type Limits } from "./src/limits.ts";
+export { defaultLimits, type Limits, serverLimits } from "./src/limits.ts";
 export type { Id, Params, Version } from "./src/message.ts";
 export type { Method } from "./src/method.ts";
 export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";

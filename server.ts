@@ -27,6 +27,7 @@
 
 import { sharedFrames } from "./src/frame.ts";
 import { CloseCode, type CloseInfo } from "./src/error.ts";
+import { completeLimits, serverLimits } from "./src/limits.ts";
 import type { PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
 import { references } from "./src/reference.ts";
@@ -360,12 +361,15 @@ function pickSettings(options: UpgradeOptions): PeerSettings {
     "trace",
     "discover",
     "use",
-    "limits",
   ];
   const given = Object.entries(options).filter(([name, value]) =>
     names.includes(name) && value !== undefined
   );
-  return { use: [streams, references], ...Object.fromEntries(given) };
+  return {
+    use: [streams, references],
+    ...Object.fromEntries(given),
+    limits: completeLimits(options.limits, serverLimits),
+  };
 }
 
 const unknownInfo: ConnectionInfo = {

@@ -15,6 +15,12 @@ export interface Limits {
    */
   readonly messageLength: number;
   /**
+   * Deepest nesting of a message that arrives: arrays and objects within each
+   * other, the message and its batch included. Default 64. A deeper one is
+   * answered -32600 with id null before anything is built of it.
+   */
+  readonly depth: number;
+  /**
    * Most members of a batch, either way. Default 100. A longer one that arrives
    * is answered by one error -32010 and none of it executed; a longer one to be
    * sent throws.
@@ -35,6 +41,27 @@ export interface Limits {
    * longer one is answered -32600.
    */
   readonly methodLength: number;
+  /**
+   * Messages that the peer may send in a second, beyond a burst; the members of
+   * a batch count each. Default 1,000 on a server, any number elsewhere. One too
+   * many closes the connection with 4429. Responses to requests of this side and
+   * questions for a stream's next values, which follow each other's answers, are
+   * not counted.
+   */
+  readonly messageRate: number;
+  /**
+   * Messages that the peer may send at once after a rest, where there is a
+   * `messageRate`. Default 2,000.
+   */
+  readonly messageBurst: number;
+  /**
+   * Most messages within `invalidWindow` that are no JSON-RPC and that
+   * {@linkcode Peer.oninvalid} doesn't take. Default 20 on a server, any number
+   * elsewhere. One more closes the connection with 4400.
+   */
+  readonly invalidMessages: number;
+  /** Milliseconds for which an invalid message counts. Default 10,000. */
+  readonly invalidWindow: number;
   /**
    * Most methods that run for the peer at a time, its notifications' included.
    * Default 1,024. One more request is answered -32009 and not executed; one more
@@ -67,35 +94,110 @@ export interface Limits {
    * more request rejects with a RangeError, one more notification is not taken.
    */
   readonly queued: number;
+  /**
+   * Most UTF-16 code units of all the messages that wait for the handshake to be
+   * done. Default 1,048,576. One more request rejects with a RangeError, one more
+   * notification is not taken.
+   */
+  readonly queuedLength: number;
+  /**
+   * Bytes in the socket's `bufferedAmount` that a peer may leave unread for a
+   * while. Default 1,048,576. More of them at every look for `bufferedTime` closes
+   * the connection with 4008, and no other notices; see
+   * {@linkcode Peer.drained}.
+   */
+  readonly buffered: number;
+  /**
+   * Milliseconds for which more than `buffered` may wait, half as long again at
+   * most. Default 10,000.
+   */
+  readonly bufferedTime: number;
+  /**
+   * Most bytes in the socket's `bufferedAmount`. Default 4,194,304. More of them
+   * close the connection with 4008 at once; looked at every 65,536 characters
+   * that are sent.
+   */
+  readonly bufferedMost: number;
+  /**
+   * Most milliseconds of silence before the peer is asked for a sign of life, with
+   * a request `rpc.ping`. Default 25,000, with which it is asked after 17,500 or
+   * more. 0: never, as 1.0 and bare peers.
+   *
+   * Any message that arrives whole is a sign of life, whatever it says; one that
+   * takes longer than both times to arrive looks like silence.
+   */
+  readonly pingAfter: number;
+  /**
+   * Milliseconds that a peer has for a sign of life once it was asked. Default
+   * 10,000. After that the connection is closed with 4009, so that its death is
+   * known within both times together, 35 seconds. After the process slept or was
+   * busy, the peer is given this time again first.
+   */
+  readonly pingWithin: number;
 }
 
-/** The limits of a connection that was not told otherwise. */
+/**
+ * The limits of a connection that was not told otherwise.
+ *
+ * Whoever opened it chose its peer, so how often that one speaks is its own
+ * business: the two limits of {@linkcode serverLimits} are lifted.
+ */
 export const defaultLimits: Limits = {
   messageLength: 1_048_576,
+  depth: 64,
   batchMembers: 100,
   frameMembers: 1_024,
   idLength: 128,
   methodLength: 256,
+  messageRate: Infinity,
+  messageBurst: 2_000,
+  invalidMessages: Infinity,
+  invalidWindow: 10_000,
   incoming: 1_024,
   handlerTimeout: 120_000,
   outgoing: 1_024,
   streams: 128,
   handles: 128,
   queued: 1_024,
+  queuedLength: 1_048_576,
+  buffered: 1_048_576,
+  bufferedTime: 10_000,
+  bufferedMost: 4_194_304,
+  pingAfter: 25_000,
+  pingWithin: 10_000,
 };
 
 /**
+ * The limits of a connection that a server accepted and was not told otherwise.
+ *
+ * Anybody may have opened it: as {@linkcode defaultLimits}, but a `messageRate` of
+ * 1,000 and 20 `invalidMessages`.
+ */
+export const serverLimits: Limits = {
+  ...defaultLimits,
+  messageRate: 1_000,
+  invalidMessages: 20,
+};
+
+const complete = new WeakSet<object>([defaultLimits, serverLimits]);
+
+/**
  * Completes limits with the defaults; 0 becomes Infinity, so that a limit is
- * always one comparison.
+ * always one comparison. Those that are complete stay the object they are: a
+ * server's connections share one.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
-export function completeLimits(limits: Partial<Limits> | undefined): Limits {
-  if (limits === undefined) return defaultLimits;
-  const complete: { -readonly [Name in keyof Limits]: number } = {
-    ...defaultLimits,
+export function completeLimits(
+  limits: Partial<Limits> | undefined,
+  defaults: Limits = defaultLimits,
+): Limits {
+  if (limits === undefined) return defaults;
+  if (complete.has(limits)) return limits as Limits;
+  const completed: { -readonly [Name in keyof Limits]: number } = {
+    ...defaults,
   };
-  for (const name of Object.keys(complete) as (keyof Limits)[]) {
+  for (const name of Object.keys(completed) as (keyof Limits)[]) {
     const limit = limits[name];
     if (limit === undefined) continue;
     if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
@@ -103,7 +205,8 @@ export function completeLimits(limits: Partial<Limits> | undefined): Limits {
         `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
       );
     }
-    complete[name] = limit === 0 ? Infinity : limit;
+    completed[name] = limit === 0 ? Infinity : limit;
   }
-  return complete;
+  complete.add(completed);
+  return completed;
 }

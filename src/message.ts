@@ -9,6 +9,7 @@
  * @module
  */
 
+import { isDeeperThan } from "./depth.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import type { Limits } from "./limits.ts";
 
@@ -90,19 +91,15 @@ export type UnnamedVersion = "1.0" | "bare";
  *
  * @param text The frame's text.
  * @param unnamed What a message without the member `jsonrpc` is taken for.
- * @param limits The lengths to refuse.
+ * @param limits The lengths and the depth to refuse.
  */
 export function readFrame(
   text: string,
   unnamed: UnnamedVersion,
   limits: Limits,
 ): Message | Message[] {
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return invalid(undefined, null, ErrorCode.ParseError, "Parse error");
-  }
+  const value = parse(text, limits.depth);
+  if (value instanceof Unreadable) return value.message;
   return Array.isArray(value)
     ? readBatch(value, text, unnamed, limits)
     : readMessage(value, text, unnamed, limits);
@@ -120,12 +117,9 @@ export function readSharedFrame(
   limits: Limits,
 ): (Message | Message[])[] {
   const unnamed = "bare";
-  let value: unknown;
-  try {
-    value = JSON.parse(text);
-  } catch {
-    return [invalid(undefined, null, ErrorCode.ParseError, "Parse error")];
-  }
+  // The frame itself is a level that its messages don't know of.
+  const value = parse(text, limits.depth + (text.startsWith("[") ? 1 : 0));
+  if (value instanceof Unreadable) return [value.message];
   if (!Array.isArray(value)) {
     return [readMessage(value, text, unnamed, limits)];
   }
@@ -143,6 +137,29 @@ export function readSharedFrame(
       ? readBatch(member, inexact, unnamed, limits)
       : readMessage(member, inexact, unnamed, limits)
   );
+}
+
+/** What became of a text that is nothing to be read. */
+class Unreadable {
+  readonly message: Invalid;
+
+  constructor(code: number, message: string) {
+    this.message = invalid(undefined, null, code, message);
+  }
+}
+
+function parse(text: string, depth: number): unknown {
+  if (isDeeperThan(depth, text)) {
+    return new Unreadable(
+      ErrorCode.InvalidRequest,
+      `Invalid Request: it is nested deeper than ${depth}`,
+    );
+  }
+  try {
+    return JSON.parse(text);
+  } catch {
+    return new Unreadable(ErrorCode.ParseError, "Parse error");
+  }
 }
 
 /** @param source As {@linkcode readMessage} takes it. */

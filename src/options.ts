@@ -67,7 +67,10 @@ export interface PeerSettings {
    * nothing, but all of it on a server.
    */
   use?: readonly Extension[];
-  /** Limits that differ from {@linkcode defaultLimits}; 0 lifts one. */
+  /**
+   * Limits that differ from {@linkcode defaultLimits}, on a server from
+   * {@linkcode serverLimits}; 0 lifts one.
+   */
   limits?: Partial<Limits>;
 }
 

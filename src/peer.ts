@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Backlog, type Sender } from "./backlog.ts";
 import type { Call, CallOptions } from "./call.ts";
 import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
 import type {
@@ -36,6 +37,7 @@ import {
   type Writing,
 } from "./extension.ts";
 import { SharedFrames, sharedFrames } from "./frame.ts";
+import { Heartbeat, type Patient } from "./heartbeat.ts";
 import {
   type Host,
   Incoming,
@@ -68,6 +70,8 @@ import {
   type Pending,
   PendingTable,
 } from "./pending.ts";
+import { type Entry, isWanted, Queue } from "./queue.ts";
+import { Bucket, Recent } from "./rate.ts";
 import { createRemote } from "./remote.ts";
 import {
   ReadyState,
@@ -223,7 +227,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
   /** What waits for the handshake. */
-  #queue: (Member | OutgoingBatch)[] = [];
+  readonly #queue: Queue;
+  /** None, if the peer may send as often as it likes. */
+  readonly #rate: Bucket | undefined;
+  #invalid: Recent | undefined;
+  readonly #backlog: Backlog;
+  readonly #heartbeat: Heartbeat;
+  /** The id of the last ping, until it is answered. */
+  #ping: number | undefined;
   #hasOpened = false;
   readonly #mayShare: boolean;
   /** Where messages that share frames leave; `undefined`: each has its own. */
@@ -268,7 +279,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#mayShare = options.sharedFrames ?? false;
     this.context = options.context as Context;
     this.#use = options.use ?? [];
-    this.#link = {
+    const { messageRate, messageBurst } = this.#limits;
+    if (messageRate !== Infinity) {
+      this.#rate = new Bucket(messageRate, messageBurst);
+    }
+    const link: Link & Host & Sender & Patient = {
       limits: this.#limits,
       deadlines: this.#deadlines,
       stringErrors: options.stringErrors ?? false,
@@ -281,7 +296,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
       find: (name) => this.#findMethod(name),
       control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),
+      bufferedAmount: () => this.#ws.bufferedAmount,
+      queued: () => this.#queue.size,
+      close: (code, reason) => this.#cut(code, reason),
+      ping: () => this.#sendPing(),
     };
+    this.#link = link;
+    this.#queue = new Queue(this.#limits);
+    this.#backlog = new Backlog(link);
+    this.#heartbeat = new Heartbeat(link, this.#backlog);
     this.#begin();
     this.#definedLocal = options.local;
     if (options.local !== undefined) this.local = options.local;
@@ -564,8 +587,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
         if (!this.#hasOpened) this.#enqueue(what, method, { text, pending });
         else if (this.#ws.readyState === ReadyState.Open) {
           pending.sent = true;
-          if (this.#shared === undefined) this.#ws.send(text);
-          else this.#shared.push(text);
+          if (this.#shared !== undefined) this.#shared.push(text);
+          else {
+            this.#ws.send(text);
+            this.#backlog.add(text.length);
+          }
         } else if (this.#isLosing) {
           this.#enqueue(what, method, { text, pending });
         } else throw this.#closedError(what, false, method);
@@ -579,7 +605,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Sends a notification: a call without a response.
+   * Sends a notification: a call without a response. Nothing tells how fast the
+   * peer reads them; to send many, await {@linkcode Peer.drained} between them.
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
@@ -630,9 +657,44 @@ export class Peer<Theirs = unknown, Context = unknown> {
       if (this.#send(text)) return true;
       if (!this.#isLosing) return false;
     }
-    if (!this.#hasRoom(1)) return false;
-    this.#queue.push({ text, pending: undefined });
-    return true;
+    return this.#queue.add([{ text, pending: undefined }]);
+  }
+
+  /**
+   * Resolves when the socket has sent nearly everything: when no more than 65,536
+   * bytes wait, in the same turn if that is so already. What waits for the
+   * handshake has not been sent.
+   *
+   * A peer that is sent more than it reads is closed in the end, see `buffered`
+   * of the limits. So whoever sends as fast as can be waits here:
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const received: number[] = [];
+   * const local = { tick: (n: number) => void received.push(n) };
+   * await using reader = new Peer(left, { local });
+   * await using writer = new Peer<typeof local>(right);
+   *
+   * for (let n = 0; n < 10_000; n++) {
+   *   await writer.drained();
+   *   // Not taken: the connection is closed.
+   *   if (!writer.notify("tick", [n])) break;
+   * }
+   * await writer.request("rpc.ping"); // Answered after all of them.
+   * assertEquals(received.length, 10_000);
+   * ```
+   *
+   * @throws {ConnectionClosedError} The connection closed first.
+   * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
+   */
+  drained(): Promise<void> {
+    return this.#end === undefined ? this.#backlog.drained() : Promise.reject(
+      this.#closedError("Cannot drain", this.#hasOpened),
+    );
   }
 
   /**
@@ -786,6 +848,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #begin(): void {
     this.#version = this.#toldVersion;
     this.#suspect = 0;
+    this.#ping = undefined;
     this.#capabilities = this.#use.length === 0
       ? undefined
       : new Capabilities(this.#use, this.#createLink());
@@ -832,15 +895,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
         ws.frameLength,
       );
     }
+    this.#heartbeat.start();
     this.#runHook(() => this.onopen());
-    const queue = this.#queue;
-    this.#queue = [];
+    const queue = this.#queue.take();
     for (const [index, entry] of queue.entries()) {
       // A hook may have ended it, for now or for good.
-      if (!this.#isOpen) {
-        this.#queue.push(...queue.slice(index));
-        return;
-      }
+      if (!this.#isOpen) return this.#queue.addFirst(queue.slice(index));
       if ("members" in entry) this.#sendMembers(entry);
       else this.#sendMember(entry);
     }
@@ -869,7 +929,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         again.push({ text: pending.again, pending });
       }
     }
-    this.#queue.unshift(...again);
+    this.#queue.addFirst(again);
     this.#endConnection(info);
     this.#begin();
     this.#runHook(() => this.onclose(info));
@@ -896,7 +956,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     } else this.#shared?.discard();
 
     this.#deadlines.clear();
-    this.#queue = [];
+    this.#queue.take();
+    this.#backlog.end(() => this.#closedError("Cannot drain", this.#hasOpened));
     for (const pending of this.#pending.all()) this.#abandon(pending, info);
     this.#endConnection(info);
     if (!this.#hasOpened) {
@@ -920,6 +981,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#closedError(what, false, method, false, info);
     const observers = this.#observers;
     this.#observers = undefined;
+    this.#heartbeat.stop();
     const connection = this.#connection;
     if (connection !== undefined) {
       connection.error = this.#closedError(
@@ -968,6 +1030,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   // What arrives.
 
   #receive(data: unknown): void {
+    this.#heartbeat.isHeard = true;
     // A message must not overtake the hook that prepares for it.
     if (!this.#hasOpened) this.#open();
     if (this.#end !== undefined) return;
@@ -1023,6 +1086,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     switch (message.type) {
       case "request":
       case "notification":
+        if (!this.#count()) return;
         if (this.#observers !== undefined) this.#inform(message);
         this.#incoming.execute(message, batch);
         break;
@@ -1030,9 +1094,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
         this.#settle(message);
         break;
       case "invalid":
-        this.#refuse(message, text, batch);
+        if (this.#count()) this.#refuse(message, text, batch);
         break;
     }
+  }
+
+  /** Counts a message that nobody asked for; the one too many closes. */
+  #count(): boolean {
+    if (this.#rate === undefined || this.#rate.take()) return true;
+    const { messageRate } = this.#limits;
+    const reason = `More than ${messageRate} messages a second`;
+    this.#cut(CloseCode.TooManyRequests, reason);
+    return false;
   }
 
   #dispatchBatch(messages: readonly Message[], text: string): void {
@@ -1075,12 +1148,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
         }
         return null;
       }
+      case "rpc.ping":
+        return null;
       case "rpc.discover":
         return this.#discover?.(this.local);
-      case enumeratorNext:
+      case enumeratorNext: {
         // Nobody would get the values.
         if (type === "notification") return undefined;
-        // falls through
+        const values = this.#capabilities?.control(method, params, asked);
+        // Who is given some asks again once he has them, and is paced by that.
+        if (values !== undefined) this.#rate?.giveBack();
+        return values;
+      }
       default:
         return this.#capabilities?.control(method, params, asked);
     }
@@ -1114,8 +1193,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
       else pending.reject(result.error);
     } else if (error !== undefined && (id === undefined || id === null)) {
       this.#settleUnidentified(readError(error), answers);
+    } else if (this.#ping !== undefined && id === this.#ping) {
+      this.#ping = undefined;
     } else {
       this.#unmatched++;
+      this.#count();
       this.#capabilities?.discard(response.result);
     }
   }
@@ -1140,6 +1222,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     error: RpcError,
     answers: OutgoingBatch | undefined,
   ): void {
+    // The first word after a ping is about that: every call waits for longer.
+    if (
+      answers === undefined && this.#ping !== undefined &&
+      this.#heartbeat.isAsking
+    ) {
+      this.#ping = undefined;
+      return;
+    }
     // Its other members' answers say which batch it is; else it is a guess, and
     // none while a notification may be to blame.
     const waiting = this.#suspect === 0 ? this.#pending.all() : [];
@@ -1150,7 +1240,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#rejectBatch(batch, error);
     } else if (isOurs && batch === undefined && waiting.length === 1) {
       this.#pending.take(waiting[0]!.id)?.reject(error);
-    } else this.#report(error);
+    } else if (this.#count()) this.#report(error);
   }
 
   #refuse(
@@ -1171,6 +1261,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (this.#version === "1.0") {
       return this.#cut(CloseCode.BadProtocol, message);
     }
+    const { invalidMessages, invalidWindow } = this.#limits;
+    if (invalidMessages !== Infinity) {
+      this.#invalid ??= new Recent(invalidWindow);
+      if (this.#invalid.add() > invalidMessages) {
+        const reason =
+          `More than ${invalidMessages} invalid messages in ${invalidWindow} ms`;
+        return this.#cut(CloseCode.BadProtocol, reason);
+      }
+    }
     if (id === undefined) return;
     this.#incoming.refuse(version ?? this.version, id, error, batch);
   }
@@ -1189,37 +1288,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #sendFrame(frame: string): boolean {
     try {
       this.#ws.send(frame);
-      return true;
     } catch (error) {
       this.#socketError = error;
       return false;
     }
-  }
-
-  /** Whether that many more messages may wait for the handshake. */
-  #hasRoom(more: number): boolean {
-    const { queued } = this.#limits;
-    if (this.#queue.length + more > queued) {
-      // Those that were given up meanwhile wait no more.
-      this.#queue = this.#queue.filter((entry) =>
-        "members" in entry ? entry.members.some(isWanted) : isWanted(entry)
-      );
-    }
-    return this.#queue.length + more <= queued;
+    this.#backlog.add(frame.length);
+    return true;
   }
 
   /** Lets messages wait for the handshake, all or none. */
-  #enqueue(
-    what: string,
-    name: string,
-    ...entries: (Member | OutgoingBatch)[]
-  ): void {
-    if (!this.#hasRoom(entries.length)) {
-      throw new RangeError(
-        `${what} "${name}": ${this.#queue.length} of at most ${this.#limits.queued} messages wait for the handshake`,
-      );
+  #enqueue(what: string, name: string, ...entries: Entry[]): void {
+    if (!this.#queue.add(entries)) {
+      throw this.#queue.error(what, name, entries);
     }
-    this.#queue.push(...entries);
   }
 
   #sendBatch(batch: OutgoingBatch): void {
@@ -1232,7 +1313,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
       );
     }
     const isOne = this.version === "2.0";
-    if (isOne) this.#checkLength("Cannot send", "batch", join(members));
+    const text = join(members);
+    if (isOne) this.#checkLength("Cannot send", "batch", text);
     // Its requests were rejected one by one.
     if (this.#end !== undefined) return;
     if (this.#hasOpened && !this.#isLosing) return this.#sendMembers(batch);
@@ -1287,6 +1369,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#suspect = this.#pending.nextId;
     const text = writeParams("2.0", params);
     return this.#send(writeNotification("2.0", method, text));
+  }
+
+  /**
+   * Asks for a sign of life, beside all the calls: with an error, too, a peer says
+   * that it lives. To 1.0 and bare peers it could be one more invalid message.
+   */
+  #sendPing(): boolean {
+    if (this.version !== "2.0") return false;
+    this.#ping = this.#pending.takeId();
+    this.#send(writeRequest("2.0", this.#ping, "rpc.ping", undefined));
+    return true;
   }
 
   /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */
@@ -1409,11 +1502,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
 }
 
 function ignore(): void {}
-
-/** Whether a member is still to be sent. */
-function isWanted({ pending }: Member): boolean {
-  return pending === undefined || !pending.settled;
-}
 
 function join(members: readonly Member[]): string {
   return `[${members.map(({ text }) => text).join(",")}]`;

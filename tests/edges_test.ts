@@ -145,6 +145,7 @@ Deno.test("Peer aborts the call of a method that closes it and goes on, and keep
 
 Deno.test("Peer keeps no timer when a method that takes too long closes it", async () => {
   const calls: Call[] = [];
+  using time = new FakeTime();
   const it = await open({
     limits: { handlerTimeout: 1_000 },
     local: {
@@ -159,7 +160,6 @@ Deno.test("Peer keeps no timer when a method that takes too long closes it", asy
     },
   });
   const { socket, peer } = it;
-  using time = new FakeTime();
   const { setTimeout, clearTimeout } = globalThis;
   const timers = new Set<unknown>();
   globalThis.setTimeout = ((run: () => void, ms?: number) => {

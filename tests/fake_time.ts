@@ -24,6 +24,17 @@ export class FakeTime implements Disposable {
     for (let turn = 0; turn < 20; turn++) await Promise.resolve();
   }
 
+  /**
+   * Lets that many milliseconds pass for a process that is awake: whatever is due
+   * happens then, within a quarter of a second. What happens late would look to it
+   * as if it had slept.
+   */
+  async flow(milliseconds: number): Promise<void> {
+    for (let left = milliseconds; left > 0; left -= 250) {
+      await this.pass(Math.min(left, 250));
+    }
+  }
+
   [Symbol.dispose](): void {
     mock.timers.reset();
     performance.now = this.#now;

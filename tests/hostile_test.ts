@@ -361,8 +361,6 @@ Deno.test("Peer gives a frame that is no JSON-RPC to its hook, and an empty one 
 });
 
 Deno.test("Peer outlives 100,000 open brackets and other garbage", async () => {
-  await using it = await open({ local: { echo: (value: unknown) => value } });
-  const { socket } = it;
   const deep = "[".repeat(100_000);
   const garbage = [
     deep,
@@ -379,10 +377,17 @@ Deno.test("Peer outlives 100,000 open brackets and other garbage", async () => {
     "[1e999999]",
     '"\ud800"',
   ];
-  for (const text of garbage) socket.receive(text);
-  assert(socket.take().length > 0);
-  socket.receive(request(1, "echo", ["alive"]));
-  assertEquals(socket.take(), [result(1, "alive")]);
+  for (const limits of [{}, { depth: 0 }]) {
+    await using it = await open({
+      local: { echo: (value: unknown) => value },
+      limits,
+    });
+    const { socket } = it;
+    for (const text of garbage) socket.receive(text);
+    assert(socket.take().length > 0);
+    socket.receive(request(1, "echo", ["alive"]));
+    assertEquals(socket.take(), [result(1, "alive")]);
+  }
 });
 
 Deno.test("Peer answers a call with more arguments than the stack holds", async () => {
@@ -560,10 +565,10 @@ Deno.test("Peer over a socket that is closed already ends in the same words", as
 
 Deno.test("Peer gives a peer that ignores its close frame five seconds", async () => {
   const socket = new ScriptedSocket();
-  const peer = new Peer(socket);
-  await settle();
   mock.timers.enable({ apis: ["setTimeout"] });
   try {
+    const peer = new Peer(socket);
+    await peer.opened;
     let isGone = false;
     peer.close();
     const closed = peer.closed.finally(() => isGone = true);

@@ -593,7 +593,54 @@ Deno.test("a hook may close the client while its connection is lost", async () =
   time[Symbol.dispose]();
 });
 
-Deno.test("Peer gives up a connection that can't go on, and connects again where that helps", async () => {
+Deno.test("connect replaces a connection whose other end has died", async () => {
+  await using it = lab();
+  it.socket.open();
+  const lost = assertRejects(
+    () => it.client.request("m", [], { timeout: 0 }),
+    ConnectionClosedError,
+  );
+  const drained = it.client.drained();
+  for (let second = 0; second < 35; second++) await it.time.pass(1_000);
+  const [, info] = it.log as CloseInfo[];
+  assertEquals([info!.code, info!.wasClean, info!.retryIn], [4009, true, 250]);
+  assertEquals((await lost).code, 4009);
+  await drained;
+  assertEquals(it.sockets[0]!.closes[0]!.code, 4009);
+  assertEquals(it.client.state, "connecting");
+  // What the dead one says now is nobody's.
+  it.sockets[0]!.receive(request(1, "m"));
+  it.sockets[0]!.end(4009);
+  await it.time.pass(250);
+  it.socket.open();
+  assertEquals([it.sockets.length, it.socket.sent], [2, []]);
+  // The new one's time begins anew.
+  for (let second = 0; second < 15; second++) await it.time.pass(1_000);
+  assertEquals([it.client.state, it.socket.sent], ["open", []]);
+});
+
+Deno.test("connect replaces a connection that reads too slowly, or says too much", async () => {
+  await using it = lab({
+    limits: {
+      bufferedMost: 1_000,
+      buffered: 500,
+      messageRate: 1,
+      messageBurst: 1,
+    },
+  }, { m: () => 1 });
+  it.socket.open();
+  it.socket.bufferedAmount = 2_000;
+  it.client.notify("m", ["x".repeat(1_000)]);
+  assertEquals((it.log.at(-1) as CloseInfo).code, 4008);
+  await it.time.pass(250);
+  it.socket.open();
+  it.socket.receive(request(1, "m"));
+  it.socket.receive(request(2, "m"));
+  assertEquals((it.log.at(-1) as CloseInfo).code, 4429);
+  assertEquals(it.client.state, "connecting");
+});
+
+Deno.test("connect ends for good with a peer that doesn't speak the protocol", async () => {
   await using it = lab({ version: "1.0" });
   it.socket.open();
   it.socket.receive("no JSON");

@@ -328,6 +328,7 @@ Deno.test("Hostile references harm nobody", async () => {
   await using it = await open({
     local: { take: (value: unknown) => (received.push(value), "took") },
     onerror: (error) => void thrown.push(error),
+    limits: { depth: 0 },
   });
   const { socket } = it;
   const frames: [params: string, isError: boolean][] = [

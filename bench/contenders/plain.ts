@@ -1,4 +1,4 @@
-/** The library without its capabilities: values reach the client as notifications, one by one. */
+/** The library without its capabilities: values reach the client as notifications, one by one, as fast as it reads. */
 
 import { Peer } from "@jsonrpcws/peer";
 import { connect as connectPeer } from "@jsonrpcws/peer/client";
@@ -9,11 +9,17 @@ import type { Client } from "../contender.ts";
 // A server would have them all.
 const use = [] as const;
 
+// What is measured is more calls a second than a server takes.
+const limits = { messageRate: 0 };
+
 class Calculator extends Peer {
   override local = {
     add: (a: number, b: number): number => a + b,
-    count: (to: number): void => {
-      for (let n = 0; n < to; n++) this.notify("value", [n]);
+    count: async (to: number): Promise<void> => {
+      for (let n = 0; n < to; n++) {
+        await this.drained();
+        this.notify("value", [n]);
+      }
     },
   };
 }
@@ -39,6 +45,7 @@ export function serve(): string {
     port: 0,
     onListen() {},
     use,
+    limits,
   }).url;
 }
 

@@ -313,28 +313,24 @@ Deno.test("anvil killed under a call rejects it, and says that it may have run",
 
 Deno.test("anvil frozen can't keep close from coming to its end", async () => {
   await using anvil = await startAnvil();
+  // Only the peer's own timers are fake, the socket and anvil are real.
+  mock.timers.enable({ apis: ["setTimeout"] });
   const node = connect<Node>(anvil.url);
-  await node.opened;
-
-  Deno.kill(anvil.program.pid, "SIGSTOP");
   try {
+    await node.opened;
+    Deno.kill(anvil.program.pid, "SIGSTOP");
     let isClosed = false;
-    // Only the peer's own timers are fake, the socket and anvil are real.
-    mock.timers.enable({ apis: ["setTimeout"] });
-    try {
-      const call = node.remote.eth_chainId();
-      node.close();
-      node.closed.then(() => isClosed = true);
-      await assertRejects(() => call, ConnectionClosedError);
-      mock.timers.tick(4_999);
-      await Promise.resolve();
-      assertEquals(isClosed, false);
-      mock.timers.tick(1);
-      assertEquals((await node.closed).code, 1000);
-    } finally {
-      mock.timers.reset();
-    }
+    const call = node.remote.eth_chainId();
+    node.close();
+    node.closed.then(() => isClosed = true);
+    await assertRejects(() => call, ConnectionClosedError);
+    mock.timers.tick(4_999);
+    await Promise.resolve();
+    assertEquals(isClosed, false);
+    mock.timers.tick(1);
+    assertEquals((await node.closed).code, 1000);
   } finally {
+    mock.timers.reset();
     Deno.kill(anvil.program.pid, "SIGCONT");
   }
   // The socket itself outlives the peer until anvil answers.

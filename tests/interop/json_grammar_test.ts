@@ -14,7 +14,12 @@ import { serve } from "../../server.ts";
 import { until } from "./processes.ts";
 import { frame, Opcode, RawSocket } from "./raw_socket.ts";
 
-const quietly = { hostname: "127.0.0.1", port: 0, onListen() {} };
+const quietly = {
+  hostname: "127.0.0.1",
+  port: 0,
+  onListen() {},
+  limits: { depth: 0, invalidMessages: 0 },
+};
 
 const closes: CloseInfo[] = [];
 

@@ -1,0 +1,56 @@
+/**
+ * How deep a text is nested, told before anything is built of it.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc8259#section-9}
+ *
+ * @module
+ */
+
+/**
+ * Whether the arrays and objects of a JSON text are nested deeper than a limit.
+ * What is no JSON is not judged beyond the place where that shows.
+ *
+ * Nearly every message is told by its length, or by how few brackets it has,
+ * which are counted at the speed of `indexOf`; only one that has many is read.
+ */
+export function isDeeperThan(depth: number, text: string): boolean {
+  // Each level closes what it opens, so whatever goes too deep does it before
+  // its last characters.
+  const end = text.length - depth - 1;
+  if (end <= depth) return false;
+  const braces = countUpTo(depth, "{", text, end);
+  return braces + countUpTo(depth - braces, "[", text, end) > depth &&
+    goesDeeperThan(depth, text, end);
+}
+
+/** Counts a character before `end`, until there are more than enough. */
+function countUpTo(
+  enough: number,
+  character: string,
+  text: string,
+  end: number,
+): number {
+  let count = 0;
+  let at = text.indexOf(character);
+  while (count <= enough && at !== -1 && at < end) {
+    count++;
+    at = text.indexOf(character, at + 1);
+  }
+  return count;
+}
+
+function goesDeeperThan(limit: number, text: string, end: number): boolean {
+  let depth = 0;
+  let isString = false;
+  for (let at = 0; at < end; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22 /* " */) isString = !isString;
+    else if (isString) {
+      if (code === 0x5c /* \ */) at++; // What it escapes is part of the string.
+    } else if (code === 0x5b /* [ */ || code === 0x7b /* { */) {
+      depth++;
+      if (depth > limit) return true;
+    } else if (code === 0x5d /* ] */ || code === 0x7d /* } */) depth--;
+  }
+  return false;
+}

@@ -1,0 +1,395 @@
+/**
+ * Each limit one below, at, and one above. Those older than this file are tested
+ * where the concept is: lengths and batches in hostile_test.ts and peer_test.ts.
+ */
+
+import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { connect } from "../client.ts";
+import {
+  type CloseInfo,
+  defaultLimits,
+  type Limits,
+  Peer,
+  type PeerOptions,
+  serverLimits,
+} from "../mod.ts";
+import { serve } from "../server.ts";
+import { completeLimits } from "../src/limits.ts";
+import { ReadyState } from "../src/socket.ts";
+import { streams } from "../src/stream.ts";
+import { FakeTime } from "./fake_time.ts";
+import {
+  failure,
+  openScripted as open,
+  request,
+  result,
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
+
+const notification = { jsonrpc: "2.0", method: "count" };
+
+Deno.test("completeLimits lifts with 0, and makes one object for many peers", () => {
+  assertEquals(completeLimits(undefined), defaultLimits);
+  assertEquals(completeLimits(undefined, serverLimits), serverLimits);
+  const limits = completeLimits({ depth: 0, messageRate: 5 }, serverLimits);
+  assertEquals(limits, { ...serverLimits, depth: Infinity, messageRate: 5 });
+  assert(completeLimits(limits) === limits);
+  for (const depth of [-1, 1.5, NaN, "64" as unknown as number]) {
+    assertThrows(
+      () => completeLimits({ depth }),
+      RangeError,
+      `Cannot set limit depth: it must be a whole number of 0 or more, got ${depth}`,
+    );
+  }
+});
+
+Deno.test("serve takes the limits of a server unless it is told otherwise", async () => {
+  const rows: [Partial<Limits>, string][] = [
+    [{}, "More than 20 invalid messages in 10000 ms"],
+    [{ invalidMessages: 2 }, "More than 2 invalid messages in 10000 ms"],
+    [
+      { invalidMessages: 0, messageBurst: 3 },
+      "More than 1000 messages a second",
+    ],
+  ];
+  for (const [limits, reason] of rows) {
+    const { promise: closed, resolve: onclose } = Promise.withResolvers<
+      CloseInfo
+    >();
+    await using server = serve({ onclose }, { port: 0, onListen() {}, limits });
+    // The client may lose the reason: what it sent too much cuts the connection.
+    await using client = connect(server.url, { onerror() {} });
+    await client.opened;
+    for (let n = 0; n < 30; n++) client.ws.send("?");
+    assertEquals((await closed).reason, reason);
+  }
+  assertThrows(
+    () => serve({}, { port: 0, onListen() {}, limits: { depth: -1 } }),
+    RangeError,
+    "Cannot set limit depth",
+  );
+});
+
+Deno.test("Peer refuses a message nested deeper than its limit, and answers it with id null", async () => {
+  const invalid: string[] = [];
+  await using it = await open({
+    local: { echo: (value: unknown) => value },
+    oninvalid: (_, error) => void invalid.push(error.message),
+  });
+  const { socket } = it;
+  // The message and its params are two levels.
+  const call = (depth: number): string =>
+    `{"jsonrpc":"2.0","method":"echo","params":[${"[".repeat(depth - 2)}${
+      "]".repeat(depth - 2)
+    }],"id":1}`;
+  for (const depth of [63, 64]) {
+    socket.receive(call(depth));
+    assertEquals("result" in (socket.take()[0] as object), true);
+  }
+  const refusal = "Invalid Request: it is nested deeper than 64";
+  for (const text of [call(65), call(500_000), `[${call(64)}]`]) {
+    socket.receive(text);
+    assertEquals(socket.take(), [failure(null, -32600, refusal)]);
+  }
+  assertEquals(invalid, [refusal, refusal, refusal]);
+});
+
+Deno.test("Peer lets a peer send its burst and then its rate, and closes with 4429 at one more", async () => {
+  using time = new FakeTime();
+  let count = 0;
+  const limits = { messageRate: 10, messageBurst: 20 };
+  const local = { count: () => void count++ };
+  await using it = await open({ local, limits });
+  const { socket } = it;
+  const send = (messages: number): void => {
+    for (let n = 0; n < messages; n++) socket.receive(notification);
+  };
+  send(20);
+  await time.pass(500);
+  send(5);
+  // More than the burst is never saved up.
+  await time.pass(60_000);
+  send(20);
+  assertEquals([count, socket.closes], [45, []]);
+  await time.pass(99);
+  send(1);
+  assertEquals(count, 45);
+  assertEquals(socket.closes, [{
+    code: 4429,
+    reason: "More than 10 messages a second",
+  }]);
+});
+
+Deno.test("Peer counts each member of a batch, and stops at the one too many", async () => {
+  let count = 0;
+  const limits = { messageRate: 1, messageBurst: 5 };
+  const local = { count: () => ++count };
+  await using it = await open({ local, limits });
+  it.socket.receive([1, 2, 3, 4, 5, 6].map((id) => request(id, "count")));
+  assertEquals([count, it.socket.take()], [5, []]);
+  assertEquals(it.socket.closes[0]?.code, 4429);
+});
+
+Deno.test("Peer counts whatever arrives that nobody asked for", async () => {
+  const limits = { messageRate: 1, messageBurst: 4 };
+  const unasked: { [name: string]: unknown } = {
+    "a request": request("x", "unknown"),
+    "a notification": notification,
+    "a notification of the protocol's own": {
+      jsonrpc: "2.0",
+      method: "$/cancelRequest",
+      params: { id: 1 },
+    },
+    "a response that nobody waits for": result(77, 1),
+    "an error without an id": failure(null, -32601, "Method not found"),
+    "what is no JSON-RPC": "hello",
+    "an empty frame": "",
+    "a question for values of an unknown stream": request(
+      "x",
+      "$/enumerator/next",
+      { token: 5 },
+    ),
+  };
+  for (const [name, message] of Object.entries(unasked)) {
+    await using it = await open({
+      limits,
+      onerror() {},
+      oninvalid: () => true,
+      use: [streams],
+    });
+    for (let n = 0; n < 4; n++) it.socket.receive(message);
+    assertEquals(it.socket.closes, [], name);
+    it.socket.receive(message);
+    assertEquals(it.socket.closes[0]?.code, 4429, name);
+  }
+});
+
+Deno.test("Peer doesn't count responses to its own requests", async () => {
+  const limits = { messageRate: 1, messageBurst: 1 };
+  await using it = await open({ limits, onerror() {} });
+  const { socket, peer } = it;
+  const requests = Array.from({ length: 100 }, () => peer.request("m"));
+  for (let id = 1; id <= 99; id++) socket.receive(result(id, id));
+  socket.receive(failure(null, -32600, "Invalid Request"));
+  await Promise.all(requests.slice(0, 99));
+  await assertRejects(() => requests[99]!, Error, "Invalid Request");
+  socket.receive(notification);
+  assertEquals(socket.closes, []);
+  socket.receive(notification);
+  assertEquals(socket.closes[0]?.code, 4429);
+});
+
+Deno.test("Peer doesn't count questions for the values of a stream that has some", async () => {
+  const limits = { messageRate: 1, messageBurst: 2 };
+  async function* values(): AsyncGenerator<number> {
+    for (let n = 0;; n++) yield n;
+  }
+  await using it = await open({ limits, local: { values }, use: [streams] });
+  const { socket } = it;
+  socket.receive(request(0, "values"));
+  for (let id = 1; id <= 50; id++) {
+    socket.receive(request(id, "$/enumerator/next", { token: 1 }));
+    await settle();
+  }
+  assertEquals([socket.sent.length, socket.closes], [51, []]);
+});
+
+Deno.test("Peer closes with 4400 at one invalid message more than its limit in a while", async () => {
+  using time = new FakeTime();
+  const limits = { invalidMessages: 3, invalidWindow: 1_000 };
+  await using it = await open({
+    limits,
+    oninvalid: (text) => text === "taken",
+  });
+  const { socket } = it;
+  // Neither what the hook takes counts, nor what is empty.
+  for (let n = 0; n < 10; n++) socket.receive("taken");
+  for (let n = 0; n < 10; n++) socket.receive(" \n");
+  // Three within any second.
+  for (let n = 0; n < 30; n++) {
+    socket.receive(["?", "[]", { method: 5 }, [1]][n % 4]);
+    await time.pass(334);
+  }
+  assertEquals([socket.take().length, socket.closes], [30, []]);
+  // Refused in silence: a notification.
+  for (const params of [5, "x"]) {
+    socket.receive({ jsonrpc: "2.0", method: "m", params });
+  }
+  assertEquals(socket.closes, [{
+    code: 4400,
+    reason: "More than 3 invalid messages in 1000 ms",
+  }]);
+  assertEquals(socket.take(), []);
+});
+
+Deno.test("Peer that was connected takes any number of messages, valid or not", async () => {
+  let count = 0;
+  await using it = await open({ local: { count: () => void count++ } });
+  const { socket } = it;
+  for (let n = 0; n < 3_000; n++) {
+    socket.receive(notification);
+    socket.receive("?");
+  }
+  assertEquals([count, socket.closes], [3_000, []]);
+});
+
+Deno.test("Peer keeps a number of characters until it has opened, and no more", async () => {
+  const socket = new ScriptedSocket(ReadyState.Connecting);
+  const peer = new Peer(socket, { limits: { queuedLength: 200 } });
+  const text = '{"jsonrpc":"2.0","method":"","params":[""]}';
+  const notify = (length: number): boolean =>
+    peer.notify("", ["x".repeat(length - text.length)]);
+  assertEquals(notify(201), false);
+  assertEquals(notify(100), true);
+  assertEquals(notify(101), false);
+  assertEquals(notify(99), true);
+  await assertRejects(
+    () => peer.request("sum"),
+    RangeError,
+    'Cannot send request "sum": 199 of at most 200 characters wait for the handshake',
+  );
+  assertThrows(
+    () => peer.batch(() => void peer.notify("m")),
+    RangeError,
+    'Cannot send "batch": 199 of at most 200 characters wait for the handshake',
+  );
+  // What is open keeps nothing.
+  socket.open();
+  assertEquals(notify(500), true);
+  assertEquals(socket.sent.map(({ length }) => length), [100, 99, 500]);
+  peer.close();
+  socket.end();
+});
+
+/** A peer that others read slowly; sends `step` characters for it to look. */
+async function openSlow(options: PeerOptions = {}): Promise<
+  AsyncDisposable & {
+    socket: ScriptedSocket;
+    peer: Peer;
+    send(buffered: number): void;
+    closes: CloseInfo[];
+  }
+> {
+  const closes: CloseInfo[] = [];
+  const it = await open({
+    ...options,
+    onclose: (info) => void closes.push(info),
+  });
+  const { socket, peer } = it;
+  return {
+    ...it,
+    closes,
+    send(buffered: number): void {
+      socket.bufferedAmount = buffered;
+      peer.notify("m", ["x".repeat(65_536)]);
+    },
+  };
+}
+
+Deno.test("Peer closes with 4008 at once when far too much waits in its socket", async () => {
+  for (const limits of [undefined, { bufferedMost: 100 }]) {
+    const most = limits?.bufferedMost ?? 4_194_304;
+    await using it = await openSlow(limits && { limits });
+    it.send(most - 1);
+    it.send(most);
+    assertEquals(it.closes, []);
+    it.send(most + 1);
+    assertEquals(it.closes, [{
+      code: 4008,
+      reason: `Slow consumer: more than ${most} bytes wait`,
+      wasClean: true,
+    }]);
+  }
+});
+
+Deno.test("Peer looks at what waits in its socket once for 65,536 characters", async () => {
+  await using it = await open({ local: { echo: (text: string) => text } });
+  const { socket, peer } = it;
+  let looks = 0;
+  Object.defineProperty(socket, "bufferedAmount", {
+    get: () => (looks++, 0),
+  });
+  const text = "x".repeat(900);
+  const requests: Promise<unknown>[] = [];
+  for (let n = 0; n < 24; n++) {
+    peer.notify("m", [text]);
+    requests.push(peer.request("m", [text]));
+    socket.receive(request(n, "echo", [text]));
+  }
+  const sent = socket.sent.join("").length;
+  assert(sent > 65_536 && sent < 131_072);
+  assertEquals(looks, 1);
+  for (const { id } of socket.take() as { id: number }[]) {
+    socket.receive(result(id, 1));
+  }
+  await Promise.all(requests);
+});
+
+Deno.test("Peer rejects a call that was one too many for its socket, as sent", async () => {
+  await using it = await openSlow();
+  it.socket.bufferedAmount = 5_000_000;
+  const call = it.peer.request("m", ["x".repeat(70_000)]);
+  const error = await assertRejects(() => call, Error) as { sent?: boolean };
+  assertEquals([error.sent, it.closes[0]?.code], [true, 4008]);
+});
+
+Deno.test("Peer closes with 4008 when too much waits for too long", async () => {
+  using time = new FakeTime();
+  const soft = 1_048_576;
+  await using it = await openSlow();
+  it.send(soft + 1);
+  await time.flow(9_000);
+  // Once it is little, all is forgiven.
+  it.send(soft);
+  it.send(soft + 1);
+  await time.flow(9_999);
+  it.send(soft + 1);
+  assertEquals(it.closes, []);
+  await time.flow(1);
+  it.send(soft + 1);
+  assertEquals(it.closes, [{
+    code: 4008,
+    reason: "Slow consumer: more than 1048576 bytes for 10000 ms wait",
+    wasClean: true,
+  }]);
+});
+
+Deno.test("Peer that sends nothing more is closed with 4008 all the same", async () => {
+  using time = new FakeTime();
+  await using it = await openSlow();
+  it.send(1_048_577);
+  await time.flow(9_999);
+  assertEquals(it.closes, []);
+  await time.flow(2_501);
+  assertEquals(it.closes[0]?.code, 4008);
+});
+
+Deno.test("Peer is given time to send after the process slept", async () => {
+  using time = new FakeTime();
+  await using it = await openSlow();
+  it.send(1_048_577);
+  await time.flow(1_000);
+  await time.pass(3_600_000);
+  await time.flow(9_000);
+  assertEquals(it.closes, []);
+  await time.flow(2_500);
+  assertEquals(it.closes[0]?.code, 4008);
+});
+
+Deno.test("A stream of 400,000 values is read from a server within its message rate", async () => {
+  const local = {
+    async *count(to: number) {
+      for (let n = 1; n <= to; n++) yield n;
+    },
+  };
+  // It takes about 1,600 questions.
+  const limits = { messageRate: 1, messageBurst: 100 };
+  await using server = serve({ local }, { port: 0, onListen() {}, limits });
+  await using client = connect<typeof local>(server.url, {}, {
+    use: [streams],
+  });
+  let sum = 0;
+  for await (const n of client.remote.count(400_000)) sum += n;
+  assertEquals(sum, 80_000_200_000);
+});

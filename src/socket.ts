@@ -42,6 +42,8 @@ export interface Socket {
   send(data: string): void;
   /** Starts the close handshake. */
   close(code?: number, reason?: string): void;
+  /** Cuts the connection at once, where the socket can: `ws`'s. */
+  terminate?(): void;
   /** Adds a listener. */
   addEventListener(type: string, listener: (event: SocketEvent) => void): void;
   /** Removes a listener. */

@@ -38,8 +38,8 @@ import { createServer as createSecureServer } from "node:https";
 import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
-// @ts-types="@types/ws"
-import { type ServerOptions, type WebSocket, WebSocketServer } from "ws";
+// @ts-types="./src/ws.d.ts"
+import { type WebSocket, WebSocketServer } from "ws";
 import {
   type AcceptOptions,
   Acceptor,
@@ -55,7 +55,7 @@ import { CloseCode } from "./src/error.ts";
 import { completeLimits } from "./src/limits.ts";
 import { ListeningServer } from "./src/listening.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
-import type { Socket } from "./src/socket.ts";
+import { ReadyState } from "./src/socket.ts";
 
 export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
 export type { Hosts, Origins } from "./src/origin.ts";
@@ -95,7 +95,7 @@ export interface UpgradeOptions<Context = unknown>
    * Whether messages are compressed, and how: see `ws`. It costs memory and time
    * for each connection. Default `false`.
    */
-  perMessageDeflate?: ServerOptions["perMessageDeflate"];
+  perMessageDeflate?: boolean | object;
 }
 
 /** Where to listen. */
@@ -311,8 +311,8 @@ function createListener(
       : Math.min(3 * messageLength, 0x7fff_ffff),
     perMessageDeflate,
     skipUTF8Validation: false,
-    // Each costs memory beside its bytes. The types don't have it yet.
-    ...{ maxFragments: 4_096 },
+    // Each costs memory beside its bytes.
+    maxFragments: 4_096,
     handleProtocols: (offered) =>
       protocols.find((protocol) => offered.has(protocol)) ?? false,
   });
@@ -330,9 +330,9 @@ function createListener(
     if (admission instanceof Response) return write(socket, admission);
     let isOpen = false;
     // Calls back at once, or refuses by itself.
-    sockets.handleUpgrade(incoming, socket, head as Buffer, (ws) => {
+    sockets.handleUpgrade(incoming, socket, head, (ws) => {
       isOpen = true;
-      const peer = admission.accept(ws as unknown as Socket);
+      const peer = admission.accept(ws);
       ws.on("error", (error) => closeAfter(error, peer));
       heartbeat.add(ws);
     });
@@ -396,7 +396,7 @@ class Heartbeat {
     this.#timer = setTimeout(() => this.#beat(), this.#interval);
     for (const [ws, isAlive] of this.#heard) {
       if (!isAlive) ws.terminate();
-      else if (ws.readyState === ws.OPEN) {
+      else if (ws.readyState === ReadyState.Open) {
         this.#heard.set(ws, false);
         ws.ping();
       }

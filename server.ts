@@ -188,7 +188,7 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
  */
 export function upgrade<Service extends ServicePeer>(
   Service: ServiceClass<Service>,
-): Handler;
+): Handler<Service>;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
  * new peer with this definition for each connection.
@@ -199,7 +199,7 @@ export function upgrade<Service extends ServicePeer>(
 export function upgrade<Theirs = unknown, Context = unknown>(
   definition: ServiceDefinition<Theirs, Context>,
   options?: UpgradeOptions<Context>,
-): Handler;
+): Handler<Peer<Theirs, Context>>;
 export function upgrade(
   service: ServiceClass<ServicePeer> | ServiceDefinition,
   options: UpgradeOptions = {},

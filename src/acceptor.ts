@@ -400,7 +400,7 @@ class Timer {
       this.hasEnded = true;
       onend?.();
       resolve();
-    }, milliseconds);
+    }, Math.min(milliseconds, 0x7fff_ffff));
   }
 
   clear(): void {

@@ -25,55 +25,46 @@
  * @module
  */
 
-import { sharedFrames } from "./src/frame.ts";
-import { CloseCode, type CloseInfo } from "./src/error.ts";
-import { completeLimits, serverLimits } from "./src/limits.ts";
-import type { PeerSettings } from "./src/options.ts";
-import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
-import { references } from "./src/reference.ts";
-import { streams } from "./src/stream.ts";
+import {
+  type AcceptOptions,
+  Acceptor,
+  type DrainOptions,
+  type DrainReport,
+  isHandshake,
+  type OptionsFor,
+  refuse,
+  requireUpgrade,
+  type ServicePeer,
+} from "./src/acceptor.ts";
+import { ListeningServer } from "./src/listening.ts";
+import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
+
+export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
+export type { Hosts, Origins } from "./src/origin.ts";
+export type {
+  AcceptOptions,
+  DrainOptions,
+  DrainReport,
+  ListeningServer,
+  OptionsFor,
+  ServicePeer,
+};
 
 /** Whoever sent a request, as `Deno.serve` knows it. */
 export type ConnectionInfo = Deno.ServeHandlerInfo;
 
-/** What a server needs of a service's instances; every {@linkcode Peer} has it. */
-export interface ServicePeer {
-  /** See {@linkcode Peer.closed}. */
-  readonly closed: Promise<CloseInfo>;
-  /** See {@linkcode Peer.close}. */
-  close(code?: number, reason?: string): void;
-}
-
 /** How connections are accepted. */
-export interface UpgradeOptions<Context = unknown> extends PeerSettings {
-  /**
-   * Decides who may connect, before the handshake: a Response refuses, anything
-   * else becomes the {@linkcode Peer.context} of the connection's instance. Take
-   * from the request what the service needs of it (a cookie, the path); it can't
-   * be read afterwards. A throw is answered like any throw of a handler.
-   */
-  authorize?: (
-    request: Request,
-    info: ConnectionInfo,
-  ) => Context | Response | Promise<Context | Response>;
+export interface UpgradeOptions<Context = unknown>
+  extends AcceptOptions<Context, ConnectionInfo> {
   /**
    * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required.
+   * Upgrade Required. A throw is answered like any throw of a handler of
+   * `Deno.serve`.
    */
   fetch?: (
     request: Request,
     info: ConnectionInfo,
   ) => Response | Promise<Response>;
-  /**
-   * The subprotocols that this server speaks, the preferred first. The first one
-   * that the client offers is selected. Default: none.
-   */
-  protocols?: readonly string[];
-  /**
-   * Seconds: a connection silent for half of it is pinged, and cut after the
-   * other half. 0 never. Default 30, Deno's own.
-   */
-  idleTimeout?: number;
 }
 
 /** Where to listen: the options of `Deno.serve`. */
@@ -87,19 +78,21 @@ export type ServeOptions<Context = unknown> =
   & UpgradeOptions<Context>
   & ListenOptions;
 
-/**
- * The options for a service with this context: unless it may be `undefined`,
- * `authorize` must tell where it comes from.
- */
-export type OptionsFor<Context, Options extends UpgradeOptions<Context>> =
-  undefined extends Context ? Options
-    : Options & Required<Pick<Options, "authorize">>;
+/** A server that listens; made by {@linkcode serve}. */
+export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
+  Service,
+  Deno.Addr
+>;
 
 /** Answers HTTP requests, those for a WebSocket by making a service's instance. */
-export type Handler = (
-  request: Request,
-  info?: ConnectionInfo,
-) => Promise<Response>;
+export interface Handler<Service extends ServicePeer = ServicePeer> {
+  /** Answers one request; without `info`, from nowhere. */
+  (request: Request, info?: ConnectionInfo): Promise<Response>;
+  /** See {@linkcode ListeningServer.peers}. */
+  readonly peers: ReadonlySet<Service>;
+  /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
+  drain(options?: DrainOptions): Promise<DrainReport>;
+}
 
 /**
  * Listens, and makes a new instance of a service for each connection.
@@ -141,7 +134,19 @@ export function serve(
   service: ServiceClass<ServicePeer> | ServiceDefinition,
   options: ServeOptions = {},
 ): Server<ServicePeer> {
-  return new Server(createAcceptor(service, options), options);
+  const acceptor = new Acceptor(service, options);
+  const http: Deno.HttpServer<Deno.Addr> = Deno.serve(
+    options as Deno.ServeTcpOptions,
+    (request, info) => handle(acceptor, options, request, info),
+  );
+  return new ListeningServer(acceptor, {
+    addr: http.addr,
+    isSecure: "cert" in options,
+    finished: http.finished,
+    stop: () => http.shutdown(),
+    // Deno has no way to, once it shuts down.
+    cut() {},
+  });
 }
 
 /**
@@ -173,7 +178,7 @@ export function serve(
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
   options: OptionsFor<Context, UpgradeOptions<Context>>,
-): Handler;
+): Handler<Service>;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
  * new instance of a service for each connection.
@@ -183,7 +188,7 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
  */
 export function upgrade<Service extends ServicePeer>(
   Service: ServiceClass<Service>,
-): Handler;
+): Handler<Service>;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
  * new peer with this definition for each connection.
@@ -194,211 +199,79 @@ export function upgrade<Service extends ServicePeer>(
 export function upgrade<Theirs = unknown, Context = unknown>(
   definition: ServiceDefinition<Theirs, Context>,
   options?: UpgradeOptions<Context>,
-): Handler;
+): Handler<Peer<Theirs, Context>>;
 export function upgrade(
   service: ServiceClass<ServicePeer> | ServiceDefinition,
   options: UpgradeOptions = {},
 ): Handler {
-  return createAcceptor(service, options).handle;
-}
-
-/** A server that listens; made by {@linkcode serve}. */
-export class Server<Service extends ServicePeer = ServicePeer>
-  implements AsyncDisposable {
-  /** The connections' instances, from the handshake to the close. */
-  readonly peers: ReadonlySet<Service>;
-
-  readonly #acceptor: Acceptor<Service>;
-  readonly #http: Deno.HttpServer<Deno.Addr>;
-  readonly #isSecure: boolean;
-  #shutdown: Promise<void> | undefined;
-
-  /** @ignore Made by {@linkcode serve}. */
-  constructor(acceptor: Acceptor<Service>, options: ListenOptions) {
-    this.#acceptor = acceptor;
-    this.peers = acceptor.peers;
-    this.#isSecure = "cert" in options;
-    this.#http = Deno.serve(options as Deno.ServeTcpOptions, acceptor.handle);
-  }
-
-  /** Where it listens. */
-  get addr(): Deno.Addr {
-    return this.#http.addr;
-  }
-
-  /**
-   * The address to connect to, `ws://localhost:8888/`; `ws+unix:` and a path
-   * for a Unix socket.
-   */
-  get url(): string {
-    const { addr } = this;
-    if (!("port" in addr)) return `ws+unix:${(addr as Deno.UnixAddr).path}`;
-    const { hostname, port } = addr as Deno.NetAddr;
-    const host = hostname === "0.0.0.0" || hostname === "::"
-      ? "localhost"
-      : hostname.includes(":")
-      ? `[${hostname}]`
-      : hostname;
-    return `${this.#isSecure ? "wss" : "ws"}://${host}:${port}/`;
-  }
-
-  /** Resolves when the server no longer listens and every request is answered. */
-  get finished(): Promise<void> {
-    return this.#http.finished;
-  }
-
-  /**
-   * Stops: accepts no more connections, closes each with 1001, waits until they
-   * are gone, at most 5 seconds, and then for the answers that `fetch` and
-   * `authorize` still owe.
-   */
-  shutdown(): Promise<void> {
-    return this.#shutdown ??= this.#stop();
-  }
-
-  async #stop(): Promise<void> {
-    await this.#acceptor.close();
-    await this.#http.shutdown();
-  }
-
-  /** Stops the server, see {@linkcode Server.shutdown}. */
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.shutdown();
-  }
-}
-
-/** Accepts connections for one service, and knows those that live. */
-interface Acceptor<Service extends ServicePeer> {
-  readonly peers: ReadonlySet<Service>;
-  readonly handle: Handler;
-  close(): Promise<void>;
-}
-
-function createAcceptor(
-  service: ServiceClass<ServicePeer> | ServiceDefinition,
-  options: UpgradeOptions,
-): Acceptor<ServicePeer> {
-  const { authorize, fetch = requireUpgrade } = options;
-  const protocols = options.sharedFrames === false
-    ? options.protocols ?? []
-    : [sharedFrames, ...options.protocols ?? []];
-  const settings = pickSettings(options);
-  const peers = new Set<ServicePeer>();
-  let isClosing = false;
-
-  async function handle(
-    request: Request,
-    info: ConnectionInfo = unknownInfo,
-  ): Promise<Response> {
-    if (!isHandshake(request)) return await fetch(request, info);
-    if (request.headers.get("sec-websocket-version") !== "13") {
-      return requireUpgrade();
-    }
-    // Nothing of the request can be read once it is upgraded.
-    const protocol = selectProtocol(request, protocols);
-    const context = await authorize?.(request, info);
-    if (context instanceof Response) return context;
-    if (isClosing) return new Response("Shutting down\n", { status: 503 });
-
-    let upgraded: Deno.WebSocketUpgrade;
-    try {
-      upgraded = Deno.upgradeWebSocket(
-        request,
-        options.idleTimeout === undefined
-          ? {}
-          : { idleTimeout: options.idleTimeout },
-      );
-    } catch (error) {
-      const why = error instanceof Error ? error.message : String(error);
-      return new Response(`Cannot upgrade to WebSocket: ${why}\n`, {
-        status: 400,
-      });
-    }
-    // From here on Deno lets nothing but this response be returned: a throw would
-    // end the whole server (seen in 2.9.5).
-    const { socket, response } = upgraded;
-    try {
-      if (protocol !== undefined) {
-        response.headers.set("sec-websocket-protocol", protocol);
-      }
-      const own = {
-        ...settings,
-        context,
-        sharedFrames: protocol === sharedFrames,
-      };
-      const peer = typeof service === "function"
-        ? new service(socket, own)
-        : new Peer(socket, { ...service, ...own });
-      peers.add(peer);
-      peer.closed.then(() => peers.delete(peer));
-    } catch (error) {
-      console.error(error);
-      socket.onerror = (): void => {};
-      socket.onopen = (): void => socket.close(CloseCode.InternalError);
-    }
-    return response;
-  }
-
-  return {
-    peers,
-    handle,
-    async close() {
-      isClosing = true;
-      await Promise.all(Array.from(peers, (peer) => {
-        peer.close(CloseCode.GoingAway, "Server is shutting down");
-        return peer.closed;
-      }));
+  const acceptor = new Acceptor(service, options);
+  return Object.assign(
+    (request: Request, info: ConnectionInfo = unknownInfo) =>
+      handle(acceptor, options, request, info),
+    {
+      peers: acceptor.peers,
+      drain: (options?: DrainOptions) => acceptor.drain(options),
     },
-  };
+  );
 }
 
-/** The options that are the peer's, those alone that were given. */
-function pickSettings(options: UpgradeOptions): PeerSettings {
-  const names = [
-    "version",
-    "stringErrors",
-    "timeout",
-    "trace",
-    "discover",
-    "use",
-  ];
-  const given = Object.entries(options).filter(([name, value]) =>
-    names.includes(name) && value !== undefined
-  );
-  return {
-    use: [streams, references],
-    ...Object.fromEntries(given),
-    limits: completeLimits(options.limits, serverLimits),
-  };
+async function handle(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeOptions,
+  request: Request,
+  info: ConnectionInfo,
+): Promise<Response> {
+  if (!isHandshake(request)) {
+    return await (options.fetch ?? requireUpgrade)(request, info);
+  }
+  let isLate = false;
+  const timer = setTimeout(() => isLate = true);
+  const admission = await acceptor.admit(request, info);
+  clearTimeout(timer);
+  if (admission instanceof Response) return admission;
+  if (isLate && await isGone(request)) {
+    admission.abandon();
+    return refuse(400, "The client is gone");
+  }
+
+  const { idleTimeout } = options;
+  let upgraded: Deno.WebSocketUpgrade;
+  try {
+    upgraded = Deno.upgradeWebSocket(
+      request,
+      idleTimeout === undefined ? {} : { idleTimeout },
+    );
+  } catch (error) {
+    admission.abandon();
+    const why = error instanceof Error ? error.message : String(error);
+    return refuse(400, `Cannot upgrade to WebSocket: ${why}`);
+  }
+  // From here on Deno lets nothing but this response be returned: a throw would
+  // end the whole server (seen in 2.9.5).
+  const { socket, response } = upgraded;
+  const { protocol } = admission;
+  if (protocol !== undefined) {
+    try {
+      response.headers.set("sec-websocket-protocol", protocol);
+    } catch (error) {
+      acceptor.report(error);
+    }
+  }
+  admission.accept(socket);
+  return response;
+}
+
+/**
+ * Whether the client went away while it was decided about. Upgraded, its socket
+ * would connect for ever and `shutdown` wait for it (Deno 2.9.5). Not asked
+ * without need: Deno remarks on the use of `signal`, once in a process.
+ */
+async function isGone({ signal }: Request): Promise<boolean> {
+  await Promise.resolve(); // A signal that was late is told by then.
+  return signal.aborted;
 }
 
 const unknownInfo: ConnectionInfo = {
   remoteAddr: { transport: "tcp", hostname: "", port: 0 },
   completed: Promise.resolve(),
 };
-
-function isHandshake(request: Request): boolean {
-  return request.method === "GET" &&
-    request.headers.get("upgrade")?.toLowerCase() === "websocket";
-}
-
-/** The first of the server's subprotocols that the client offers. */
-function selectProtocol(
-  request: Request,
-  protocols: readonly string[],
-): string | undefined {
-  const offer = request.headers.get("sec-websocket-protocol") ?? "";
-  const offered = offer.split(",").map((protocol) => protocol.trim());
-  return protocols.find((protocol) => offered.includes(protocol));
-}
-
-function requireUpgrade(): Response {
-  return new Response("This address speaks JSON-RPC over WebSocket\n", {
-    status: 426,
-    headers: {
-      connection: "Upgrade",
-      upgrade: "websocket",
-      "sec-websocket-version": "13",
-    },
-  });
-}

@@ -16,8 +16,9 @@ export interface Address {
 }
 
 /**
- * Starts a server, and shuts it down at Ctrl+C. What prevents its start is said
- * in one sentence and ends the program with 1.
+ * Starts a server, and drains it at Ctrl+C or SIGTERM: what runs may finish, its
+ * clients are told when to come back. What prevents its start is said in one
+ * sentence and ends the program with 1.
  *
  * @param name What is printed before the address.
  * @param port Where to listen unless `PORT` says otherwise.
@@ -26,7 +27,7 @@ export interface Address {
 export async function listen(
   name: string,
   port: number,
-  serve: (address: Address) => Promise<{ shutdown(): Promise<void> }>,
+  serve: (address: Address) => Promise<{ drain(): Promise<unknown> }>,
 ): Promise<void> {
   try {
     const server = await serve({
@@ -35,15 +36,18 @@ export async function listen(
       onListen: (addr) => console.log(`${name} at ${addressToOpen(addr)}`),
     });
 
+    const signals = Deno.build.os === "windows"
+      ? ["SIGINT"] as const
+      : ["SIGINT", "SIGTERM"] as const;
     const end = async () => {
-      // A second Ctrl+C ends what the first could not.
-      Deno.removeSignalListener("SIGINT", end);
-      await server.shutdown();
+      // A second Ctrl+C ends at once what the first one lets finish.
+      for (const signal of signals) Deno.removeSignalListener(signal, end);
+      await server.drain();
       // A timer of each connection that broke keeps Deno (2.9.5) from ending by
       // itself for up to 15 seconds.
       Deno.exit();
     };
-    Deno.addSignalListener("SIGINT", end);
+    for (const signal of signals) Deno.addSignalListener(signal, end);
   } catch (error) {
     const isInUse = error instanceof Deno.errors.AddrInUse;
     if (isInUse) console.error("Cannot listen: another program has that PORT");

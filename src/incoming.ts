@@ -9,6 +9,7 @@
 
 import type { Call } from "./call.ts";
 import type { Deadlines } from "./deadline.ts";
+import { Deferred } from "./deferred.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import {
   type Asked,
@@ -141,6 +142,8 @@ export class Incoming {
   #current: Running | undefined;
   /** Says why methods are told to stop, once the connection has ended. */
   #end: ((method: string) => unknown) | undefined;
+  /** There once no more methods may begin; settled when the last has answered. */
+  #finished: Deferred<void> | undefined;
 
   constructor(host: Host, capabilities: Capabilities | undefined) {
     this.#host = host;
@@ -150,6 +153,29 @@ export class Incoming {
   /** The call whose method has not come to its first `await`. */
   get current(): Call | undefined {
     return this.#current;
+  }
+
+  /** The names of the methods that run and have not answered. */
+  get names(): string[] {
+    const unanswered: string[] = [];
+    for (const { answered, method } of this.#unsettled) {
+      if (!answered) unanswered.push(method);
+    }
+    return unanswered;
+  }
+
+  /** Lets no more methods begin; resolves when those that run have answered. */
+  finish(): Promise<void> {
+    this.#finished ??= new Deferred();
+    // One that is before its first `await`, which may be who asks, counts too.
+    queueMicrotask(() => this.#checkFinished());
+    return this.#finished.promise;
+  }
+
+  #checkFinished(): void {
+    if (this.#finished !== undefined && this.names.length === 0) {
+      this.#finished.resolve();
+    }
   }
 
   /** Runs something as part of a call. */
@@ -268,6 +294,7 @@ export class Incoming {
         new DOMException(`${message}: "${running.method}"`, "TimeoutError"),
       );
     }
+    this.#checkFinished();
     return next;
   }
 
@@ -283,6 +310,7 @@ export class Incoming {
       running.answered = true;
       running.abort(reason(running.method));
     }
+    this.#checkFinished();
   }
 
   /** Whether a request's id is its own; if not, it has been answered. */
@@ -307,11 +335,16 @@ export class Incoming {
   #admit(running: Running): boolean {
     const { incoming } = this.#host.limits;
     const { size } = this.#unsettled;
-    if (size < incoming) return true;
+    // What was lent to the peer may be what a running method waits for.
+    const isFinishing = this.#finished !== undefined &&
+      !running.method.startsWith("$/");
+    if (size < incoming && !isFinishing) return true;
+    const why = isFinishing
+      ? "no more calls are taken"
+      : `${size} of at most ${incoming} methods are running`;
     this.#failWith(running, {
       code: ErrorCode.Busy,
-      message:
-        `Busy: ${size} of at most ${incoming} methods are running, not executed`,
+      message: `Busy: ${why}, not executed`,
     });
     return false;
   }
@@ -347,9 +380,11 @@ export class Incoming {
     Promise.resolve(result).then((value) => {
       this.#unsettled.delete(running);
       this.#succeed(running, value);
+      this.#checkFinished();
     }, (error: unknown) => {
       this.#unsettled.delete(running);
       if (this.#end === undefined) this.#fail(running, error);
+      this.#checkFinished();
     });
   }
 
@@ -428,6 +463,7 @@ export class Incoming {
       batch.length += response.length + 1;
       this.completeBatch(batch);
     }
+    if (this.#finished !== undefined) this.#checkFinished();
   }
 }
 

@@ -198,15 +198,62 @@ export function completeLimits(
     ...defaults,
   };
   for (const name of Object.keys(completed) as (keyof Limits)[]) {
-    const limit = limits[name];
-    if (limit === undefined) continue;
-    if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
-      throw new RangeError(
-        `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
-      );
-    }
-    completed[name] = limit === 0 ? Infinity : limit;
+    completed[name] = readLimit(name, limits[name] ?? completed[name]);
   }
   complete.add(completed);
   return completed;
+}
+
+function readLimit(name: string, limit: number): number {
+  if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
+    throw new RangeError(
+      `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
+    );
+  }
+  return limit === 0 ? Infinity : limit;
+}
+
+/** The limits of a server, over all of its connections. 0 lifts a limit. */
+export interface AdmissionLimits {
+  /**
+   * Most connections at a time, those that are being authorized and those that
+   * are being closed included. Default 10,000. One more is answered 503.
+   */
+  readonly connections: number;
+  /**
+   * Most connections at a time of which it is not known whose they are: those
+   * that are being authorized, and with `requireContext` those that have no
+   * context yet. Default 500. One more is answered 503.
+   */
+  readonly unauthenticated: number;
+  /**
+   * Milliseconds that deciding about a connection may take. Default 5,000. Then
+   * the request is answered 503; with `requireContext`, a connection that has no
+   * context that long after its handshake is closed with 4408.
+   */
+  readonly authorizationTime: number;
+}
+
+/** The limits of a server that was not told otherwise. */
+export const defaultAdmissionLimits: AdmissionLimits = {
+  connections: 10_000,
+  unauthenticated: 500,
+  authorizationTime: 5_000,
+};
+
+/**
+ * Completes a server's limits with the defaults; 0 becomes Infinity.
+ *
+ * @throws {RangeError} A limit is not a whole number of 0 or more.
+ */
+export function completeAdmissionLimits(
+  limits: Partial<AdmissionLimits> = {},
+): AdmissionLimits {
+  const complete: { -readonly [Name in keyof AdmissionLimits]: number } = {
+    ...defaultAdmissionLimits,
+  };
+  for (const name of Object.keys(complete) as (keyof AdmissionLimits)[]) {
+    complete[name] = readLimit(name, limits[name] ?? complete[name]);
+  }
+  return complete;
 }

@@ -69,6 +69,9 @@ export class Methods {
  */
 export const parameterNames: WeakMap<object, readonly string[]> = new WeakMap();
 
+/** The functions behind those that stand before them: `guard`'s. */
+export const originals: WeakMap<object, object> = new WeakMap();
+
 /**
  * Makes the arguments of a function out of params by name: the object itself, or
  * the values of the function's parameters.
@@ -76,7 +79,7 @@ export const parameterNames: WeakMap<object, readonly string[]> = new WeakMap();
  * @throws {RpcError} -32602: there is no parameter of such a name.
  */
 export function arrange(fn: Method["fn"], params: object): unknown[] {
-  const names = parameterNames.get(fn);
+  const names = parameterNames.get(originals.get(fn) ?? fn);
   if (names === undefined) return [params];
   const unknown = Object.keys(params).find((name) => !names.includes(name));
   if (unknown !== undefined) {

@@ -200,8 +200,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   local: object = {};
 
-  /** What `authorize` or whoever made this peer knows of the connection. */
-  readonly context: Context;
+  /**
+   * What `authorize` or whoever made this peer knows of the connection: whose it
+   * is. Its owner may set it, when somebody signs in by a call, or again with
+   * other rights; the next call finds the new one. Replace it rather than change
+   * what is in it: a method that runs may have read it.
+   */
+  context: Context;
 
   readonly #limits: Limits;
   readonly #definedLocal: object | undefined;
@@ -785,6 +790,27 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#finish({ code, reason: cutReason(reason), wasClean: true }, true);
   }
 
+  /**
+   * The names of the methods that run for the other side: of requests that are
+   * not answered, and of notifications. One for each call.
+   */
+  get running(): string[] {
+    return this.#incoming.names;
+  }
+
+  /**
+   * Lets no more methods begin, before a {@linkcode Peer.close}: requests are
+   * refused with -32009, not executed. Everything else goes on: running methods,
+   * what they ask and are answered, functions and objects lent to the peer,
+   * streams; and notifications, which nobody could refuse.
+   *
+   * @returns Resolves when every running method has answered, or the connection
+   * is closed. A method must not await it: it would await itself.
+   */
+  finish(): Promise<void> {
+    return this.#incoming.finish();
+  }
+
   /** Closes the connection and waits until it is gone. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.close();
@@ -1004,7 +1030,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /** Starts the close handshake, and doesn't trust the peer to finish it. */
   #closeSocket(ws: Socket, { code, reason }: CloseInfo): void {
-    const timer = setTimeout(() => this.#leave(), closeTimeout);
+    const timer = setTimeout(() => {
+      ws.terminate?.();
+      this.#leave();
+    }, closeTimeout);
     const gone = (): void => {
       clearTimeout(timer);
       ws.removeEventListener("close", gone);

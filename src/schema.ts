@@ -35,7 +35,7 @@
  */
 
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
-import { parameterNames } from "./method.ts";
+import { originals, parameterNames } from "./method.ts";
 import type { Peer } from "./peer.ts";
 
 /**
@@ -350,7 +350,7 @@ export function method(
  * @param fn A function of `local`.
  */
 export function declarationOf(fn: object): MethodDeclaration | undefined {
-  return declarations.get(fn);
+  return declarations.get(originals.get(fn) ?? fn);
 }
 
 /** A method's declaration, its parameters the same whatever their form was. */

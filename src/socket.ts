@@ -60,7 +60,7 @@ export interface Socket {
   ): void;
   /** Most bytes of a frame that it sends without a delay; absent: any number. */
   readonly frameLength?: number | undefined;
-  /** Ends the connection without a close handshake, where the runtime can. */
+  /** Cuts the connection at once, where the socket can: `ws`'s. */
   terminate?(): void;
 }
 

@@ -11,7 +11,7 @@ import type { ElementHandle, Page } from "puppeteer-core";
 import { connect } from "../client.ts";
 import { Ticker } from "../examples/ticker/ticker.ts";
 import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
-import { RpcError } from "../mod.ts";
+import { ConnectionClosedError, RpcError } from "../mod.ts";
 import { serve } from "../server.ts";
 import { streams } from "../src/stream.ts";
 import { exampleCommand, startExample } from "./example_process.ts";
@@ -95,6 +95,71 @@ Deno.test("Upload answers the length and the SHA-256, and tells its progress", a
     assertEquals(progress, progress.toSorted((a, b) => a - b));
     assertEquals(progress.at(-1) ?? 0, data.length);
   }
+});
+
+async function* never() {
+  yield btoa("first");
+  await new Promise(() => {});
+}
+
+Deno.test("An example at SIGTERM lets a call finish, refuses others, and ends with 0", async () => {
+  const child = exampleCommand("examples/upload.ts", "0", "inherit").spawn();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value = "" } = await output.read();
+  const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
+  await using client = connect<Upload["local"]>(address, {}, { use });
+  const bell = Promise.withResolvers<void>();
+  async function* chunks() {
+    yield btoa("first");
+    await bell.promise;
+    yield btoa("last");
+  }
+  const begun = Promise.withResolvers<void>();
+  const onprogress = () => begun.resolve();
+  const upload = client.with({ onprogress }).upload("data", 9, chunks());
+  await begun.promise;
+
+  child.kill("SIGTERM");
+  // Once it drains, it refuses.
+  let refused: Error | undefined;
+  while (refused === undefined) {
+    await client.remote.upload("x", 1.5, never()).catch((error) => {
+      if (error.code === -32009) refused = error;
+    });
+  }
+  const late = connect(address);
+  await assertRejects(() => late.opened, ConnectionClosedError);
+  bell.resolve();
+  assertEquals((await upload).received, 9);
+  assertEquals((await client.closed).code, 1012);
+  assertEquals((await output.read()).done, true);
+  assertEquals((await child.status).code, 0);
+});
+
+Deno.test("An example at a second SIGINT ends at once", async () => {
+  const child = exampleCommand("examples/upload.ts", "0", "inherit").spawn();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value = "" } = await output.read();
+  const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
+  const client = connect<Upload["local"]>(address, {}, { use });
+  const begun = Promise.withResolvers<void>();
+  const onprogress = () => begun.resolve();
+  const cut = assertRejects(
+    () => client.with({ onprogress }).upload("data", 9, never()),
+    ConnectionClosedError,
+  );
+  await begun.promise;
+  child.kill("SIGINT");
+  let isDraining = false;
+  while (!isDraining) {
+    await client.remote.upload("x", 1.5, never()).catch((error) => {
+      isDraining = error.code === -32009;
+    });
+  }
+  child.kill("SIGINT");
+  await cut;
+  assertEquals((await output.read()).done, true);
+  assertEquals((await child.status).signal, "SIGINT");
 });
 
 Deno.test("Upload refuses what is too large, or not what it is said to be", async () => {

@@ -2,6 +2,7 @@
 
 export const STATUS_CODE: {
   readonly OK: 200;
+  readonly NoContent: 204;
   readonly Unauthorized: 401;
   readonly Forbidden: 403;
   readonly NotFound: 404;

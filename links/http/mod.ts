@@ -8,3 +8,5 @@
 
 // @ts-types="./mod.d.ts"
 export { STATUS_CODE, STATUS_TEXT } from "npm:deno-std@1.4.0/http/status.js";
+// @ts-types="./cookie.d.ts"
+export { getCookies, setCookie } from "npm:deno-std@1.4.0/http/cookie.js";

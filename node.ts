@@ -1,0 +1,527 @@
+/**
+ * The server for Node: a new instance of a service for every connection, over
+ * `node:http` and the package `ws`.
+ *
+ * What it bounds that `Deno.serve` can't: a message is refused before it has
+ * arrived whole, in however many fragments, and a peer that doesn't answer a
+ * close is cut. It runs in Deno, too, for who wants that there.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { connect } from "@jsonrpcws/peer/client";
+ * import { serve } from "@jsonrpcws/peer/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * class Counter extends Peer {
+ *   #count = 0;
+ *   override local = { next: () => ++this.#count };
+ * }
+ * await using server = await serve(Counter, { port: 0 });
+ *
+ * await using ann = connect<Counter["local"]>(server.url);
+ * assertEquals([await ann.remote.next(), await ann.remote.next()], [1, 2]);
+ * ```
+ *
+ * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md}
+ *
+ * @module
+ */
+
+import {
+  createServer,
+  type IncomingMessage,
+  type Server as HttpServer,
+  type ServerResponse,
+  STATUS_CODES,
+} from "node:http";
+import { createServer as createSecureServer } from "node:https";
+import { Readable } from "node:stream";
+import type { Duplex } from "node:stream";
+import { pipeline } from "node:stream/promises";
+// @ts-types="./src/ws.d.ts"
+import { type WebSocket, WebSocketServer } from "ws";
+import {
+  type AcceptOptions,
+  Acceptor,
+  type DrainOptions,
+  type DrainReport,
+  isHandshake,
+  type OptionsFor,
+  refuse,
+  requireUpgrade,
+  type ServicePeer,
+} from "./src/acceptor.ts";
+import { CloseCode } from "./src/error.ts";
+import { completeLimits } from "./src/limits.ts";
+import { ListeningServer } from "./src/listening.ts";
+import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
+import { ReadyState } from "./src/socket.ts";
+
+export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
+export type { Hosts, Origins } from "./src/origin.ts";
+export type {
+  AcceptOptions,
+  DrainOptions,
+  DrainReport,
+  ListeningServer,
+  OptionsFor,
+  ServicePeer,
+};
+
+/** An address: of a host, or of a Unix socket. */
+export interface Address {
+  /** `"tcp"` or `"unix"`. */
+  readonly transport: "tcp" | "unix";
+  /** The IP address; `""` of a Unix socket. */
+  readonly hostname: string;
+  /** The port; `undefined` of a Unix socket. */
+  readonly port?: number;
+  /** The path of a Unix socket. */
+  readonly path?: string;
+}
+
+/** Whoever sent a request. */
+export interface ConnectionInfo {
+  /** Where it comes from; of a proxy, the proxy's. */
+  readonly remoteAddr: Address;
+  /** The request as Node knows it, with its socket: a TLS client's certificate. */
+  readonly incoming: IncomingMessage;
+}
+
+/** How connections are accepted. */
+export interface UpgradeOptions<Context = unknown>
+  extends AcceptOptions<Context, ConnectionInfo> {
+  /**
+   * Whether messages are compressed, and how: see `ws`. It costs memory and time
+   * for each connection. Default `false`.
+   */
+  perMessageDeflate?: boolean | object;
+}
+
+/** Where to listen. */
+export interface ListenOptions {
+  /** Default 8000; any free one if 0. */
+  port?: number;
+  /** Default: every address of this machine. */
+  hostname?: string;
+  /** The path of a Unix socket, instead of a port. */
+  path?: string;
+  /** The certificate, for TLS, with its `key`: PEM. */
+  cert?: string;
+  /** The certificate's private key: PEM. */
+  key?: string;
+  /** Shuts the server down. */
+  signal?: AbortSignal;
+  /** Called when it listens. */
+  onListen?: (addr: Address) => void;
+}
+
+/** How and where to serve. */
+export interface ServeOptions<Context = unknown>
+  extends UpgradeOptions<Context>, ListenOptions {
+  /**
+   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
+   * Upgrade Required. A throw reaches `onerror`, and the client as a bare 500.
+   */
+  fetch?: (
+    request: Request,
+    info: ConnectionInfo,
+  ) => Response | Promise<Response>;
+}
+
+/** A server that listens; made by {@linkcode serve}. */
+export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
+  Service,
+  Address
+>;
+
+/** A listener to the event "upgrade" of an HTTP server. */
+export interface UpgradeListener<Service extends ServicePeer = ServicePeer> {
+  /** Answers one request, by making a service's instance or by refusing. */
+  (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void;
+  /** See {@linkcode ListeningServer.peers}. */
+  readonly peers: ReadonlySet<Service>;
+  /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
+  drain(options?: DrainOptions): Promise<DrainReport>;
+}
+
+/**
+ * Listens, and makes a new instance of a service for each connection.
+ *
+ * `onopen` is called after the handshake, `onclose` exactly once, however the
+ * connection ends.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
+ * a definition.
+ * @param options Where to listen, and {@linkcode UpgradeOptions}.
+ * @returns Resolves when it listens.
+ * @throws {Error} It can't listen there.
+ */
+export function serve<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  options: OptionsFor<Context, ServeOptions<Context>>,
+): Promise<Server<Service>>;
+/**
+ * Listens on port 8000, and makes a new instance of a service for each
+ * connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function serve<Service extends ServicePeer>(
+  Service: ServiceClass<Service>,
+): Promise<Server<Service>>;
+/**
+ * Listens, and makes a new peer with this definition for each connection.
+ *
+ * @param definition What the other side may call, and the hooks.
+ * @param options Where to listen, and {@linkcode UpgradeOptions}.
+ */
+export function serve<Theirs = unknown, Context = unknown>(
+  definition: ServiceDefinition<Theirs, Context>,
+  options?: ServeOptions<Context>,
+): Promise<Server<Peer<Theirs, Context>>>;
+export async function serve(
+  service: ServiceClass<ServicePeer> | ServiceDefinition,
+  options: ServeOptions = {},
+): Promise<Server<ServicePeer>> {
+  const { fetch = requireUpgrade, cert, key, signal } = options;
+  const acceptor = new Acceptor(service, options);
+  signal?.throwIfAborted();
+  const http: HttpServer = cert === undefined
+    ? createServer()
+    : createSecureServer({ cert, key });
+  http.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
+    answer(acceptor, fetch, incoming, outgoing);
+  });
+  http.on("upgrade", createListener(acceptor, options, fetch));
+  http.on("clientError", (_error: Error, socket: Duplex) => {
+    if (socket.writable) write(socket, refuse(400, "Bad request"));
+    else socket.destroy();
+  });
+  const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
+  http.on("close", () => finish());
+  await listen(http, options);
+  http.on("error", (error) => acceptor.report(error));
+
+  const server = new ListeningServer<ServicePeer, Address>(acceptor, {
+    addr: addressOf(http),
+    isSecure: cert !== undefined,
+    finished,
+    async stop() {
+      http.close();
+      http.closeIdleConnections();
+      await finished;
+    },
+    cut: () => http.closeAllConnections(),
+  });
+  signal?.addEventListener("abort", () => void server.shutdown());
+  options.onListen?.(server.addr);
+  return server;
+}
+
+/**
+ * Makes a listener to the event "upgrade" of an HTTP server that exists, Node's
+ * own or a framework's, that makes a new instance of a service for each
+ * connection.
+ *
+ * ```ts
+ * import { connect } from "@jsonrpcws/peer/client";
+ * import { upgrade } from "@jsonrpcws/peer/node";
+ * import { assertEquals } from "@std/assert";
+ * import { once } from "node:events";
+ * import { createServer } from "node:http";
+ *
+ * const http = createServer((_, response) => response.end("A page"));
+ * const echo = upgrade({ local: { echo: (text: string) => text } });
+ * http.on("upgrade", (request, socket, head) => {
+ *   if (request.url === "/rpc") echo(request, socket, head);
+ *   else socket.destroy();
+ * });
+ * http.listen(0);
+ * await once(http, "listening");
+ *
+ * const { port } = http.address() as { port: number };
+ * const client = connect(`ws://localhost:${port}/rpc`);
+ * assertEquals(await client.request("echo", ["hello"]), "hello");
+ * await echo.drain();
+ * http.close();
+ * ```
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
+ * a definition.
+ * @param options How connections are accepted.
+ */
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  options: OptionsFor<Context, UpgradeOptions<Context>>,
+): UpgradeListener<Service>;
+/**
+ * Makes a listener to the event "upgrade" of an HTTP server that exists, that
+ * makes a new instance of a service for each connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function upgrade<Service extends ServicePeer>(
+  Service: ServiceClass<Service>,
+): UpgradeListener<Service>;
+/**
+ * Makes a listener to the event "upgrade" of an HTTP server that exists, that
+ * makes a new peer with this definition for each connection.
+ *
+ * @param definition What the other side may call, and the hooks.
+ * @param options How connections are accepted.
+ */
+export function upgrade<Theirs = unknown, Context = unknown>(
+  definition: ServiceDefinition<Theirs, Context>,
+  options?: UpgradeOptions<Context>,
+): UpgradeListener<Peer<Theirs, Context>>;
+export function upgrade(
+  service: ServiceClass<ServicePeer> | ServiceDefinition,
+  options: UpgradeOptions = {},
+): UpgradeListener {
+  const acceptor = new Acceptor(service, options);
+  return Object.assign(createListener(acceptor, options, requireUpgrade), {
+    peers: acceptor.peers,
+    drain: (options?: DrainOptions) => acceptor.drain(options),
+  });
+}
+
+type Fetch = (
+  request: Request,
+  info: ConnectionInfo,
+) => Response | Promise<Response>;
+
+function createListener(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeOptions,
+  fetch: Fetch,
+): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
+  const { protocols = [], perMessageDeflate = false, limits } = options;
+  const { messageLength } = completeLimits(limits);
+  const heartbeat = new Heartbeat(options.idleTimeout ?? 30);
+  const sockets = new WebSocketServer({
+    noServer: true,
+    clientTracking: false,
+    // Three bytes of UTF-8 are the most that one UTF-16 code unit can take; the
+    // peer counts the units. 0: no limit.
+    maxPayload: messageLength === Infinity
+      ? 0
+      : Math.min(3 * messageLength, 0x7fff_ffff),
+    perMessageDeflate,
+    skipUTF8Validation: false,
+    // Each costs memory beside its bytes.
+    maxFragments: 4_096,
+    handleProtocols: (offered) =>
+      protocols.find((protocol) => offered.has(protocol)) ?? false,
+  });
+
+  async function accept(
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+  ): Promise<void> {
+    const info = infoOf(incoming);
+    const request = toRequest(incoming);
+    if (request === undefined) return write(socket, refuse(400, "Bad request"));
+    if (!isHandshake(request)) return write(socket, await fetch(request, info));
+    const admission = await acceptor.admit(request, info);
+    if (admission instanceof Response) return write(socket, admission);
+    let isOpen = false;
+    // Calls back at once, or refuses by itself.
+    sockets.handleUpgrade(incoming, socket, head, (ws) => {
+      isOpen = true;
+      const peer = admission.accept(ws);
+      ws.on("error", (error) => closeAfter(error, peer));
+      heartbeat.add(ws);
+    });
+    if (!isOpen) admission.abandon();
+  }
+
+  return (incoming, socket, head) => {
+    // An error that nobody listens to is a throw.
+    socket.on("error", () => socket.destroy());
+    accept(incoming, socket, head).catch((error: unknown) => {
+      acceptor.report(error);
+      write(socket, refuse(500, "Internal server error"));
+    });
+  };
+}
+
+/** What `ws` refuses to read is told as the peer would have told it. */
+const closeCodes: { readonly [code: string]: number } = {
+  WS_ERR_INVALID_UTF8: 1007,
+  WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
+  WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.MessageTooBig,
+};
+
+/** Closes at once what `ws` would wait 30 seconds for; it has told the peer. */
+function closeAfter(
+  error: Error & { code?: string },
+  peer: ServicePeer | undefined,
+): void {
+  const { code = "" } = error;
+  if (!code.startsWith("WS_ERR_")) return;
+  peer?.close(closeCodes[code] ?? 1002, error.message);
+}
+
+/** Pings the connections, and cuts those that were silent since the last time. */
+class Heartbeat {
+  readonly #interval: number;
+  /** Whether something was heard of each. */
+  readonly #heard = new Map<WebSocket, boolean>();
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  /** @param seconds How long one may be silent; 0: for ever. */
+  constructor(seconds: number) {
+    this.#interval = seconds * 500;
+  }
+
+  add(ws: WebSocket): void {
+    if (this.#interval === 0) return;
+    const hear = (): void => void this.#heard.set(ws, true);
+    hear();
+    for (const type of ["message", "ping", "pong"]) ws.on(type, hear);
+    ws.on("close", () => {
+      this.#heard.delete(ws);
+      if (this.#heard.size > 0) return;
+      clearTimeout(this.#timer);
+      this.#timer = undefined;
+    });
+    this.#timer ??= setTimeout(() => this.#beat(), this.#interval);
+  }
+
+  #beat(): void {
+    this.#timer = setTimeout(() => this.#beat(), this.#interval);
+    for (const [ws, isAlive] of this.#heard) {
+      if (!isAlive) ws.terminate();
+      else if (ws.readyState === ReadyState.Open) {
+        this.#heard.set(ws, false);
+        ws.ping();
+      }
+    }
+  }
+}
+
+/** Answers what is no upgrade. */
+async function answer(
+  acceptor: Acceptor<ConnectionInfo>,
+  fetch: Fetch,
+  incoming: IncomingMessage,
+  outgoing: ServerResponse,
+): Promise<void> {
+  const gone = new AbortController();
+  outgoing.on("close", () => gone.abort());
+  let response: Response;
+  try {
+    const request = toRequest(incoming, gone.signal);
+    response = request === undefined
+      ? refuse(400, "Bad request")
+      : await fetch(request, infoOf(incoming));
+  } catch (error) {
+    acceptor.report(error);
+    response = refuse(500, "Internal server error");
+  }
+  try {
+    outgoing.writeHead(response.status, headersOf(response));
+    if (response.body === null || incoming.method === "HEAD") {
+      await response.body?.cancel();
+      outgoing.end();
+    } else {
+      await pipeline(
+        Readable.fromWeb(
+          response.body as Parameters<typeof Readable.fromWeb>[0],
+        ),
+        outgoing,
+      );
+    }
+  } catch {
+    // The client is gone, or its owner's body ended too early.
+    outgoing.destroy();
+  }
+}
+
+/** Answers an upgrade with a response, and ends its connection. */
+async function write(socket: Duplex, response: Response): Promise<void> {
+  try {
+    const body = new Uint8Array(await response.arrayBuffer());
+    const { status } = response;
+    const headers = headersOf(response).filter(([name]) =>
+      !/^(connection|content-length|transfer-encoding)$/.test(name)
+    );
+    headers.push(["content-length", `${body.length}`], ["connection", "close"]);
+    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join(
+      "",
+    );
+    const reason = response.statusText || STATUS_CODES[status] || "";
+    socket.write(`HTTP/1.1 ${status} ${reason}\r\n${head}\r\n`);
+    socket.end(body, () => socket.destroy());
+  } catch {
+    socket.destroy();
+  }
+}
+
+function headersOf(response: Response): [name: string, value: string][] {
+  return [...response.headers];
+}
+
+/** A request as the platform has it; `undefined` if it is none. */
+function toRequest(
+  incoming: IncomingMessage,
+  signal?: AbortSignal,
+): Request | undefined {
+  const { method = "GET", url = "", rawHeaders } = incoming;
+  const headers = new Headers();
+  const scheme = "encrypted" in incoming.socket ? "https" : "http";
+  try {
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      headers.append(rawHeaders[index]!, rawHeaders[index + 1]!);
+    }
+    const host = headers.get("host") ?? "localhost";
+    // Joined as text: "//example.com/" is a path here.
+    const target = url.startsWith("/") ? `${scheme}://${host}${url}` : url;
+    const hasBody = method !== "GET" && method !== "HEAD";
+    return new Request(target, {
+      method,
+      headers,
+      ...signal === undefined ? {} : { signal },
+      ...hasBody
+        ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" }
+        : {},
+    } as RequestInit);
+  } catch {
+    return undefined;
+  }
+}
+
+function infoOf(incoming: IncomingMessage): ConnectionInfo {
+  const { remoteAddress, remotePort } = incoming.socket;
+  const remoteAddr: Address = remoteAddress === undefined
+    ? { transport: "unix", hostname: "" }
+    : { transport: "tcp", hostname: remoteAddress, port: remotePort ?? 0 };
+  return { remoteAddr, incoming };
+}
+
+function addressOf(http: HttpServer): Address {
+  const address = http.address();
+  if (typeof address === "string") {
+    return { transport: "unix", hostname: "", path: address };
+  }
+  const { address: hostname = "", port = 0 } = address ?? {};
+  return { transport: "tcp", hostname, port };
+}
+
+/** Listens; rejects if it can't. */
+function listen(http: HttpServer, options: ListenOptions): Promise<void> {
+  const { port = 8000, hostname, path } = options;
+  return new Promise((resolve, reject) => {
+    http.once("error", reject);
+    http.once("listening", () => {
+      http.off("error", reject);
+      resolve();
+    });
+    if (path !== undefined) http.listen(path);
+    else http.listen(port, hostname);
+  });
+}

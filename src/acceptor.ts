@@ -1,0 +1,511 @@
+/**
+ * The door of a server, on whatever platform: who may connect, the instance that
+ * each connection gets, and how they all leave.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-4.2}
+ *
+ * @module
+ */
+
+import { Deferred } from "./deferred.ts";
+import { CloseCode, type CloseInfo } from "./error.ts";
+import { sharedFrames } from "./frame.ts";
+import {
+  type AdmissionLimits,
+  completeAdmissionLimits,
+  completeLimits,
+  type Limits,
+  serverLimits,
+} from "./limits.ts";
+import type { PeerOptions, PeerSettings } from "./options.ts";
+import {
+  admitsHost,
+  admitsOrigin,
+  checkHosts,
+  checkOrigins,
+  type Hosts,
+  isLoopback,
+  type Origins,
+} from "./origin.ts";
+import { Peer, type ServiceClass, type ServiceDefinition } from "./peer.ts";
+import { references } from "./reference.ts";
+import { ReadyState, type Socket } from "./socket.ts";
+import { streams } from "./stream.ts";
+
+/** What a server needs of a service's instances; every {@linkcode Peer} has it. */
+export interface ServicePeer {
+  /** See {@linkcode Peer.ws}. */
+  readonly ws: Socket;
+  /** See {@linkcode Peer.context}. */
+  readonly context?: unknown;
+  /** See {@linkcode Peer.running}. */
+  readonly running: readonly string[];
+  /** See {@linkcode Peer.closed}. */
+  readonly closed: Promise<CloseInfo>;
+  /** See {@linkcode Peer.finish}. */
+  finish(): Promise<void>;
+  /** See {@linkcode Peer.close}. */
+  close(code?: number, reason?: string): void;
+}
+
+/**
+ * How connections are accepted, on every server.
+ *
+ * @typeParam Context What is known of a connection; see {@linkcode Peer.context}.
+ * @typeParam Info What the server knows of whoever sent a request.
+ */
+export interface AcceptOptions<Context, Info> extends PeerSettings {
+  /**
+   * Decides who may connect, before the handshake: a Response refuses, anything
+   * else becomes the {@linkcode Peer.context} of the connection's instance. Take
+   * from the request what the service needs of it (a cookie, a ticket, the path);
+   * it can't be read afterwards.
+   *
+   * It may take the `authorizationTime` of the limits; then the client is
+   * answered 503, and what comes late is dropped. A throw reaches `onerror`, and
+   * the client as a bare 500.
+   */
+  authorize?: (
+    request: Request,
+    info: Info,
+  ) => Context | Response | Promise<Context | Response>;
+  /**
+   * The pages that may connect, by their origin: a list, a function, or `"*"`.
+   * Others are answered 403, before `authorize` is asked. Default: those that
+   * come from the host and port that they connect to. Who is no browser says no
+   * origin, and is not refused for it. See {@linkcode Origins}.
+   */
+  origins?: Origins;
+  /**
+   * The names that this server goes by in the header `Host`, without ports; asked
+   * for by another, it answers a handshake with 403. Default: those of this
+   * machine where a server listens on a loopback address (else any page could
+   * reach it by a name of its own that suddenly means 127.0.0.1), any elsewhere.
+   * Name them if a proxy before it passes the public one on. See
+   * {@linkcode Hosts}.
+   */
+  hosts?: Hosts;
+  /**
+   * Whether a connection must come to have a {@linkcode Peer.context}, by
+   * `authorize` or by a call that sets it. One that has none counts as
+   * `unauthenticated`, and is closed with 4408 `authorizationTime` after its
+   * handshake. Default `false`.
+   */
+  requireContext?: boolean;
+  /**
+   * The subprotocols that this server speaks, the preferred first. The first one
+   * that the client offers is selected. Default: none; see also `sharedFrames`.
+   */
+  protocols?: readonly string[];
+  /**
+   * Seconds: a connection silent for half of it is pinged, and cut after the
+   * other half. 0 never. Default 30.
+   */
+  idleTimeout?: number;
+  /**
+   * Limits that differ from {@linkcode defaultLimits}, of each connection, and
+   * from {@linkcode defaultAdmissionLimits}, of all; 0 lifts one.
+   */
+  limits?: Partial<Limits & AdmissionLimits>;
+  /**
+   * Called with what `authorize`, `origins` or the service's constructor threw.
+   * Default: `console.error`.
+   */
+  onerror?: (error: unknown) => void;
+}
+
+/**
+ * The options for a service with this context: unless it may be `undefined`,
+ * `authorize` must tell where it comes from.
+ */
+export type OptionsFor<Context, Options extends { authorize?: unknown }> =
+  undefined extends Context ? Options
+    : Options & Required<Pick<Options, "authorize">>;
+
+/** How a server is drained. */
+export interface DrainOptions {
+  /**
+   * Milliseconds that it may take. Default 30,000. The last tenth, a second at
+   * most, is kept for closing what has not finished.
+   */
+  within?: number;
+  /**
+   * Milliseconds over which the clients are asked to come back, each at a moment
+   * of its own. Default 5,000.
+   */
+  spread?: number;
+}
+
+/** How a server was left. */
+export interface DrainReport {
+  /** How many connections were closed in time. */
+  readonly closed: number;
+  /** How many were not: their peer read no more, or didn't answer the close. */
+  readonly cut: number;
+  /** The names of the methods that still ran, one for each call. */
+  readonly running: readonly string[];
+}
+
+/** A request that was found good: to be accepted, or else abandoned, once. */
+export interface Admission {
+  /** The subprotocol that was selected. */
+  readonly protocol: string | undefined;
+  /** Makes the service's instance of the connection; never throws. */
+  accept(socket: Socket): ServicePeer | undefined;
+  /** Forgets it: there was no handshake. */
+  abandon(): void;
+}
+
+/** What a decision is that didn't come in time. */
+const tooLate = Symbol("too late");
+
+/** Accepts connections for one service, and knows those that live. */
+export class Acceptor<Info> {
+  /** The instances, from the handshake until their socket is gone. */
+  readonly peers: Set<ServicePeer> = new Set();
+  /** How a connection is limited. */
+  readonly limits: AdmissionLimits;
+
+  readonly #service: ServiceClass<ServicePeer> | ServiceDefinition;
+  readonly #options: AcceptOptions<unknown, Info>;
+  readonly #settings: PeerSettings;
+  readonly #protocols: readonly string[];
+  #hosts: Hosts;
+  /** Handshakes that are being decided about, or done. */
+  #admitting = 0;
+  /** The peers that had no context when last looked at, if they must have one. */
+  readonly #strangers = new Set<ServicePeer>();
+  /** What is done to whoever still comes, once the server is leaving. */
+  #dismiss: ((peer: ServicePeer) => void) | undefined;
+  #drained: Promise<DrainReport> | undefined;
+
+  /**
+   * @throws {RangeError} A limit is not a whole number of 0 or more.
+   * @throws {TypeError} An origin or a host could never match.
+   */
+  constructor(
+    service: ServiceClass<ServicePeer> | ServiceDefinition,
+    options: AcceptOptions<unknown, Info>,
+  ) {
+    checkOrigins(options.origins);
+    checkHosts(options.hosts);
+    this.limits = completeAdmissionLimits(options.limits);
+    this.#service = service;
+    this.#options = options;
+    this.#settings = pickSettings(options);
+    const { sharedFrames: isSharing = true, protocols = [] } = options;
+    this.#protocols = isSharing ? [sharedFrames, ...protocols] : protocols;
+    this.#hosts = options.hosts ?? "*";
+  }
+
+  /** Takes note of the address that the server listens on. */
+  listensOn(hostname: string): void {
+    if (this.#options.hosts === undefined && isLoopback(hostname)) {
+      this.#hosts = "loopback";
+    }
+  }
+
+  /** Decides about a handshake: a Response refuses it. Never rejects. */
+  async admit(request: Request, info: Info): Promise<Response | Admission> {
+    if (request.headers.get("sec-websocket-version") !== "13") {
+      return requireUpgrade();
+    }
+    if (this.#dismiss !== undefined) return unavailable("Shutting down");
+    if (!admitsHost(request, this.#hosts)) {
+      return refuse(403, "This server goes by another name");
+    }
+    const { connections, unauthenticated, authorizationTime } = this.limits;
+    if (
+      this.peers.size + this.#admitting >= connections ||
+      this.#admitting + this.#countStrangers() >= unauthenticated
+    ) return unavailable("Too many connections");
+
+    // Nothing of the request can be read once it is upgraded.
+    const protocol = selectProtocol(request, this.#protocols);
+    let isHeld = true;
+    const abandon = (): void => {
+      if (isHeld) this.#admitting--;
+      isHeld = false;
+    };
+    this.#admitting++;
+    let answer: unknown;
+    try {
+      const decision = this.#decide(request, info);
+      answer = await settled(decision, authorizationTime, tooLate);
+      if (answer === tooLate) {
+        decision.then((late) => {
+          if (late instanceof Response) void late.body?.cancel();
+        }).catch((error: unknown) => this.report(error));
+        answer = unavailable("Could not authorize in time");
+      }
+    } catch (error) {
+      this.report(error);
+      answer = refuse(500, "Internal server error");
+    }
+    if (this.#dismiss !== undefined && !(answer instanceof Response)) {
+      answer = unavailable("Shutting down");
+    }
+    if (answer instanceof Response) {
+      abandon();
+      return answer;
+    }
+    const accept = (socket: Socket): ServicePeer | undefined => {
+      abandon();
+      return this.#accept(socket, answer, protocol);
+    };
+    return { protocol, accept, abandon };
+  }
+
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void {
+    try {
+      const { onerror } = this.#options;
+      if (onerror === undefined) console.error(error);
+      else onerror(error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+
+  /** Accepts no more, and closes each connection; resolves when all are gone. */
+  async close(): Promise<void> {
+    this.#dismiss = (peer): void =>
+      peer.close(CloseCode.GoingAway, "Server is shutting down");
+    await Promise.all(Array.from(this.peers, (peer) => {
+      this.#dismiss!(peer);
+      return peer.closed;
+    }));
+  }
+
+  /**
+   * Accepts no more, lets what runs finish, and closes each connection; a second
+   * time does nothing more. Takes `within` at most.
+   *
+   * @throws {RangeError} `within` is no number of 0 or more.
+   */
+  drain(options: DrainOptions = {}): Promise<DrainReport> {
+    const { within = 30_000, spread = 5_000 } = options;
+    return this.#drained ??= this.#drain(
+      new Timer(within - Math.min(1_000, within / 10)),
+      new Timer(within),
+      spread,
+    );
+  }
+
+  async #drain(
+    callsEnd: Timer,
+    end: Timer,
+    spread: number,
+  ): Promise<DrainReport> {
+    let closed = 0;
+    let cut = 0;
+    const running: string[] = [];
+    const leave = async (peer: ServicePeer): Promise<void> => {
+      await Promise.race([peer.finish(), callsEnd.promise]);
+      await emptied(peer.ws, callsEnd);
+      running.push(...peer.running);
+      const pause = Math.floor(Math.random() * spread);
+      const reason = `Server restarts, retry in ${pause} ms`;
+      peer.close(CloseCode.ServiceRestart, reason);
+      const isGone = peer.closed.then(() => true);
+      if (await Promise.race([isGone, end.promise])) closed++;
+      else {
+        cut++;
+        peer.ws.terminate?.();
+      }
+    };
+    // Unless it was closed already: then this drain is that.
+    this.#dismiss ??= (peer): void => void leave(peer);
+    await Promise.all(Array.from(this.peers, leave));
+    callsEnd.clear();
+    end.clear();
+    return { closed, cut, running };
+  }
+
+  /** Asks who decides. */
+  async #decide(request: Request, info: Info): Promise<unknown> {
+    const { authorize, origins } = this.#options;
+    const isAllowed = await admitsOrigin(request, origins);
+    // Only a clear word of a function's lets anybody in.
+    if (isAllowed !== true) return refuse(403, "This origin may not connect");
+    return await authorize?.(request, info);
+  }
+
+  #countStrangers(): number {
+    for (const peer of this.#strangers) {
+      if (peer.context !== undefined) this.#strangers.delete(peer);
+    }
+    return this.#strangers.size;
+  }
+
+  #accept(
+    socket: Socket,
+    context: unknown,
+    protocol: string | undefined,
+  ): ServicePeer | undefined {
+    const { requireContext = false } = this.#options;
+    const { authorizationTime } = this.limits;
+    try {
+      const peer = this.#create(socket, {
+        ...this.#settings,
+        context,
+        sharedFrames: protocol === sharedFrames,
+      });
+      const isStranger = (): boolean =>
+        requireContext && peer.context === undefined;
+      // Of a client that went away meanwhile, Deno (2.9.5) never tells.
+      const isNobody = (): boolean =>
+        socket.readyState === ReadyState.Connecting || isStranger();
+      this.peers.add(peer);
+      if (isStranger()) this.#strangers.add(peer);
+      const timer = isNobody()
+        ? new Timer(authorizationTime, () => {
+          this.#strangers.delete(peer);
+          if (!isNobody()) return;
+          peer.close(
+            CloseCode.AuthorizationTimeout,
+            `Not authorized within ${authorizationTime} ms`,
+          );
+        })
+        : undefined;
+      peer.closed.then(() => {
+        timer?.clear();
+        this.peers.delete(peer);
+        this.#strangers.delete(peer);
+      });
+      this.#dismiss?.(peer);
+      return peer;
+    } catch (error) {
+      this.report(error);
+      const close = (): void => socket.close(CloseCode.InternalError);
+      socket.addEventListener("error", () => {});
+      if (socket.readyState === ReadyState.Open) close();
+      else socket.addEventListener("open", close);
+      return undefined;
+    }
+  }
+
+  #create(socket: Socket, options: PeerOptions): ServicePeer {
+    const service = this.#service;
+    return typeof service === "function"
+      ? new service(socket, options)
+      : new Peer(socket, { ...service, ...options });
+  }
+}
+
+/** A span of time that ends by itself, or is cleared. */
+class Timer {
+  /** Resolves when it ends; never if it is cleared. */
+  readonly promise: Promise<void>;
+  hasEnded = false;
+  readonly #id: ReturnType<typeof setTimeout> | undefined;
+
+  /** @throws {RangeError} It is no number of 0 or more. */
+  constructor(milliseconds: number, onend?: () => void) {
+    if (!(milliseconds >= 0)) {
+      throw new RangeError(
+        `Cannot wait for ${milliseconds} ms: it must be a number of 0 or more`,
+      );
+    }
+    const { promise, resolve } = new Deferred<void>();
+    this.promise = promise;
+    if (milliseconds === Infinity) return;
+    this.#id = setTimeout(() => {
+      this.hasEnded = true;
+      onend?.();
+      resolve();
+    }, Math.min(milliseconds, 0x7fff_ffff));
+  }
+
+  clear(): void {
+    clearTimeout(this.#id);
+  }
+}
+
+/** What a promise becomes within a time, or else something instead. */
+export async function settled<T, U>(
+  promise: Promise<T>,
+  milliseconds: number,
+  otherwise: U,
+): Promise<T | U> {
+  const timer = new Timer(milliseconds);
+  try {
+    return await Promise.race([promise, timer.promise.then(() => otherwise)]);
+  } finally {
+    timer.clear();
+  }
+}
+
+/** Waits until what was sent has left, or the time is over, or the socket. */
+async function emptied(socket: Socket, end: Timer): Promise<void> {
+  while (
+    socket.readyState === ReadyState.Open && socket.bufferedAmount > 0 &&
+    !end.hasEnded
+  ) {
+    // No socket tells when.
+    await settled(end.promise, 20, undefined);
+  }
+}
+
+/** The options that are the peer's, those alone that were given. */
+function pickSettings(options: PeerSettings): PeerSettings {
+  const names = [
+    "version",
+    "stringErrors",
+    "timeout",
+    "trace",
+    "discover",
+    "use",
+  ];
+  const given = Object.entries(options).filter(([name, value]) =>
+    names.includes(name) && value !== undefined
+  );
+  return {
+    use: [streams, references],
+    ...Object.fromEntries(given),
+    limits: completeLimits(options.limits, serverLimits),
+  };
+}
+
+/** Whether a request asks for a WebSocket. */
+export function isHandshake(request: Request): boolean {
+  const { method, headers } = request;
+  return method === "GET" &&
+    /\bupgrade\b/i.test(headers.get("connection") ?? "") &&
+    headers.get("upgrade")?.toLowerCase() === "websocket";
+}
+
+/** The first of the server's subprotocols that the client offers. */
+function selectProtocol(
+  request: Request,
+  protocols: readonly string[],
+): string | undefined {
+  const offer = request.headers.get("sec-websocket-protocol") ?? "";
+  const offered = offer.split(",").map((protocol) => protocol.trim());
+  return protocols.find((protocol) => offered.includes(protocol));
+}
+
+/** Answers what is no handshake. */
+export function requireUpgrade(): Response {
+  return refuse(426, "This address speaks JSON-RPC over WebSocket", {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+  });
+}
+
+/** Answers who may come again later. */
+function unavailable(why: string): Response {
+  // Not all at the same moment.
+  const seconds = 1 + Math.floor(Math.random() * 10);
+  return refuse(503, why, { "retry-after": `${seconds}` });
+}
+
+/** Answers a request with a sentence. */
+export function refuse(
+  status: number,
+  why: string,
+  headers: { [name: string]: string } = {},
+): Response {
+  return new Response(`${why}\n`, { status, headers });
+}

@@ -1,0 +1,159 @@
+/**
+ * From which pages a server may be connected to, and by which of its names: what
+ * a browser can be made to do by a page that it should not trust.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-10.2}
+ * @see {@link https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin}
+ *
+ * @module
+ */
+
+/**
+ * The origins whose pages may connect: a list of them, each as a browser writes
+ * it (`https://example.com`, no slash, the port only where it isn't the scheme's
+ * own); a function that decides, now or later; or `"*"`, any page whatever.
+ *
+ * A function is given what stands in the header `Origin`, `"null"` for a page
+ * without one. Compare it whole: `https://example.com.evil.net` starts as yours
+ * does, and `https://evilexample.com` ends so.
+ */
+export type Origins =
+  | "*"
+  | readonly string[]
+  | ((origin: string, request: Request) => boolean | Promise<boolean>);
+
+// One origin as the standard serializes it. Two headers arrive as one, joined by
+// a comma, and a function that looks at its end alone would see the second.
+const serialized = /^[a-z][a-z0-9+.-]*:\/\/[^\s,/?#@\\]+$/;
+
+// A host and perhaps a port; a URL would also take a user, a path, a query.
+const authority = /^[^\s,/?#@\\]+$/;
+
+/**
+ * Looks at a list of origins before anybody connects.
+ *
+ * @throws {TypeError} One of them would never match.
+ */
+export function checkOrigins(origins: Origins | undefined): void {
+  if (!Array.isArray(origins)) return;
+  for (const origin of origins as readonly string[]) {
+    if (!isOrigin(origin) || origin === "null") {
+      throw new TypeError(
+        `Cannot allow origin ${
+          JSON.stringify(origin)
+        }: write it as a browser does, "https://example.com"`,
+      );
+    }
+  }
+}
+
+/**
+ * Whether the page that asks may connect. A request without the header `Origin`
+ * comes from no page, and may.
+ *
+ * Without `origins`, the page must come from the host and port that it asks, by
+ * the header `Host`. Whether by `http:` or `https:` is looked at only where the
+ * request came over TLS: behind a proxy that ends TLS it can't be known.
+ *
+ * @returns A promise only if a function of the owner's gave one.
+ */
+export function admitsOrigin(
+  request: Request,
+  origins: Origins | undefined,
+): boolean | Promise<boolean> {
+  const origin = request.headers.get("origin");
+  if (origin === null || origins === "*") return true;
+  if (!isOrigin(origin)) return false;
+  if (origins === undefined) return isSameOrigin(request, origin);
+  return typeof origins === "function"
+    ? origins(origin, request)
+    : origins.includes(origin);
+}
+
+/** Whether a string is one origin, as a browser writes it. */
+function isOrigin(origin: string): boolean {
+  if (origin === "null") return true;
+  if (!serialized.test(origin) || !URL.canParse(origin)) return false;
+  const { origin: standard } = new URL(origin);
+  // Of schemes that it doesn't know, an extension's, it says "null".
+  return standard === "null" || standard === origin;
+}
+
+function isSameOrigin(request: Request, origin: string): boolean {
+  if (!/^https?:/.test(origin)) return false;
+  const { protocol, host } = new URL(origin);
+  const isSecure = request.url.startsWith("https:");
+  return !(isSecure && protocol === "http:") &&
+    readHost(request, protocol)?.host === host;
+}
+
+/**
+ * The host and port that a request asks for, by its header `Host`.
+ *
+ * @param protocol Whose own port goes without saying: `"https:"`.
+ * @returns `undefined` if it is missing or is none.
+ */
+function readHost(request: Request, protocol: string): URL | undefined {
+  const host = request.headers.get("host");
+  if (host === null || !authority.test(host)) return undefined;
+  const url = `${protocol}//${host}`;
+  return URL.canParse(url) ? new URL(url) : undefined;
+}
+
+/**
+ * The names that a server goes by in the header `Host`, without ports: a list of
+ * them, `"*"` for any, `"loopback"` for those that always mean this machine:
+ * `localhost`, those that end in `.localhost`, 127.0.0.0/8, `[::1]`.
+ */
+export type Hosts = "*" | "loopback" | readonly string[];
+
+/**
+ * Looks at a list of hosts before anybody connects.
+ *
+ * @throws {TypeError} One of them would never match.
+ */
+export function checkHosts(hosts: Hosts | undefined): void {
+  if (!Array.isArray(hosts)) return;
+  for (const host of hosts as readonly string[]) {
+    if (normalize(host) === undefined) {
+      throw new TypeError(
+        `Cannot go by host ${
+          JSON.stringify(host)
+        }: write a name or an address alone, "example.com"`,
+      );
+    }
+  }
+}
+
+/**
+ * Whether a request asks for a server by one of its names, whatever the port.
+ *
+ * A page whose own name suddenly means 127.0.0.1 is of the same origin as what
+ * listens there, but the header `Host` still has its name (DNS rebinding).
+ */
+export function admitsHost(request: Request, hosts: Hosts): boolean {
+  if (hosts === "*") return true;
+  const name = readHost(request, "http:")?.hostname;
+  if (name === undefined) return false;
+  return hosts === "loopback"
+    ? isLoopback(name)
+    : hosts.some((host) => normalize(host) === name);
+}
+
+/** Whether a host name or an address always means this machine. */
+export function isLoopback(hostname: string): boolean {
+  const name = normalize(hostname);
+  return name !== undefined &&
+    /^((.+\.)?localhost\.?|127(\.\d{1,3}){3}|\[::1\]|\[::ffff:7f..:.*\])$/
+      .test(name);
+}
+
+/** A host name as URLs write it; `undefined` if it is none. */
+function normalize(hostname: string): string | undefined {
+  const host = /^[^[]*:.*:/.test(hostname) ? `[${hostname}]` : hostname;
+  if (!authority.test(host) || !URL.canParse(`http://${host}`)) {
+    return undefined;
+  }
+  const url = new URL(`http://${host}`);
+  return /:\d*$/.test(host) && !host.endsWith("]") ? undefined : url.hostname;
+}

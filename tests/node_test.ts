@@ -1,0 +1,334 @@
+/** What the server for Node does beyond what both do, in Deno and in real Node. */
+
+import { once } from "node:events";
+import { createServer, type Server as HttpServer } from "node:http";
+import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import { generate } from "selfsigned";
+// @ts-types="@types/ws"
+import { WebSocket as NodeWebSocket } from "ws";
+import { connectOnce as connect } from "./connect_once.ts";
+import { type CloseInfo, Peer } from "../mod.ts";
+import { serve, upgrade } from "../node.ts";
+import { node24 } from "./interop/node_program.ts";
+import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
+import { quiet, until } from "./servers.ts";
+
+/** Tells what arrives, and how it ends. */
+class Witness extends Peer {
+  static last: Witness | undefined;
+  readonly seen: unknown[] = [];
+  end: CloseInfo | undefined;
+  override local = {
+    see: (value: unknown) => void this.seen.push(value),
+    echo: (value: unknown) => value,
+  };
+  override onopen(): void {
+    Witness.last = this;
+  }
+  override oninvalid(text: string): void {
+    this.seen.push(text.length);
+  }
+  override onclose(end: CloseInfo): void {
+    this.end = end;
+  }
+}
+
+/** A close frame's code. */
+function codeOf(payload: Uint8Array): number {
+  return payload[0]! * 256 + payload[1]!;
+}
+
+/** Waits for a close frame. */
+async function closeCode(socket: RawSocket): Promise<number | undefined> {
+  const received = await socket.receive();
+  return received?.opcode === Opcode.Close
+    ? codeOf(received.payload)
+    : undefined;
+}
+
+Deno.test("serve refuses a message before it has arrived whole, in fragments too", async () => {
+  await using server = await serve(Witness, quiet);
+  using socket = await RawSocket.connect(server.url);
+  // Never the last one: there would be no end of them.
+  const chunk = "x".repeat(0x10_000);
+  await socket.send(frame(Opcode.Text, chunk, false));
+  for (let count = 0; count < 47; count++) {
+    await socket.send(frame(Opcode.Continuation, chunk, false));
+  }
+  await until(() => Witness.last !== undefined);
+  assertEquals(Witness.last!.end, undefined);
+  await socket.send(frame(Opcode.Continuation, "x", false));
+  assertEquals(await closeCode(socket), 1009);
+  await until(() => Witness.last!.end !== undefined);
+  assertEquals(Witness.last!.end!.code, 1009);
+  assertEquals(Witness.last!.seen, []);
+});
+
+Deno.test("serve takes what the limit allows in characters of three bytes", async () => {
+  const limits = { messageLength: 1_000 };
+  await using server = await serve(Witness, { ...quiet, limits });
+  await using client = connect<Witness["local"]>(server.url);
+  assertEquals(await client.remote.echo("€".repeat(900)), "€".repeat(900));
+  const closed = client.closed;
+  (client.ws as WebSocket).send("x".repeat(1_001));
+  assertEquals((await closed).code, 1009);
+});
+
+Deno.test("serve bounds fragments and what is no UTF-8, and tells its own side", async () => {
+  await using server = await serve(Witness, quiet);
+  const fragments = Array.from(
+    { length: 4_096 },
+    () => frame(Opcode.Continuation, "x", false),
+  );
+  const hostile: [code: number, frames: Uint8Array[]][] = [
+    [1008, [frame(Opcode.Text, "x", false), ...fragments]],
+    [1007, [frame(Opcode.Text, Uint8Array.of(0xff))]],
+    [1002, [frame(Opcode.Continuation, "x")]],
+  ];
+  for (const [code, frames] of hostile) {
+    Witness.last = undefined;
+    using socket = await RawSocket.connect(server.url);
+    await socket.send(...frames);
+    assertEquals(await closeCode(socket), code);
+    await until(() => Witness.last?.end !== undefined);
+    assertEquals([Witness.last!.end!.code, Witness.last!.seen], [code, []]);
+  }
+  await using client = connect<Witness["local"]>(server.url);
+  assertEquals(await client.remote.echo("alive"), "alive");
+});
+
+Deno.test("serve cuts a peer that ignores the close, and shuts down", async () => {
+  const server = await serve(Witness, quiet);
+  Witness.last = undefined;
+  using socket = await RawSocket.connect(server.url);
+  await until(() => Witness.last !== undefined);
+  const shut = server.shutdown();
+  assertEquals(await closeCode(socket), 1001);
+  // It is not answered.
+  await shut;
+  assertEquals(await socket.receive(), undefined);
+  await server.finished;
+});
+
+Deno.test("serve cuts a peer that answers no ping", async () => {
+  await using server = await serve(Witness, { ...quiet, idleTimeout: 0.04 });
+  Witness.last = undefined;
+  await using client = connect<Witness["local"]>(server.url);
+  await client.opened;
+  const lively = Witness.last!;
+  using socket = await RawSocket.connect(server.url);
+  await until(() => Witness.last !== lively);
+  const mute = Witness.last!;
+  assertEquals((await socket.receive())?.opcode, Opcode.Ping);
+  await until(() => mute.end !== undefined);
+  assertEquals(mute.end!.code, 1006);
+  assertEquals(await client.remote.echo("alive"), "alive");
+  assertEquals(lively.end, undefined);
+});
+
+Deno.test("serve compresses nothing unless it is told to", async () => {
+  for (const perMessageDeflate of [undefined, true]) {
+    const options = perMessageDeflate === undefined
+      ? {}
+      : { perMessageDeflate };
+    await using server = await serve(Witness, { ...quiet, ...options });
+    const ws = new NodeWebSocket(server.url);
+    await once(ws, "open");
+    const extensions = perMessageDeflate ? "permessage-deflate" : "";
+    assertEquals(ws.extensions, extensions);
+    ws.close();
+    await once(ws, "close");
+  }
+});
+
+Deno.test("serve answers requests with fetch: bodies, headers, cookies", async () => {
+  const addresses: string[] = [];
+  await using server = await serve(Witness, {
+    ...quiet,
+    async fetch(request, { remoteAddr, incoming }) {
+      addresses.push(remoteAddr.hostname, incoming.method!);
+      const { pathname } = new URL(request.url);
+      const headers = new Headers({ "x-path": pathname });
+      headers.append("set-cookie", "a=1");
+      headers.append("set-cookie", "b=2");
+      return new Response(await request.text(), { status: 201, headers });
+    },
+  });
+  const url = server.url.replace("ws", "http");
+  const body = "x".repeat(200_000);
+  const posted = await fetch(`${url}//evil.net/a?b`, { method: "POST", body });
+  assertEquals([posted.status, (await posted.text()).length], [201, 200_000]);
+  assertEquals(posted.headers.get("x-path"), "///evil.net/a");
+  assertEquals(posted.headers.getSetCookie(), ["a=1", "b=2"]);
+  const head = await fetch(url, { method: "HEAD" });
+  assertEquals([head.status, await head.text()], [201, ""]);
+  assertEquals(addresses, ["127.0.0.1", "POST", "127.0.0.1", "HEAD"]);
+});
+
+Deno.test("serve outlives requests that are none", async () => {
+  await using server = await serve(Witness, quiet);
+  const port = Number(new URL(server.url).port);
+  for (
+    const text of [
+      "nonsense\r\n\r\n",
+      "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
+      "GET / HTTP/1.1\r\n\r\n",
+    ]
+  ) {
+    const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+    await conn.write(new TextEncoder().encode(text));
+    const buffer = new Uint8Array(1_000);
+    const length = await conn.read(buffer) ?? 0;
+    const answer = new TextDecoder().decode(buffer.subarray(0, length));
+    assertMatch(answer, /^HTTP\/1\.1 4\d\d /, text);
+    conn.close();
+  }
+  await using client = connect<Witness["local"]>(server.url);
+  assertEquals(await client.remote.echo("alive"), "alive");
+});
+
+Deno.test("serve rejects where it can't listen, and obeys a signal", async () => {
+  const controller = new AbortController();
+  const { signal } = controller;
+  const server = await serve(Witness, { ...quiet, signal });
+  const port = Number(new URL(server.url).port);
+  await assertRejects(
+    () => serve(Witness, { ...quiet, port }),
+    Error,
+    "in use",
+  );
+  controller.abort();
+  await server.finished;
+  await assertRejects(() => serve(Witness, { ...quiet, signal }), DOMException);
+});
+
+Deno.test("serve listens on a Unix socket", async () => {
+  const folder = await Deno.makeTempDir();
+  const path = `${folder}/rpc`;
+  {
+    await using server = await serve(Witness, { path });
+    assertEquals(server.url, `ws+unix:${path}`);
+    assertEquals(server.addr.transport, "unix");
+    const ws = new NodeWebSocket(`ws+unix:${path}`);
+    await once(ws, "open");
+    ws.close();
+    await once(ws, "close");
+  }
+  await Deno.remove(folder, { recursive: true });
+});
+
+Deno.test("serve speaks TLS with a certificate, in Node's way", async () => {
+  const { cert, private: key } = await generate(
+    [{ name: "commonName", value: "localhost" }],
+    {
+      algorithm: "sha256",
+      keyType: "ec",
+      extensions: [
+        { name: "basicConstraints", cA: false },
+        { name: "subjectAltName", altNames: [{ type: 2, value: "localhost" }] },
+      ],
+    },
+  );
+  const urls: string[] = [];
+  await using server = await serve(Witness, {
+    ...quiet,
+    cert,
+    key,
+    authorize: ({ url }) => void urls.push(new URL(url).protocol),
+  });
+  assertMatch(server.url, /^wss:/);
+  const url = `wss://localhost:${server.addr.port}/`;
+  await using client = connect<Witness["local"]>(url, {}, {
+    createSocket: (url) => new NodeWebSocket(url, { ca: cert }),
+  });
+  assertEquals(await client.remote.echo("secret"), "secret");
+  assertEquals(urls, ["https:"]);
+});
+
+/** An HTTP server that exists. */
+async function listening(): Promise<[http: HttpServer, url: string]> {
+  const http = createServer((_, response) => response.end("A page"));
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const { port } = http.address() as { port: number };
+  return [http, `ws://127.0.0.1:${port}/`];
+}
+
+Deno.test("upgrade joins an HTTP server that exists, and is drained alone", async () => {
+  const [http, url] = await listening();
+  const witness = upgrade(Witness);
+  http.on("upgrade", witness);
+  const page = await fetch(url.replace("ws", "http"), {
+    headers: { connection: "close" },
+  });
+  assertEquals(await page.text(), "A page");
+  const client = connect<Witness["local"]>(url);
+  assertEquals(await client.remote.echo("hello"), "hello");
+  assertEquals(witness.peers.size, 1);
+  assertEquals((await witness.drain()).closed, 1);
+  const late = connect(url);
+  assertEquals((await late.closed).code, 1006);
+  http.close();
+  await once(http, "close");
+});
+
+Deno.test("upgrade refuses on the raw socket, and survives its end", async () => {
+  const [http, url] = await listening();
+  const refuse = upgrade(Witness, {
+    authorize: () =>
+      new Response("Who are you?\n", {
+        status: 401,
+        headers: { "www-authenticate": "Basic", "set-cookie": "a=b" },
+      }),
+  });
+  http.on("upgrade", refuse);
+  const ws = new NodeWebSocket(url);
+  ws.on("error", () => {});
+  const [, response] = await once(ws, "unexpected-response");
+  assertEquals(response.statusCode, 401);
+  assertEquals(response.headers["www-authenticate"], "Basic");
+  assertEquals(response.headers["set-cookie"], ["a=b"]);
+  const chunks: string[] = [];
+  response.setEncoding("utf8");
+  for await (const chunk of response) chunks.push(chunk);
+  assertEquals(chunks.join(""), "Who are you?\n");
+  http.close();
+  await once(http, "close");
+});
+
+Deno.test("serve works in real Node, from its sources", async () => {
+  const root = new URL("../", import.meta.url);
+  const ws = import.meta.resolve("ws/package.json").replace(
+    "package.json",
+    "wrapper.mjs",
+  );
+  const script = `
+    import { registerHooks } from "node:module";
+    registerHooks({
+      resolve: (name, context, next) => name === "ws"
+        ? { url: ${JSON.stringify(ws)}, shortCircuit: true }
+        : next(name, context),
+    });
+    const { exercise } = await import(${
+    JSON.stringify(new URL("tests/node_program.ts", root).href)
+  });
+    console.log(JSON.stringify(await exercise()));
+  `;
+  const { stdout, stderr, success } = await new Deno.Command(node24, {
+    args: ["--input-type=module", "--eval", script],
+    cwd: root,
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [
+    "hello",
+    "A page at /about",
+    403,
+    403,
+    101,
+    1009,
+    [-32009, "done", 1012],
+    { closed: 2, cut: 0, running: [] },
+  ]);
+  assertEquals(new TextDecoder().decode(stderr), "");
+});

@@ -1,0 +1,142 @@
+/**
+ * Both servers, Deno's and Node's, for tests of what is the same on each.
+ *
+ * @module
+ */
+
+import * as deno from "../server.ts";
+import type { AcceptOptions, ListeningServer, ServicePeer } from "../server.ts";
+import * as node from "../node.ts";
+import {
+  type CloseInfo,
+  Peer,
+  type PeerOptions,
+  type ServiceClass,
+} from "../mod.ts";
+
+/** Where both listen. */
+export const quiet: {
+  readonly port: 0;
+  readonly hostname: "127.0.0.1";
+  readonly onListen: () => void;
+} = { port: 0, hostname: "127.0.0.1", onListen() {} };
+
+/** What both are asked for alike. */
+export interface Options
+  extends AcceptOptions<unknown, { remoteAddr: unknown }> {
+  fetch?: (request: Request) => Response | Promise<Response>;
+}
+
+/** One of the two servers. */
+export interface Platform {
+  readonly name: "Deno" | "Node";
+  serve<Service extends ServicePeer>(
+    service: ServiceClass<Service, never>,
+    options?: Options,
+  ): Promise<ListeningServer<Service>>;
+}
+
+/** Both. */
+export const platforms: readonly Platform[] = [
+  {
+    name: "Deno",
+    serve: <Service extends ServicePeer>(
+      service: ServiceClass<Service, never>,
+      options?: Options,
+    ) =>
+      Promise.resolve(
+        deno.serve(service as ServiceClass<Service>, { ...quiet, ...options }),
+      ),
+  },
+  {
+    name: "Node",
+    serve: <Service extends ServicePeer>(
+      service: ServiceClass<Service, never>,
+      options?: Options,
+    ) => node.serve(service as ServiceClass<Service>, { ...quiet, ...options }),
+  },
+];
+
+/** A test of what is the same on both servers. */
+export function bothTest(
+  title: string,
+  test: (platform: Platform) => Promise<void>,
+): void {
+  for (const platform of platforms) {
+    Deno.test(`${title}, on ${platform.name}`, () => test(platform));
+  }
+}
+
+/** What may be called of {@linkcode Recorder}. */
+export interface RecorderLocal {
+  user(): string | null;
+  count(): number;
+  echo(value: unknown): unknown;
+  never(): Promise<unknown>;
+  closeMe(): void;
+}
+
+/** Lives and deaths of a service's instances. */
+export class Recorder extends Peer<unknown, { user: string } | undefined> {
+  static instances: Recorder[] = [];
+  readonly events: unknown[] = [];
+  override local: RecorderLocal = {
+    user: () => this.context?.user ?? null,
+    count: () => Recorder.instances.length,
+    echo: (value: unknown) => value,
+    never: () => new Promise(() => {}),
+    closeMe: () => this.close(4000, "as you wish"),
+  };
+  constructor(
+    ws: Peer["ws"],
+    options: PeerOptions<{ user: string } | undefined>,
+  ) {
+    super(ws, options);
+    Recorder.instances.push(this);
+  }
+  override onopen(): void {
+    this.events.push("open");
+  }
+  override onclose(event: CloseInfo): void {
+    this.events.push(event.code);
+  }
+}
+
+/** Serves {@linkcode Recorder}, with no instances yet. */
+export function serveRecorder(
+  platform: Platform,
+  options: Options = {},
+): Promise<ListeningServer<Recorder>> {
+  Recorder.instances = [];
+  return platform.serve(Recorder, options);
+}
+
+/** Speaks HTTP by hand, returns the answer's head and leaves the socket open. */
+export async function handshake(
+  server: { url: string },
+  lines: readonly string[],
+): Promise<{ head: string; conn: Deno.TcpConn }> {
+  const port = Number(new URL(server.url).port);
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const host = lines.some((line) => /^host:/i.test(line))
+    ? []
+    : [`Host: 127.0.0.1:${port}`];
+  const text = ["GET / HTTP/1.1", ...host, ...lines, "", ""];
+  await conn.write(new TextEncoder().encode(text.join("\r\n")));
+  const buffer = new Uint8Array(4096);
+  const length = await conn.read(buffer) ?? 0;
+  return { head: new TextDecoder().decode(buffer.subarray(0, length)), conn };
+}
+
+/** The headers of a good handshake. */
+export const upgradeLines: readonly string[] = [
+  "Connection: keep-alive, Upgrade",
+  "Upgrade: WebSocket",
+  "Sec-WebSocket-Version: 13",
+  "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+];
+
+/** Waits until something is so. */
+export async function until(condition: () => boolean): Promise<void> {
+  while (!condition()) await new Promise((resolve) => setTimeout(resolve, 1));
+}

@@ -1,33 +1,36 @@
 /** A measured process seen from outside: started on a core of its own, asked and answered by lines. */
 
-import { lines } from "./lines.ts";
+import { lines, type Reply } from "./lines.ts";
 
 /** Whether processes can be pinned to cores here. */
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
   await hasTaskset();
 
-/** A script beside this file, and the flags of `deno run` for it. */
-export interface Script {
-  file: string;
-  flags: string[];
-}
+// Milliseconds after which a process that owes an answer is given up.
+const patience = 120_000;
 
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #questions: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterator<string>;
   readonly #name: string;
+  // The end of what it wrote beside its answers: packages that log would drown the tables.
+  #log = "";
 
-  /** Runs a script with these arguments on this core; its greeting is the first {@linkcode read}. */
-  constructor(core: number, { file, flags }: Script, ...args: string[]) {
-    this.#name = [file, ...args].join(" ");
-    const script = new URL(file, import.meta.url).href;
-    const deno = ["deno", "run", "--no-prompt", ...flags, script, ...args];
-    const [command, ...rest] = pinned
-      ? ["taskset", "-c", `${core}`, ...deno]
-      : deno;
-    const options = { args: rest, stdin: "piped", stdout: "piped" } as const;
-    this.#child = new Deno.Command(command!, options).spawn();
+  /** Runs a command on this core; its greeting is the first {@linkcode read}. */
+  constructor(core: number, name: string, ...command: string[]) {
+    this.#name = name;
+    const [program, ...args] = pinned
+      ? ["taskset", "-c", `${core}`, ...command]
+      : command;
+    this.#child = new Deno.Command(program!, {
+      args,
+      env: { NODE_ENV: "production" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#collect(this.#child.stderr);
     this.#questions = this.#child.stdin.getWriter();
     this.#answers = lines(this.#child.stdout);
   }
@@ -39,14 +42,25 @@ export class Process implements AsyncDisposable {
     return await this.read();
   }
 
+  /** @throws {Error} It has no answer, has ended, or took two minutes. */
   async read<Answer>(): Promise<Answer> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), patience);
     const { done, value } = await this.#answers.next();
+    clearTimeout(timer);
     if (done) {
       throw new Error(
-        `Cannot read an answer: process "${this.#name}" has ended`,
+        `Cannot measure ${this.#name}: it has ended\n${this.#log}`,
       );
     }
-    return JSON.parse(value);
+    const reply: Reply = JSON.parse(value);
+    if ("answer" in reply) return reply.answer as Answer;
+    throw new Error(`Cannot measure ${this.#name}: ${reply.error}`);
+  }
+
+  async #collect(stderr: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const line of lines(stderr)) {
+      this.#log = `${this.#log}${line}\n`.slice(-2000);
+    }
   }
 
   /** Ends the process by closing its input. */

@@ -1,0 +1,12 @@
+/** The library under its subprotocol, where messages share frames. */
+
+import type { Contender } from "../contender.ts";
+import { createContender } from "./peer.ts";
+
+const contender = createContender({
+  // @ts-expect-error: an option to come.
+  sharedFrames: true,
+});
+export const serve: Contender["serve"] = contender.serve;
+export const connect: Contender["connect"] = contender.connect;
+export const pair: Contender["pair"] = contender.pair;

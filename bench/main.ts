@@ -5,7 +5,7 @@
 
 import { cpus } from "node:os";
 import { parseArgs } from "node:util";
-import { type BundleSize, bundleSize, programs } from "./bundle.ts";
+import { type BundleSize, bundleSize, others, programs } from "./bundle.ts";
 import { choose } from "./comparison.ts";
 import { type Failure, measure } from "./measure.ts";
 import { pinned } from "./process.ts";
@@ -41,7 +41,9 @@ console.log(
 // First, because it is quick to fail where the bundler can't be had.
 const bundles: BundleSize[] = [];
 if (positionals.length === 0 || positionals.includes("sizes")) {
-  for (const program of programs) bundles.push(await bundleSize(program));
+  for (const program of [...programs, ...others]) {
+    bundles.push(await bundleSize(program));
+  }
 }
 
 const failures: Failure[] = [];

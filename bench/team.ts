@@ -35,11 +35,14 @@ export async function overSockets(
       const after = await server.ask<Usage>("usage");
       const { count, seconds, cpu, figures } = work;
       const { unit } = rowOf(task.row);
+      const serverCpu = (after.cpu - before.cpu) / count;
+      const clientCpu = cpu / count;
       return {
         [`${unit}s/s`]: count / seconds,
         ...figures,
-        [`server CPU, µs/${unit}`]: (after.cpu - before.cpu) / count,
-        [`client CPU, µs/${unit}`]: cpu / count,
+        [`server CPU, µs/${unit}`]: serverCpu,
+        [`client CPU, µs/${unit}`]: clientCpu,
+        [`CPU, µs/${unit}`]: serverCpu + clientCpu,
       };
     },
     [Symbol.asyncDispose]: () => processes.disposeAsync(),

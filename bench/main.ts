@@ -78,7 +78,11 @@ for (const { name, text } of sections(result)) {
   console.log(`\n## ${name}\n\n${text}`);
 }
 await Deno.writeTextFile(
-  resultFile(result, positionals),
+  resultFile(result, [
+    ...positionals,
+    ...values.contender ?? [],
+    ...values.row ?? [],
+  ]),
   JSON.stringify(result, null, 2) + "\n",
 );
 if (failures.length > 0) Deno.exit(1);

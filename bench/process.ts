@@ -9,6 +9,12 @@ export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
 // Milliseconds after which a process that owes an answer is given up.
 const patience = 120_000;
 
+// Raises the number of files that a command may open as far as its rights go:
+// sockets are files, and a shell's limit is often 1,024.
+const openFiles = Deno.build.os === "windows"
+  ? []
+  : ["sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "sh"];
+
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #questions: WritableStreamDefaultWriter<Uint8Array>;
@@ -20,9 +26,11 @@ export class Process implements AsyncDisposable {
   /** Runs a command on this core; its greeting is the first {@linkcode read}. */
   constructor(core: number, name: string, ...command: string[]) {
     this.#name = name;
-    const [program, ...args] = pinned
-      ? ["taskset", "-c", `${core}`, ...command]
-      : command;
+    const [program, ...args] = [
+      ...openFiles,
+      ...(pinned ? ["taskset", "-c", `${core}`] : []),
+      ...command,
+    ];
     this.#child = new Deno.Command(program!, {
       args,
       env: { NODE_ENV: "production" },

@@ -6,8 +6,10 @@ import { lines, type Reply } from "./lines.ts";
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
   await hasTaskset();
 
-// Milliseconds after which a process that owes an answer is given up.
-const patience = 120_000;
+// Milliseconds after which a process that owes an answer is given up, and one
+// that has nothing more to do.
+const patience = 60_000;
+const farewell = 5_000;
 
 // Raises the number of files that a command may open as far as its rights go:
 // sockets are files, and a shell's limit is often 1,024.
@@ -43,6 +45,12 @@ export class Process implements AsyncDisposable {
     this.#answers = lines(this.#child.stdout);
   }
 
+  /** Rejects when the process ends, which others may wait for in vain. */
+  async watch(): Promise<never> {
+    await this.#child.status;
+    throw this.#end();
+  }
+
   async ask<Answer>(question: unknown): Promise<Answer> {
     await this.#questions.write(
       new TextEncoder().encode(JSON.stringify(question) + "\n"),
@@ -50,19 +58,21 @@ export class Process implements AsyncDisposable {
     return await this.read();
   }
 
-  /** @throws {Error} It has no answer, has ended, or took two minutes. */
+  /** @throws {Error} It has no answer, has ended, or took a minute. */
   async read<Answer>(): Promise<Answer> {
     const timer = setTimeout(() => this.#child.kill("SIGKILL"), patience);
     const { done, value } = await this.#answers.next();
     clearTimeout(timer);
-    if (done) {
-      throw new Error(
-        `Cannot measure ${this.#name}: it has ended\n${this.#log}`,
-      );
-    }
+    if (done) throw this.#end();
     const reply: Reply = JSON.parse(value);
     if ("answer" in reply) return reply.answer as Answer;
     throw new Error(`Cannot measure ${this.#name}: ${reply.error}`);
+  }
+
+  #end(): Error {
+    return new Error(
+      `Cannot measure ${this.#name}: it has ended\n${this.#log}`,
+    );
   }
 
   async #collect(stderr: ReadableStream<Uint8Array>): Promise<void> {
@@ -71,10 +81,12 @@ export class Process implements AsyncDisposable {
     }
   }
 
-  /** Ends the process by closing its input. */
+  /** Ends the process by closing its input, or if it doesn't care, at once. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), farewell);
     await this.#questions.close().catch(() => {});
     await this.#child.status;
+    clearTimeout(timer);
   }
 }
 

@@ -10,7 +10,7 @@ import { choose } from "./comparison.ts";
 import { type Failure, measure } from "./measure.ts";
 import { pinned } from "./process.ts";
 import { figures, type RowSamples } from "./report.ts";
-import { type Result, resultFile, sections } from "./result.ts";
+import { type Result, resultFile, sections, stringify } from "./result.ts";
 import { readVersions } from "./versions.ts";
 
 const { values, positionals } = parseArgs({
@@ -83,6 +83,6 @@ await Deno.writeTextFile(
     ...values.contender ?? [],
     ...values.row ?? [],
   ]),
-  JSON.stringify(result, null, 2) + "\n",
+  stringify(result),
 );
 if (failures.length > 0) Deno.exit(1);

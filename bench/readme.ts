@@ -18,14 +18,13 @@ for (const file of Deno.args) {
 await Deno.writeTextFile(readme, text);
 
 function put(name: string, content: string): void {
-  const pattern = new RegExp(
-    `(<!-- ${name} -->\n)[^]*?(\n<!-- end of ${name} -->)`,
-  );
-  // A function, because a "$" in the content means nothing.
-  text = text.replace(
-    pattern,
-    (_, begin, end) => `${begin}\n${content}\n${end}`,
-  );
+  const begin = `<!-- ${name} -->`;
+  const end = `<!-- end of ${name} -->`;
+  const [before, rest = ""] = text.split(begin);
+  const [, after] = rest.split(end);
+  // Of the growth there are charts.
+  if (after === undefined) return;
+  text = `${before}${begin}\n\n${content}\n\n${end}${after}`;
 }
 
 /** On what machine, and when. */

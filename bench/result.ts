@@ -39,6 +39,13 @@ export function resultFile(
   );
 }
 
+/** The text of a result, its figures to five digits. */
+export function stringify(result: Result): string {
+  const shorten = (_: string, value: unknown) =>
+    typeof value === "number" ? Number(value.toPrecision(5)) : value;
+  return JSON.stringify(result, shorten, 2) + "\n";
+}
+
 /** The tables of a result in Markdown, by the names of what is compared. */
 export function sections(
   { comparisons, bundles, failures }: Result,

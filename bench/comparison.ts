@@ -141,7 +141,7 @@ export interface Choice {
  * The comparisons to make: by their names (`growth` stands for all that grows),
  * or if there are none, all that don't grow; of these contenders and rows alone.
  *
- * @throws {RangeError} There is no such comparison.
+ * @throws {RangeError} There is no such comparison, or no such row in them.
  */
 export function choose(names: string[], choice: Choice): Comparison[] {
   const growths = compareGrowths(choice.calls);
@@ -162,6 +162,13 @@ export function choose(names: string[], choice: Choice): Comparison[] {
     );
   });
   const { contender, row, rounds, milliseconds } = choice;
+  const known = chosen.flatMap(({ settings }) =>
+    settings.flatMap(({ rows }) => rows)
+  );
+  const unknown = row?.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new RangeError(`Cannot measure "${unknown}": no such row`);
+  }
   return chosen.map((comparison) => ({
     ...comparison,
     contenders: contender ?? comparison.contenders,

@@ -7,7 +7,6 @@
 
 import process from "node:process";
 import { pathToFileURL } from "node:url";
-import { socketPair } from "@jsonrpcws/peer/testing";
 import { Clients } from "./clients.ts";
 import type { Contender } from "./contender.ts";
 import { converse } from "./lines.ts";
@@ -55,6 +54,7 @@ switch (role) {
     const { pair }: Contender = await import(module);
     if (pair === undefined) await converse(null, () => {});
     else {
+      const { socketPair } = await import("@jsonrpcws/peer/testing");
       const [server, client] = socketPair({ open: true });
       const methods = Number(args[0]);
       await work(new Clients(async () => await pair(server, client, methods)));

@@ -7,19 +7,35 @@ export interface BundleSize {
   gzipped: number;
 }
 
-/** The programs in `bundles/`, the smallest first. */
-export const programs = [
+/** The programs in `bundles/` that import this library, the smallest first. */
+export const programs: readonly string[] = [
   "alone",
   "streams",
   "references",
   "subscriptions",
   "schemas",
   "all",
-] as const;
+];
+
+/** Those that import others. */
+export const others: readonly string[] = [
+  "birpc",
+  "rpc-websockets",
+  "json-rpc-2.0",
+  "kkrpc",
+  "trpc",
+  "orpc",
+  "socket.io",
+  "vscode-jsonrpc",
+  "capnweb",
+];
 
 /** Bundles a program for browsers and returns its size in bytes. */
 export async function bundleSize(program: string): Promise<BundleSize> {
-  const module = new URL(`bundles/${program}.ts`, import.meta.url).href;
+  const path = others.includes(program)
+    ? `others/${program.replaceAll(/\W/g, "_")}`
+    : program;
+  const module = new URL(`bundles/${path}.ts`, import.meta.url).href;
   const { success, stdout, stderr } = await new Deno.Command("deno", {
     args: ["bundle", "--platform", "browser", "--minify", module],
   }).output();

@@ -1,58 +1,240 @@
 /** What is compared with what, in which rows. */
 
 import { methods } from "./checker.ts";
-import { overPair, overSockets, overTypes, type Team } from "./team.ts";
+import { deno, node, type Runtime } from "./runtime.ts";
+import {
+  overFirstCalls,
+  overFreshSockets,
+  overPair,
+  overSockets,
+  overTypes,
+  type Team,
+} from "./team.ts";
 
 export interface Comparison {
+  name: string;
   /** The first one is the yardstick of the others. */
   contenders: string[];
   settings: Setting[];
+  /** Rounds of a run, and milliseconds of a round; less where there is more to compare. */
+  rounds: number;
+  milliseconds: number;
 }
 
 /** How contenders are set to work, and the rows that they then do. */
 export interface Setting {
-  start: (contender: string) => Promise<Team>;
+  start: (contender: string) => Team | Promise<Team>;
   rows: string[];
-  /** Whether a turn takes so long that half of the rounds must do. */
-  isSlow?: boolean;
+  /** Whether to go without warming up; then this many rounds must do. */
+  coldRounds?: number;
 }
 
-export const comparisons: Comparison[] = [
-  {
-    contenders: ["loop", "peer", "shared"],
-    settings: [
-      { start: overSockets, rows: ["1 in flight", "64 in flight"] },
-      { start: overPair, rows: ["one process"] },
-    ],
-  },
-  {
-    contenders: ["plain", "capable"],
-    settings: [
-      { start: overSockets, rows: ["64 in flight", "100,000 values"] },
-      { start: overPair, rows: ["one process"] },
-    ],
-  },
-  {
-    contenders: ["declared", "remote"],
-    settings: [{
-      start: overTypes,
-      rows: [`${methods} methods`],
-      isSlow: true,
-    }],
-  },
+const others = [
+  "json-rpc-2.0",
+  "rpc-websockets",
+  "vscode-jsonrpc",
+  "birpc",
+  "kkrpc",
+  "capnweb",
+  "trpc",
+  "orpc",
+  "socket.io",
 ];
 
-/** The comparisons to make: all, or of these contenders alone, in the rows of the first. */
-export function choose(contenders: string[]): Comparison[] {
-  const [first] = contenders;
-  if (first === undefined) return comparisons;
-  const known = comparisons.flatMap(({ contenders }) => contenders);
-  const unknown = contenders.find((name) => !known.includes(name));
-  if (unknown !== undefined) {
-    throw new RangeError(`Cannot measure "${unknown}": no such contender`);
+const comparisons: Comparison[] = [
+  {
+    name: "cost",
+    contenders: ["loop", "peer"],
+    settings: [
+      {
+        start: (contender) => overSockets(contender, deno),
+        rows: ["1 in flight", "64 in flight"],
+      },
+      {
+        start: (contender) => overPair(contender, deno),
+        rows: ["one process"],
+      },
+    ],
+    rounds: 4,
+    milliseconds: 700,
+  },
+  {
+    name: "capabilities",
+    contenders: ["plain", "capable"],
+    settings: [
+      {
+        start: (contender) => overSockets(contender, deno),
+        rows: ["64 in flight", "100,000 values"],
+      },
+      {
+        start: (contender) => overPair(contender, deno),
+        rows: ["one process"],
+      },
+    ],
+    rounds: 4,
+    milliseconds: 700,
+  },
+  {
+    name: "types",
+    contenders: ["declared", "remote"],
+    settings: [
+      { start: overTypes, rows: [`${methods} methods`], coldRounds: 2 },
+    ],
+    rounds: 2,
+    milliseconds: 0,
+  },
+  compareAll("deno", () => deno),
+  compareAll("node", node),
+];
+
+function compareAll(
+  name: string,
+  runtime: () => Runtime | Promise<Runtime>,
+): Comparison {
+  return {
+    name,
+    contenders: ["loop", "peer", "shared", ...others],
+    settings: [
+      {
+        start: async (contender) => overSockets(contender, await runtime()),
+        rows: [
+          "1 in flight",
+          "64 in flight",
+          "50 x 4 in flight",
+          "1 KiB objects",
+          "200 listeners",
+          "100,000 values",
+        ],
+      },
+      {
+        start: async (contender) => overPair(contender, await runtime()),
+        rows: ["one process"],
+      },
+      {
+        start: async (contender) =>
+          overFreshSockets(contender, await runtime()),
+        rows: ["2,000 idle"],
+        coldRounds: 1,
+      },
+      {
+        start: async (contender) => overFirstCalls(contender, await runtime()),
+        rows: ["first call"],
+        coldRounds: 4,
+      },
+    ],
+    rounds: 3,
+    milliseconds: 300,
+  };
+}
+
+/** What else is chosen but names. */
+export interface Choice {
+  contender?: string[] | undefined;
+  row?: string[] | undefined;
+  rounds?: string | undefined;
+  milliseconds?: string | undefined;
+  /** Calls in all, where a program lives long. */
+  calls: number;
+}
+
+/**
+ * The comparisons to make: by their names (`growth` stands for all that grows),
+ * or if there are none, all that don't grow; of these contenders and rows alone.
+ *
+ * @throws {RangeError} There is no such comparison, or no such row in them.
+ */
+export function choose(names: string[], choice: Choice): Comparison[] {
+  const growths = compareGrowths(choice.calls);
+  const groups = new Map<string, Comparison[]>([
+    ["growth", growths],
+    ["sizes", []],
+  ]);
+  for (const comparison of [...comparisons, ...growths]) {
+    groups.set(comparison.name, [comparison]);
   }
-  const { settings } = comparisons.find((comparison) =>
-    comparison.contenders.includes(first)
-  )!;
-  return [{ contenders, settings }];
+  const chosen = names.length === 0 ? comparisons : names.flatMap((name) => {
+    const group = groups.get(name);
+    if (group !== undefined) return group;
+    throw new RangeError(
+      `Cannot compare "${name}": it is none of ${
+        [...groups.keys()].join(", ")
+      }`,
+    );
+  });
+  const { contender, row, rounds, milliseconds } = choice;
+  const known = chosen.flatMap(({ settings }) =>
+    settings.flatMap(({ rows }) => rows)
+  );
+  const unknown = row?.find((name) => !known.includes(name));
+  if (unknown !== undefined) {
+    throw new RangeError(`Cannot measure "${unknown}": no such row`);
+  }
+  return chosen.map((comparison) => ({
+    ...comparison,
+    contenders: contender ?? comparison.contenders,
+    settings: comparison.settings.map((setting) => ({
+      ...setting,
+      rows: row === undefined
+        ? setting.rows
+        : setting.rows.filter((name) => row.includes(name)),
+    })).filter(({ rows }) => rows.length > 0),
+    rounds: rounds === undefined ? comparison.rounds : Number(rounds),
+    milliseconds: milliseconds === undefined
+      ? comparison.milliseconds
+      : Number(milliseconds),
+  }));
+}
+
+/** The same work, more and more of it: each against the loop at the same size. */
+function compareGrowths(calls: number): Comparison[] {
+  const contenders = ["loop", "lifted"];
+  const overDeno = (contender: string) => overSockets(contender, deno);
+  const rowsOf = (noun: string, sizes: number[]) =>
+    sizes.map((size) => `${size.toLocaleString("en")} ${noun}`);
+  return [
+    {
+      name: "connections",
+      contenders,
+      settings: [{
+        start: overDeno,
+        rows: rowsOf("connections", [1, 10, 100, 1_000, 5_000]),
+      }],
+      rounds: 6,
+      milliseconds: 500,
+    },
+    {
+      name: "in-flight",
+      contenders,
+      settings: [{
+        start: overDeno,
+        rows: rowsOf("in flight", [1, 10, 100, 1_000, 10_000]),
+      }],
+      rounds: 6,
+      milliseconds: 500,
+    },
+    {
+      name: "methods",
+      contenders,
+      settings: [10, 30, 100, 300, 1_000].map((methods) => ({
+        start: (contender) => overPair(contender, deno, methods),
+        rows: rowsOf("methods", [methods]),
+      })),
+      rounds: 6,
+      milliseconds: 500,
+    },
+    {
+      name: "calls",
+      contenders,
+      settings: [{
+        start: (contender) => overPair(contender, deno),
+        rows: rowsOf(
+          "calls",
+          Array.from({ length: 20 }, (_, index) => calls / 20 * (index + 1)),
+        ),
+        coldRounds: 1,
+      }],
+      rounds: 1,
+      milliseconds: 0,
+    },
+  ];
 }

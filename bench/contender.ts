@@ -1,32 +1,49 @@
-/** What every contender is: the same methods over JSON-RPC 2.0, served and called. */
+/** What every contender is: the same methods, served and called. */
 
 import type { Socket } from "@jsonrpcws/peer/testing";
+import type { Item } from "./item.ts";
 
-/** A contender, one file in `contenders/`. */
+/**
+ * A contender, one file in `contenders/`. What its server alone needs is imported
+ * in `serve`, so that no client pays for it.
+ */
 export interface Contender {
   /** Listens on a free port of 127.0.0.1 and returns the URL to connect to. */
   serve(): string | Promise<string>;
   /** Connects to what {@linkcode serve} returned, and resolves once calls can be made. */
   connect(url: string): Promise<Client>;
-  /** Joins both halves over a connected pair of sockets in this process; absent if it can't. */
-  pair?(server: Socket, client: Socket): Client | Promise<Client>;
+  /**
+   * Joins both halves over a connected pair of sockets in this process; absent if
+   * it can't.
+   *
+   * @param methods How many times to serve `add`: the second is `add1`.
+   */
+  pair?(
+    server: Socket,
+    client: Socket,
+    methods?: number,
+  ): Client | Promise<Client>;
 }
 
 /** The calling half of a contender. */
 export interface Client {
   add(a: number, b: number): Promise<number>;
+  /** The same by another name: `add1` and so on; absent if it serves no more than one. */
+  addBy?(name: string, a: number, b: number): Promise<number>;
+  /** Asks for the item of this number; absent if it has none. */
+  item?(id: number): Promise<Item>;
   /**
    * Has the server send the numbers from 0, that many, each of which `take` is
-   * given, and resolves after the last; absent if it can't.
+   * given; absent if it can't.
    */
   count?(to: number, take: (n: number) => void): Promise<void>;
+  /** Gives `take` what is announced once this has resolved; absent if it can't. */
+  listen?(take: (n: number) => void): void | Promise<void>;
+  /** Has the server tell this number to every client that listens. */
+  announce?(n: number): Promise<void>;
 }
 
-/** The contenders by name, each loaded only in the processes that run it. */
-export const contenders: Record<string, () => Promise<Contender>> = {
-  loop: () => import("./contenders/loop.ts"),
-  peer: () => import("./contenders/peer.ts"),
-  shared: () => import("./contenders/shared.ts"),
-  plain: () => import("./contenders/plain.ts"),
-  capable: () => import("./contenders/capable.ts"),
-};
+/** The file of a contender, beside this one. */
+export function fileOf(contender: string): string {
+  return `contenders/${contender.replaceAll(/\W/g, "_")}.ts`;
+}

@@ -1,5 +1,11 @@
 /** The conversation between the bench's processes: a line of JSON, answered by a line of JSON. */
 
+import process from "node:process";
+import { createInterface } from "node:readline";
+
+/** A question's answer, or why there is none. */
+export type Reply = { answer: unknown } | { error: string };
+
 /** Text lines out of a stream of bytes. */
 export async function* lines(
   bytes: ReadableStream<Uint8Array>,
@@ -19,11 +25,19 @@ export async function* lines(
 
 /** Greets whoever started this process, and answers until it asks no more. */
 export async function converse<Question>(
-  greeting: string,
+  greeting: unknown,
   answer: (question: Question) => unknown,
 ): Promise<void> {
-  console.log(JSON.stringify(greeting));
-  for await (const line of lines(Deno.stdin.readable)) {
-    console.log(JSON.stringify(await answer(JSON.parse(line))));
+  write({ answer: greeting });
+  for await (const line of createInterface({ input: process.stdin })) {
+    try {
+      write({ answer: await answer(JSON.parse(line)) ?? null });
+    } catch (error) {
+      write({ error: error instanceof Error ? error.message : String(error) });
+    }
   }
+}
+
+function write(reply: Reply): void {
+  process.stdout.write(JSON.stringify(reply) + "\n");
 }

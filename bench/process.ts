@@ -1,35 +1,54 @@
 /** A measured process seen from outside: started on a core of its own, asked and answered by lines. */
 
-import { lines } from "./lines.ts";
+import { lines, type Reply } from "./lines.ts";
 
 /** Whether processes can be pinned to cores here. */
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
   await hasTaskset();
 
-/** A script beside this file, and the flags of `deno run` for it. */
-export interface Script {
-  file: string;
-  flags: string[];
-}
+// Milliseconds after which a process that owes an answer is given up, and one
+// that has nothing more to do.
+const patience = 60_000;
+const farewell = 5_000;
+
+// Raises the number of files that a command may open as far as its rights go:
+// sockets are files, and a shell's limit is often 1,024.
+const openFiles = Deno.build.os === "windows"
+  ? []
+  : ["sh", "-c", 'ulimit -n "$(ulimit -Hn)"; exec "$@"', "sh"];
 
 export class Process implements AsyncDisposable {
   readonly #child: Deno.ChildProcess;
   readonly #questions: WritableStreamDefaultWriter<Uint8Array>;
   readonly #answers: AsyncIterator<string>;
   readonly #name: string;
+  // The end of what it wrote beside its answers: packages that log would drown the tables.
+  #log = "";
 
-  /** Runs a script with these arguments on this core; its greeting is the first {@linkcode read}. */
-  constructor(core: number, { file, flags }: Script, ...args: string[]) {
-    this.#name = [file, ...args].join(" ");
-    const script = new URL(file, import.meta.url).href;
-    const deno = ["deno", "run", "--no-prompt", ...flags, script, ...args];
-    const [command, ...rest] = pinned
-      ? ["taskset", "-c", `${core}`, ...deno]
-      : deno;
-    const options = { args: rest, stdin: "piped", stdout: "piped" } as const;
-    this.#child = new Deno.Command(command!, options).spawn();
+  /** Runs a command on this core; its greeting is the first {@linkcode read}. */
+  constructor(core: number, name: string, ...command: string[]) {
+    this.#name = name;
+    const [program, ...args] = [
+      ...openFiles,
+      ...(pinned ? ["taskset", "-c", `${core}`] : []),
+      ...command,
+    ];
+    this.#child = new Deno.Command(program!, {
+      args,
+      env: { NODE_ENV: "production" },
+      stdin: "piped",
+      stdout: "piped",
+      stderr: "piped",
+    }).spawn();
+    this.#collect(this.#child.stderr);
     this.#questions = this.#child.stdin.getWriter();
     this.#answers = lines(this.#child.stdout);
+  }
+
+  /** Rejects when the process ends, which others may wait for in vain. */
+  async watch(): Promise<never> {
+    await this.#child.status;
+    throw this.#end();
   }
 
   async ask<Answer>(question: unknown): Promise<Answer> {
@@ -39,20 +58,35 @@ export class Process implements AsyncDisposable {
     return await this.read();
   }
 
+  /** @throws {Error} It has no answer, has ended, or took a minute. */
   async read<Answer>(): Promise<Answer> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), patience);
     const { done, value } = await this.#answers.next();
-    if (done) {
-      throw new Error(
-        `Cannot read an answer: process "${this.#name}" has ended`,
-      );
-    }
-    return JSON.parse(value);
+    clearTimeout(timer);
+    if (done) throw this.#end();
+    const reply: Reply = JSON.parse(value);
+    if ("answer" in reply) return reply.answer as Answer;
+    throw new Error(`Cannot measure ${this.#name}: ${reply.error}`);
   }
 
-  /** Ends the process by closing its input. */
+  #end(): Error {
+    return new Error(
+      `Cannot measure ${this.#name}: it has ended\n${this.#log}`,
+    );
+  }
+
+  async #collect(stderr: ReadableStream<Uint8Array>): Promise<void> {
+    for await (const line of lines(stderr)) {
+      this.#log = `${this.#log}${line}\n`.slice(-2000);
+    }
+  }
+
+  /** Ends the process by closing its input, or if it doesn't care, at once. */
   async [Symbol.asyncDispose](): Promise<void> {
+    const timer = setTimeout(() => this.#child.kill("SIGKILL"), farewell);
     await this.#questions.close().catch(() => {});
     await this.#child.status;
+    clearTimeout(timer);
   }
 }
 

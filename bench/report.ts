@@ -3,17 +3,18 @@
 import type { BundleSize } from "./bundle.ts";
 import type { Sample } from "./team.ts";
 
-/** All rounds of one row; `rounds[n][c]` is what contender `c` did in round `n`. */
+/** All rounds of one row; `rounds[n][c]` is what contender `c` did in round `n`, if it did. */
 export interface RowSamples {
   row: string;
-  rounds: Sample[][];
+  rounds: (Sample | undefined)[][];
 }
 
 export interface Figure {
   row: string;
   metric: string;
   contender: string;
-  median: number;
+  /** Null if this contender didn't do that row. */
+  median: number | null;
   /** Each round's figure divided by the first contender's of the same round; absent for the first. */
   ratio?: Spread & { all: number[] };
   /** Each round's figure less the first contender's; absent for the first. */
@@ -28,48 +29,61 @@ export interface Spread {
 
 export function figures(contenders: string[], samples: RowSamples[]): Figure[] {
   return samples.flatMap(({ row, rounds }) =>
-    Object.keys(rounds[0]![0]!).flatMap((metric) =>
-      contenders.map((contender, index) => {
-        const values = rounds.map((round) => round[index]![metric]!);
-        const figure = {
-          row,
-          metric,
-          contender,
-          median: quantile(values, 0.5),
-        };
-        if (index === 0) return figure;
-        const first = rounds.map((round) => round[0]![metric]!);
-        const all = values.map((value, n) => value / first[n]!);
+    metricsOf(rounds).flatMap((metric) =>
+      contenders.map((contender, index): Figure => {
+        const own = rounds.flatMap((round) => round[index]?.[metric] ?? []);
+        if (own.length === 0) return { row, metric, contender, median: null };
+        const figure = { row, metric, contender, median: quantile(own, 0.5) };
+        const pairs = rounds.flatMap(([first, ...others]) => {
+          const value = others[index - 1]?.[metric];
+          const yardstick = first?.[metric];
+          return value === undefined || yardstick === undefined
+            ? []
+            : [{ value, yardstick }];
+        });
+        if (pairs.length === 0) return figure;
+        const all = pairs.map(({ value, yardstick }) => value / yardstick);
         return {
           ...figure,
           ratio: { ...spread(all), all },
-          difference: spread(values.map((value, n) => value - first[n]!)),
+          difference: spread(
+            pairs.map(({ value, yardstick }) => value - yardstick),
+          ),
         };
       })
     )
   );
 }
 
-/** A table of a comparison: a line per row and metric, absolute medians, then ratios with their quartiles. */
+/**
+ * A table of a comparison: a line per row and metric. Of two contenders it has
+ * the medians and the ratio with its quartiles, of more the first one's median
+ * and the others' ratios to it.
+ */
 export function table(contenders: string[], all: Figure[]): string {
   const [first, ...others] = contenders;
-  const head = [
-    "",
-    "",
-    ...contenders,
-    ...others.map((other) => `${other} / ${first}`),
-  ];
+  const isPair = others.length === 1;
+  const head = isPair
+    ? ["", "", ...contenders, `${others[0]} / ${first}`]
+    : ["", "", first!, ...others];
   const body: string[][] = [];
   for (let at = 0; at < all.length; at += contenders.length) {
-    const line = all.slice(at, at + contenders.length);
-    const ratios = line.flatMap(({ ratio }) => ratio ? [ratio] : []);
+    const [yardstick, ...line] = all.slice(at, at + contenders.length);
+    const { row, metric } = yardstick!;
     body.push([
-      line[0]!.row,
-      line[0]!.metric,
-      ...line.map(({ median }) => readable(median)),
-      ...ratios.map(({ median, quartiles: [low, high] }) =>
-        `${median.toFixed(2)} (${low.toFixed(2)}-${high.toFixed(2)})`
-      ),
+      row,
+      metric,
+      readable(yardstick!.median),
+      ...line.flatMap(({ median, ratio }) => {
+        if (ratio === undefined) return isPair ? [readable(median), "-"] : "-";
+        const middle = ratio.median.toFixed(2);
+        if (!isPair) return middle;
+        const [low, high] = ratio.quartiles;
+        return [
+          readable(median),
+          `${middle} (${low.toFixed(2)}-${high.toFixed(2)})`,
+        ];
+      }),
     ]);
   }
   return markdown(head, body, 2);
@@ -92,6 +106,17 @@ export function sizeTable(sizes: BundleSize[]): string {
   );
 }
 
+/** What it costs to check types, beyond the first program. */
+export function differences(all: Figure[]): string[] {
+  return all.flatMap(({ row, contender, metric, difference }) => {
+    if (metric !== "deno check, s" || difference === undefined) return [];
+    const { median, quartiles: [low, high] } = difference;
+    return `${row}, ${contender}: ${median.toFixed(2)} s more (${
+      low.toFixed(2)
+    }-${high.toFixed(2)})`;
+  });
+}
+
 /** A Markdown table, whose first columns are words, that many, and the others numbers. */
 function markdown(head: string[], body: string[][], words: number): string {
   const widths = head.map((cell, column) =>
@@ -111,7 +136,14 @@ function markdown(head: string[], body: string[][], words: number): string {
   return [head, rule, ...body].map(write).join("\n");
 }
 
-function readable(figure: number): string {
+/** The metrics that any contender has in any round. */
+function metricsOf(rounds: RowSamples["rounds"]): string[] {
+  const samples = rounds.flat().filter((sample) => sample !== undefined);
+  return [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
+}
+
+function readable(figure: number | null): string {
+  if (figure === null) return "-";
   return figure >= 1000
     ? Math.round(figure).toLocaleString("en")
     : figure.toFixed(2);

@@ -1,69 +1,127 @@
 /** A contender at work in processes of its own, and what one round of a row says about it. */
 
-import { Process, type Script } from "./process.ts";
-import { rows } from "./rows.ts";
+import { fileURLToPath } from "node:url";
+import { Process } from "./process.ts";
+import { rowOf } from "./rows.ts";
+import type { Runtime } from "./runtime.ts";
+import type { Usage } from "./usage.ts";
 import type { Task, Work } from "./worker.ts";
 
 /** Figures of one round, by name. */
 export type Sample = Record<string, number>;
 
 export interface Team extends AsyncDisposable {
-  measure(task: Task): Promise<Sample>;
+  /** One round; `undefined` if this contender can't do that row. */
+  measure(task: Task): Promise<Sample | undefined>;
 }
 
-const worker: Script = {
-  file: "worker.ts",
-  flags: ["--v8-flags=--expose-gc", "--allow-net=127.0.0.1"],
-};
-
-const checker: Script = {
-  file: "checker.ts",
-  // Anywhere: where temporary files go is known once they are made.
-  flags: ["--allow-run=deno", "--allow-write"],
-};
-
 /** Server and client in two processes, joined by sockets over loopback. */
-export async function overSockets(contender: string): Promise<Team> {
-  const server = new Process(0, worker, "server", contender);
-  const client = new Process(
-    1,
-    worker,
-    "client",
-    contender,
-    await server.read<string>(),
+export async function overSockets(
+  contender: string,
+  runtime: Runtime,
+): Promise<Team> {
+  await using started = new AsyncDisposableStack();
+  const { server, url } = await startServer(started, contender, runtime);
+  const client = started.use(
+    startWorker(1, runtime, "client", contender, url),
   );
   await client.read();
+  const processes = started.move();
   return {
     async measure(task) {
-      await server.ask("collect");
-      const before = await server.ask<number>("cpu");
-      const { count, seconds, cpu } = await client.ask<Work>(task);
-      const after = await server.ask<number>("cpu");
-      const { unit } = rows[task.row]!;
+      const before = await server.ask<Usage>("collect");
+      const work = await Promise.race([
+        client.ask<Work | null>(task),
+        server.watch(),
+      ]);
+      if (work === null) return;
+      const after = await server.ask<Usage>("usage");
+      const { count, seconds, cpu, figures } = work;
+      const { unit } = rowOf(task.row);
+      const serverCpu = (after.cpu - before.cpu) / count;
+      const clientCpu = cpu / count;
       return {
         [`${unit}s/s`]: count / seconds,
-        [`server CPU, µs/${unit}`]: (after - before) / count,
-        [`client CPU, µs/${unit}`]: cpu / count,
+        ...figures,
+        [`server CPU, µs/${unit}`]: serverCpu,
+        [`client CPU, µs/${unit}`]: clientCpu,
+        [`CPU, µs/${unit}`]: serverCpu + clientCpu,
       };
     },
-    async [Symbol.asyncDispose]() {
-      await client[Symbol.asyncDispose]();
-      await server[Symbol.asyncDispose]();
+    [Symbol.asyncDispose]: () => processes.disposeAsync(),
+  };
+}
+
+/**
+ * The same with two processes for each round, because what a connection weighs
+ * can be seen only while the server's memory grows.
+ */
+export function overFreshSockets(contender: string, runtime: Runtime): Team {
+  return {
+    async measure(task) {
+      await using started = new AsyncDisposableStack();
+      const { server, url } = await startServer(started, contender, runtime);
+      const client = started.use(
+        startWorker(1, runtime, "client", contender, url),
+      );
+      await client.read();
+      // By then the code is compiled, and what there is once is there.
+      await client.ask({ ...task, row: "100 idle" });
+      const before = await server.ask<Usage>("collect");
+      const { count, seconds, cpu } = await Promise.race([
+        client.ask<Work>(task),
+        server.watch(),
+      ]);
+      const after = await server.ask<Usage>("usage");
+      const { rss } = await server.ask<Usage>("collect");
+      const { unit } = rowOf(task.row);
+      return {
+        [`${unit}s/s`]: count / seconds,
+        [`server CPU, µs/${unit}`]: (after.cpu - before.cpu) / count,
+        [`client CPU, µs/${unit}`]: cpu / count,
+        [`server RSS, KiB/${unit}`]: (rss - before.rss) / 1024 / count,
+      };
     },
+    async [Symbol.asyncDispose]() {},
+  };
+}
+
+/** A server, and for each round a client that has yet to load its code. */
+export async function overFirstCalls(
+  contender: string,
+  runtime: Runtime,
+): Promise<Team> {
+  await using started = new AsyncDisposableStack();
+  const { url } = await startServer(started, contender, runtime);
+  const server = started.move();
+  return {
+    async measure() {
+      await using client = startWorker(1, runtime, "first", contender, url);
+      return { "import to answer, ms": await client.read<number>() };
+    },
+    [Symbol.asyncDispose]: () => server.disposeAsync(),
   };
 }
 
 /** Both halves in one process, joined by a pair of sockets in memory. */
-export async function overPair(contender: string): Promise<Team> {
-  const both = new Process(1, worker, "pair", contender);
-  await both.read();
+export async function overPair(
+  contender: string,
+  runtime: Runtime,
+  methods = 1,
+): Promise<Team> {
+  const both = startWorker(1, runtime, "pair", contender, `${methods}`);
+  const isPossible = await both.read() !== null;
   return {
     async measure(task) {
-      const { count, seconds, cpu } = await both.ask<Work>(task);
-      const { unit } = rows[task.row]!;
+      if (!isPossible) return;
+      const work = await both.ask<Work | null>(task);
+      if (work === null) return;
+      const { count, seconds, cpu, figures } = work;
+      const { unit } = rowOf(task.row);
       return {
         [`µs/${unit}`]: seconds * 1e6 / count,
         [`CPU, µs/${unit}`]: cpu / count,
+        ...figures,
       };
     },
     [Symbol.asyncDispose]: () => both[Symbol.asyncDispose](),
@@ -72,7 +130,16 @@ export async function overPair(contender: string): Promise<Team> {
 
 /** A type checker, and the program that it checks. */
 export async function overTypes(contender: string): Promise<Team> {
-  const process = new Process(1, checker, contender);
+  const script = fileURLToPath(new URL("checker.ts", import.meta.url));
+  const process = new Process(
+    1,
+    `the types of ${contender}`,
+    ...["deno", "run", "--no-prompt", "--allow-run=deno"],
+    // Anywhere: where temporary files go is known once they are made.
+    "--allow-write",
+    script,
+    contender,
+  );
   await process.read();
   return {
     async measure() {
@@ -80,4 +147,28 @@ export async function overTypes(contender: string): Promise<Team> {
     },
     [Symbol.asyncDispose]: () => process[Symbol.asyncDispose](),
   };
+}
+
+async function startServer(
+  started: AsyncDisposableStack,
+  contender: string,
+  runtime: Runtime,
+): Promise<{ server: Process; url: string }> {
+  const server = started.use(startWorker(0, runtime, "server", contender));
+  return { server, url: await server.read<string>() };
+}
+
+function startWorker(
+  core: number,
+  { name, worker, moduleOf }: Runtime,
+  role: string,
+  contender: string,
+  ...args: string[]
+): Process {
+  const command = [...worker, role, moduleOf(contender), ...args];
+  return new Process(
+    core,
+    `the ${role} of ${contender} on ${name}`,
+    ...command,
+  );
 }

@@ -1,12 +1,17 @@
 /**
- * One measured process: `worker.ts server NAME`, `worker.ts client NAME URL` or `worker.ts pair NAME`.
- * It writes one line of JSON when it is ready, then one for each line of JSON that it reads.
+ * One measured process: `worker.ts server MODULE`, `worker.ts client MODULE URL`,
+ * `worker.ts pair MODULE METHODS` or `worker.ts first MODULE URL`, where MODULE is a
+ * contender's. It writes one line of JSON when it is ready, then one for each
+ * line of JSON that it reads.
  */
 
-import { cpuUsage } from "node:process";
-import { type Client, type Contender, contenders } from "./contender.ts";
+import process from "node:process";
+import { pathToFileURL } from "node:url";
+import { Clients } from "./clients.ts";
+import type { Contender } from "./contender.ts";
 import { converse } from "./lines.ts";
-import { rows } from "./rows.ts";
+import { rowOf } from "./rows.ts";
+import { collect, type Usage, usage } from "./usage.ts";
 
 /** What a client is asked: which row to run, and for how long. */
 export interface Task {
@@ -14,67 +19,81 @@ export interface Task {
   milliseconds: number;
 }
 
-/** What it answers. */
+/** What it answers, or null if it can't do that row. */
 export interface Work {
-  /** How many calls, or values. */
+  /** How many calls, values or messages. */
   count: number;
   seconds: number;
   /** CPU time of the whole process meanwhile, in microseconds. */
   cpu: number;
+  /** What the row found out beside that, by name. */
+  figures: { [metric: string]: number };
 }
 
-if (import.meta.main) {
-  const [role, name, url] = Deno.args;
-  const contender = await contenders[name!]!();
-  switch (role) {
-    case "server":
-      await converse(await contender.serve(), (question: "collect" | "cpu") => {
-        if (question === "collect") collect();
-        return cpu();
-      });
-      break;
-    case "client":
-      await work(await contender.connect(url!));
-      break;
-    case "pair":
-      await work(await pair(contender));
-      break;
+// Some packages log, and what is written is answers.
+console.log = console.error;
+
+const [role, path, ...args] = process.argv.slice(2);
+const module = pathToFileURL(path!).href;
+switch (role) {
+  case "server": {
+    const contender: Contender = await import(module);
+    const url = await contender.serve();
+    await converse(url, (question: "collect" | "usage"): Usage => {
+      if (question === "collect") collect();
+      return usage();
+    });
+    break;
   }
-  // The sockets would keep the process alive after its owner has gone.
-  Deno.exit();
+  case "client": {
+    const contender: Contender = await import(module);
+    await work(new Clients(() => contender.connect(args[0]!)));
+    break;
+  }
+  case "pair": {
+    const { pair }: Contender = await import(module);
+    if (pair === undefined) await converse(null, () => {});
+    else {
+      const { socketPair } = await import("@jsonrpcws/peer/testing");
+      const [server, client] = socketPair({ open: true });
+      const methods = Number(args[0]);
+      await work(new Clients(async () => await pair(server, client, methods)));
+    }
+    break;
+  }
+  case "first": {
+    const before = performance.now();
+    const contender: Contender = await import(module);
+    const client = await contender.connect(args[0]!);
+    const sum = await client.add(1, 2);
+    const milliseconds = performance.now() - before;
+    if (sum !== 3) throw new Error(`Wrong answer: add(1, 2) is ${sum}`);
+    await converse(milliseconds, () => {});
+    break;
+  }
 }
+// The sockets would keep the process alive after its owner has gone.
+process.exit();
 
-async function pair(contender: Contender): Promise<Client> {
-  const { socketPair } = await import("@jsonrpcws/peer/testing");
-  const [server, client] = socketPair({ open: true });
-  return await contender.pair!(server, client);
-}
-
-async function work(client: Client): Promise<void> {
+async function work(clients: Clients): Promise<void> {
+  await clients.take(1);
   await converse(
     "ready",
-    async ({ row, milliseconds }: Task): Promise<Work> => {
+    async ({ row, milliseconds }: Task): Promise<Work | null> => {
+      const { run, needs = [], isHeapRead = false } = rowOf(row);
+      const [client] = await clients.take(1);
+      if (needs.some((name) => client![name] === undefined)) return null;
       collect();
-      const cpuBefore = cpu();
+      const cpuBefore = usage().cpu;
       const before = performance.now();
-      const count = await rows[row]!.run(client, milliseconds);
+      const { count, figures = {} } = await run(clients, milliseconds);
       const seconds = (performance.now() - before) / 1000;
-      return { count, seconds, cpu: cpu() - cpuBefore };
+      const cpu = usage().cpu - cpuBefore;
+      if (isHeapRead) {
+        collect();
+        figures["heap, MiB"] = usage().heap / 2 ** 20;
+      }
+      return { count, seconds, cpu, figures };
     },
   );
-}
-
-/** CPU time of this process so far, all its threads, user and system, in microseconds. */
-function cpu(): number {
-  const { user, system } = cpuUsage();
-  return user + system;
-}
-
-/**
- * Collects all garbage, so that nobody pays for the round before, and everybody
- * is in the state of a program that has lived for a while: what is kept for long
- * sits among the old objects.
- */
-function collect(): void {
-  (globalThis as unknown as { gc(): void }).gc();
 }

@@ -2,63 +2,82 @@
 
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Client } from "../contender.ts";
+import { createItem, type Item } from "../item.ts";
+import { listen, open } from "../sockets.ts";
 
 // Parsed messages are trusted: whatever a check costs is the library's to pay.
-type Method = (...params: number[]) => number;
-type Resolve = (result: number) => void;
+type Method = (...params: number[]) => unknown;
+type Resolve = (result: unknown) => void;
 
-const methods = new Map<string, Method>([["add", (a, b) => a! + b!]]);
-
-export function serve(): string {
-  const server = Deno.serve(
-    { hostname: "127.0.0.1", port: 0, onListen() {} },
-    (request) => {
-      const { socket, response } = Deno.upgradeWebSocket(request);
-      answer(socket);
-      return response;
-    },
-  );
-  return `ws://127.0.0.1:${server.addr.port}/`;
-}
-
-export function connect(url: string): Promise<Client> {
-  const socket = new WebSocket(url);
-  return new Promise((resolve, reject) => {
-    socket.onopen = () => resolve(call(socket));
-    socket.onerror = () => reject(new Error(`Cannot connect to ${url}`));
+export async function serve(): Promise<string> {
+  const sockets = new Set<WebSocket>();
+  return await listen((socket) => {
+    sockets.add(socket);
+    answer(socket, sockets);
   });
 }
 
-export function pair(server: Socket, client: Socket): Client {
-  answer(server);
+export async function connect(url: string): Promise<Client> {
+  return call(await open(url));
+}
+
+export function pair(server: Socket, client: Socket, methods?: number): Client {
+  answer(server, new Set([server]), methods);
   return call(client);
 }
 
-function answer(socket: Socket): void {
+function answer(socket: Socket, all: Set<Socket>, count = 1): void {
+  const methods = new Map<string, Method>([
+    ["add", (a, b) => a! + b!],
+    ["item", (id) => createItem(id!)],
+    ["count", (to) => {
+      for (let n = 0; n < to!; n++) socket.send(notification("value", n));
+    }],
+    ["announce", (n) => {
+      const text = notification("news", n!);
+      for (const other of all) other.send(text);
+    }],
+  ]);
+  for (let n = 1; n < count; n++) methods.set(`add${n}`, (a, b) => a! + b!);
   socket.addEventListener("message", ({ data }) => {
     const { id, method, params } = JSON.parse(data as string);
-    const result = methods.get(method)!(...params);
+    const result = methods.get(method)!(...params) ?? null;
     socket.send(JSON.stringify({ jsonrpc: "2.0", result, id }));
   });
 }
 
+function notification(method: string, n: number): string {
+  return JSON.stringify({ jsonrpc: "2.0", method, params: [n] });
+}
+
 function call(socket: Socket): Client {
   const pending = new Map<number, Resolve>();
+  const listeners = new Map<string, (n: number) => void>();
   let lastId = 0;
   socket.addEventListener("message", ({ data }) => {
-    const { id, result } = JSON.parse(data as string);
+    const { id, result, method, params } = JSON.parse(data as string);
+    if (method !== undefined) return listeners.get(method)?.(params[0]);
     const resolve = pending.get(id)!;
     pending.delete(id);
     resolve(result);
   });
+
+  function request<Result>(method: string, params: number[]): Promise<Result> {
+    return new Promise((resolve) => {
+      const id = ++lastId;
+      pending.set(id, resolve as Resolve);
+      socket.send(JSON.stringify({ jsonrpc: "2.0", id, method, params }));
+    });
+  }
   return {
-    add: (a, b) =>
-      new Promise((resolve) => {
-        const id = ++lastId;
-        pending.set(id, resolve);
-        socket.send(
-          JSON.stringify({ jsonrpc: "2.0", id, method: "add", params: [a, b] }),
-        );
-      }),
+    add: (a, b) => request<number>("add", [a, b]),
+    addBy: (name, a, b) => request<number>(name, [a, b]),
+    item: (id) => request<Item>("item", [id]),
+    announce: (n) => request<void>("announce", [n]),
+    listen: (take) => void listeners.set("news", take),
+    count(to, take) {
+      listeners.set("value", take);
+      return request<void>("count", [to]);
+    },
   };
 }

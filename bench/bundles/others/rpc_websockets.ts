@@ -1,0 +1,3 @@
+/** What a page imports of rpc-websockets to call and be called. */
+
+export { Client } from "rpc-websockets";

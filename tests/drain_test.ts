@@ -10,6 +10,7 @@ import {
 import { connectOnce as connect } from "./connect_once.ts";
 import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
 import { Acceptor, type ServicePeer } from "../src/acceptor.ts";
+import { references } from "../src/reference.ts";
 import { streams } from "../src/stream.ts";
 import { FakeTime } from "./fake_time.ts";
 import { openScripted, request, ScriptedSocket } from "./scripted_socket.ts";
@@ -21,19 +22,16 @@ const busy = {
 };
 
 /** A service whose slow method a test ends. */
-class Slow extends Peer<{ ask(): Promise<string> }> {
+class Slow extends Peer<{ ask(name: () => string): Promise<string> }> {
   readonly bell = Promise.withResolvers<string>();
   runs = 0;
   override local = {
     wait: () => (this.runs++, this.bell.promise),
     echo: (value: unknown) => (this.runs++, value),
-    askBack: async () =>
-      `${await this.bell.promise} ${await this.remote.ask()}`,
-    callBack: async (answer: () => Promise<string>) => {
+    askBack: async () => {
       await this.bell.promise;
-      return await answer();
+      return await this.remote.ask(() => "ann");
     },
-    note: () => void this.runs++,
     ticks: async function* () {
       for (let n = 0;; n++) yield await Promise.resolve(n);
     },
@@ -90,10 +88,15 @@ Deno.test("finish waits for notifications that run, not for what was answered", 
   socket.receive(request(3, "early"));
   assertEquals(peer.running, ["save", "hang"]);
   const finished = peer.finish();
-  socket.receive({ jsonrpc: "2.0", method: "$/cancelRequest", params: [2] });
-  assertEquals(peer.running, ["save"]);
   bell.resolve();
-  await finished;
+  await until(() => peer.running.length === 1);
+  assertEquals(peer.running, ["hang"]);
+  socket.receive({ jsonrpc: "2.0", method: "$/cancelRequest", params: [2] });
+  // At once, not when somebody next looks at the time.
+  let isFinished = false;
+  finished.then(() => isFinished = true);
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  assert(isFinished);
 });
 
 Deno.test("finish resolves when the connection closes, or a method takes too long", async () => {
@@ -103,31 +106,35 @@ Deno.test("finish resolves when the connection closes, or a method takes too lon
   await using first = await openScripted({ local, limits });
   first.socket.receive({ jsonrpc: "2.0", method: "hang" });
   const timedOut = first.peer.finish();
+  await time.pass(0);
   await time.pass(2_000);
   await timedOut;
 
   await using second = await openScripted({ local });
   second.socket.receive(request(1, "hang"));
   const closed = second.peer.finish();
+  await time.pass(0);
   second.peer.close();
   await closed;
   await second.peer.finish();
 });
 
 Deno.test("finish asked for by a method waits for its answer", async () => {
-  const finished: Promise<void>[] = [];
+  const bell = Promise.withResolvers<string>();
+  let isFinished = false;
   const local = {
-    async restart(this: Peer) {
-      finished.push(this.finish());
-      await Promise.resolve();
-      return "soon";
+    restart(this: Peer) {
+      this.finish().then(() => isFinished = true);
+      return bell.promise;
     },
   };
   await using scripted = await openScripted({ local });
-  const { socket } = scripted;
+  const { socket, peer } = scripted;
   socket.receive(request(1, "restart"));
-  await until(() => finished.length === 1);
-  await finished[0];
+  for (let turn = 0; turn < 10; turn++) await Promise.resolve();
+  assertEquals(isFinished, false);
+  bell.resolve("soon");
+  await peer.finish();
   assertEquals(socket.take(), [{ jsonrpc: "2.0", result: "soon", id: 1 }]);
 });
 
@@ -136,8 +143,10 @@ bothTest(
   async (platform) => {
     const server = await platform.serve(Slow);
     await using ann = connect<Slow["local"]>(server.url, {
-      local: { ask: () => "fine" },
-    }, { use: [streams] });
+      local: {
+        ask: async (name: () => Promise<string>) => `fine, ${await name()}`,
+      },
+    }, { use: [references] });
     await using bob = connect<Slow["local"]>(server.url);
     await bob.opened;
     const calls = [ann.remote.wait(), ann.remote.askBack()];
@@ -161,7 +170,7 @@ bothTest(
     assertEquals([isDrained, server.peers.size], [false, 1]);
 
     slow!.bell.resolve("done");
-    assertEquals(await Promise.all(calls), ["done", "done fine"]);
+    assertEquals(await Promise.all(calls), ["done", "fine, ann"]);
     assertEquals((await ann.closed).code, 1012);
     assertEquals(await drained, { closed: 2, cut: 0, running: [] });
     assertEquals(slow!.runs, 1);

@@ -2,10 +2,12 @@
  * What compiles and what must not, of guards. Nothing here runs.
  */
 
-import * as z from "zod";
 import { Peer } from "../../mod.ts";
 import { guard } from "../../src/guard.ts";
-import { method } from "../../src/schema.ts";
+import { method, type StandardSchema } from "../../src/schema.ts";
+
+declare const number: StandardSchema<number>;
+declare const text: StandardSchema<string>;
 
 interface User {
   readonly name: string;
@@ -31,7 +33,7 @@ export async function keepsTheType(
       }),
       add: guard(
         (a: number) => a > 1,
-        method({ params: [{ a: z.number() }], result: z.string() }, String),
+        method({ params: [{ a: number }], result: text }, String),
       ),
     };
     isAllowed(): Promise<boolean | undefined> {

@@ -224,15 +224,18 @@ async function handle(
   if (!isHandshake(request)) {
     return await (options.fetch ?? requireUpgrade)(request, info);
   }
-  let isLate = false;
-  const timer = setTimeout(() => isLate = true);
-  const admission = await acceptor.admit(request, info);
-  clearTimeout(timer);
-  if (admission instanceof Response) return admission;
-  if (isLate && await isGone(request)) {
-    admission.abandon();
-    return refuse(400, "The client is gone");
+  let admission = acceptor.admit(request, info);
+  if (admission instanceof Promise) {
+    let isLate = false;
+    const timer = setTimeout(() => isLate = true);
+    admission = await admission;
+    clearTimeout(timer);
+    if (isLate && !(admission instanceof Response) && await isGone(request)) {
+      admission.abandon();
+      return refuse(400, "The client is gone");
+    }
   }
+  if (admission instanceof Response) return admission;
 
   const { idleTimeout } = options;
   let upgraded: Deno.WebSocketUpgrade;

@@ -10,6 +10,7 @@
 import { Deferred } from "./deferred.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import { sharedFrames } from "./frame.ts";
+import { isThenable } from "./incoming.ts";
 import {
   type AdmissionLimits,
   completeAdmissionLimits,
@@ -27,7 +28,13 @@ import {
   isLoopback,
   type Origins,
 } from "./origin.ts";
-import { Peer, type ServiceClass, type ServiceDefinition } from "./peer.ts";
+import {
+  keep,
+  type Keeper,
+  Peer,
+  type ServiceClass,
+  type ServiceDefinition,
+} from "./peer.ts";
 import { references } from "./reference.ts";
 import { ReadyState, type Socket } from "./socket.ts";
 import { streams } from "./stream.ts";
@@ -160,7 +167,7 @@ export interface Admission {
 const tooLate = Symbol("too late");
 
 /** Accepts connections for one service, and knows those that live. */
-export class Acceptor<Info> {
+export class Acceptor<Info> implements Keeper {
   /** The instances, from the handshake until their socket is gone. */
   readonly peers: Set<ServicePeer> = new Set();
   /** How a connection is limited. */
@@ -175,6 +182,10 @@ export class Acceptor<Info> {
   #admitting = 0;
   /** The peers that had no context when last looked at, if they must have one. */
   readonly #strangers = new Set<ServicePeer>();
+  /** Of whom it is not known yet whether anybody is there, and until when. */
+  readonly #expected = new Map<ServicePeer, number>();
+  // One for all: a timer each would be a large part of an idle connection.
+  #timer: ReturnType<typeof setTimeout> | undefined;
   /** What is done to whoever still comes, once the server is leaving. */
   #dismiss: ((peer: ServicePeer) => void) | undefined;
   #drained: Promise<DrainReport> | undefined;
@@ -205,8 +216,14 @@ export class Acceptor<Info> {
     }
   }
 
-  /** Decides about a handshake: a Response refuses it. Never rejects. */
-  async admit(request: Request, info: Info): Promise<Response | Admission> {
+  /**
+   * Decides about a handshake: a Response refuses it. Never throws, nor rejects;
+   * a promise only where the owner's functions take their time.
+   */
+  admit(
+    request: Request,
+    info: Info,
+  ): Response | Admission | Promise<Response | Admission> {
     if (request.headers.get("sec-websocket-version") !== "13") {
       return requireUpgrade();
     }
@@ -214,7 +231,7 @@ export class Acceptor<Info> {
     if (!admitsHost(request, this.#hosts)) {
       return refuse(403, "This server goes by another name");
     }
-    const { connections, unauthenticated, authorizationTime } = this.limits;
+    const { connections, unauthenticated } = this.limits;
     if (
       this.peers.size + this.#admitting >= connections ||
       this.#admitting + this.#countStrangers() >= unauthenticated
@@ -222,38 +239,27 @@ export class Acceptor<Info> {
 
     // Nothing of the request can be read once it is upgraded.
     const protocol = selectProtocol(request, this.#protocols);
-    let isHeld = true;
-    const abandon = (): void => {
-      if (isHeld) this.#admitting--;
-      isHeld = false;
-    };
     this.#admitting++;
     let answer: unknown;
     try {
-      const decision = this.#decide(request, info);
-      answer = await settled(decision, authorizationTime, tooLate);
-      if (answer === tooLate) {
-        decision.then((late) => {
-          if (late instanceof Response) void late.body?.cancel();
-        }).catch((error: unknown) => this.report(error));
-        answer = unavailable("Could not authorize in time");
-      }
+      answer = this.#decide(request, info);
     } catch (error) {
-      this.report(error);
-      answer = refuse(500, "Internal server error");
+      answer = this.#refuseFor(error);
     }
-    if (this.#dismiss !== undefined && !(answer instanceof Response)) {
-      answer = unavailable("Shutting down");
-    }
-    if (answer instanceof Response) {
-      abandon();
-      return answer;
-    }
-    const accept = (socket: Socket): ServicePeer | undefined => {
-      abandon();
-      return this.#accept(socket, answer, protocol);
-    };
-    return { protocol, accept, abandon };
+    return isThenable(answer)
+      ? this.#decided(answer).then((answer) => this.#conclude(answer, protocol))
+      : this.#conclude(answer, protocol);
+  }
+
+  /** Forgets a peer that is gone. */
+  release(gone: object): void {
+    const peer = gone as ServicePeer;
+    this.peers.delete(peer);
+    this.#strangers.delete(peer);
+    this.#expected.delete(peer);
+    if (this.#expected.size > 0) return;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
   }
 
   /** Tells the owner of an error that is nobody else's. */
@@ -323,12 +329,61 @@ export class Acceptor<Info> {
   }
 
   /** Asks who decides. */
-  async #decide(request: Request, info: Info): Promise<unknown> {
+  #decide(request: Request, info: Info): unknown {
     const { authorize, origins } = this.#options;
-    const isAllowed = await admitsOrigin(request, origins);
-    // Only a clear word of a function's lets anybody in.
-    if (isAllowed !== true) return refuse(403, "This origin may not connect");
-    return await authorize?.(request, info);
+    const authorized = (isAllowed: boolean): unknown =>
+      // Only a clear word of a function's lets anybody in.
+      isAllowed === true
+        ? authorize?.(request, info)
+        : refuse(403, "This origin may not connect");
+    const isAllowed = admitsOrigin(request, origins);
+    return isThenable(isAllowed)
+      ? isAllowed.then(authorized)
+      : authorized(isAllowed);
+  }
+
+  /** What is decided in time; never rejects. */
+  async #decided(decision: PromiseLike<unknown>): Promise<unknown> {
+    const { authorizationTime } = this.limits;
+    try {
+      const promise = Promise.resolve(decision);
+      const answer = await settled(promise, authorizationTime, tooLate);
+      if (answer !== tooLate) return answer;
+      promise.then((late) => {
+        if (late instanceof Response) void late.body?.cancel();
+      }).catch((error: unknown) => this.report(error));
+      return unavailable("Could not authorize in time");
+    } catch (error) {
+      return this.#refuseFor(error);
+    }
+  }
+
+  #refuseFor(error: unknown): Response {
+    this.report(error);
+    return refuse(500, "Internal server error");
+  }
+
+  #conclude(
+    answer: unknown,
+    protocol: string | undefined,
+  ): Response | Admission {
+    let isHeld = true;
+    const abandon = (): void => {
+      if (isHeld) this.#admitting--;
+      isHeld = false;
+    };
+    if (this.#dismiss !== undefined && !(answer instanceof Response)) {
+      answer = unavailable("Shutting down");
+    }
+    if (answer instanceof Response) {
+      abandon();
+      return answer;
+    }
+    const accept = (socket: Socket): ServicePeer | undefined => {
+      abandon();
+      return this.#accept(socket, answer, protocol);
+    };
+    return { protocol, accept, abandon };
   }
 
   #countStrangers(): number {
@@ -343,36 +398,16 @@ export class Acceptor<Info> {
     context: unknown,
     protocol: string | undefined,
   ): ServicePeer | undefined {
-    const { requireContext = false } = this.#options;
-    const { authorizationTime } = this.limits;
     try {
       const peer = this.#create(socket, {
         ...this.#settings,
         context,
         sharedFrames: protocol === sharedFrames,
       });
-      const isStranger = (): boolean =>
-        requireContext && peer.context === undefined;
-      // Of a client that went away meanwhile, Deno (2.9.5) never tells.
-      const isNobody = (): boolean =>
-        socket.readyState === ReadyState.Connecting || isStranger();
       this.peers.add(peer);
-      if (isStranger()) this.#strangers.add(peer);
-      const timer = isNobody()
-        ? new Timer(authorizationTime, () => {
-          this.#strangers.delete(peer);
-          if (!isNobody()) return;
-          peer.close(
-            CloseCode.AuthorizationTimeout,
-            `Not authorized within ${authorizationTime} ms`,
-          );
-        })
-        : undefined;
-      peer.closed.then(() => {
-        timer?.clear();
-        this.peers.delete(peer);
-        this.#strangers.delete(peer);
-      });
+      if (this.#isStranger(peer)) this.#strangers.add(peer);
+      if (this.#isNobody(peer)) this.#expect(peer);
+      keep(this, peer);
       this.#dismiss?.(peer);
       return peer;
     } catch (error) {
@@ -382,6 +417,43 @@ export class Acceptor<Info> {
       if (socket.readyState === ReadyState.Open) close();
       else socket.addEventListener("open", close);
       return undefined;
+    }
+  }
+
+  #isStranger(peer: ServicePeer): boolean {
+    return this.#options.requireContext === true && peer.context === undefined;
+  }
+
+  /** Whether nobody is there, or nobody who is known. */
+  #isNobody(peer: ServicePeer): boolean {
+    // Of a client that went away meanwhile, Deno (2.9.5) never tells.
+    return peer.ws.readyState === ReadyState.Connecting ||
+      this.#isStranger(peer);
+  }
+
+  /** Looks after a while whether somebody is there. */
+  #expect(peer: ServicePeer): void {
+    const { authorizationTime } = this.limits;
+    if (authorizationTime === Infinity) return;
+    this.#expected.set(peer, performance.now() + authorizationTime);
+    this.#timer ??= setTimeout(() => this.#lookAtExpected(), authorizationTime);
+  }
+
+  #lookAtExpected(): void {
+    this.#timer = undefined;
+    const { authorizationTime } = this.limits;
+    const now = performance.now();
+    // All have the same time, so they are in the order in which it ends.
+    for (const [peer, end] of this.#expected) {
+      if (end > now) {
+        this.#timer = setTimeout(() => this.#lookAtExpected(), end - now);
+        return;
+      }
+      this.#expected.delete(peer);
+      this.#strangers.delete(peer);
+      if (!this.#isNobody(peer)) continue;
+      const reason = `Not authorized within ${authorizationTime} ms`;
+      peer.close(CloseCode.AuthorizationTimeout, reason);
     }
   }
 

@@ -5,6 +5,15 @@
  * @module
  */
 
+/** Who has calls that are due at some time. */
+export interface Sweeper {
+  /**
+   * Ends what was due before `now`, and says when the next is due: Infinity if
+   * nothing waits.
+   */
+  sweep(now: number): number;
+}
+
 /**
  * Tells when calls are due, and wakes up to look for those that are.
  *
@@ -14,7 +23,7 @@
  * sixteenth more at most.
  */
 export class Deadlines {
-  readonly #sweep: (now: number) => number;
+  readonly #sweeper: Sweeper;
   readonly #grain: number;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #wake = 0;
@@ -22,12 +31,11 @@ export class Deadlines {
 
   /**
    * @param shortest The shortest of the usual time-outs in milliseconds.
-   * @param sweep Ends what was due before `now`, and says when the next is due:
-   * Infinity if nothing waits.
+   * @param sweeper Whose calls they are.
    */
-  constructor(shortest: number, sweep: (now: number) => number) {
+  constructor(shortest: number, sweeper: Sweeper) {
     this.#grain = shortest / 16;
-    this.#sweep = sweep;
+    this.#sweeper = sweeper;
   }
 
   /** The deadline of what begins now and may take `timeout` milliseconds. */
@@ -59,7 +67,7 @@ export class Deadlines {
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
       const now = performance.now();
-      const next = this.#sweep(now);
+      const next = this.#sweeper.sweep(now);
       if (next !== Infinity) {
         this.#wakeAt(Math.min(next, now + this.#grain), now);
       }

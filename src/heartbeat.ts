@@ -39,11 +39,6 @@ const mostReprieves = 3;
 export class Heartbeat {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard = true;
-  /**
-   * Milliseconds between two looks, at most. With a quarter of the shorter time,
-   * what is rounded up to a look adds up to less than both times together.
-   */
-  readonly period: number;
   readonly #peer: Patient;
   readonly #backlog: Backlog;
   /** The look before the last message came. */
@@ -53,8 +48,6 @@ export class Heartbeat {
   #reprieves = 0;
 
   constructor(peer: Patient, backlog: Backlog) {
-    const { pingAfter, pingWithin, bufferedTime } = peer.limits;
-    this.period = Math.min(pingAfter, pingWithin, bufferedTime) / 4;
     this.#peer = peer;
     this.#backlog = backlog;
   }
@@ -62,6 +55,15 @@ export class Heartbeat {
   /** Whether nothing has been heard since the last ping, but perhaps just now. */
   get isAsking(): boolean {
     return this.#asked !== undefined;
+  }
+
+  /**
+   * Milliseconds between two looks, at most. With a quarter of the shorter time,
+   * what is rounded up to a look adds up to less than both times together.
+   */
+  get period(): number {
+    const { pingAfter, pingWithin, bufferedTime } = this.#peer.limits;
+    return Math.min(pingAfter, pingWithin, bufferedTime) / 4;
   }
 
   /** Begins to look after the peer, whose connection has just opened. */

@@ -136,9 +136,11 @@ export class Incoming {
   readonly #host: Host;
   readonly #capabilities: Capabilities | undefined;
   /** The requests that are still to be answered. */
-  #running = new Map<Id | Running, Running>();
+  // The tables are made when there is something to put into them: a server may
+  // have thousands of connections on which nothing happens.
+  #running: Map<Id | Running, Running> | undefined;
   /** The methods that have not settled, answered or not. */
-  #unsettled = new Set<Running>();
+  #unsettled: Set<Running> | undefined;
   #current: Running | undefined;
   /** Says why methods are told to stop, once the connection has ended. */
   #end: ((method: string) => unknown) | undefined;
@@ -158,7 +160,7 @@ export class Incoming {
   /** The names of the methods that run and have not answered. */
   get names(): string[] {
     const unanswered: string[] = [];
-    for (const { answered, method } of this.#unsettled) {
+    for (const { answered, method } of this.#unsettled ?? []) {
       if (!answered) unanswered.push(method);
     }
     return unanswered;
@@ -230,7 +232,7 @@ export class Incoming {
   respond(id: Id, result: unknown, error: unknown): boolean {
     const running = this.#current?.id === id
       ? this.#current
-      : this.#running.get(id);
+      : this.#running?.get(id);
     if (running?.type !== "request" || running.answered) return false;
     if (error === undefined || error === null) this.#succeed(running, result);
     else this.#fail(running, error);
@@ -251,7 +253,7 @@ export class Incoming {
 
   /** Answers a request that its caller no longer wants. */
   cancel(id: unknown): void {
-    const running = this.#running.get(id as Id);
+    const running = this.#running?.get(id as Id);
     if (running === undefined) return;
     // First the answer: from a method that hears the signal, too, it is this.
     this.#failWith(running, {
@@ -281,12 +283,12 @@ export class Incoming {
   /** Ends methods that take too long, and says when the next will have. */
   sweep(now: number): number {
     let next = Infinity;
-    for (const running of this.#unsettled) {
+    for (const running of this.#unsettled ?? []) {
       if (running.deadline > now) {
         next = Math.min(next, running.deadline);
         continue;
       }
-      this.#unsettled.delete(running);
+      this.#unsettled?.delete(running);
       const message =
         `Method took longer than ${this.#host.limits.handlerTimeout} ms`;
       this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
@@ -301,10 +303,11 @@ export class Incoming {
   /** The connection closed: aborts the methods that run, and drops what they say. */
   end(reason: (method: string) => unknown): void {
     this.#end = reason;
-    const all = new Set([...this.#unsettled, ...this.#running.values()]);
+    const all = new Set(this.#unsettled);
+    for (const running of this.#running?.values() ?? []) all.add(running);
     if (this.#current !== undefined) all.add(this.#current);
-    this.#running = new Map();
-    this.#unsettled = new Set();
+    this.#running = undefined;
+    this.#unsettled = undefined;
     for (const running of all) {
       // The peer's next connection knows nothing of it.
       running.answered = true;
@@ -317,7 +320,7 @@ export class Incoming {
   #admitId(running: Running): boolean {
     const { version, batch } = running;
     const id = running.id!;
-    const isTaken = id !== null && (this.#running.has(id) ||
+    const isTaken = id !== null && (this.#running?.has(id) ||
       batch !== undefined && batch.ids.has(id));
     if (isTaken) {
       // With id null: under its own id, this would answer the first request.
@@ -334,7 +337,7 @@ export class Incoming {
   /** Whether there is room for one more method; if not, it has been answered. */
   #admit(running: Running): boolean {
     const { incoming } = this.#host.limits;
-    const { size } = this.#unsettled;
+    const size = this.#unsettled?.size ?? 0;
     // What was lent to the peer may be what a running method waits for.
     const isFinishing = this.#finished !== undefined &&
       !running.method.startsWith("$/");
@@ -357,7 +360,7 @@ export class Incoming {
       else if (!isThenable(result)) this.#succeed(running, result);
       else {
         // So that it can be cancelled, and its id is taken.
-        this.#running.set(running.id ?? running, running);
+        (this.#running ??= new Map()).set(running.id ?? running, running);
         result.then(
           (value) => this.#succeed(running, value),
           (error: unknown) => this.#fail(running, error),
@@ -371,18 +374,18 @@ export class Incoming {
   #wait(running: Running, result: PromiseLike<unknown>): void {
     if (this.#end === undefined) {
       if (running.type === "request" && !running.answered) {
-        this.#running.set(running.id ?? running, running);
+        (this.#running ??= new Map()).set(running.id ?? running, running);
       }
       const { deadlines, limits } = this.#host;
       running.deadline = deadlines.after(limits.handlerTimeout);
-      this.#unsettled.add(running);
+      (this.#unsettled ??= new Set()).add(running);
     }
     Promise.resolve(result).then((value) => {
-      this.#unsettled.delete(running);
+      this.#unsettled?.delete(running);
       this.#succeed(running, value);
       this.#checkFinished();
     }, (error: unknown) => {
-      this.#unsettled.delete(running);
+      this.#unsettled?.delete(running);
       if (this.#end === undefined) this.#fail(running, error);
       this.#checkFinished();
     });
@@ -456,7 +459,7 @@ export class Incoming {
     running.answered = true;
     const { id, batch } = running;
     const key = id ?? running;
-    if (this.#running.get(key) === running) this.#running.delete(key);
+    if (this.#running?.get(key) === running) this.#running.delete(key);
     if (batch === undefined) this.#host.send(response);
     else {
       batch.responses.push(response);

@@ -18,7 +18,7 @@ import type {
   Remote,
   ResultOf,
 } from "./contract.ts";
-import { Deadlines } from "./deadline.ts";
+import { Deadlines, type Sweeper } from "./deadline.ts";
 import { Deferred } from "./deferred.ts";
 import {
   CloseCode,
@@ -31,6 +31,7 @@ import {
   type Asked,
   Capabilities,
   type Extension,
+  type Lender,
   type Link,
   releaseAll,
   withWriting,
@@ -110,12 +111,10 @@ export type AnyPeer = Pick<
 /** Where a connection is in its life; see {@linkcode Peer.state}. */
 export type ConnectionState = "connecting" | "open" | "closed";
 
-/** One of the connections that a peer has in its life. */
-interface Connection {
-  /** Why nothing can be asked for on it any more. */
-  error: ConnectionClosedError | undefined;
-  /** Rejects when it is known why. */
-  ending: Deferred<never> | undefined;
+/** This side of one connection. */
+interface Side extends Link, Host, Sender, Patient, Sweeper {
+  /** Lets nothing more be asked for. */
+  end(error: Error): void;
 }
 
 // Set by the class, so that #observe stays its own.
@@ -131,6 +130,23 @@ export function observe(
   observer: Observer,
 ): () => void {
   return observeIn(peer as Peer, method, observer);
+}
+
+/** Who keeps a peer until it is gone. */
+export interface Keeper {
+  /** Lets go of it: its socket is gone, or it has waited long enough for that. */
+  release(peer: object): void;
+}
+
+// Set by the class, so that its field stays its own.
+let keepIn: typeof keep;
+
+/**
+ * Keeps a peer until it is gone: what {@linkcode Peer.closed} tells, for servers,
+ * which have thousands and no need of as many promises.
+ */
+export function keep(keeper: Keeper, peer: Pick<Peer, "closed">): void {
+  keepIn(keeper, peer);
 }
 
 // One listener serves every event: a closure less, three times a connection.
@@ -212,10 +228,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #definedLocal: object | undefined;
   readonly #discover: ((local: object) => unknown) | undefined;
   readonly #trace: Trace | undefined;
+  readonly #stringErrors: boolean;
   readonly #timeout: number;
-  readonly #deadlines: Deadlines;
+  #lazyDeadlines: Deadlines | undefined;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
-  readonly #link: Link & Host;
   readonly #use: readonly Extension[];
   /** The version that this side was told to speak. */
   readonly #toldVersion: Version | undefined;
@@ -223,12 +239,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
   readonly #ws: Socket & Partial<RenewableSocket>;
   #remote: Remote<Theirs> | undefined;
   #methods: Methods | undefined;
+  // Of this connection, and not of the next:
+  #side!: Side;
   #incoming!: Incoming;
   #observers: Map<string, Set<Observer>> | undefined;
   /** None, unless asked for: then plain calls pay for a look at it. */
   #capabilities: Capabilities | undefined;
-  /** The one that the capabilities belong to. */
-  #connection: Connection | undefined;
   #pending = new PendingTable();
   #batch: OutgoingBatch | undefined;
   /** What waits for the handshake. */
@@ -249,6 +265,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #gone = false;
   #opened: Deferred<void> | undefined;
   #closed: Deferred<CloseInfo> | undefined;
+  #keeper: Keeper | undefined;
   #unmatched = 0;
   /**
    * The id that followed the last notification, until a later request has been
@@ -257,7 +274,107 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   #suspect = 0;
 
+  /**
+   * This side of one connection, as the rooms below see it. A class rather than
+   * an object of closures: a server has thousands.
+   */
+  static readonly #Side: new (peer: Peer) => Side = class implements Side {
+    readonly limits: Limits;
+    readonly #peer: Peer;
+    /** Why nothing can be asked for any more. */
+    #error: Error | undefined;
+    /** Rejects once it is known why. */
+    #ending: Deferred<never> | undefined;
+
+    constructor(peer: Peer) {
+      this.limits = peer.#limits;
+      this.#peer = peer;
+    }
+
+    get deadlines(): Deadlines {
+      return this.#peer.#deadlines;
+    }
+
+    get stringErrors(): boolean {
+      return this.#peer.#stringErrors;
+    }
+
+    get trace(): Trace | undefined {
+      return this.#peer.#trace;
+    }
+
+    // What one connection carries knows nothing of the next one's tokens.
+    request(
+      method: string,
+      params?: Params,
+      options?: CallOptions,
+    ): Promise<unknown> {
+      if (this.#error !== undefined) return Promise.reject(this.#error);
+      if (!this.#peer.#isLosing) {
+        return this.#peer.request(method, params, options);
+      }
+      return (this.#ending ??= new Deferred<never>()).promise;
+    }
+
+    notify(method: string, params: Params): boolean {
+      return this.#error === undefined && this.#peer.#tell(method, params);
+    }
+
+    version(): Version {
+      return this.#peer.version;
+    }
+
+    send(text: string): boolean {
+      return this.#peer.#send(text);
+    }
+
+    report(error: unknown): void {
+      this.#peer.#report(error);
+    }
+
+    find(name: string): Method | undefined {
+      return this.#peer.#findMethod(name);
+    }
+
+    control(call: Request | Notification, asked: Asked): unknown {
+      return this.#peer.#control(call, asked);
+    }
+
+    within<T>(call: Lender | undefined, run: () => T): T {
+      return this.#peer.#incoming.within(call, run);
+    }
+
+    bufferedAmount(): number {
+      return this.#peer.#ws.bufferedAmount;
+    }
+
+    queued(): number {
+      return this.#peer.#queue.size;
+    }
+
+    ping(): boolean {
+      return this.#peer.#sendPing();
+    }
+
+    sweep(now: number): number {
+      return this.#peer.#sweep(now);
+    }
+
+    close(code: number, reason: string): void {
+      this.#peer.#cut(code, reason);
+    }
+
+    end(error: Error): void {
+      this.#error = error;
+      this.#ending?.reject(error);
+    }
+  };
+
   static {
+    keepIn = (keeper, peer): void => {
+      if (#keeper in peer) (peer as Peer).#keeper = keeper;
+      else peer.closed.then(() => keeper.release(peer));
+    };
     observeIn = (peer, method, observer): () => void =>
       peer.#observe(method, observer);
   }
@@ -274,10 +391,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
   constructor(ws: Socket, options: PeerOptions<Context> = {}) {
     this.#limits = completeLimits(options.limits);
     this.#timeout = readTimeout(options.timeout ?? defaultTimeout);
-    this.#deadlines = new Deadlines(
-      Math.min(this.#timeout, this.#limits.handlerTimeout, defaultTimeout),
-      (now) => this.#sweep(now),
-    );
     this.#toldVersion = options.version;
     this.#discover = options.discover;
     this.#trace = options.trace;
@@ -288,29 +401,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (messageRate !== Infinity) {
       this.#rate = new Bucket(messageRate, messageBurst);
     }
-    const link: Link & Host & Sender & Patient = {
-      limits: this.#limits,
-      deadlines: this.#deadlines,
-      stringErrors: options.stringErrors ?? false,
-      trace: options.trace,
-      request: (...call) => this.#untyped.request(...call),
-      notify: (method, params) => this.#tell(method, params),
-      version: () => this.version,
-      send: (text) => this.#send(text),
-      report: (error) => this.#report(error),
-      find: (name) => this.#findMethod(name),
-      control: (call, asked) => this.#control(call, asked),
-      within: (running, run) => this.#incoming.within(running, run),
-      bufferedAmount: () => this.#ws.bufferedAmount,
-      queued: () => this.#queue.size,
-      close: (code, reason) => this.#cut(code, reason),
-      ping: () => this.#sendPing(),
-    };
-    this.#link = link;
+    this.#stringErrors = options.stringErrors ?? false;
     this.#queue = new Queue(this.#limits);
-    this.#backlog = new Backlog(link);
-    this.#heartbeat = new Heartbeat(link, this.#backlog);
     this.#begin();
+    this.#backlog = new Backlog(this.#side);
+    this.#heartbeat = new Heartbeat(this.#side, this.#backlog);
     this.#definedLocal = options.local;
     if (options.local !== undefined) this.local = options.local;
     if (options.onopen !== undefined) this.onopen = options.onopen;
@@ -875,30 +970,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#version = this.#toldVersion;
     this.#suspect = 0;
     this.#ping = undefined;
+    const side = this.#side = new Peer.#Side(this as Peer);
     this.#capabilities = this.#use.length === 0
       ? undefined
-      : new Capabilities(this.#use, this.#createLink());
-    this.#incoming = new Incoming(this.#link, this.#capabilities);
-  }
-
-  /** What one connection carries knows nothing of the next one's tokens. */
-  #createLink(): Link {
-    const connection: Connection = { error: undefined, ending: undefined };
-    this.#connection = connection;
-    return {
-      ...this.#link,
-      request: (method, params, options): Promise<unknown> => {
-        if (connection.error !== undefined) {
-          return Promise.reject(connection.error);
-        }
-        if (!this.#isLosing) {
-          return this.#untyped.request(method, params, options);
-        }
-        return (connection.ending ??= new Deferred<never>()).promise;
-      },
-      notify: (method, params): boolean =>
-        connection.error === undefined && this.#tell(method, params),
-    };
+      : new Capabilities(this.#use, side);
+    this.#incoming = new Incoming(side, this.#capabilities);
   }
 
   /** Whether the socket is about to say that its connection is lost. */
@@ -931,6 +1007,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
       else this.#sendMember(entry);
     }
     if (this.#isOpen) this.#opened?.resolve();
+  }
+
+  /** Made with the first call. */
+  get #deadlines(): Deadlines {
+    return this.#lazyDeadlines ??= new Deadlines(
+      Math.min(this.#timeout, this.#limits.handlerTimeout, defaultTimeout),
+      this.#side,
+    );
   }
 
   get #isOpen(): boolean {
@@ -981,7 +1065,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       this.#closeSocket(ws, info);
     } else this.#shared?.discard();
 
-    this.#deadlines.clear();
+    this.#lazyDeadlines?.clear();
     this.#queue.take();
     this.#backlog.end(() => this.#closedError("Cannot drain", this.#hasOpened));
     for (const pending of this.#pending.all()) this.#abandon(pending, info);
@@ -1008,17 +1092,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const observers = this.#observers;
     this.#observers = undefined;
     this.#heartbeat.stop();
-    const connection = this.#connection;
-    if (connection !== undefined) {
-      connection.error = this.#closedError(
-        "Cannot send request",
-        false,
-        undefined,
-        false,
-        info,
-      );
-      connection.ending?.reject(connection.error);
-    }
+    this.#side.end(
+      this.#closedError("Cannot send request", false, undefined, false, info),
+    );
     this.#incoming.end((method) => error("Cannot answer", method));
     this.#capabilities?.end();
     for (const [method, listeners] of observers ?? []) {
@@ -1052,8 +1128,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #leave(): void {
+    if (this.#gone) return;
     this.#gone = true;
     this.#closed?.resolve(this.#end!);
+    this.#keeper?.release(this);
   }
 
   // What arrives.

@@ -43,6 +43,8 @@ export interface OutgoingBatch {
   readonly promises: Promise<unknown>[];
 }
 
+const noSlots: undefined[] = [];
+
 /**
  * A table of consecutive ids in slots: an id's slot is its low bits.
  *
@@ -51,7 +53,8 @@ export interface OutgoingBatch {
  * (bench/README.md).
  */
 export class PendingTable {
-  #slots: (Pending | undefined)[] = new Array(8).fill(undefined);
+  // None, until the first request: most peers of a server never make one.
+  #slots: (Pending | undefined)[] = noSlots;
   #size = 0;
   #nextId = 1;
 
@@ -110,7 +113,7 @@ export class PendingTable {
 
   #grow(): void {
     const { length } = this.#slots;
-    const slots: (Pending | undefined)[] = new Array(length * 2)
+    const slots: (Pending | undefined)[] = new Array(length * 2 || 8)
       .fill(undefined);
     // Whose slots differ in few bits, differ in more.
     for (const pending of this.#slots) {

@@ -13,7 +13,7 @@ export type Entry = Member | OutgoingBatch;
 /** What waits for the handshake of one peer. */
 export class Queue {
   readonly #limits: Limits;
-  #entries: Entry[] = [];
+  #entries: Entry[] | undefined;
   /** In characters. */
   #length = 0;
 
@@ -23,7 +23,7 @@ export class Queue {
 
   /** How many wait. */
   get size(): number {
-    return this.#entries.length;
+    return this.#entries?.length ?? 0;
   }
 
   /** Lets messages wait, all or none; `false` if there is no room. */
@@ -31,25 +31,25 @@ export class Queue {
     const length = lengthOf(entries);
     if (!this.#hasRoom(entries.length, length)) {
       // Those that were given up meanwhile wait no more.
-      this.#entries = this.#entries.filter(isEntryWanted);
-      this.#length = lengthOf(this.#entries);
+      const wanted = this.take().filter(isEntryWanted);
+      this.addFirst(wanted);
       if (!this.#hasRoom(entries.length, length)) return false;
     }
-    this.#entries.push(...entries);
+    (this.#entries ??= []).push(...entries);
     this.#length += length;
     return true;
   }
 
   /** Lets messages wait that have been sent once, before all others. */
   addFirst(entries: readonly Entry[]): void {
-    this.#entries.unshift(...entries);
+    (this.#entries ??= []).unshift(...entries);
     this.#length += lengthOf(entries);
   }
 
   /** Takes all that wait. */
   take(): Entry[] {
-    const entries = this.#entries;
-    this.#entries = [];
+    const entries = this.#entries ?? [];
+    this.#entries = undefined;
     this.#length = 0;
     return entries;
   }

@@ -157,7 +157,7 @@ const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
 
 class References implements Capability {
   readonly #link: Link;
-  readonly #lent = new Map<number, Lent>();
+  #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
   /** Whether the frame being read may hold references: few do. */
   #isMarked = false;
@@ -199,7 +199,7 @@ class References implements Capability {
   find(name: string): Method | undefined {
     const match = invokeProxy.exec(name);
     if (match === null) return undefined;
-    const lent = this.#lent.get(Number(match[1]));
+    const lent = this.#lent?.get(Number(match[1]));
     const method = match[2]!;
     if (lent === undefined) {
       return {
@@ -223,13 +223,13 @@ class References implements Capability {
     if (method !== "$/releaseMarshaledObject") return undefined;
     // What the other side owns is not kept here.
     if (readParam(params, "ownedBySender", 1) !== true) {
-      this.#lent.get(readParam(params, "handle", 0) as number)?.forget();
+      this.#lent?.get(readParam(params, "handle", 0) as number)?.forget();
     }
     return null;
   }
 
   end(): void {
-    for (const lent of [...this.#lent.values()]) lent.forget();
+    for (const lent of [...this.#lent?.values() ?? []]) lent.forget();
   }
 
   #lend(mark: Mark, writing: Writing): object {
@@ -239,10 +239,11 @@ class References implements Capability {
         `Cannot pass by reference: JSON-RPC ${this.#link.version()} has no references`,
       );
     }
-    if (this.#lent.size >= limits.handles) {
+    const all = this.#lent ??= new Map();
+    if (all.size >= limits.handles) {
       throw new RpcError(
         ErrorCode.TooManyStreams,
-        `Cannot pass by reference: ${this.#lent.size} of at most ${limits.handles} are lent`,
+        `Cannot pass by reference: ${all.size} of at most ${limits.handles} are lent`,
       );
     }
     const { target } = mark;
@@ -250,12 +251,12 @@ class References implements Capability {
     const isArgument = writing.call === undefined;
     const lifetime = isArgument ? mark.lifetime ?? "call" : "explicit";
     const forget = (): void => {
-      this.#lent.delete(handle);
+      all.delete(handle);
       mark.releases.delete(dispose);
     };
-    this.#lent.set(handle, { target, methods: new Methods(target), forget });
+    all.set(handle, { target, methods: new Methods(target), forget });
     const dispose = (): void => {
-      if (this.#lent.has(handle)) {
+      if (all.has(handle)) {
         const params = { handle, ownedBySender: true };
         this.#link.notify("$/releaseMarshaledObject", params);
       }
@@ -281,7 +282,7 @@ class References implements Capability {
       if (!Number.isSafeInteger(handle)) return value;
       if (kind === 1) return this.#borrow(handle as number);
       if (kind === 0 && this.#unwanted === undefined) {
-        const lent = this.#lent.get(handle as number);
+        const lent = this.#lent?.get(handle as number);
         if (lent === undefined) throw unknownHandle();
         return lent.target;
       }

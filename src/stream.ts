@@ -71,16 +71,13 @@ interface Enumerable {
 
 class Streams implements Capability {
   readonly #link: Link;
-  readonly #producers = new Map<number, Producer>();
+  #producers: Map<number, Producer> | undefined;
   #nextToken = 1;
   // One for all promises: a closure for each would cost as much as the call.
-  readonly #iterate: (this: unknown) => Consumer;
+  #iterate: ((this: unknown) => Consumer) | undefined;
 
   constructor(link: Link) {
     this.#link = link;
-    this.#iterate = function (): Consumer {
-      return new Consumer(link, this, undefined);
-    };
   }
 
   write(value: unknown, writing: Writing): unknown {
@@ -92,12 +89,13 @@ class Streams implements Capability {
         `Cannot open stream: JSON-RPC ${this.#link.version()} has no streams`,
       );
     }
-    if (this.#producers.size >= this.#link.limits.streams) {
+    const producers = this.#producers ??= new Map();
+    if (producers.size >= this.#link.limits.streams) {
       // It was made for nothing; whoever made it is told.
       stop(iterator, () => {});
       throw new RpcError(
         ErrorCode.TooManyStreams,
-        `Cannot open stream: ${this.#producers.size} of at most ${this.#link.limits.streams} are open`,
+        `Cannot open stream: ${producers.size} of at most ${this.#link.limits.streams} are open`,
       );
     }
     const token = this.#nextToken++;
@@ -105,9 +103,9 @@ class Streams implements Capability {
       this.#link,
       iterator,
       writing.call,
-      () => this.#producers.delete(token),
+      () => producers.delete(token),
     );
-    this.#producers.set(token, producer);
+    producers.set(token, producer);
     writing.releases.push(() => producer.release());
     return { token };
   }
@@ -131,9 +129,12 @@ class Streams implements Capability {
 
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     const signal = options?.signal;
+    const link = this.#link;
     // Assigned: to define it would cost several times as much.
     (promise as Iterable)[Symbol.asyncIterator] = signal === undefined
-      ? this.#iterate
+      ? this.#iterate ??= function (): Consumer {
+        return new Consumer(link, this, undefined);
+      }
       : (): Consumer => new Consumer(this.#link, promise, signal);
   }
 
@@ -144,7 +145,7 @@ class Streams implements Capability {
   ): unknown {
     if (!method.startsWith("$/enumerator/")) return undefined;
     const token = readParam(params, "token", 0);
-    const producer = this.#producers.get(token as number);
+    const producer = this.#producers?.get(token as number);
     if (method === "$/enumerator/next") {
       if (producer === undefined) throw unknownToken();
       return producer.next(signal);
@@ -158,7 +159,9 @@ class Streams implements Capability {
   }
 
   end(): void {
-    for (const producer of [...this.#producers.values()]) producer.release();
+    for (const producer of [...this.#producers?.values() ?? []]) {
+      producer.release();
+    }
   }
 }
 

@@ -438,9 +438,11 @@ Deno.test("A peer keeps one timer for all its calls, and none once it is closed"
 Deno.test("Deadlines give a call its time-out at least, and a sixteenth more at most", async () => {
   using time = new FakeTime();
   const due = new Set<number>();
-  const deadlines = new Deadlines(1_600, (now) => {
-    for (const deadline of due) if (deadline <= now) due.delete(deadline);
-    return Math.min(...due);
+  const deadlines = new Deadlines(1_600, {
+    sweep(now) {
+      for (const deadline of due) if (deadline <= now) due.delete(deadline);
+      return Math.min(...due);
+    },
   });
   assertEquals(deadlines.after(Infinity), Infinity);
   for (let n = 0; n < 200; n++) {

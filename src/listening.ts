@@ -120,11 +120,12 @@ export class ListeningServer<
    * const bell = Promise.withResolvers<string>();
    * const local = { wait: () => bell.promise };
    * const server = serve({ local }, { port: 0, onListen() {} });
-   * const client = connect<typeof local>(server.url);
+   * const options = { reconnect: false };
+   * const client = connect<typeof local>(server.url, {}, options);
    * await client.opened;
    *
    * const call = client.remote.wait();
-   * await client.request("rpc.ping").catch(() => {}); // Both have arrived.
+   * await client.request("rpc.ping"); // Both have arrived.
    * const drained = server.drain({ within: 10_000 });
    * bell.resolve("ding");
    * assertEquals(await call, "ding");

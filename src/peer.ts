@@ -271,7 +271,13 @@ export class Peer<Theirs = unknown, Context = unknown> {
       notify: (method, params) => this.#tell(method, params),
       version: () => this.version,
       send: (text) => this.#send(text),
-      report: (error) => this.#report(error),
+      report: (error) => {
+        // A connection that is closing is told of by its close.
+        const isClosing = this.#ws.readyState !== ReadyState.Open;
+        if (!(isClosing && error instanceof ConnectionClosedError)) {
+          this.#report(error);
+        }
+      },
       find: (name) => this.#findMethod(name),
       control: (call, asked) => this.#control(call, asked),
       within: (running, run) => this.#incoming.within(running, run),

@@ -256,7 +256,9 @@ export class Server<Service extends ServicePeer = ServicePeer>
 
   async #stop(): Promise<void> {
     await this.#acceptor.close();
-    await this.#http.shutdown();
+    const shutdown = this.#http.shutdown();
+    // Its end would never come.
+    if (!this.#acceptor.hasUnopened) await shutdown;
   }
 
   /** Stops the server, see {@linkcode Server.shutdown}. */
@@ -265,10 +267,17 @@ export class Server<Service extends ServicePeer = ServicePeer>
   }
 }
 
+// Milliseconds that the client may take to be there once it was answered.
+const handshakeTimeout = 10_000;
+
+const noHandshake = `No handshake within ${handshakeTimeout} ms`;
+
 /** Accepts connections for one service, and knows those that live. */
 interface Acceptor<Service extends ServicePeer> {
   readonly peers: ReadonlySet<Service>;
   readonly handle: Handler;
+  /** Whether a handshake was answered and nothing followed. */
+  readonly hasUnopened: boolean;
   close(): Promise<void>;
 }
 
@@ -280,6 +289,22 @@ function createAcceptor(
   const settings = pickSettings(options);
   const peers = new Set<ServicePeer>();
   let isClosing = false;
+  // Of a client who left before its handshake was answered Deno never tells, and
+  // its server never lets go (seen in 2.9.5).
+  let unopened = 0;
+
+  function expectOpen(socket: WebSocket, peer: ServicePeer): void {
+    unopened++;
+    const timer = setTimeout(
+      () => peer.close(CloseCode.GoingAway, noHandshake),
+      handshakeTimeout,
+    );
+    peer.closed.then(() => clearTimeout(timer));
+    socket.addEventListener("open", () => {
+      unopened--;
+      clearTimeout(timer);
+    });
+  }
 
   async function handle(
     request: Request,
@@ -321,6 +346,7 @@ function createAcceptor(
         : new Peer(socket, { ...service, ...settings, context });
       peers.add(peer);
       peer.closed.then(() => peers.delete(peer));
+      expectOpen(socket, peer);
     } catch (error) {
       console.error(error);
       socket.onerror = (): void => {};
@@ -332,6 +358,9 @@ function createAcceptor(
   return {
     peers,
     handle,
+    get hasUnopened() {
+      return unopened > 0;
+    },
     async close() {
       isClosing = true;
       await Promise.all(Array.from(peers, (peer) => {

@@ -1,5 +1,6 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
+import { setImmediate as immediate } from "node:timers/promises";
 import { generate } from "selfsigned";
 // @ts-types="@types/ws"
 import { WebSocket as NodeWebSocket } from "ws";
@@ -11,6 +12,7 @@ import {
   type PeerOptions,
 } from "../mod.ts";
 import { serve, type Server, upgrade, type UpgradeOptions } from "../server.ts";
+import { FakeTime } from "./fake_time.ts";
 
 const quiet = { port: 0, hostname: "127.0.0.1", onListen() {} } as const;
 
@@ -54,15 +56,24 @@ function http(server: { url: string }, path = ""): string {
   return server.url.replace("ws", "http") + path;
 }
 
+/** Speaks HTTP by hand, and leaves the socket open. */
+async function ask(
+  server: { readonly addr: Deno.Addr },
+  lines: string[],
+): Promise<Deno.TcpConn> {
+  const { port } = server.addr as Deno.NetAddr;
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  const text = ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, ...lines, "", ""];
+  await conn.write(new TextEncoder().encode(text.join("\r\n")));
+  return conn;
+}
+
 /** Speaks HTTP by hand, returns the answer's head and leaves the socket open. */
 async function handshake(
   server: Server<Recorder>,
   lines: string[],
 ): Promise<{ head: string; conn: Deno.TcpConn }> {
-  const { port } = server.addr as Deno.NetAddr;
-  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
-  const text = ["GET / HTTP/1.1", `Host: 127.0.0.1:${port}`, ...lines, "", ""];
-  await conn.write(new TextEncoder().encode(text.join("\r\n")));
+  const conn = await ask(server, lines);
   const buffer = new Uint8Array(4096);
   const length = await conn.read(buffer) ?? 0;
   return { head: new TextDecoder().decode(buffer.subarray(0, length)), conn };
@@ -390,6 +401,34 @@ Deno.test("shutdown doesn't wait for ever for a client that never answers", asyn
   await server.shutdown();
   assertEquals(Recorder.instances[0]!.events, ["open", 1001]);
   conn.close();
+});
+
+// Deno never tells of such a connection, nor lets go of it (seen in 2.9.5).
+Deno.test({
+  name: "serve gives up a client who left before its handshake was answered",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const closes: CloseInfo[] = [];
+    const asked = Promise.withResolvers<void>();
+    const server = serve({ onclose: (info) => void closes.push(info) }, {
+      ...quiet,
+      async authorize({ signal }) {
+        asked.resolve();
+        await new Promise((left) => signal.addEventListener("abort", left));
+      },
+    });
+    const conn = await ask(server, upgradeLines);
+    await asked.promise;
+    using time = new FakeTime();
+    conn.close();
+    while (server.peers.size === 0) await immediate();
+    await time.pass(10_000);
+    assertEquals(closes.map(({ code }) => code), [1001]);
+    await time.pass(5_000);
+    assertEquals(server.peers.size, 0);
+    await server.shutdown();
+  },
 });
 
 Deno.test("serve passes the options of Deno.serve on: signal, onListen, Unix socket", async () => {

@@ -22,7 +22,7 @@ export class Host {
     const child = this.#child = new Child("server.ts", task);
     child.status.then(({ code, signal }) => {
       if (this.#stopped === child) return;
-      this.#complain(task, `ended by itself with ${signal ?? code}`);
+      this.#complain(task.number, `ended by itself with ${signal ?? code}`);
     });
     await child.read();
   }
@@ -32,10 +32,8 @@ export class Host {
     const child = this.#stopped = this.#child!;
     const { success, code, signal } = await child.kill(how);
     if (how === "SIGTERM" && !success) {
-      this.#complain(
-        { number: this.#number },
-        `was shut down, and ended with ${signal ?? code}`,
-      );
+      const end = signal ?? code;
+      this.#complain(this.#number, `was shut down, and ended with ${end}`);
     }
   }
 
@@ -45,7 +43,7 @@ export class Host {
     return await this.#child!.read();
   }
 
-  #complain({ number }: { number: number }, what: string): void {
+  #complain(number: number, what: string): void {
     this.complaints.push(`Server process ${number}: ${what}`);
   }
 }

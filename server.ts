@@ -143,7 +143,12 @@ export function serve(
     addr: http.addr,
     isSecure: "cert" in options,
     finished: http.finished,
-    stop: () => http.shutdown(),
+    async stop() {
+      const stopped = http.shutdown();
+      // Deno waits for ever for a client that left before its handshake was
+      // answered (seen in 2.9.5).
+      if (!acceptor.hasUnopened) await stopped;
+    },
     // Deno has no way to, once it shuts down.
     cut() {},
   });

@@ -172,6 +172,8 @@ export class Acceptor<Info> implements Keeper {
   readonly peers: Set<ServicePeer> = new Set();
   /** How a connection is limited. */
   readonly limits: AdmissionLimits;
+  /** Whether a handshake was answered after which the socket never opened. */
+  hasUnopened = false;
 
   readonly #service: ServiceClass<ServicePeer> | ServiceDefinition;
   readonly #options: AcceptOptions<unknown, Info>;
@@ -276,7 +278,7 @@ export class Acceptor<Info> implements Keeper {
   /** Accepts no more, and closes each connection; resolves when all are gone. */
   async close(): Promise<void> {
     this.#dismiss = (peer): void =>
-      peer.close(CloseCode.GoingAway, "Server is shutting down");
+      this.#close(peer, CloseCode.GoingAway, "Server is shutting down");
     await Promise.all(Array.from(this.peers, (peer) => {
       this.#dismiss!(peer);
       return peer.closed;
@@ -312,7 +314,7 @@ export class Acceptor<Info> implements Keeper {
       running.push(...peer.running);
       const pause = Math.floor(Math.random() * spread);
       const reason = `Server restarts, retry in ${pause} ms`;
-      peer.close(CloseCode.ServiceRestart, reason);
+      this.#close(peer, CloseCode.ServiceRestart, reason);
       const isGone = peer.closed.then(() => true);
       if (await Promise.race([isGone, end.promise])) closed++;
       else {
@@ -453,8 +455,13 @@ export class Acceptor<Info> implements Keeper {
       this.#strangers.delete(peer);
       if (!this.#isNobody(peer)) continue;
       const reason = `Not authorized within ${authorizationTime} ms`;
-      peer.close(CloseCode.AuthorizationTimeout, reason);
+      this.#close(peer, CloseCode.AuthorizationTimeout, reason);
     }
+  }
+
+  #close(peer: ServicePeer, code: number, reason: string): void {
+    if (peer.ws.readyState === ReadyState.Connecting) this.hasUnopened = true;
+    peer.close(code, reason);
   }
 
   #create(socket: Socket, options: PeerOptions): ServicePeer {

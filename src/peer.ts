@@ -329,6 +329,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
 
     report(error: unknown): void {
+      // A connection that is closing is told of by its close.
+      const isClosing = this.#peer.#ws.readyState !== ReadyState.Open;
+      if (isClosing && error instanceof ConnectionClosedError) return;
       this.#peer.#report(error);
     }
 
@@ -662,6 +665,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
           ? text
           : undefined,
         sent: false,
+        wasSent: false,
         settled: false,
         release: undefined,
       };
@@ -1036,6 +1040,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       if (pending.again === undefined) this.#abandon(pending, info);
       else {
         pending.sent = false;
+        pending.wasSent = true;
         again.push({ text: pending.again, pending });
       }
     }
@@ -1078,10 +1083,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /** Tells a caller that no response will come. */
-  #abandon({ id, method, sent, idempotent }: Pending, info: CloseInfo): void {
-    const what = "No response to request";
+  #abandon(pending: Pending, info: CloseInfo): void {
+    const { id, method, idempotent } = pending;
+    const sent = pending.sent || pending.wasSent;
     this.#pending.take(id)?.reject(
-      this.#closedError(what, sent, method, idempotent, info),
+      this.#closedError(
+        "No response to request",
+        sent,
+        method,
+        idempotent,
+        info,
+      ),
     );
   }
 
@@ -1449,9 +1461,10 @@ export class Peer<Theirs = unknown, Context = unknown> {
       pending.sent = true;
       if (this.#send(text)) return;
       pending.sent = false;
-      const { method } = pending;
-      const error = this.#closedError("Cannot send request", false, method);
-      this.#pending.take(pending.id)?.reject(error);
+      const { id, method, wasSent, idempotent } = pending;
+      this.#pending.take(id)?.reject(
+        this.#closedError("Cannot send request", wasSent, method, idempotent),
+      );
     }
   }
 

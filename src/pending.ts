@@ -24,6 +24,8 @@ export interface Pending {
   readonly again: string | undefined;
   /** Whether it was handed to the socket. */
   sent: boolean;
+  /** Whether it was handed to that of an earlier connection. */
+  wasSent: boolean;
   settled: boolean;
   /** Lets go of the caller's signal, and of what its params lent. */
   release: ((succeeded: boolean) => void) | undefined;

@@ -12,6 +12,7 @@ import { FakeTime } from "./fake_time.ts";
 import {
   countListeners,
   openScripted as open,
+  request,
   ScriptedSocket,
   settle,
 } from "./scripted_socket.ts";
@@ -300,6 +301,31 @@ Deno.test("Every running call's signal aborts when the connection closes", async
     assertEquals((reason as Error).name, "ConnectionClosedError");
   }
   assertEquals(calls[0]!.progress(1), false);
+});
+
+Deno.test("A method that can't call back because its caller leaves is no failure of its owner's", async () => {
+  const thrown: unknown[] = [];
+  const gate = Promise.withResolvers<void>();
+  await using it = await open({
+    local: {
+      async ask(this: Peer) {
+        await gate.promise;
+        await this.request("name");
+      },
+      async fail() {
+        await gate.promise;
+        throw new Error("in fail");
+      },
+    },
+    onerror: (error) => void thrown.push(error),
+  });
+  it.socket.receive(request(1, "ask"));
+  it.socket.receive(request(2, "fail"));
+  // It is going to tell of its close soon.
+  it.socket.readyState = ReadyState.Closing;
+  gate.resolve();
+  await settle();
+  assertEquals(thrown.map(String), ["Error: in fail"]);
 });
 
 Deno.test("A call that was marked idempotent says so when it is cut", async () => {

@@ -14,6 +14,7 @@ function add(table: PendingTable): Pending {
     idempotent: false,
     again: undefined,
     sent: false,
+    wasSent: false,
     settled: false,
     release: undefined,
   };

@@ -451,6 +451,38 @@ Deno.test("Peer sends no idempotent call again that is final", async () => {
   assertEquals([error.sent, error.idempotent], [true, true]);
 });
 
+Deno.test("Peer knows of a call that waits to be sent again that it was sent", async () => {
+  await using it = lab();
+  it.socket.open();
+  const calls = [true, false].map((idempotent) => {
+    const call = assertRejects(
+      () => it.client.request("m", [], { idempotent }),
+      ConnectionClosedError,
+    );
+    if (idempotent) it.socket.end(1006);
+    return call;
+  });
+  it.client.close();
+  const [again, waiting] = await Promise.all(calls);
+  assertEquals([again!.sent, again!.idempotent], [true, true]);
+  assertEquals([waiting!.sent, waiting!.idempotent], [false, false]);
+});
+
+Deno.test("Peer knows of a call that could not be sent again that it was sent", async () => {
+  await using it = lab();
+  it.socket.open();
+  const call = assertRejects(
+    () => it.client.request("m", [], { idempotent: true }),
+    ConnectionClosedError,
+  );
+  it.socket.end(1006);
+  await it.time.pass(250);
+  it.socket.sendError = new Error("full");
+  it.socket.open();
+  const error = await call;
+  assertEquals([error.sent, error.idempotent], [true, true]);
+});
+
 Deno.test("Peer keeps what waits within its limit, without what was given up", async () => {
   await using it = lab({ limits: { queued: 3 } });
   it.socket.open();

@@ -1,0 +1,224 @@
+/**
+ * Which calls were made, what came of them, and what was executed: written down
+ * by both sides while it happens, compared when it is over.
+ *
+ * @module
+ */
+
+import { lines } from "../bench/lines.ts";
+import { ConnectionClosedError, ErrorCode, RpcError } from "../mod.ts";
+
+/** How a call was made, and what for. */
+export type Kind =
+  | "quick"
+  | "slow"
+  | "failing"
+  | "hidden"
+  | "batch"
+  | "burst"
+  | "idempotent"
+  | "cancelled"
+  | "hurried"
+  | "callback"
+  | "upload"
+  | "stream"
+  | "notification"
+  | "back";
+
+/** What a caller was told. */
+export type Outcome =
+  /** The result that was due. */
+  | "result"
+  /** The error that was due, thrown by the method. */
+  | "error"
+  /** Error -32009: not executed. */
+  | "busy"
+  /** A RangeError, or a `false` of `notify`: not sent. */
+  | "refused"
+  /** A ConnectionClosedError with `sent: false`. */
+  | "unsent"
+  /** A ConnectionClosedError with `sent: true`. */
+  | "sent"
+  /** A TimeoutError. */
+  | "timeout"
+  /** The caller's own signal's reason. */
+  | "abort"
+  /** A `true` of `notify`. */
+  | "taken"
+  /** None of these. */
+  | "wrong";
+
+/** A call and its one outcome. */
+export interface Settlement {
+  readonly id: number;
+  readonly caller: string;
+  readonly kind: Kind;
+  readonly outcome: Outcome;
+  /** How many connections its peer had between the call and the outcome. */
+  readonly connections: number;
+  /** What was wrong. */
+  readonly detail?: string;
+}
+
+/** A method began to run. */
+export interface Execution {
+  readonly ran: number;
+}
+
+/** Something that must not be. */
+export interface Complaint {
+  readonly complaint: string;
+}
+
+/** A line of a journal. */
+export type Entry = Settlement | Execution | Complaint;
+
+/** What one side writes down. Survives the death of its process. */
+export class Journal implements Disposable {
+  readonly #file: Deno.FsFile;
+
+  /** Opens a file to append to. */
+  constructor(path: string) {
+    this.#file = Deno.openSync(path, { append: true, create: true });
+  }
+
+  /** Returns when it is written: only then may it have an effect. */
+  write(entry: Entry): void {
+    this.#file.writeSync(
+      new TextEncoder().encode(JSON.stringify(entry) + "\n"),
+    );
+  }
+
+  [Symbol.dispose](): void {
+    this.#file.close();
+  }
+}
+
+/** What became of the calls of one side. */
+export interface Audit {
+  /** How many calls there were, by kind and by outcome. */
+  readonly counts: ReadonlyMap<string, number>;
+  readonly executions: number;
+  /** A sentence for everything that must not be. */
+  readonly violations: string[];
+}
+
+/**
+ * Holds what callers were told against what was executed.
+ *
+ * @param callers The journal of the side that called.
+ * @param callees The journal of the side that was called.
+ * @param issued The last of the calls' ids, which begin at 1, if each of them must
+ * have been settled.
+ */
+export async function audit(
+  callers: string,
+  callees: string,
+  issued?: number,
+): Promise<Audit> {
+  const executions = new Map<number, number>();
+  for await (const entry of entries(callees)) {
+    if (!("ran" in entry)) continue;
+    executions.set(entry.ran, (executions.get(entry.ran) ?? 0) + 1);
+  }
+  const counts = new Map<string, number>();
+  const violations: string[] = [];
+  const settled = new Set<number>();
+  for await (const entry of entries(callers)) {
+    if ("complaint" in entry) violations.push(entry.complaint);
+    if (!("id" in entry)) continue;
+    const { id, kind, outcome } = entry;
+    const violation = judge(entry, executions.get(id) ?? 0);
+    if (violation !== undefined) violations.push(violation);
+    if (settled.has(id)) violations.push(`${name(entry)}: settled again`);
+    settled.add(id);
+    for (const key of [kind, outcome]) {
+      counts.set(key, (counts.get(key) ?? 0) + 1);
+    }
+  }
+  for (let id = 1; id <= (issued ?? 0); id++) {
+    if (!settled.has(id)) violations.push(`Call ${id}: never settled`);
+  }
+  if (issued !== undefined) {
+    for (const id of executions.keys()) {
+      if (!settled.has(id)) violations.push(`Call ${id}: executed, never made`);
+    }
+  }
+  return { counts, executions: executions.size, violations };
+}
+
+/** What is wrong about a call that was executed so often; `undefined`: nothing. */
+export function judge(
+  settlement: Settlement,
+  executions: number,
+): string | undefined {
+  const { outcome, connections, detail } = settlement;
+  const [least, most] = allowed(settlement);
+  if (outcome !== "wrong" && executions >= least && executions <= most) {
+    return undefined;
+  }
+  const what = outcome === "wrong"
+    ? `told ${detail}`
+    : `told "${outcome}", within ${connections} connections`;
+  return `${name(settlement)}: ${what}, executed ${executions} times`;
+}
+
+/** How often a call may have been executed: at least, at most. */
+function allowed(
+  { kind, outcome, connections }: Settlement,
+): [least: number, most: number] {
+  const isRepeated = kind === "idempotent" || kind === "stream";
+  // Without a connection it was never sent.
+  const most = isRepeated ? connections : Math.min(connections, 1);
+  switch (outcome) {
+    case "result":
+    case "error":
+      return [1, most];
+    case "sent":
+    case "timeout":
+    case "abort":
+    case "taken":
+    case "wrong":
+      return [0, most];
+    case "busy":
+      return [0, most - 1];
+    case "unsent":
+      // A stream's last opening, not the first.
+      return [0, kind === "stream" ? most : 0];
+    case "refused":
+      return [0, 0];
+  }
+}
+
+function name({ id, caller, kind }: Settlement): string {
+  return `Call ${id} (${kind}) of ${caller}`;
+}
+
+/** What a call that failed was told, where that was not its purpose. */
+export function readOutcome(
+  error: unknown,
+): { outcome: Outcome; detail?: string } {
+  if (error instanceof ConnectionClosedError) {
+    return { outcome: error.sent ? "sent" : "unsent" };
+  }
+  if (error instanceof RpcError && error.code === ErrorCode.Busy) {
+    return { outcome: "busy" };
+  }
+  if (error instanceof RangeError) return { outcome: "refused" };
+  if (error instanceof DOMException && error.name === "TimeoutError") {
+    return { outcome: "timeout" };
+  }
+  return { outcome: "wrong", detail: describe(error) };
+}
+
+/** An error, in a line. */
+export function describe(error: unknown): string {
+  const text = error instanceof Error ? `${error.stack}` : `${error}`;
+  const code = error instanceof RpcError ? ` (code ${error.code})` : "";
+  return text.replaceAll(/\s*\n\s*/g, " | ") + code;
+}
+
+async function* entries(path: string): AsyncGenerator<Entry> {
+  using file = await Deno.open(path);
+  for await (const line of lines(file.readable)) yield JSON.parse(line);
+}

@@ -1,0 +1,73 @@
+/**
+ * The server of the soak test, a process of its own. It writes one line of JSON
+ * when it listens, and one for each line that it reads; SIGTERM ends it.
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { lines } from "../bench/lines.ts";
+import { serve, type Server } from "../server.ts";
+import { usedHeap } from "./heap.ts";
+import { Journal } from "./ledger.ts";
+import { Random } from "./random.ts";
+import { type Office, Service } from "./service.ts";
+
+/** What it is started with. */
+export interface ServerTask {
+  port: number;
+  journal: string;
+  /** From 1, a number for each process. */
+  number: number;
+  seed: number;
+}
+
+/** What it answers. */
+export interface ServerStatus {
+  /** How many connections there are. */
+  peers: number;
+  /** How many of its streams are produced or read. */
+  streams: number;
+  /** Bytes. */
+  heap: number;
+}
+
+/** Waits until nothing is left of any connection, for 20 s at most. */
+async function settle(office: Office, server: Server): Promise<void> {
+  for (let turn = 0; turn < 200; turn++) {
+    if (server.peers.size === 0 && office.streams === 0) return;
+    await sleep(100);
+  }
+}
+
+if (import.meta.main) {
+  const task: ServerTask = JSON.parse(Deno.args[0]!);
+  const { port, number, seed } = task;
+  const office: Office = {
+    journal: new Journal(task.journal),
+    random: new Random(seed + number),
+    lastId: number * 1e9,
+    streams: 0,
+  };
+  const server: Server = serve(Service, {
+    authorize: () => office,
+    hostname: "127.0.0.1",
+    port,
+    // Less than what the network forgets may stay forgotten.
+    idleTimeout: 4,
+    // Few, so that some calls are told that the server is busy.
+    limits: { incoming: 8 },
+    onListen: () => console.log(JSON.stringify("ready")),
+  });
+  Deno.addSignalListener("SIGTERM", async () => {
+    await server.shutdown();
+    // Deno may keep a connection that it never opened, and of one that was cut
+    // its timer (seen in 2.9.5).
+    Deno.exit();
+  });
+  for await (const _ of lines(Deno.stdin.readable)) {
+    await settle(office, server);
+    const heap = await usedHeap();
+    const { streams } = office;
+    const status: ServerStatus = { peers: server.peers.size, streams, heap };
+    console.log(JSON.stringify(status));
+  }
+}

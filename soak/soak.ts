@@ -1,0 +1,187 @@
+/**
+ * One soak: clients in a process, a server in another that dies and comes back, a
+ * bad network between them, and at the end an account of every call.
+ *
+ * @module
+ */
+
+import { Child } from "./child.ts";
+import type { ClientsTask, Report as ClientsReport } from "./clients.ts";
+import { type Counts, disturb, restart } from "./faults.ts";
+import { findPort, Host } from "./host.ts";
+import { audit } from "./ledger.ts";
+import { Network } from "./network.ts";
+import { Random } from "./random.ts";
+
+/** How long, with how many, and by which chance. */
+export interface SoakOptions {
+  /** How long things go wrong. */
+  seconds: number;
+  clients: number;
+  seed: number;
+  /** Called once a second. */
+  onprogress?: (progress: Progress) => void;
+}
+
+/** How far a soak is. */
+export interface Progress {
+  seconds: number;
+  /** The clients' calls. */
+  calls: number;
+  faults: number;
+  /** Bytes that the clients use. */
+  heap: number;
+}
+
+/** How a soak went. */
+export interface SoakReport {
+  /** The clients' calls, by kind and by outcome. */
+  calls: ReadonlyMap<string, number>;
+  /** The server's calls, by kind and by outcome. */
+  callsBack: ReadonlyMap<string, number>;
+  executions: number;
+  faults: ReadonlyMap<string, number>;
+  /** Bytes that are used without a connection: after the warm-up, and at the end. */
+  clientHeap: readonly [number, number];
+  serverHeap: readonly [number, number];
+  /** A sentence for everything that must not be. */
+  violations: readonly string[];
+  /** The folder of the journals; it is kept if there are violations. */
+  folder: string;
+}
+
+// By then everything was used, and its code compiled.
+const warmUpSeconds = 3;
+
+// Milliseconds between two faults of one client, on average.
+const faultPeriod = 6_000;
+
+// Bytes that a heap may differ by. A thing of 100 bytes that each call left
+// behind would be more within a minute of a hundred clients.
+const tolerance = 8 * 2 ** 20;
+
+/** Soaks. */
+export async function soak(options: SoakOptions): Promise<SoakReport> {
+  const { seconds, clients, seed, onprogress } = options;
+  const folder = await Deno.makeTempDir({ prefix: "soak-" });
+  const theirs = `${folder}/server.jsonl`;
+  const ours = `${folder}/clients.jsonl`;
+  await using stack = new AsyncDisposableStack();
+
+  const port = findPort();
+  const host = new Host({ port, journal: theirs, seed });
+  await host.start();
+  stack.defer(() => host.stop("SIGKILL"));
+
+  const latency = new Random(seed);
+  const network = stack.use(
+    await Network.open(port, () => Math.max(0, latency.between(-15, 15))),
+  );
+  const task: ClientsTask = {
+    url: `ws://127.0.0.1:${network.port}`,
+    journal: ours,
+    clients,
+    seconds,
+    warmUpSeconds,
+    seed,
+  };
+  const child = new Child("clients.ts", task);
+  stack.defer(async () => void await child.kill("SIGKILL"));
+
+  const faults: Counts = new Map();
+  const violations: string[] = [];
+  const over = new AbortController();
+  let trouble: Promise<unknown> = Promise.resolve();
+  stack.defer(async () => {
+    over.abort();
+    await trouble;
+  });
+
+  const warm = await read(child, "warm");
+  const serverBefore = await host.status();
+
+  // The last server lives long enough to show what it leaves behind.
+  const restarting = AbortSignal.any([
+    over.signal,
+    AbortSignal.timeout(seconds * 1_000 * 2 / 3),
+  ]);
+  const period = faultPeriod / clients;
+  trouble = Promise.all([
+    disturb(network, new Random(seed + 1), period, faults, over.signal),
+    restart(host, new Random(seed + 2), faults, restarting),
+  ]);
+  const start = performance.now();
+  await child.tell();
+  await read(child, "ending", ({ calls, heap }) => {
+    const seconds = (performance.now() - start) / 1_000;
+    onprogress?.({ seconds, calls, heap, faults: sum(faults) });
+  });
+  over.abort();
+  await trouble;
+  network.heal();
+  const ended = await read(child, "ended");
+
+  // From here on nothing comes but the end.
+  await network[Symbol.asyncDispose]();
+  const { success, code, signal } = await child.leave();
+  if (!success) violations.push(`The clients ended with ${signal ?? code}`);
+  const serverAfter = await host.status();
+  await host.stop("SIGTERM");
+
+  const calls = await audit(ours, theirs, ended.calls);
+  const callsBack = await audit(theirs, ours);
+  const clientHeap = [warm.heap, ended.heap] as const;
+  const serverHeap = [serverBefore.heap, serverAfter.heap] as const;
+  violations.push(
+    ...host.complaints,
+    ...calls.violations,
+    ...callsBack.violations,
+    ...compare("The clients", clientHeap),
+    ...compare("The server", serverHeap),
+  );
+  for (const name of ["peers", "streams"] as const) {
+    const left = serverAfter[name];
+    if (left > 0) violations.push(`The server has ${left} ${name} left`);
+  }
+  if (violations.length === 0) await Deno.remove(folder, { recursive: true });
+  return {
+    calls: calls.counts,
+    callsBack: callsBack.counts,
+    executions: calls.executions,
+    faults,
+    clientHeap,
+    serverHeap,
+    violations,
+    folder,
+  };
+}
+
+type ReportOf<Type> = Extract<ClientsReport, { type: Type }>;
+
+/** Reads the clients' reports up to one of a type. */
+async function read<Type extends ClientsReport["type"]>(
+  child: Child,
+  type: Type,
+  onprogress?: (report: ReportOf<"progress">) => void,
+): Promise<ReportOf<Type>> {
+  for (;;) {
+    const report = await child.read<ClientsReport>();
+    if (report.type === type) return report as ReportOf<Type>;
+    if (report.type === "progress") onprogress?.(report);
+  }
+}
+
+function compare(
+  who: string,
+  [before, after]: readonly [number, number],
+): string[] {
+  if (after - before <= tolerance) return [];
+  return [`${who} used ${before} bytes before, and ${after} after`];
+}
+
+/** All of them together. */
+export function sum(counts: ReadonlyMap<string, number>): number {
+  let sum = 0;
+  for (const count of counts.values()) sum += count;
+  return sum;
+}

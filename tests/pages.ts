@@ -53,6 +53,7 @@ export function browserTest(name: string, fn: () => Promise<void>): void {
 
 /** A browser with a profile of its own, and what its pages complained of. */
 export interface Tabs extends AsyncDisposable {
+  /** Errors, warnings and failed requests, but those of lost connections. */
   readonly complaints: string[];
   /** Opens a page in a new tab. */
   open(url: URL): Promise<Page>;
@@ -68,8 +69,12 @@ export async function start(launch: BrowserKind["launch"]): Promise<Tabs> {
     complaints,
     async open(url) {
       const page = await browser.newPage();
+      // A page that waits to connect again, on a machine that has much to do.
+      page.setDefaultTimeout(90_000);
       page.on("console", (message) => {
         if (!["error", "warn"].includes(message.type())) return;
+        // Of attempts to connect that failed, the page is to tell.
+        if (/\bwss?:\/\//.test(message.text())) return;
         complaints.push(`console: ${message.text()}`);
       });
       page.on("pageerror", (error) => complaints.push(`page: ${error}`));
@@ -108,4 +113,19 @@ export async function shows(
     selector,
     text,
   );
+}
+
+/** Waits until the page says that its connection is in that state. */
+export async function isIn(page: Page, state: string): Promise<void> {
+  await page.waitForSelector(`#status[data-state="${state}"]`);
+}
+
+/** Marks a page; a reload would take the mark away. */
+export async function mark(page: Page): Promise<void> {
+  await page.evaluate(() => document.body.dataset.mark = "");
+}
+
+/** Whether a page is the one that was marked. */
+export async function isMarked(page: Page): Promise<boolean> {
+  return await page.$("[data-mark]") !== null;
 }

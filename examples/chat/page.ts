@@ -361,7 +361,7 @@ sayForm.addEventListener("submit", (event) => {
   sayError.textContent = "";
   text.value = "";
   const id = randomId();
-  const row = messageRow(username, said, true, span("state", "Sending…"));
+  const row = messageRow(username, said, true, span("state", "Waiting…"));
   unsent.set(id, { said, row });
   ownIds.add(id);
   remember("said", [...ownIds].slice(-KEPT).join(" "));

@@ -196,14 +196,27 @@ browserTest(
     await say(ann, "before");
     await showsMessages(ben, ["ann: before"]);
 
+    // It is said, and she doesn't know.
+    proxy.mute();
+    await say(ann, "was that heard?");
+    await showsMessages(ben, ["ann: before", "ann: was that heard?"]);
+    await showsMessages(ann, ["ann*: was that heard?"], "#unsent");
     proxy.cut();
     await isIn(ann, "lost");
     await ann.setOfflineMode(true);
     await shows(ann, "#status", "No network, waiting for it…");
     await say(ann, "meanwhile");
-    await showsMessages(ann, ["ann*: meanwhile"], "#unsent");
-    await say(ben, "are you there?");
-    await showsMessages(ben, ["ann: before", "ben*: are you there?"]);
+    await showsMessages(
+      ann,
+      ["ann*: was that heard?", "ann*: meanwhile"],
+      "#unsent",
+    );
+    await say(ben, "it was");
+    await showsMessages(ben, [
+      "ann: before",
+      "ann: was that heard?",
+      "ben*: it was",
+    ]);
     // The server has not noticed.
     await showsMembers(ben, ["ben*", "ann"]);
 
@@ -212,12 +225,14 @@ browserTest(
     await shows(ann, "#status", "Connected");
     await showsMessages(ann, [
       "ann*: before",
-      "ben: are you there?",
+      "ann*: was that heard?",
+      "ben: it was",
       "ann*: meanwhile",
     ]);
     await showsMessages(ben, [
       "ann: before",
-      "ben*: are you there?",
+      "ann: was that heard?",
+      "ben*: it was",
       "ann: meanwhile",
     ]);
     await showsMessages(ann, [], "#unsent");

@@ -8,6 +8,7 @@ export class TcpProxy implements AsyncDisposable {
   readonly #running = new Set<Promise<void>>();
   /** The servers' ends of connections whose other end has gone. */
   readonly #held: Deno.TcpConn[] = [];
+  #isMute = false;
   #isCut = false;
 
   /** @param port The server's. */
@@ -19,6 +20,11 @@ export class TcpProxy implements AsyncDisposable {
   /** The port for clients to connect to. */
   get port(): number {
     return this.#listener.addr.port;
+  }
+
+  /** Lets nothing more come from the server, who goes on getting everything. */
+  mute(): void {
+    this.#isMute = true;
   }
 
   /**
@@ -33,6 +39,7 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Lets connections begin again; the old ones stay dead. */
   restore(): void {
+    this.#isMute = false;
     this.#isCut = false;
   }
 
@@ -63,7 +70,7 @@ export class TcpProxy implements AsyncDisposable {
     this.#held.push(server);
     if (this.#isCut) return close(client);
     this.#ends.add(client);
-    const toClient = copy(server, client).finally(() => {
+    const toClient = copy(server, client, () => this.#isMute).finally(() => {
       // What the server ends is ended; what was cut is not.
       if (this.#ends.delete(client)) close(client);
     });
@@ -73,13 +80,18 @@ export class TcpProxy implements AsyncDisposable {
   }
 }
 
-/** Passes on what comes, until either end has gone. */
-async function copy(from: Deno.TcpConn, to: Deno.TcpConn): Promise<void> {
+/** Passes on what comes unless it is to be dropped, until either end has gone. */
+async function copy(
+  from: Deno.TcpConn,
+  to: Deno.TcpConn,
+  isDropped = (): boolean => false,
+): Promise<void> {
   const buffer = new Uint8Array(65_536);
   try {
     for (;;) {
       const length = await from.read(buffer);
       if (length === null) return;
+      if (isDropped()) continue;
       for (let start = 0; start < length;) {
         start += await to.write(buffer.subarray(start, length));
       }

@@ -174,79 +174,78 @@ for (const { name, launch } of browsers) {
       assertEquals(browser.complaints, []);
     },
   );
+
+  // Told that it is offline, Chromium opens no WebSocket and holds back what open
+  // ones send and get, but closes none: the network that is cut is the proxy's.
+  browserTest(
+    `The chat in ${name} tells that the network is gone, and goes on when it is back`,
+    async () => {
+      await using chat = await startChat();
+      await using proxy = new TcpProxy(Number(chat.url.port));
+      await using browser = await start(launch);
+      const ben = await join(browser, chat.url, "ben");
+      const ann = await join(
+        browser,
+        new URL(`http://localhost:${proxy.port}`),
+        "ann",
+      );
+      await showsMembers(ann, ["ben", "ann*"]);
+      await mark(ann);
+      await say(ann, "before");
+      await showsMessages(ben, ["ann: before"]);
+
+      // It is said, and she doesn't know.
+      proxy.mute();
+      await say(ann, "was that heard?");
+      await showsMessages(ben, ["ann: before", "ann: was that heard?"]);
+      await showsMessages(ann, ["ann*: was that heard?"], "#unsent");
+      proxy.cut();
+      await isIn(ann, "lost");
+      await ann.setOfflineMode(true);
+      await shows(ann, "#status", "No network, waiting for it…");
+      await say(ann, "meanwhile");
+      await showsMessages(
+        ann,
+        ["ann*: was that heard?", "ann*: meanwhile"],
+        "#unsent",
+      );
+      await say(ben, "it was");
+      await showsMessages(ben, [
+        "ann: before",
+        "ann: was that heard?",
+        "ben*: it was",
+      ]);
+      // The server has not noticed.
+      await showsMembers(ben, ["ben*", "ann"]);
+
+      proxy.restore();
+      await ann.setOfflineMode(false);
+      await shows(ann, "#status", "Connected");
+      await showsMessages(ann, [
+        "ann*: before",
+        "ann*: was that heard?",
+        "ben: it was",
+        "ann*: meanwhile",
+      ]);
+      await showsMessages(ben, [
+        "ann: before",
+        "ann: was that heard?",
+        "ben*: it was",
+        "ann: meanwhile",
+      ]);
+      await showsMessages(ann, [], "#unsent");
+      // She is one person, not two, and nobody saw her go.
+      await showsMembers(ann, ["ben", "ann*"]);
+      await showsMembers(ben, ["ben*", "ann"]);
+      const news = await ben.$$eval(".news", (rows) => {
+        return rows.map((row) => row.textContent);
+      });
+      assertEquals(news, ["ann joined"]);
+      assert(await isMarked(ann));
+      assertEquals(browser.complaints, []);
+    },
+  );
 }
-
-// Firefox can't be told by its driver that it is offline. Chromium holds back
-// what an open WebSocket sends and gets while it is told so, and lets no other
-// open, but closes none: the network that is cut is the proxy's.
-browserTest(
-  "The chat in Chromium tells that the network is gone, and goes on when it is back",
-  async () => {
-    await using chat = await startChat();
-    await using proxy = new TcpProxy(Number(chat.url.port));
-    await using browser = await start(browsers[0]!.launch);
-    const ben = await join(browser, chat.url, "ben");
-    const ann = await join(
-      browser,
-      new URL(`http://localhost:${proxy.port}`),
-      "ann",
-    );
-    await showsMembers(ann, ["ben", "ann*"]);
-    await mark(ann);
-    await say(ann, "before");
-    await showsMessages(ben, ["ann: before"]);
-
-    // It is said, and she doesn't know.
-    proxy.mute();
-    await say(ann, "was that heard?");
-    await showsMessages(ben, ["ann: before", "ann: was that heard?"]);
-    await showsMessages(ann, ["ann*: was that heard?"], "#unsent");
-    proxy.cut();
-    await isIn(ann, "lost");
-    await ann.setOfflineMode(true);
-    await shows(ann, "#status", "No network, waiting for it…");
-    await say(ann, "meanwhile");
-    await showsMessages(
-      ann,
-      ["ann*: was that heard?", "ann*: meanwhile"],
-      "#unsent",
-    );
-    await say(ben, "it was");
-    await showsMessages(ben, [
-      "ann: before",
-      "ann: was that heard?",
-      "ben*: it was",
-    ]);
-    // The server has not noticed.
-    await showsMembers(ben, ["ben*", "ann"]);
-
-    proxy.restore();
-    await ann.setOfflineMode(false);
-    await shows(ann, "#status", "Connected");
-    await showsMessages(ann, [
-      "ann*: before",
-      "ann*: was that heard?",
-      "ben: it was",
-      "ann*: meanwhile",
-    ]);
-    await showsMessages(ben, [
-      "ann: before",
-      "ann: was that heard?",
-      "ben*: it was",
-      "ann: meanwhile",
-    ]);
-    await showsMessages(ann, [], "#unsent");
-    // She is one person, not two, and nobody saw her go.
-    await showsMembers(ann, ["ben", "ann*"]);
-    await showsMembers(ben, ["ben*", "ann"]);
-    const news = await ben.$$eval(".news", (rows) => {
-      return rows.map((row) => row.textContent);
-    });
-    assertEquals(news, ["ann joined"]);
-    assert(await isMarked(ann));
-    assertEquals(browser.complaints, []);
-  },
-);
 
 /** Opens the chat in a new tab and takes a name. */
 async function join(tabs: Tabs, url: URL, username: string): Promise<Page> {

@@ -71,13 +71,16 @@ export async function start(launch: BrowserKind["launch"]): Promise<Tabs> {
       const page = await browser.newPage();
       // A page that waits to connect again, on a machine that has much to do.
       page.setDefaultTimeout(90_000);
+      const complain = (complaint: string) => {
+        // Of attempts to connect that failed, the page is to tell.
+        if (!/\bws:\/\//.test(complaint)) complaints.push(complaint);
+      };
       page.on("console", (message) => {
         if (!["error", "warn"].includes(message.type())) return;
-        // Of attempts to connect that failed, the page is to tell.
-        if (/\bwss?:\/\//.test(message.text())) return;
-        complaints.push(`console: ${message.text()}`);
+        complain(`console: ${message.text()}`);
       });
-      page.on("pageerror", (error) => complaints.push(`page: ${error}`));
+      // Where Firefox tells of them, too.
+      page.on("pageerror", (error) => complain(`page: ${error}`));
       page.on("requestfailed", (request) => {
         complaints.push(`failed: ${request.url()}`);
       });

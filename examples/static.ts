@@ -47,6 +47,7 @@ export async function serveFiles(
       `${folder}/style.css`,
       `${folder}/icon.svg`,
       "examples/element.ts",
+      "examples/status.ts",
       "examples/style.css",
       "client.ts",
       "mod.ts",

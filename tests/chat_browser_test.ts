@@ -2,17 +2,23 @@
 
 /// <reference lib="dom" />
 
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import type { Page } from "puppeteer-core";
+import { Chat } from "../examples/chat/chat.ts";
+import { serve } from "../server.ts";
 import { startChat } from "./chat_process.ts";
 import {
   browsers,
   browserTest,
   inBackground,
+  isIn,
+  isMarked,
+  mark,
   shows,
   start,
   type Tabs,
 } from "./pages.ts";
+import { TcpProxy } from "./tcp_proxy.ts";
 
 for (const { name, launch } of browsers) {
   browserTest(`The chat joins two tabs of ${name}`, async () => {
@@ -83,31 +89,159 @@ for (const { name, launch } of browsers) {
       await shows(twin, "#status", "Connected");
       await showsMembers(twin, ["ann", "bea*"]);
       await showsMembers(ann, ["ann*", "bea"]);
+
+      // Who comes reads what was said, and knows its own words again.
+      await showsMessages(twin, ["ann: who am I?"]);
+      await ann.reload();
+      await showsMessages(ann, ["ann*: who am I?"]);
       assertEquals(browser.complaints, []);
     },
   );
 
   browserTest(
-    `The chat in ${name} tells a lost connection and connects anew`,
+    `The chat in ${name} outlives its server, and says everything once`,
     async () => {
       await using browser = await start(launch);
-      let url: URL;
-      let ann: Page;
-      {
-        await using chat = await startChat();
-        url = chat.url;
-        ann = await join(browser, url, "ann");
-        await showsMembers(ann, ["ann*"]);
-      }
-      await shows(ann, "#status", "Disconnected");
-      await showsMembers(ann, []);
+      const chat = await startChat();
+      const ann = await join(browser, chat.url, "ann");
+      const ben = await join(browser, chat.url, "ben");
+      await showsMembers(ann, ["ann*", "ben"]);
+      for (const page of [ann, ben]) await mark(page);
+      await say(ann, "before");
+      await showsMessages(ben, ["ann: before"]);
+      await ann.bringToFront();
+      await ann.type("#text", "half a");
 
-      await using _chat = await startChat(url.port);
+      await chat.kill();
+      for (const page of [ann, ben]) {
+        await isIn(page, "lost");
+        await shows(page, "#status", "Connection lost, trying again…");
+      }
+      await say(ben, "meanwhile");
+      await showsMessages(ben, ["ben*: meanwhile"], "#unsent");
+
+      await using _chat = await startChat(chat.url.port);
+      await showsMessages(ann, ["ann*: before", "ben: meanwhile"]);
+      await showsMessages(ben, [], "#unsent");
+      for (const page of [ann, ben]) {
+        await shows(page, "#status", "Connected");
+        await shows(page, "#count", "2");
+      }
+      await say(ann, " sentence");
+      await showsMessages(ann, [
+        "ann*: before",
+        "ben: meanwhile",
+        "ann*: half a sentence",
+      ]);
+      await showsMessages(ben, [
+        "ann: before",
+        "ben*: meanwhile",
+        "ann: half a sentence",
+      ]);
+      for (const page of [ann, ben]) assert(await isMarked(page));
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The chat in ${name} says why its connection has ended, and connects anew`,
+    async () => {
+      // The program has the page; the connections are in the test's hands.
+      await using chat = await startChat();
+      await using server = serve(Chat, {
+        port: 0,
+        hostname: "127.0.0.1",
+        onListen() {},
+        fetch: ({ url }) => fetch(new URL(new URL(url).pathname, chat.url)),
+      });
+      await using browser = await start(launch);
+      const url = new URL(`http://localhost:${new URL(server.url).port}`);
+      const ann = await join(browser, url, "ann");
+      await showsMembers(ann, ["ann*"]);
+      await mark(ann);
+      for (const member of server.peers) member.close(4403, "Enough for now");
+      await shows(ann, "#status", "Disconnected");
+      await shows(ann, "#reason", "The connection was closed: Enough for now.");
+      await say(ann, `Hello, ${name}`);
+      await showsMessages(ann, [`ann*: Hello, ${name}`], "#unsent");
+
       await ann.click("#reconnect");
       await shows(ann, "#status", "Connected");
       await showsMembers(ann, ["ann*"]);
-      await say(ann, "here again");
-      await showsMessages(ann, ["ann*: here again"]);
+      await shows(ann, "#messages .own:last-child .text", `Hello, ${name}`);
+      await showsMessages(ann, [], "#unsent");
+      assert(await isMarked(ann));
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  // Told that it is offline, Chromium opens no WebSocket and holds back what open
+  // ones send and get, but closes none: the network that is cut is the proxy's.
+  browserTest(
+    `The chat in ${name} tells that the network is gone, and goes on when it is back`,
+    async () => {
+      await using chat = await startChat();
+      await using proxy = new TcpProxy(Number(chat.url.port));
+      await using browser = await start(launch);
+      const ben = await join(browser, chat.url, "ben");
+      const ann = await join(
+        browser,
+        new URL(`http://localhost:${proxy.port}`),
+        "ann",
+      );
+      await showsMembers(ann, ["ben", "ann*"]);
+      await mark(ann);
+      await say(ann, "before");
+      await showsMessages(ben, ["ann: before"]);
+
+      // It is said, and she doesn't know.
+      proxy.mute();
+      await say(ann, "was that heard?");
+      await showsMessages(ben, ["ann: before", "ann: was that heard?"]);
+      await showsMessages(ann, ["ann*: was that heard?"], "#unsent");
+      proxy.cut();
+      await isIn(ann, "lost");
+      await ann.setOfflineMode(true);
+      await shows(ann, "#status", "No network, waiting for it…");
+      await say(ann, "meanwhile");
+      await showsMessages(
+        ann,
+        ["ann*: was that heard?", "ann*: meanwhile"],
+        "#unsent",
+      );
+      await say(ben, "it was");
+      await showsMessages(ben, [
+        "ann: before",
+        "ann: was that heard?",
+        "ben*: it was",
+      ]);
+      // The server has not noticed.
+      await showsMembers(ben, ["ben*", "ann"]);
+
+      proxy.restore();
+      await ann.setOfflineMode(false);
+      await shows(ann, "#status", "Connected");
+      await showsMessages(ann, [
+        "ann*: before",
+        "ann*: was that heard?",
+        "ben: it was",
+        "ann*: meanwhile",
+      ]);
+      await showsMessages(ben, [
+        "ann: before",
+        "ann: was that heard?",
+        "ben*: it was",
+        "ann: meanwhile",
+      ]);
+      await showsMessages(ann, [], "#unsent");
+      // She is one person, not two, and nobody saw her go.
+      await showsMembers(ann, ["ben", "ann*"]);
+      await showsMembers(ben, ["ben*", "ann"]);
+      const news = await ben.$$eval(".news", (rows) => {
+        return rows.map((row) => row.textContent);
+      });
+      assertEquals(news, ["ann joined"]);
+      assert(await isMarked(ann));
       assertEquals(browser.complaints, []);
     },
   );
@@ -159,10 +293,14 @@ async function showsMembers(page: Page, expected: string[]): Promise<void> {
 }
 
 /** Waits until the log shows exactly these messages; a star marks one's own. */
-async function showsMessages(page: Page, expected: string[]): Promise<void> {
+async function showsMessages(
+  page: Page,
+  expected: string[],
+  list = "#messages",
+): Promise<void> {
   await page.waitForFunction(
-    (expected) => {
-      const rows = document.querySelectorAll<HTMLElement>(".message");
+    (expected, list) => {
+      const rows = document.querySelectorAll<HTMLElement>(`${list} .message`);
       const shown = Array.from(rows, (row) => {
         const own = row.classList.contains("own") ? "*" : "";
         const text = row.querySelector(".text")?.textContent;
@@ -172,5 +310,6 @@ async function showsMessages(page: Page, expected: string[]): Promise<void> {
     },
     inBackground,
     JSON.stringify(expected),
+    list,
   );
 }

@@ -6,7 +6,9 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import { serve, type Server } from "../server.ts";
+import { connect } from "../client.ts";
 import { Chat } from "../examples/chat/chat.ts";
+import type { CloseInfo } from "../mod.ts";
 import { chatCommand, startChat } from "./chat_process.ts";
 
 const decoder = new TextDecoder();
@@ -290,7 +292,94 @@ Deno.test("Chat refuses texts that are no strings, empty or too long, and tells 
   assertEquals(await ann.next(), joinpart);
 });
 
-Deno.test("Chat shows to a client nothing but its three methods", async () => {
+Deno.test("Chat says once what is said twice under one id, and tells it who comes later", async () => {
+  await using server = serveChat();
+  await using ann = await Client.open(server.url);
+  const nothing = { jsonrpc: "2.0", id: 1, result: null };
+  const before = await ann.request("messages") as { result: unknown[] };
+
+  ann.send('{"jsonrpc":"2.0","method":"say","params":["hello","once"]}');
+  const told = await ann.next();
+  const { params: [, , , time] } = told as { params: unknown[] };
+  const message = ["anon", "hello", "once", time];
+  assertEquals(told, { jsonrpc: "2.0", method: "message", params: message });
+  assert(Math.abs(Date.now() - Number(time)) < 60_000);
+  assertEquals(await ann.request("say", "hello", "once"), nothing);
+
+  {
+    await using ben = await Client.open(server.url);
+    const { result } = await ben.request("messages") as { result: unknown[] };
+    assertEquals(result, [...before.result, message]);
+  }
+  assertEquals(await ann.next(), { jsonrpc: "2.0", method: "joinpart" });
+  assertEquals(await ann.next(), { jsonrpc: "2.0", method: "joinpart" });
+});
+
+Deno.test("Chat keeps the last 50 messages that have an id, which one answer can carry", async () => {
+  await using server = serveChat();
+  await using ann = await Client.open(server.url);
+  // What is longest in JSON.
+  const text = `${"\u0007".repeat(1999)}x`;
+  const ids = Array.from({ length: 51 }, (_, index) => `kept ${index}`);
+  for (const id of ids) {
+    ann.send(JSON.stringify({
+      jsonrpc: "2.0",
+      method: "say",
+      params: [text, id],
+    }));
+  }
+  for (const _ of ids) await ann.next();
+  const { result } = await ann.request("messages") as { result: string[][] };
+  assertEquals(result.map(([, , id]) => id), ids.slice(1));
+});
+
+Deno.test("Chat replaces a connection by the next one that has its key", async () => {
+  await using server = serveChat();
+  const closed = Promise.withResolvers<CloseInfo>();
+  const lost = connect<Chat["local"]>(server.url, {
+    onclose: (info) => closed.resolve(info),
+  });
+  await lost.remote.set_username("ann", "secret");
+  await using ben = connect<Chat["local"]>(server.url);
+  await ben.remote.set_username("ben", "other");
+  await using cy = connect<Chat["local"]>(server.url);
+  await cy.remote.set_username("cy");
+  await using dan = connect<Chat["local"]>(server.url);
+  await dan.remote.set_username("dan");
+
+  await using next = connect<Chat["local"]>(server.url);
+  await next.remote.set_username("ann", "secret");
+  // Twice by the same one is no other.
+  await next.remote.set_username("anna", "secret");
+  assertEquals(await ben.remote.clients(), ["ben", "cy", "dan", "anna"]);
+  const { code, retryIn } = await closed.promise;
+  assertEquals({ code, retryIn }, { code: 4010, retryIn: undefined });
+});
+
+Deno.test("Chat refuses ids and keys that are no strings, or too long", async () => {
+  await using server = serveChat();
+  await using client = await Client.open(server.url);
+  const error = {
+    code: -32602,
+    message: "An id must be a string of at most 64 characters",
+  };
+  for (const id of [1, null, {}, "x".repeat(65)]) {
+    for (const method of ["say", "set_username"]) {
+      assertEquals(await client.request(method, "hello", id), {
+        jsonrpc: "2.0",
+        id: 1,
+        error,
+      });
+    }
+  }
+  assertEquals(await client.request("clients"), {
+    jsonrpc: "2.0",
+    id: 1,
+    result: ["anon"],
+  });
+});
+
+Deno.test("Chat shows to a client nothing but its four methods", async () => {
   await using server = serveChat();
   await using client = await Client.open(server.url);
   for (
@@ -333,6 +422,7 @@ Deno.test("The chat serves its page, and the library without its types", async (
     ["/examples/chat/icon.svg", "image/svg+xml", /<svg/],
     ["/mod.ts", "text/javascript", /from "\.\/src\/peer\.ts"/],
     ["/client.ts", "text/javascript", /export function connect/],
+    ["/examples/status.ts", "text/javascript", /export function showClose/],
     ["/src/peer.ts", "text/javascript", /export class Peer/],
   ];
   for (const [path, type, content] of served) {

@@ -6,6 +6,8 @@ import { assert, assertEquals } from "@std/assert";
 export interface ExampleProcess extends AsyncDisposable {
   /** The address that it printed. */
   readonly url: URL;
+  /** Ends it without a word to anybody, and waits until it has gone. */
+  kill(): Promise<void>;
 }
 
 const root = new URL("../", import.meta.url);
@@ -54,9 +56,17 @@ export async function startExample(
   const [address = ""] = /http:\/\/localhost:\d+/.exec(printed) ?? [];
   assertEquals(printed, `${name} at ${address}\n`);
 
+  let isKilled = false;
   return {
     url: new URL(address),
+    async kill() {
+      isKilled = true;
+      child.kill("SIGKILL");
+      await output.cancel();
+      await child.status;
+    },
     async [Symbol.asyncDispose]() {
+      if (isKilled) return;
       child.kill("SIGINT");
       assertEquals((await output.read()).done, true);
       const { success, signal } = await child.status;

@@ -15,14 +15,24 @@ import { ConnectionClosedError, RpcError } from "../mod.ts";
 import { serve } from "../server.ts";
 import { streams } from "../src/stream.ts";
 import { exampleCommand, startExample } from "./example_process.ts";
-import { browsers, browserTest, inBackground, shows, start } from "./pages.ts";
+import {
+  browsers,
+  browserTest,
+  inBackground,
+  isIn,
+  isMarked,
+  mark,
+  shows,
+  start,
+} from "./pages.ts";
 
 const address = { port: 0, hostname: "127.0.0.1", onListen() {} };
 const use = [streams];
 
 const startTicker = (port?: string) =>
   startExample("examples/ticker.ts", "Ticker", port);
-const startUpload = () => startExample("examples/upload.ts", "Upload");
+const startUpload = (port?: string) =>
+  startExample("examples/upload.ts", "Upload", port);
 
 Deno.test("Ticker walks the same way each time, at the pace that it is told", async () => {
   await using server = serve(Ticker, address);
@@ -40,6 +50,24 @@ Deno.test("Ticker walks the same way each time, at the pace that it is told", as
   assertEquals(walks[0], walks[1]);
   assertEquals([walks[0]![0], walks[2]![0]], [120, 48]);
   assertEquals(new Set(walks[0]).size > 15, true);
+});
+
+Deno.test("Ticker goes on after a price as if it had never stopped there", async () => {
+  await using server = serve(Ticker, address);
+  await using client = connect<Ticker["local"]>(server.url, {}, { use });
+  await client.remote.pace(200);
+  for (const last of [120, 57.31]) {
+    const walk: number[] = [last];
+    for await (const price of client.remote.prices("ACME", last)) {
+      if (walk.push(price) === 20) break;
+    }
+    // A step is half a percent, and a cent, at most.
+    for (const [index, price] of walk.slice(1).entries()) {
+      const before = walk[index]!;
+      assert(Math.abs(price - before) <= before / 200 + 0.01, `${walk}`);
+    }
+    assert(walk[1] !== last, `${walk}`);
+  }
 });
 
 Deno.test("Ticker tells that a stream has ended when its reader leaves it", async () => {
@@ -70,6 +98,9 @@ Deno.test("Ticker refuses a symbol and a pace that it doesn't know", async () =>
   }
   for (const pace of [0, 201, 1.5, -1, "10", null, NaN]) {
     await refuses(client.request("pace", [pace]), "from 1 to 200");
+  }
+  for (const last of [0, -1, "120", null, {}]) {
+    await refuses(client.request("prices", ["ACME", last]), "above 0");
   }
 });
 
@@ -354,30 +385,63 @@ for (const { name, launch } of browsers) {
   );
 
   browserTest(
-    `The ticker in ${name} tells a lost connection and connects anew`,
+    `The ticker in ${name} outlives its server, and goes on where it was`,
     async () => {
       await using browser = await start(launch);
-      let url: URL;
-      let page: Page;
-      {
-        await using ticker = await startTicker();
-        url = ticker.url;
-        page = await browser.open(url);
-        await page.waitForSelector(`#symbols [value="GLOBEX"]`);
-        await page.click(`#symbols label:has([value="GLOBEX"])`);
-        await reaches(page, "#read", 1);
-      }
-      await shows(page, "#status", "Disconnected");
-      await shows(page, "#lost-text", "The connection is lost.");
+      const ticker = await startTicker();
+      const page = await browser.open(ticker.url);
+      await page.waitForSelector(`#symbols [value="GLOBEX"]`);
+      await page.click(`#symbols label:has([value="GLOBEX"])`);
+      await page.click(`#paces label:has([value="100"])`);
+      await reaches(page, "#read", 100);
+      await mark(page);
 
-      await using _ticker = await startTicker(url.port);
-      await page.click("#reconnect");
+      await ticker.kill();
+      await isIn(page, "lost");
+      const read = await count(page, "#read");
+      // What is asked for meanwhile waits, too.
+      await page.click(`#paces label:has([value="10"])`);
+
+      await using _ticker = await startTicker(ticker.url.port);
       await shows(page, "#status", "Connected");
-      await reaches(page, "#read", 5);
+      await reaches(page, "#read", read + 5);
+      await drawsPoints(page, 105);
+      assert(await count(page, "#made") >= read + 5);
+      assert(await count(page, "#ahead") < 100);
       const symbol = await page.$eval("#symbols :checked", (it) => {
         return it instanceof HTMLInputElement && it.value;
       });
       assertEquals(symbol, "GLOBEX");
+      assert(await isMarked(page));
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The ticker in ${name} says why its connection has ended, and connects anew`,
+    async () => {
+      // The program has the page; the connections are in the test's hands.
+      await using ticker = await startTicker();
+      await using server = serve(Ticker, {
+        ...address,
+        fetch: ({ url }) => fetch(new URL(new URL(url).pathname, ticker.url)),
+      });
+      await using browser = await start(launch);
+      const page = await browser.open(
+        new URL(`http://localhost:${new URL(server.url).port}`),
+      );
+      await reaches(page, "#read", 5);
+      for (const peer of server.peers) peer.close(4403);
+      await shows(page, "#status", "Disconnected");
+      await shows(
+        page,
+        "#reason",
+        "The connection was closed with code 4403.",
+      );
+      await page.click("#reconnect");
+      await shows(page, "#status", "Connected");
+      await reaches(page, "#read", 1);
+      assertEquals(await page.$("#closed:not([hidden])"), null);
       assertEquals(browser.complaints, []);
     },
   );
@@ -439,6 +503,45 @@ for (const { name, launch } of browsers) {
         "#uploads li:first-child .state",
         "A file must have at most 64 MiB",
       );
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
+    `The upload in ${name} fails with its connection, and is sent again`,
+    async () => {
+      await using browser = await start(launch);
+      const upload = await startUpload();
+      await using folder = await temporaryFolder();
+      const files = ["one", "two"].map((name) => `${folder.path}/${name}`);
+      const data = randomBytes(500_000);
+      for (const path of files) await Deno.writeFile(path, data);
+      const page = await browser.open(upload.url);
+      await holdChunks(page, 3);
+      await choose(page, files[0]!);
+      await page.waitForFunction(
+        () => document.body.dataset.held !== undefined,
+        inBackground,
+      );
+      assertEquals(await page.$("#uploads .again:not([hidden])"), null);
+
+      await upload.kill();
+      await isIn(page, "lost");
+      await shows(
+        page,
+        "#uploads .state",
+        "The connection was lost before the end",
+      );
+      // What is chosen meanwhile waits.
+      await choose(page, files[1]!);
+      await shows(page, "#uploads .state", "Waiting for the connection");
+
+      await using _upload = await startUpload(upload.url.port);
+      const done = "Received, the SHA-256 is that of the file here";
+      await shows(page, "#uploads li:first-child .state", done);
+      await page.click("#uploads li:last-child .again");
+      await shows(page, "#uploads li:last-child .state", done);
+      await shows(page, "#uploads li:last-child .sha256", await sha256Of(data));
       assertEquals(browser.complaints, []);
     },
   );
@@ -518,7 +621,19 @@ async function choose(page: Page, path: string): Promise<void> {
   await (input as ElementHandle<HTMLInputElement>).uploadFile(path);
 }
 
-/** Notes every value of every progress bar; if told, cancels at the first. */
+/** Lets so many chunks be read of the first file, and no more: its upload hangs. */
+async function holdChunks(page: Page, count: number): Promise<void> {
+  await page.evaluate((count) => {
+    const { arrayBuffer } = Blob.prototype;
+    Blob.prototype.arrayBuffer = function () {
+      if (count-- !== 0) return arrayBuffer.call(this);
+      document.body.dataset.held = "";
+      return new Promise(() => {});
+    };
+  }, count);
+}
+
+/** Notes every value of every progress bar; if told, cancels at the first that is not 0. */
 async function observeProgress(page: Page, cancels: boolean): Promise<void> {
   await page.evaluate((cancels) => {
     new MutationObserver((changes) => {
@@ -527,7 +642,7 @@ async function observeProgress(page: Page, cancels: boolean): Promise<void> {
         document.body.dataset.progress = `${
           document.body.dataset.progress ?? ""
         } ${target.value}`;
-        if (!cancels) continue;
+        if (!cancels || target.value === 0) continue;
         target.closest("li")?.querySelector<HTMLElement>(".cancel")?.click();
       }
     }).observe(document.getElementById("uploads")!, {

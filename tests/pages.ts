@@ -53,6 +53,7 @@ export function browserTest(name: string, fn: () => Promise<void>): void {
 
 /** A browser with a profile of its own, and what its pages complained of. */
 export interface Tabs extends AsyncDisposable {
+  /** Errors, warnings and failed requests, but those of lost connections. */
   readonly complaints: string[];
   /** Opens a page in a new tab. */
   open(url: URL): Promise<Page>;
@@ -68,11 +69,18 @@ export async function start(launch: BrowserKind["launch"]): Promise<Tabs> {
     complaints,
     async open(url) {
       const page = await browser.newPage();
+      // A page that waits to connect again, on a machine that has much to do.
+      page.setDefaultTimeout(90_000);
+      const complain = (complaint: string) => {
+        // Of attempts to connect that failed, the page is to tell.
+        if (!/\bws:\/\//.test(complaint)) complaints.push(complaint);
+      };
       page.on("console", (message) => {
         if (!["error", "warn"].includes(message.type())) return;
-        complaints.push(`console: ${message.text()}`);
+        complain(`console: ${message.text()}`);
       });
-      page.on("pageerror", (error) => complaints.push(`page: ${error}`));
+      // Where Firefox tells of them, too.
+      page.on("pageerror", (error) => complain(`page: ${error}`));
       page.on("requestfailed", (request) => {
         complaints.push(`failed: ${request.url()}`);
       });
@@ -108,4 +116,19 @@ export async function shows(
     selector,
     text,
   );
+}
+
+/** Waits until the page says that its connection is in that state. */
+export async function isIn(page: Page, state: string): Promise<void> {
+  await page.waitForSelector(`#status[data-state="${state}"]`);
+}
+
+/** Marks a page; a reload would take the mark away. */
+export async function mark(page: Page): Promise<void> {
+  await page.evaluate(() => document.body.dataset.mark = "");
+}
+
+/** Whether a page is the one that was marked. */
+export async function isMarked(page: Page): Promise<boolean> {
+  return await page.$("[data-mark]") !== null;
 }

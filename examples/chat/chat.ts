@@ -1,13 +1,23 @@
 /** The service of the chat: one instance of it is one person in the room. */
 
-import { Peer, RpcError } from "../../mod.ts";
+import { CloseCode, ErrorCode, Peer, RpcError } from "../../mod.ts";
+
+/** What somebody said. */
+export type Message = [
+  username: string,
+  text: string,
+  /** What its author called it; absent, with what follows, if nothing. */
+  id?: string,
+  /** When it was said: ms since 1970. */
+  time?: number,
+];
 
 /** What the page of a person offers to the server. */
 export interface Page {
   /** Somebody came, left or took another name: ask who is there now. */
   joinpart(): void;
   /** Somebody said something. */
-  message(username: string, text: string): void;
+  message(...message: Message): void;
 }
 
 /** Code of the error that refuses a username. */
@@ -15,6 +25,9 @@ export const USERNAME_REFUSED = 1;
 
 /** Code of the error that refuses a text. */
 export const TEXT_REFUSED = 2;
+
+/** That many messages are kept, which together fit into one of the protocol's. */
+const KEPT = 50;
 
 /**
  * A person in the room, from the opening of the connection to its end.
@@ -25,12 +38,26 @@ export class Chat extends Peer<Page> {
   /** Everybody whose connection is open, in the order of their coming. */
   static readonly members: Set<Chat> = new Set();
 
+  /** The last messages that have an id, by it. */
+  static readonly #messages = new Map<string, Message>();
+
   username = "anon";
+  #key: string | undefined;
 
   override local = {
-    /** Takes a name, and tells everybody. */
-    set_username: (username: string): void => {
+    /**
+     * Takes a name, and tells everybody.
+     *
+     * @param key A secret of the page's. A connection that has the same one was
+     * lost, and nobody knew: this one takes its place.
+     */
+    set_username: (username: string, key?: string): void => {
+      this.#key = checkedId(key);
       this.username = checkedUsername(username);
+      for (const member of Chat.members) {
+        if (!member.#isReplacedBy(this)) continue;
+        member.close(CloseCode.Replaced, "The page has connected anew");
+      }
       for (const member of Chat.members) member.notify("joinpart");
     },
 
@@ -38,12 +65,37 @@ export class Chat extends Peer<Page> {
     clients: (): string[] =>
       Array.from(Chat.members, (member) => member.username),
 
-    /** Says something to everybody, oneself too. */
-    say: (text: string): void => {
-      const params: [string, string] = [this.username, checkedText(text)];
+    /**
+     * Says something to everybody, oneself too.
+     *
+     * @param id What to call it. Said again under the same id, because a lost
+     * connection left it open whether it was said, it is said once.
+     */
+    say: (text: string, id?: string): void => {
+      const params: Message = [this.username, checkedText(text)];
+      const known = checkedId(id);
+      if (known !== undefined) {
+        if (Chat.#messages.has(known)) return;
+        params.push(known, Date.now());
+        Chat.#keep(known, params);
+      }
       for (const member of Chat.members) member.notify("message", params);
     },
+
+    /** The last messages that have an id, the newest last. */
+    messages: (): Message[] => [...Chat.#messages.values()],
   };
+
+  static #keep(id: string, message: Message): void {
+    Chat.#messages.set(id, message);
+    const [oldest] = Chat.#messages.keys();
+    if (Chat.#messages.size > KEPT) Chat.#messages.delete(oldest!);
+  }
+
+  #isReplacedBy(newer: Chat): boolean {
+    return this !== newer && this.#key !== undefined &&
+      this.#key === newer.#key;
+  }
 
   override onopen(): void {
     for (const member of Chat.members) member.notify("joinpart");
@@ -91,4 +143,13 @@ function checkedText(value: unknown): string {
     throw refuse("A text must have at most 2,000 characters");
   }
   return value;
+}
+
+function checkedId(value: unknown): string | undefined {
+  if (value === undefined) return undefined;
+  if (typeof value === "string" && value.length <= 64) return value;
+  throw new RpcError(
+    ErrorCode.InvalidParams,
+    "An id must be a string of at most 64 characters",
+  );
 }

@@ -7,9 +7,14 @@
 
 import { connect } from "../../client.ts";
 import { element } from "../element.ts";
-import type { Chat } from "./chat.ts";
+import {
+  reconnect,
+  showClose,
+  showConnected,
+  showConnecting,
+} from "../status.ts";
+import type { Chat, Message } from "./chat.ts";
 
-const status = element("status", HTMLElement);
 const rename = element("rename", HTMLButtonElement);
 const ownName = element("own-name", HTMLElement);
 const memberList = element("members", HTMLUListElement);
@@ -18,13 +23,10 @@ const log = element("log", HTMLElement);
 const empty = element("empty", HTMLElement);
 const hint = element("hint", HTMLElement);
 const messages = element("messages", HTMLOListElement);
+const unsentList = element("unsent", HTMLOListElement);
 const newer = element("newer", HTMLButtonElement);
-const lost = element("lost", HTMLElement);
-const lostText = element("lost-text", HTMLElement);
-const reconnect = element("reconnect", HTMLButtonElement);
 const sayForm = element("say-form", HTMLFormElement);
 const text = element("text", HTMLTextAreaElement);
-const send = element("send", HTMLButtonElement);
 const sayError = element("say-error", HTMLElement);
 const nameDialog = element("name-dialog", HTMLDialogElement);
 const nameForm = element("name-form", HTMLFormElement);
@@ -36,81 +38,42 @@ const joinButton = element("join", HTMLButtonElement);
 
 // ----------------------------------------------------------- The connection
 
-type State = "connecting" | "connected" | "disconnected";
-
 const address = new URL(location.pathname, location.origin);
 
-let chat: ReturnType<typeof connect<Chat["local"]>> | undefined;
+/** Undefined until there is a name to come with. */
+let chat: ReturnType<typeof open> | undefined;
 
-/** The name that the server knows us by. */
-let username = "";
+/** What tells the server that a connection is this page's next one. */
+const key = randomId();
 
-/** Connects anew and takes a name; rejects if either is refused. */
-async function join(wanted: string): Promise<void> {
-  showState("connecting");
-  chat?.close();
+/** Settles when what this connection missed is shown. */
+let caughtUp: Promise<void>;
+
+/** Connects for as long as this page lives, or until the server has enough. */
+function open() {
+  showConnecting();
   const peer = connect<Chat["local"]>(address, {
     local: {
       joinpart() {
-        // If the connection is lost meanwhile, onclose tells.
+        // If the connection is lost meanwhile, the next one asks again.
         peer.remote.clients().then(showMembers, () => {});
       },
-      message: showMessage,
+      message(...message: Message) {
+        caughtUp.then(() => showMessage(...message));
+      },
     },
-    onclose() {
-      if (peer === chat) showState("disconnected");
+    onopen() {
+      showConnected();
+      caughtUp = peer.remote.messages().then((missed) => {
+        for (const message of missed) showMessage(...message);
+      }).catch(() => {});
+      // Nobody knows who came and left meanwhile.
+      people = undefined;
+      if (username !== "") takeName(username).catch(complain);
     },
+    onclose: showClose,
   });
-  chat = peer;
-  people = undefined;
-  unechoed.length = 0;
-  try {
-    await peer.remote.set_username(wanted);
-  } catch (error) {
-    peer.close();
-    if (peer === chat) {
-      chat = undefined;
-      showState("disconnected");
-    }
-    throw error;
-  }
-  takeName(wanted);
-  showState("connected");
-}
-
-function takeName(taken: string): void {
-  username = taken;
-  ownName.textContent = taken;
-  rename.hidden = false;
-  try {
-    // For the session, that is for this tab: two tabs are two people.
-    sessionStorage.setItem("username", taken);
-  } catch {
-    // Storage may be forbidden: then the name is asked for each time.
-  }
-}
-
-function rememberedName(): string {
-  try {
-    return sessionStorage.getItem("username") ?? "";
-  } catch {
-    return "";
-  }
-}
-
-const stateTexts: { readonly [state in State]: string } = {
-  connecting: "Connecting…",
-  connected: "Connected",
-  disconnected: "Disconnected",
-};
-
-function showState(state: State): void {
-  status.dataset.state = state;
-  status.textContent = stateTexts[state];
-  send.disabled = state !== "connected";
-  lost.hidden = state !== "disconnected";
-  lostText.textContent = "The connection is lost.";
-  if (state === "disconnected") showMembers([]);
+  return peer;
 }
 
 /** Whether the server said no, rather than nothing. */
@@ -123,22 +86,37 @@ function explain(error: unknown): string {
   return isRefusal(error) ? error.message : "The chat cannot be reached.";
 }
 
-/** Joins under a name that was given before. */
-async function rejoin(): Promise<void> {
-  try {
-    await join(username || rememberedName());
-  } catch (error) {
-    lostText.textContent = explain(error);
-    if (isRefusal(error)) askName(explain(error));
-  }
+/** Begins, also anew after an end. */
+function begin(): void {
+  chat = open();
+  for (const [id, { said }] of unsent) say(id, said);
 }
 
 reconnect.addEventListener("click", () => {
-  text.focus();
-  rejoin();
+  text.focus(); // The button goes, and would take the focus with it.
+  begin();
 });
 
 // ----------------------------------------------------------------- The name
+
+/** The name that the server knows us by. */
+let username = recall("username");
+
+/** Takes a name, on this connection or on the next; rejects if it is refused. */
+async function takeName(wanted: string): Promise<void> {
+  await chat!.with({ idempotent: true }).set_username(wanted, key);
+  username = wanted;
+  ownName.textContent = wanted;
+  rename.hidden = false;
+  remember("username", wanted);
+}
+
+/** Asks for another name if the one that we had is refused. */
+function complain(error: unknown): void {
+  if (!isRefusal(error)) return;
+  username = "";
+  askName(error.message);
+}
 
 function askName(complaint = ""): void {
   const joined = username !== "";
@@ -146,23 +124,18 @@ function askName(complaint = ""): void {
   joinButton.textContent = joined ? "Save" : "Join";
   cancel.hidden = !joined;
   nameError.textContent = complaint;
-  usernameInput.value = username || rememberedName();
-  nameDialog.showModal();
+  usernameInput.value = username;
+  if (!nameDialog.open) nameDialog.showModal();
   usernameInput.select();
 }
 
 nameForm.addEventListener("submit", async (event) => {
   event.preventDefault();
-  const wanted = usernameInput.value.trim();
   nameError.textContent = "";
   joinButton.disabled = true;
+  if (chat === undefined || chat.state === "closed") begin();
   try {
-    if (status.dataset.state === "connected" && chat) {
-      await chat.remote.set_username(wanted);
-      takeName(wanted);
-    } else {
-      await join(wanted);
-    }
+    await takeName(usernameInput.value.trim());
     nameDialog.close();
     text.focus();
   } catch (error) {
@@ -243,55 +216,91 @@ const TOGETHER = 5 * 60_000;
 /** The page shows that many rows; older ones go. */
 const ROWS = 1000;
 
+/** At least as many messages as the server keeps. */
+const KEPT = 100;
+
 const clock = new Intl.DateTimeFormat(undefined, {
   hour: "2-digit",
   minute: "2-digit",
 });
 
 /**
- * What we said and have not heard back yet: the server tells a message to its
- * author too, and a name does not say who that is, since two may have the same.
+ * The messages that are shown, by their ids: what is missed is asked for, and
+ * what may not have arrived is said again, so that some are told twice.
  */
-const unechoed: string[] = [];
+const shown = new Set<string>();
+
+/**
+ * The ids of what we said: a name does not say who that is, since two may have
+ * the same.
+ */
+const ownIds = new Set(recall("said").split(" "));
+
+/** What we said and have not heard back yet. */
+const unsent = new Map<string, { said: string; row: HTMLElement }>();
 
 let last: { author: string; own: boolean; time: number } | undefined;
 let unread = 0;
 
-function showMessage(author: string, said: string): void {
-  const own = author === username && unechoed[0] === said;
-  if (own) unechoed.shift();
-  const now = new Date();
+function showMessage(
+  author: string,
+  said: string,
+  id?: string,
+  time = Date.now(),
+): void {
+  if (id !== undefined && shown.has(id)) return;
+  const own = id !== undefined && ownIds.has(id);
   const continued = last !== undefined && last.author === author &&
-    last.own === own && now.getTime() - last.time < TOGETHER;
-  last = { author, own, time: now.getTime() };
+    last.own === own && time - last.time < TOGETHER;
+  last = { author, own, time };
 
+  const row = messageRow(author, said, own, shownTime(time));
+  row.classList.toggle("continued", continued);
+  append(row, own);
+  if (id !== undefined) {
+    forgetUnsent(id);
+    shown.add(id);
+    const [oldest] = shown;
+    if (shown.size > ROWS) shown.delete(oldest!);
+  }
+
+  if (document.hidden) {
+    unread += 1;
+    document.title = `(${unread}) Chat`;
+  }
+}
+
+function shownTime(time: number): HTMLElement {
+  const made = document.createElement("time");
+  made.dateTime = new Date(time).toISOString();
+  made.textContent = clock.format(time);
+  return made;
+}
+
+function messageRow(
+  author: string,
+  said: string,
+  own: boolean,
+  state: HTMLElement,
+): HTMLElement {
   const row = document.createElement("li");
   row.className = "message";
   row.classList.toggle("own", own);
-  row.classList.toggle("continued", continued);
   row.dataset.author = author;
   row.style.setProperty("--hue", String(hue(author)));
 
-  const time = document.createElement("time");
-  time.dateTime = now.toISOString();
-  time.textContent = clock.format(now);
   const name = isolated(own ? "You" : author);
   // What stands on the right side needs no name but for those who hear it.
   name.className = own ? "unseen" : "author";
   const head = span("head");
-  head.append(name, time);
+  head.append(name, state);
   const body = document.createElement("div");
   body.className = "text";
   body.dir = "auto";
   body.textContent = said;
 
   row.append(face(author), head, body);
-  append(row, own);
-
-  if (document.hidden) {
-    unread += 1;
-    document.title = `(${unread}) Chat`;
-  }
+  return row;
 }
 
 function tell(...news: (string | Node)[]): void {
@@ -306,10 +315,10 @@ function tell(...news: (string | Node)[]): void {
 let atEnd = true;
 
 /** Adds a row, and follows it unless the reader is further up. */
-function append(row: HTMLElement, follow: boolean): void {
+function append(row: HTMLElement, follow: boolean, list = messages): void {
   lookAtEnd();
   empty.hidden = true;
-  messages.append(row);
+  list.append(row);
   while (messages.childElementCount > ROWS) {
     messages.firstElementChild?.remove();
   }
@@ -345,22 +354,41 @@ document.addEventListener("visibilitychange", () => {
   document.title = "Chat";
 });
 
-sayForm.addEventListener("submit", async (event) => {
+sayForm.addEventListener("submit", (event) => {
   event.preventDefault();
   const said = text.value.trim();
-  if (said === "" || send.disabled || !chat) return;
+  if (said === "") return;
   sayError.textContent = "";
   text.value = "";
-  unechoed.push(said);
-  try {
-    await chat.remote.say(said);
-  } catch (error) {
-    const index = unechoed.lastIndexOf(said);
-    if (index >= 0) unechoed.splice(index, 1);
-    sayError.textContent = explain(error);
-    text.value ||= said;
-  }
+  const id = randomId();
+  const row = messageRow(username, said, true, span("state", "Waiting…"));
+  unsent.set(id, { said, row });
+  ownIds.add(id);
+  remember("said", [...ownIds].slice(-KEPT).join(" "));
+  append(row, true, unsentList);
+  say(id, said);
 });
+
+/** Says something as soon as there is a connection. */
+async function say(id: string, said: string): Promise<void> {
+  try {
+    await chat!.with({ idempotent: true, timeout: 0 }).say(said, id);
+    // Unless so much was said meanwhile that nobody told us of it.
+    showMessage(username, said, id);
+  } catch (error) {
+    // It waits for the button "Reconnect".
+    if (chat!.state === "closed") return;
+    forgetUnsent(id);
+    sayError.textContent = explain(error);
+    // What was begun meanwhile is not lost either.
+    text.value = [said, text.value].filter((it) => it !== "").join("\n");
+  }
+}
+
+function forgetUnsent(id: string): void {
+  unsent.get(id)?.row.remove();
+  unsent.delete(id);
+}
 
 text.addEventListener("keydown", (event) => {
   // While an input method composes, Enter chooses a word.
@@ -370,6 +398,12 @@ text.addEventListener("keydown", (event) => {
 });
 
 // --------------------------------------------------------------- The pieces
+
+/** Nobody else has it or guesses it. */
+function randomId(): string {
+  const numbers = crypto.getRandomValues(new Uint32Array(4));
+  return Array.from(numbers, (number) => number.toString(36)).join("-");
+}
 
 function span(className: string, content = ""): HTMLElement {
   const made = document.createElement("span");
@@ -383,6 +417,24 @@ function isolated(name: string): HTMLElement {
   const made = document.createElement("bdi");
   made.textContent = name;
   return made;
+}
+
+/** What this tab was told to remember, before a reload; `""` if nothing. */
+function recall(what: string): string {
+  try {
+    return sessionStorage.getItem(what) ?? "";
+  } catch {
+    return ""; // Storage may be forbidden.
+  }
+}
+
+/** For the session, that is for this tab: two tabs are two people. */
+function remember(what: string, value: string): void {
+  try {
+    sessionStorage.setItem(what, value);
+  } catch {
+    // Then the name is asked for each time.
+  }
 }
 
 const segmenter = new Intl.Segmenter();
@@ -408,5 +460,5 @@ function hue(name: string): number {
 
 // ---------------------------------------------------------------- The start
 
-if (rememberedName() === "") askName();
-else rejoin();
+if (username === "") askName();
+else begin();

@@ -6,14 +6,18 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
+import { ConnectionClosedError } from "../../src/error.ts";
+import { resume } from "../../src/resume.ts";
 import { streams } from "../../src/stream.ts";
 import { element } from "../element.ts";
+import {
+  reconnect,
+  showClose,
+  showConnected,
+  showConnecting,
+} from "../status.ts";
 import type { Ticker } from "./ticker.ts";
 
-const status = element("status", HTMLElement);
-const lost = element("lost", HTMLElement);
-const lostText = element("lost-text", HTMLElement);
-const reconnect = element("reconnect", HTMLButtonElement);
 const symbolPicker = element("symbols", HTMLFieldSetElement);
 const pacePicker = element("paces", HTMLFieldSetElement);
 const priceShown = element("price", HTMLOutputElement);
@@ -42,55 +46,44 @@ let current: Stream | undefined;
 let paused: PromiseWithResolvers<void> | undefined;
 
 function open() {
-  showState("connecting", "Connecting…");
-  const peer = connect<Ticker["local"]>(address, {
+  showConnecting();
+  return connect<Ticker["local"]>(address, {
     local: {
       made(symbol: string, count: number) {
         if (symbol !== current?.symbol) return;
-        current.made = count;
+        current.made = current.resumed + count;
         show();
       },
       ended: showEnd,
     },
-    onclose() {
-      if (peer === server) showLoss(new Error("The connection is lost."));
+    onopen() {
+      showConnected();
+      setPace(); // Each connection has its own.
     },
+    onclose: showClose,
   }, { use: [streams] });
-  return peer;
 }
 
 /** Asks what there is, and begins with what was picked, or else the first. */
 async function start(): Promise<void> {
   try {
-    const symbols = await server.remote.symbols();
-    await server.remote.pace(Number(picked(pacePicker)));
-    showState("connected", "Connected");
+    const patient = server.with({ idempotent: true, timeout: 0 });
+    const symbols = await patient.symbols();
     if (picked(symbolPicker) === undefined) offer(symbols);
-    await watch(picked(symbolPicker)!);
   } catch (error) {
-    showLoss(error);
+    return ignoreEnd(error);
   }
+  await watch(picked(symbolPicker)!);
 }
 
-function showState(state: string, text: string): void {
-  status.dataset.state = state;
-  status.textContent = text;
-  pause.disabled = state !== "connected";
-  lost.hidden = true;
-}
-
-function showLoss(error: unknown): void {
-  // The first to tell is the nearest to the cause.
-  if (status.dataset.state === "disconnected") return;
-  showState("disconnected", "Disconnected");
-  lostText.textContent = error instanceof Error ? error.message : String(error);
-  lost.hidden = false;
+/** Of an end, onclose has told. */
+function ignoreEnd(error: unknown): void {
+  if (!(error instanceof ConnectionClosedError)) throw error;
 }
 
 reconnect.addEventListener("click", () => {
   // The button goes, and would take the focus with it.
   symbolPicker.querySelector<HTMLInputElement>(":checked")?.focus();
-  server.close();
   server = open();
   start();
 });
@@ -105,34 +98,48 @@ interface Stream {
   /** How many the server made, and how many of them were read. */
   made: number;
   read: number;
+  /** How many were read when the last connection began. */
+  resumed: number;
 }
 
 /** How many prices the chart has room for. */
 const ROOM = 240;
 
-/** Reads the prices of a symbol until another one is picked. */
+/**
+ * Reads the prices of a symbol until another one is picked, over as many
+ * connections as that takes.
+ */
 async function watch(symbol: string): Promise<void> {
-  const stream: Stream = { symbol, prices: [], made: 0, read: 0 };
+  const stream: Stream = { symbol, prices: [], made: 0, read: 0, resumed: 0 };
   current = stream;
-  resume();
-  for await (const price of server.remote.prices(symbol)) {
-    if (stream !== current) break;
-    stream.prices = [...stream.prices.slice(1 - ROOM), price];
-    stream.read++;
-    show();
-    // Whoever doesn't ask for the next price is sent none.
-    await paused?.promise;
+  goOn();
+  pause.disabled = false;
+  const prices = resume<number>(server, (last) => {
+    stream.resumed = stream.read;
+    return server.remote.prices(symbol, last);
+  });
+  try {
+    for await (const price of prices) {
+      if (stream !== current) break;
+      stream.prices = [...stream.prices.slice(1 - ROOM), price];
+      stream.read++;
+      show();
+      // Whoever doesn't ask for the next price is sent none.
+      await paused?.promise;
+    }
+  } catch (error) {
+    ignoreEnd(error);
   }
 }
 
-function resume(): void {
+function goOn(): void {
   paused?.resolve();
   paused = undefined;
   pause.textContent = "Pause";
 }
 
 pause.addEventListener("click", () => {
-  if (paused) return resume();
+  if (paused) return goOn();
   paused = Promise.withResolvers<void>();
   pause.textContent = "Resume";
 });
@@ -156,13 +163,12 @@ function offer(symbols: string[]): void {
   }
 }
 
-symbolPicker.addEventListener("change", () => {
-  watch(picked(symbolPicker)!).catch(showLoss);
-});
+function setPace(): void {
+  server.notify("pace", [Number(picked(pacePicker))]);
+}
 
-pacePicker.addEventListener("change", () => {
-  server.remote.pace(Number(picked(pacePicker))).catch(showLoss);
-});
+symbolPicker.addEventListener("change", () => watch(picked(symbolPicker)!));
+pacePicker.addEventListener("change", setPace);
 
 // --------------------------------------------------------------- The drawing
 

@@ -34,22 +34,33 @@ export class Ticker extends Peer<Page> {
       this.#perSecond = perSecond;
     },
 
-    /** Prices without an end; the same ones each time. */
-    prices: (symbol: string): AsyncGenerator<number> => {
+    /**
+     * Prices without an end; the same ones each time.
+     *
+     * @param last The price after which to go on, rather than to begin.
+     */
+    prices: (symbol: string, last?: number): AsyncGenerator<number> => {
       const first = symbols.get(symbol);
       if (first === undefined) throw refusal("There is no such symbol");
-      return this.#prices(symbol, first, this.call.signal);
+      const { signal } = this.call;
+      if (last === undefined) return this.#prices(symbol, walk(first), signal);
+      if (!Number.isFinite(last) || last <= 0) {
+        throw refusal("The last price must be a number above 0");
+      }
+      const walked = walk(last);
+      walked.next();
+      return this.#prices(symbol, walked, signal);
     },
   };
 
   async *#prices(
     symbol: string,
-    first: number,
+    prices: Iterable<number>,
     signal: AbortSignal,
   ): AsyncGenerator<number> {
     let count = 0;
     try {
-      for (const price of walk(first)) {
+      for (const price of prices) {
         this.notify("made", [symbol, ++count]);
         // It goes on when somebody asks for more.
         yield price;

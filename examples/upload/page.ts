@@ -6,13 +6,17 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
+import { ConnectionClosedError } from "../../src/error.ts";
 import { streams } from "../../src/stream.ts";
 import { element } from "../element.ts";
+import {
+  reconnect,
+  showClose,
+  showConnected,
+  showConnecting,
+} from "../status.ts";
 import type { Progress, Receipt, Upload } from "./upload.ts";
 
-const status = element("status", HTMLElement);
-const lost = element("lost", HTMLElement);
-const reconnect = element("reconnect", HTMLButtonElement);
 const drop = element("drop", HTMLElement);
 const files = element("files", HTMLInputElement);
 const uploads = element("uploads", HTMLOListElement);
@@ -25,26 +29,23 @@ const address = new URL(location.pathname, location.origin);
 let server = open();
 
 function open() {
-  showState("connecting", "Connecting…");
-  const peer = connect<Upload["local"]>(address, {
+  showConnecting();
+  return connect<Upload["local"]>(address, {
     local: { stopped: showStop },
-    onopen: () => showState("connected", "Connected"),
-    onclose() {
-      if (peer === server) showState("disconnected", "Disconnected");
+    onopen() {
+      showConnected();
+      for (const row of rows) row.showStart();
+    },
+    onclose(info) {
+      showClose(info);
+      // Nobody is left to say where it stopped reading them.
+      rows = rows.filter((row) => !row.isCancelled);
     },
   }, { use: [streams] });
-  return peer;
-}
-
-function showState(state: string, text: string): void {
-  status.dataset.state = state;
-  status.textContent = text;
-  files.disabled = state !== "connected";
-  lost.hidden = state !== "disconnected";
 }
 
 reconnect.addEventListener("click", () => {
-  server.close();
+  files.focus(); // The button goes, and would take the focus with it.
   server = open();
 });
 
@@ -62,14 +63,15 @@ async function* chunksOf(file: File): AsyncGenerator<string> {
   }
 }
 
-async function upload(file: File): Promise<void> {
-  const row = new Row(file);
+async function upload(file: File, row: Row): Promise<void> {
   const controller = new AbortController();
   const { signal } = controller;
-  row.cancel.addEventListener("click", () => {
+  const cancel = () => {
     controller.abort();
     files.focus(); // The button is gone, and would take the focus with it.
-  });
+  };
+  row.cancel.addEventListener("click", cancel, { once: true });
+  row.begin();
   const remote = server.with({
     signal,
     timeout: 0, // A file may take longer than calls usually do.
@@ -81,7 +83,10 @@ async function upload(file: File): Promise<void> {
     if (await sha256Of(file) === receipt.sha256) row.showMatch();
   } catch (error) {
     if (signal.aborted) row.showCancel();
+    else if (error instanceof ConnectionClosedError) row.showLoss();
     else row.showFailure(error);
+  } finally {
+    row.cancel.removeEventListener("click", cancel);
   }
 }
 
@@ -99,8 +104,16 @@ async function sha256Of(file: File): Promise<string | undefined> {
     .join("");
 }
 
+files.disabled = false;
 files.addEventListener("change", () => {
-  for (const file of files.files ?? []) upload(file);
+  for (const file of files.files ?? []) {
+    const row = new Row(file);
+    row.again.addEventListener("click", () => {
+      upload(file, row);
+      row.cancel.focus(); // It stands where this button was.
+    });
+    upload(file, row);
+  }
   // So that the same one can be chosen again.
   files.value = "";
 });
@@ -117,13 +130,17 @@ for (const type of ["dragleave", "drop"]) {
 
 const number = new Intl.NumberFormat();
 
-/** The uploads that the server is reading, as far as is known, oldest first. */
+/**
+ * The uploads that the server is reading, as far as is known, or that wait for
+ * it, oldest first.
+ */
 let rows: Row[] = [];
 
 /** One upload, as a person sees it. */
 class Row {
   readonly name: string;
   readonly cancel: HTMLButtonElement;
+  readonly again: HTMLButtonElement;
   isCancelled = false;
   readonly #size: string;
   readonly #element: HTMLElement;
@@ -138,6 +155,7 @@ class Row {
       content.querySelector<T>(selector)!;
     this.name = name;
     this.cancel = find(".cancel");
+    this.again = find(".again");
     this.#size = `${number.format(size)} bytes`;
     this.#element = find("li");
     this.#progress = find("progress");
@@ -145,13 +163,24 @@ class Row {
     this.#state = find(".state");
     this.#sha256 = find(".sha256");
     find(".name").textContent = name;
-    this.#sizes.textContent = this.#size;
     this.cancel.ariaLabel = `Cancel ${name}`;
+    this.again.ariaLabel = `Send ${name} again`;
     this.#progress.ariaLabel = `Progress of ${name}`;
     this.#progress.max = Math.max(1, size);
-    this.#show("running", "Sending");
     uploads.prepend(content);
+  }
+
+  /** The upload begins, also anew: the server has forgotten what it had. */
+  begin(): void {
+    this.#progress.value = 0;
+    this.#sizes.textContent = this.#size;
+    if (server.state === "open") this.showStart();
+    else this.#show("running", "Waiting for the connection");
     rows.push(this);
+  }
+
+  showStart(): void {
+    this.#show("running", "Sending");
   }
 
   showProgress({ received }: Progress): void {
@@ -175,10 +204,17 @@ class Row {
   showCancel(): void {
     this.isCancelled = true;
     this.#show("cancelled", "Cancelled");
+    // Then there is nobody to say where it stopped reading.
+    if (server.state !== "open") this.#forget();
   }
 
   showFailure(error: unknown): void {
     this.#show("failed", error instanceof Error ? error.message : `${error}`);
+    this.#forget();
+  }
+
+  showLoss(): void {
+    this.#show("lost", "The connection was lost before the end");
     this.#forget();
   }
 
@@ -192,6 +228,7 @@ class Row {
     this.#element.dataset.state = state;
     this.#state.textContent = text;
     this.cancel.hidden = state !== "running";
+    this.again.hidden = state !== "lost";
   }
 
   #forget(): void {

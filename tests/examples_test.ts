@@ -9,6 +9,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import type { ElementHandle, Page } from "puppeteer-core";
 import { connect } from "../client.ts";
+import { connectOnce } from "./connect_once.ts";
 import { Ticker } from "../examples/ticker/ticker.ts";
 import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
 import { ConnectionClosedError, RpcError } from "../mod.ts";
@@ -138,7 +139,7 @@ Deno.test("An example at SIGTERM lets a call finish, refuses others, and ends wi
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await output.read();
   const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
-  await using client = connect<Upload["local"]>(address, {}, { use });
+  await using client = connectOnce<Upload["local"]>(address, {}, { use });
   const bell = Promise.withResolvers<void>();
   async function* chunks() {
     yield btoa("first");
@@ -158,7 +159,7 @@ Deno.test("An example at SIGTERM lets a call finish, refuses others, and ends wi
       if (error.code === -32009) refused = error;
     });
   }
-  const late = connect(address);
+  const late = connectOnce(address);
   await assertRejects(() => late.opened, ConnectionClosedError);
   bell.resolve();
   assertEquals((await upload).received, 9);
@@ -172,7 +173,7 @@ Deno.test("An example at a second SIGINT ends at once", async () => {
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await output.read();
   const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
-  const client = connect<Upload["local"]>(address, {}, { use });
+  const client = connectOnce<Upload["local"]>(address, {}, { use });
   const begun = Promise.withResolvers<void>();
   const onprogress = () => begun.resolve();
   const cut = assertRejects(

@@ -22,10 +22,7 @@ export function createRemote(
   request: SendRequest,
   self?: Callable,
 ): UntypedRemote {
-  return new Proxy(
-    refuse,
-    new Names(request, "", self),
-  ) as unknown as UntypedRemote;
+  return create(request, "", self);
 }
 
 /** What a remote is itself, beside the names in it. */
@@ -38,14 +35,43 @@ export interface Callable {
   toJSON(): unknown;
 }
 
-/** The handler of one remote: the names that continue its own. */
-class Names implements ProxyHandler<typeof refuse> {
+/**
+ * A function whose names come from its prototype, and stay with it: to call one
+ * again costs no more than to call any method (bench/, "one process").
+ */
+function create(
+  request: SendRequest,
+  method: string,
+  self: Callable | undefined,
+): UntypedRemote {
+  const remote = (...params: unknown[]): Promise<unknown> => {
+    // A trailing undefined would arrive as null and defeat a default value.
+    while (params.length > 0 && params[params.length - 1] === undefined) {
+      params.pop();
+    }
+    const given = params.length === 0 ? undefined : params;
+    if (method !== "") return request(method, given);
+    return self === undefined ? refuse() : self.call(given);
+  };
+  // Those are names of methods, like any other.
+  Reflect.deleteProperty(remote, "length");
+  Reflect.deleteProperty(remote, "name");
+  const names = new Proxy(nothing, new Names(request, method, self));
+  return Object.setPrototypeOf(remote, names);
+}
+
+/** The handler of the names that continue one. */
+class Names implements ProxyHandler<object> {
   readonly #request: SendRequest;
   readonly #method: string;
-  #inner: Map<string, UntypedRemote> | undefined;
   readonly #self: Callable | undefined;
+  #kept = 0;
 
-  constructor(request: SendRequest, method: string, self?: Callable) {
+  constructor(
+    request: SendRequest,
+    method: string,
+    self: Callable | undefined,
+  ) {
     this.#request = request;
     this.#method = method;
     this.#self = self;
@@ -54,6 +80,7 @@ class Names implements ProxyHandler<typeof refuse> {
   get(
     _target: object,
     key: string | symbol,
+    remote: object,
   ): UntypedRemote | (() => unknown) | undefined {
     const self = this.#self;
     if (self !== undefined) {
@@ -61,34 +88,13 @@ class Names implements ProxyHandler<typeof refuse> {
       if (key === "toJSON") return () => self.toJSON();
     }
     if (typeof key === "symbol" || isAsked(key)) return undefined;
-    let remote = this.#inner?.get(key);
-    if (remote === undefined) {
-      const method = this.#method === "" ? key : `${this.#method}.${key}`;
-      remote = new Proxy(
-        refuse,
-        new Names(this.#request, method),
-      ) as unknown as UntypedRemote;
-      this.#inner ??= new Map();
-      if (this.#inner.size < maxKept) this.#inner.set(key, remote);
-    }
-    return remote;
-  }
-
-  apply(_target: object, _this: unknown, params: unknown[]): Promise<unknown> {
-    // A trailing undefined would arrive as null and defeat a default value.
-    while (params.length > 0 && params[params.length - 1] === undefined) {
-      params.pop();
-    }
-    const given = params.length === 0 ? undefined : params;
-    if (this.#method !== "") return this.#request(this.#method, given);
-    return this.#self === undefined ? refuse() : this.#self.call(given);
+    const method = this.#method === "" ? key : `${this.#method}.${key}`;
+    const value = create(this.#request, method, undefined);
+    if (this.#kept++ < mostKept) Object.defineProperty(remote, key, { value });
+    return value;
   }
 
   set(): boolean {
-    return false;
-  }
-
-  defineProperty(): boolean {
     return false;
   }
 
@@ -103,11 +109,12 @@ function isAsked(key: string): boolean {
 }
 
 // Names computed at run time should not pile up.
-const maxKept = 1_024;
+const mostKept = 1_024;
 
-// The proxies' target: a function, or they could not be called. An arrow
-// function has no own property that a proxy would have to report truthfully.
-const refuse = (): Promise<never> =>
-  Promise.reject(
+const nothing: object = Object.create(null);
+
+function refuse(): Promise<never> {
+  return Promise.reject(
     new TypeError("Cannot call the remote itself, call a method of it"),
   );
+}

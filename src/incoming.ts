@@ -70,10 +70,6 @@ const internalError: ErrorObject = {
 
 /** A method that runs for the other side. */
 class Running implements Call, Lender {
-  readonly type: "request" | "notification";
-  readonly version: Version;
-  readonly id: Id | undefined;
-  readonly method: string;
   /** The batch that its response belongs to. */
   readonly batch: IncomingBatch | undefined;
   answered = false;
@@ -91,13 +87,25 @@ class Running implements Call, Lender {
     batch: IncomingBatch | undefined,
     host: Host,
   ) {
-    this.type = call.type;
-    this.version = call.version;
-    this.id = call.id;
-    this.method = call.method;
     this.batch = batch;
     this.#call = call;
     this.#host = host;
+  }
+
+  get type(): "request" | "notification" {
+    return this.#call.type;
+  }
+
+  get version(): Version {
+    return this.#call.version;
+  }
+
+  get id(): Id | undefined {
+    return this.#call.id;
+  }
+
+  get method(): string {
+    return this.#call.method;
   }
 
   get signal(): AbortSignal {

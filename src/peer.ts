@@ -650,6 +650,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
         releaseAll(writing);
         throw error;
       }
+      const lends = writing !== undefined && writing.releases.length > 0;
       const pending: Pending = {
         id,
         method,
@@ -660,10 +661,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
         deadline: this.#deadlines.after(timeout),
         onprogress: options?.onprogress,
         idempotent: options?.idempotent ?? false,
-        // What was lent for it is lost with the connection.
-        again: options?.idempotent && !writing?.releases.length
-          ? text
-          : undefined,
+        again: options?.idempotent && !lends ? text : undefined,
+        lends,
         sent: false,
         wasSent: false,
         settled: false,
@@ -671,10 +670,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
       };
       const abort = signal && ((): void => this.#cancel(id, signal.reason));
       if (abort !== undefined) signal?.addEventListener("abort", abort);
-      if (
-        abort !== undefined ||
-        writing !== undefined && writing.releases.length > 0
-      ) {
+      if (abort !== undefined || lends) {
         pending.release = (succeeded): void => {
           if (abort !== undefined) signal?.removeEventListener("abort", abort);
           releaseAll(writing, succeeded);
@@ -1036,7 +1032,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#shared = undefined;
     const again: Member[] = [];
     for (const pending of this.#pending.all()) {
-      if (!pending.sent) continue;
+      // What it lends is lost with the connection, sent or not.
+      if (!pending.sent && !pending.lends) continue;
       if (pending.again === undefined) this.#abandon(pending, info);
       else {
         pending.sent = false;

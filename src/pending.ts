@@ -22,6 +22,8 @@ export interface Pending {
   readonly idempotent: boolean;
   /** What to send once more if the connection is lost; `undefined`: it may not be. */
   readonly again: string | undefined;
+  /** Whether its params carry what only the connection of then knows. */
+  readonly lends: boolean;
   /** Whether it was handed to the socket. */
   sent: boolean;
   /** Whether it was handed to that of an earlier connection. */

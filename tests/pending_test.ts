@@ -13,6 +13,7 @@ function add(table: PendingTable): Pending {
     onprogress: undefined,
     idempotent: false,
     again: undefined,
+    lends: false,
     sent: false,
     wasSent: false,
     settled: false,

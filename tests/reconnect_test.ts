@@ -9,6 +9,7 @@ import { type Address, connect, type ConnectOptions } from "../client.ts";
 import { type CloseInfo, ConnectionClosedError, type Peer } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
+import { streams } from "../src/stream.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 
@@ -330,6 +331,29 @@ Deno.test("connect keeps the calls that are made while a connection is closing",
   it.socket.receive(result(1, 1));
   it.socket.receive([result(2, 2)]);
   assertEquals([await call, await batched], [1, 2]);
+});
+
+Deno.test("Peer sends no stream on another connection than it was lent to", async () => {
+  await using it = lab({ use: [streams] });
+  async function* upload(): AsyncGenerator<number> {
+    yield 1;
+  }
+  it.socket.open();
+  // It is going to tell of its close soon.
+  it.socket.readyState = ReadyState.Closing;
+  const call = assertRejects(
+    () => it.client.request("m", [upload()]),
+    ConnectionClosedError,
+  );
+  const plain = it.client.request("m", [1]);
+  it.socket.end(1006);
+  const error = await call;
+  assertEquals([error.sent, error.retryIn], [false, 250]);
+  await it.time.pass(250);
+  it.socket.open();
+  assertEquals(it.socket.take(), [request(2, "m", [1])]);
+  it.socket.receive(result(2, null));
+  assertEquals(await plain, null);
 });
 
 Deno.test("Peer lets onopen speak before the calls that waited", async () => {

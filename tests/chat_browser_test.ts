@@ -194,6 +194,8 @@ for (const { name, launch } of browsers) {
       await say(ann, "before");
       await showsMessages(ben, ["ann: before"]);
 
+      await showsMessages(ann, ["ann*: before"]);
+
       // It is said, and she doesn't know.
       proxy.mute();
       await say(ann, "was that heard?");

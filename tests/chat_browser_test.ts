@@ -109,6 +109,7 @@ for (const { name, launch } of browsers) {
       for (const page of [ann, ben]) await mark(page);
       await say(ann, "before");
       await showsMessages(ben, ["ann: before"]);
+      await showsMessages(ann, ["ann*: before"]);
       await ann.bringToFront();
       await ann.type("#text", "half a");
 
@@ -193,6 +194,8 @@ for (const { name, launch } of browsers) {
       await mark(ann);
       await say(ann, "before");
       await showsMessages(ben, ["ann: before"]);
+
+      await showsMessages(ann, ["ann*: before"]);
 
       // It is said, and she doesn't know.
       proxy.mute();

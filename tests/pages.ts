@@ -71,8 +71,8 @@ export async function start(launch: BrowserKind["launch"]): Promise<Tabs> {
       const page = await browser.newPage();
       // A page that waits to connect again, on a machine that has much to do.
       page.setDefaultTimeout(90_000);
+      // Of attempts to connect that failed, the page is to tell.
       const complain = (complaint: string) => {
-        // Of attempts to connect that failed, the page is to tell.
         if (!/\bws:\/\//.test(complaint)) complaints.push(complaint);
       };
       page.on("console", (message) => {
@@ -82,6 +82,8 @@ export async function start(launch: BrowserKind["launch"]): Promise<Tabs> {
       // Where Firefox tells of them, too.
       page.on("pageerror", (error) => complain(`page: ${error}`));
       page.on("requestfailed", (request) => {
+        // Firefox counts them among the requests.
+        if ("sec-websocket-key" in request.headers()) return;
         complaints.push(`failed: ${request.url()}`);
       });
       page.on("response", (response) => {

@@ -216,7 +216,7 @@ const TOGETHER = 5 * 60_000;
 /** The page shows that many rows; older ones go. */
 const ROWS = 1000;
 
-/** At least as many messages as the server keeps. */
+/** Over a reload we know that many messages as ours: more than the server keeps. */
 const KEPT = 100;
 
 const clock = new Intl.DateTimeFormat(undefined, {
@@ -234,7 +234,7 @@ const shown = new Set<string>();
  * The ids of what we said: a name does not say who that is, since two may have
  * the same.
  */
-const ownIds = new Set(recall("said").split(" "));
+const ownIds = new Set(recall("said").match(/\S+/g));
 
 /** What we said and have not heard back yet. */
 const unsent = new Map<string, { said: string; row: HTMLElement }>();
@@ -256,9 +256,9 @@ function showMessage(
 
   const row = messageRow(author, said, own, shownTime(time));
   row.classList.toggle("continued", continued);
+  if (own) forgetUnsent(id);
   append(row, own);
   if (id !== undefined) {
-    forgetUnsent(id);
     shown.add(id);
     const [oldest] = shown;
     if (shown.size > ROWS) shown.delete(oldest!);

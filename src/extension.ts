@@ -169,7 +169,11 @@ export class Capabilities {
   /** Reads each of a call's params. */
   readParams(params: Params | undefined): Params | undefined {
     return mayHoldReference(params)
-      ? mapMembers(params, (param) => this.read(param))
+      // By that name it would be called by whoever awaits the params.
+      ? mapMembers(
+        params,
+        (param, name) => name === "then" ? param : this.read(param),
+      )
       : params;
   }
 
@@ -236,7 +240,7 @@ function startWriting(call: Lender | undefined): Writing {
 /** Params with each member replaced, the same ones if nothing was. */
 function mapMembers(
   params: Params | undefined,
-  replace: (member: unknown) => unknown,
+  replace: (member: unknown, name?: string) => unknown,
 ): Params | undefined {
   if (params === undefined) return undefined;
   if (Array.isArray(params)) {
@@ -256,7 +260,7 @@ function mapMembers(
   }
   let isReplaced = false;
   const entries = Object.entries(params).map(([name, member]) => {
-    const replacement = replace(member);
+    const replacement = replace(member, name);
     if (replacement !== member) isReplaced = true;
     return [name, replacement] as const;
   });

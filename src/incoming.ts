@@ -53,7 +53,8 @@ export interface Host {
 /** The responses to a batch, on their way to becoming one frame. */
 export interface IncomingBatch {
   readonly responses: string[];
-  readonly ids: Set<Id>;
+  /** Those of its requests, which stay taken until it is answered. */
+  readonly ids: Id[];
   length: number;
   awaited: number;
 }
@@ -254,7 +255,10 @@ export class Incoming {
     error: ErrorObject,
     batch: IncomingBatch | undefined,
   ): void {
-    const text = writeError(version, id, error, this.#host.stringErrors);
+    // Under its id, this would answer the request that has it.
+    const answerTo = this.#running?.has(id) ? null : id;
+    const { stringErrors } = this.#host;
+    const text = writeError(version, answerTo, error, stringErrors);
     if (batch === undefined) this.#host.send(text);
     else batch.responses.push(text);
   }
@@ -262,7 +266,7 @@ export class Incoming {
   /** Answers a request that its caller no longer wants. */
   cancel(id: unknown): void {
     const running = this.#running?.get(id as Id);
-    if (running === undefined) return;
+    if (running === undefined || running.answered) return;
     // First the answer: from a method that hears the signal, too, it is this.
     this.#failWith(running, {
       code: ErrorCode.Cancelled,
@@ -277,13 +281,15 @@ export class Incoming {
   openBatch(): IncomingBatch {
     // It awaits itself, so that it isn't answered before its last member was
     // read.
-    return { responses: [], ids: new Set(), length: 2, awaited: 1 };
+    return { responses: [], ids: [], length: 2, awaited: 1 };
   }
 
   /** One more member needs no answer any more: the last one sends them all. */
   completeBatch(batch: IncomingBatch): void {
     batch.awaited--;
-    if (batch.awaited === 0 && batch.responses.length > 0) {
+    if (batch.awaited > 0) return;
+    for (const id of batch.ids) this.#running?.delete(id);
+    if (batch.responses.length > 0) {
       this.#host.send(`[${batch.responses.join(",")}]`);
     }
   }
@@ -328,8 +334,7 @@ export class Incoming {
   #admitId(running: Running): boolean {
     const { version, batch } = running;
     const id = running.id!;
-    const isTaken = id !== null && (this.#running?.has(id) ||
-      batch !== undefined && batch.ids.has(id));
+    const isTaken = this.#running?.has(id) === true;
     if (isTaken) {
       // With id null: under its own id, this would answer the first request.
       const error = {
@@ -338,7 +343,10 @@ export class Incoming {
       };
       const { stringErrors } = this.#host;
       this.#write(running, writeError(version, null, error, stringErrors));
-    } else batch?.ids.add(id);
+    } else if (batch !== undefined && id !== null) {
+      batch.ids.push(id);
+      (this.#running ??= new Map()).set(id, running);
+    }
     return !isTaken;
   }
 
@@ -467,7 +475,11 @@ export class Incoming {
     running.answered = true;
     const { id, batch } = running;
     const key = id ?? running;
-    if (this.#running?.get(key) === running) this.#running.delete(key);
+    // Whoever sent a batch waits for all of it: until then its ids are taken.
+    if (
+      (batch === undefined || id === null) &&
+      this.#running?.get(key) === running
+    ) this.#running.delete(key);
     if (batch === undefined) this.#host.send(response);
     else {
       batch.responses.push(response);

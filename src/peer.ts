@@ -1229,7 +1229,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     let answers: OutgoingBatch | undefined;
     const unidentified: Response[] = [];
     for (const message of messages) {
-      if (this.#end !== undefined) return;
+      if (!this.#isOpen) return;
       const isResponse = message.type === "response";
       if (isResponse && typeof message.id !== "number") {
         unidentified.push(message);

@@ -289,6 +289,8 @@ class References implements Capability {
       return value;
     }
     for (const key of Object.keys(value)) {
+      // A function by that name would be called by whoever awaits the value.
+      if (key === "then") continue;
       const member = (value as { [key: string]: unknown })[key];
       const revived = this.#revive(member, depth + 1);
       if (revived === member) continue;
@@ -306,9 +308,9 @@ class References implements Capability {
   #borrow(handle: number): object {
     const path = `$/invokeProxy/${handle}/`;
     const proxy = createRemote(
-      (method, params) => this.#link.request(path + method, params),
+      (method, params) => this.#ask(path + method, params),
       {
-        call: (params) => this.#link.request(path + invoke, params),
+        call: (params) => this.#ask(path + invoke, params),
         dispose: () => this.#giveBack(proxy),
         toJSON: () => this.#returned(handle),
       },
@@ -316,6 +318,21 @@ class References implements Capability {
     borrowed.set(proxy, { link: this.#link, handle });
     this.#unwanted?.push(proxy);
     return proxy;
+  }
+
+  #ask(method: string, params: Params | undefined): Promise<unknown> {
+    const version = this.#link.version();
+    const promise = version === "2.0"
+      ? this.#link.request(method, params)
+      : Promise.reject(
+        new TypeError(
+          `Cannot call by reference: JSON-RPC ${version} has no references`,
+        ),
+      );
+    // Whoever calls back and doesn't wait must not end the process, nor must a
+    // peer that puts its function where something else is called by itself.
+    promise.catch(() => {});
+    return promise;
   }
 
   /** Sent back to where it came from, it is the original again. */

@@ -63,6 +63,9 @@ interface Iterable extends Promise<unknown> {
   [Symbol.asyncIterator]?: (this: unknown) => Consumer;
 }
 
+/** What was read and may be a stream, and from whom. */
+const received = new WeakMap<object, Link>();
+
 /** A stream as it stands in a message. */
 interface Enumerable {
   readonly token?: unknown;
@@ -81,6 +84,8 @@ class Streams implements Capability {
   }
 
   write(value: unknown, writing: Writing): unknown {
+    // Back where it came from, it is what it was.
+    if (received.get(value as object) === this.#link) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
     if (this.#link.version() !== "2.0") {
@@ -112,6 +117,7 @@ class Streams implements Capability {
 
   read(value: unknown): unknown {
     if (!isEnumerable(value)) return value;
+    received.set(value, this.#link);
     // It stays the data that it may be after all: only who iterates it finds a
     // stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {

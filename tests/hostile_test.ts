@@ -63,6 +63,55 @@ Deno.test("Peer refuses two equal ids in one batch, the first undisturbed", asyn
   ]]);
 });
 
+Deno.test("Peer keeps a batch's ids taken until the batch is answered", async () => {
+  const { promise: gate, resolve: openGate } = Promise.withResolvers<string>();
+  await using it = await open({
+    local: { slow: () => gate, sync: () => "sync" },
+  });
+  const { socket } = it;
+  socket.receive([request(1, "sync"), request(2, "slow"), request(null, "m")]);
+  socket.receive(request(1, "sync"));
+  socket.receive([request(1, "sync")]);
+  const refusal = failure(null, -32600, "Invalid Request: id 1 is in flight");
+  assertEquals(socket.take(), [refusal, [refusal]]);
+  // Nor does a cancel change what is answered already.
+  socket.receive({
+    jsonrpc: "2.0",
+    method: "$/cancelRequest",
+    params: { id: 1 },
+  });
+  openGate("done");
+  await settle();
+  assertEquals(socket.take(), [[
+    result(1, "sync"),
+    failure(null, -32601, "Method not found"),
+    result(2, "done"),
+  ]]);
+  socket.receive([request(1, "sync")]);
+  socket.receive(request(2, "sync"));
+  assertEquals(socket.take(), [[result(1, "sync")], result(2, "sync")]);
+});
+
+Deno.test("Peer refuses what is invalid with id null while its id is in flight", async () => {
+  const { promise: gate, resolve: openGate } = Promise.withResolvers<string>();
+  await using it = await open({ local: { slow: () => gate } });
+  const { socket } = it;
+  const invalid = { jsonrpc: "2.0", method: "slow", params: 5, id: 1 };
+  socket.receive(invalid);
+  socket.receive(request(1, "slow"));
+  socket.receive(invalid);
+  socket.receive([invalid]);
+  const message = "Invalid Request: params must be an array or an object";
+  assertEquals(socket.take(), [
+    failure(1, -32600, message),
+    failure(null, -32600, message),
+    [failure(null, -32600, message)],
+  ]);
+  openGate("done");
+  await settle();
+  assertEquals(socket.take(), [result(1, "done")]);
+});
+
 Deno.test("Peer answers requests with id null, several at a time", async () => {
   const { promise: gate, resolve: openGate } = Promise.withResolvers<string>();
   await using it = await open({ local: { slow: () => gate } });

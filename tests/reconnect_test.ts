@@ -203,6 +203,18 @@ for (const code of transientCodes) {
   });
 }
 
+Deno.test("connect goes on after a batch that says too much in one go", async () => {
+  const limits = { messageRate: 1, messageBurst: 2 };
+  let count = 0;
+  await using it = lab({ limits }, { count: () => ++count });
+  it.socket.open();
+  it.socket.receive([1, 2, 3, 4, 5].map((id) => request(id, "count")));
+  assertEquals([count, it.client.state, it.log.length], [2, "connecting", 2]);
+  assertEquals(it.socket.closes.map(({ code }) => code), [4429]);
+  await it.time.pass(250);
+  assertEquals(it.sockets.length, 2);
+});
+
 Deno.test("connect waits as long as a server that leaves asks it to, at most a minute", async () => {
   await using it = lab();
   it.socket.open();

@@ -18,10 +18,12 @@ import { serve } from "../server.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { streams } from "../src/stream.ts";
 import {
+  failure,
   openScripted,
   request,
   result,
   type Scripted,
+  settle,
 } from "./scripted_socket.ts";
 
 const use = [references];
@@ -388,6 +390,62 @@ Deno.test("Hostile references harm nobody", async () => {
     });
   }
   assertEquals([socket.take(), thrown], [[], []]);
+});
+
+Deno.test("A callback that fails unheard harms nobody", async () => {
+  const { socket, peer } = await open({
+    local: { start: (tell: (n: number) => unknown) => void tell(1) },
+  });
+  socket.receive(request("a", "start", [reference(5)]));
+  socket.receive(request("b", "start", [reference(6)]));
+  const [{ id }] = socket.take() as [{ id: number }];
+  socket.receive(failure(id, 5, "No"));
+  socket.end(1006, "", false);
+  await peer.closed;
+  await settle();
+});
+
+Deno.test("A reference by the name then stays data, nobody calls it by awaiting", async () => {
+  await using it = await open({
+    local: {
+      sync: (value: unknown) => value,
+      async: async (value: unknown) => await value,
+    },
+  });
+  const { socket, peer } = it;
+  const thenable = { then: reference(5) };
+  for (const method of ["sync", "async"]) {
+    for (const params of [[thenable], thenable]) {
+      socket.receive(request("a", method, params));
+      await settle();
+      assertEquals(socket.take(), [result("a", thenable)]);
+    }
+  }
+  const call = peer.request("m");
+  const [{ id }] = socket.take() as [{ id: number }];
+  socket.receive(result(id, thenable));
+  assertEquals(await call, thenable);
+});
+
+Deno.test("A reference is not called where its peer speaks a version without", async () => {
+  for (const version of ["1.0", "bare"] as const) {
+    await using it = await open({
+      version,
+      local: { call: async (fn: () => unknown) => await fn() },
+      onerror() {},
+    });
+    const { socket, peer } = it;
+    const call = peer.request<() => Promise<unknown>>("borrow", []);
+    const [{ id }] = socket.take() as [{ id: number }];
+    socket.receive({ id, result: reference(5) });
+    const fn = await call;
+    await assertRejects(
+      () => fn(),
+      TypeError,
+      `Cannot call by reference: JSON-RPC ${version} has no references`,
+    );
+    assertEquals(socket.take(), []);
+  }
 });
 
 Deno.test("Callbacks count as methods that run, and hear of their own cancel", async () => {

@@ -512,3 +512,33 @@ Deno.test("serve has streams by itself, connect is given them with use", async (
   assertEquals(await client.remote.sum(count(100)), 5_050);
   assertEquals(await client.remote.sum(ReadableStream.from(count(3))), 6);
 });
+
+Deno.test("What looks like a stream goes back as the data that it may be", async () => {
+  const kept: unknown[] = [];
+  const [left, right] = pair({
+    local: {
+      echo: (value: unknown) => value,
+      keep: (value: unknown) => void kept.push(value),
+      kept: () => kept[0],
+    },
+  });
+  for (const data of [{ token: "secret" }, { values: [1, 2] }, { token: 0 }]) {
+    assertEquals(await right.request("echo", [data]), data);
+  }
+  await right.request("keep", [{ token: "secret" }]);
+  assertEquals(await right.request("kept"), { token: "secret" });
+  right.local = { mirror: (value: unknown) => value };
+  assertEquals(await left.request("mirror", [kept[0]]), { token: "secret" });
+  right.close();
+  await left.closed;
+
+  // In versions without streams nothing is one.
+  await using it = await openScripted({
+    use,
+    version: "bare",
+    local: { echo: (value: unknown) => value },
+  });
+  const { socket } = it;
+  socket.receive({ id: 1, method: "echo", params: [{ values: [1] }] });
+  assertEquals(socket.take(), [{ id: 1, result: { values: [1] } }]);
+});

@@ -23,6 +23,7 @@
  * @module
  */
 
+export { broadcast } from "./src/broadcast.ts";
 export type { Call, CallOptions } from "./src/call.ts";
 export type {
   CannotTravel,

@@ -132,6 +132,22 @@ export function observe(
   return observeIn(peer as Peer, method, observer);
 }
 
+// Set by the class, so that #notify stays its own.
+let notifyIn: typeof notifyWritten;
+
+/**
+ * Sends a notification that may have been written for another peer already, and
+ * keeps what is written for the next.
+ */
+export function notifyWritten(
+  peer: Pick<Peer, "version">,
+  method: string,
+  params: Params | undefined,
+  written: Map<Version, string>,
+): boolean {
+  return notifyIn(peer, method, params, written);
+}
+
 /** Who keeps a peer until it is gone. */
 export interface Keeper {
   /** Lets go of it: its socket is gone, or it has waited long enough for that. */
@@ -377,6 +393,15 @@ export class Peer<Theirs = unknown, Context = unknown> {
     keepIn = (keeper, peer): void => {
       if (#keeper in peer) (peer as Peer).#keeper = keeper;
       else peer.closed.then(() => keeper.release(peer));
+    };
+    notifyIn = (anyPeer, method, params, written): boolean => {
+      const peer = anyPeer as Peer;
+      let text = written.get(peer.version);
+      if (text === undefined) {
+        text = peer.#writeNotification(method, params);
+        written.set(peer.version, text);
+      }
+      return peer.#notify(method, text);
     };
     observeIn = (peer, method, observer): () => void =>
       peer.#observe(method, observer);
@@ -729,15 +754,19 @@ export class Peer<Theirs = unknown, Context = unknown> {
     params?: Params,
   ): boolean;
   notify(method: string, params?: Params): boolean {
+    return this.#notify(method, this.#writeNotification(method, params));
+  }
+
+  #writeNotification(method: string, params: Params | undefined): string {
     const what = "Cannot send notification";
     const writing = this.#capabilities?.startParams(params);
     let text: string;
     try {
-      text = this.#traced(writeNotification(
+      text = writeNotification(
         this.version,
         method,
         this.#writeParams(what, method, params, writing),
-      ));
+      );
     } finally {
       releaseAll(writing);
     }
@@ -746,7 +775,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
         `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
       );
     }
-    this.#checkLength(what, method, text);
+    return text;
+  }
+
+  #notify(method: string, text: string): boolean {
+    text = this.#traced(text);
+    this.#checkLength("Cannot send notification", method, text);
     if (this.#end !== undefined) return false;
     if (this.#batch !== undefined) {
       this.#batch.members.push({ text, pending: undefined });

@@ -1,6 +1,6 @@
 /** The library as its users write it: a class that is served, and a client with a typed remote. */
 
-import { Peer, type PeerSettings } from "@jsonrpcws/peer";
+import { broadcast, Peer, type PeerSettings } from "@jsonrpcws/peer";
 import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import { streams } from "@jsonrpcws/peer/stream";
 import type { Socket } from "@jsonrpcws/peer/testing";
@@ -22,7 +22,7 @@ class Calculator extends Peer<{ news(n: number): void }> {
       for (let n = 0; n < to; n++) yield n;
     },
     announce: (n: number): void => {
-      for (const peer of Calculator.all) peer.notify("news", [n]);
+      broadcast(Calculator.all, "news", [n]);
     },
   }, Calculator.more as object);
 

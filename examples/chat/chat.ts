@@ -1,6 +1,6 @@
 /** The service of the chat: one instance of it is one person in the room. */
 
-import { CloseCode, ErrorCode, Peer, RpcError } from "../../mod.ts";
+import { broadcast, CloseCode, ErrorCode, Peer, RpcError } from "../../mod.ts";
 
 /** What somebody said. */
 export type Message = [
@@ -58,7 +58,7 @@ export class Chat extends Peer<Page> {
         if (!member.#isReplacedBy(this)) continue;
         member.close(CloseCode.Replaced, "The page has connected anew");
       }
-      for (const member of Chat.members) member.notify("joinpart");
+      broadcast(Chat.members, "joinpart");
     },
 
     /** Who is there, in the order of their coming. */
@@ -79,7 +79,7 @@ export class Chat extends Peer<Page> {
         params.push(known, Date.now());
         Chat.#keep(known, params);
       }
-      for (const member of Chat.members) member.notify("message", params);
+      broadcast(Chat.members, "message", params);
     },
 
     /** The last messages that have an id, the newest last. */
@@ -98,13 +98,13 @@ export class Chat extends Peer<Page> {
   }
 
   override onopen(): void {
-    for (const member of Chat.members) member.notify("joinpart");
+    broadcast(Chat.members, "joinpart");
     Chat.members.add(this);
   }
 
   override onclose(): void {
     Chat.members.delete(this);
-    for (const member of Chat.members) member.notify("joinpart");
+    broadcast(Chat.members, "joinpart");
   }
 }
 

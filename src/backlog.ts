@@ -61,11 +61,11 @@ export class Backlog {
     this.#unseen = 0;
     const { buffered, bufferedTime, bufferedMost } = this.#sender.limits;
     const amount = this.#sender.bufferedAmount();
-    if (amount > bufferedMost) this.#close(`more than ${bufferedMost} bytes`);
+    if (amount > bufferedMost) this.#close(`${bufferedMost} bytes wait`);
     else if (amount <= buffered) this.#since = undefined;
     else if (this.#since === undefined || isLate) this.#since = now;
     else if (now - this.#since >= bufferedTime) {
-      this.#close(`more than ${buffered} bytes for ${bufferedTime} ms`);
+      this.#close(`${buffered} bytes waited for ${bufferedTime} ms`);
     }
   }
 
@@ -106,6 +106,7 @@ export class Backlog {
   }
 
   #close(what: string): void {
-    this.#sender.close(CloseCode.SlowConsumer, `Slow consumer: ${what} wait`);
+    const reason = `Slow consumer: more than ${what}`;
+    this.#sender.close(CloseCode.SlowConsumer, reason);
   }
 }

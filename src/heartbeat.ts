@@ -93,15 +93,15 @@ export class Heartbeat {
   /**
    * Looks for what arrived and what waits to leave.
    *
-   * @param last When the look before was.
+   * @param before When the last look was.
    * @param isLate Whether the process slept or was busy, so that what arrived
    * meanwhile may not have been handled.
    */
-  look(now: number, last: number, isLate: boolean): void {
+  look(now: number, before: number, isLate: boolean): void {
     this.#backlog.look(now, isLate);
     if (this.isHeard) {
       this.isHeard = false;
-      this.#heard = last;
+      this.#heard = before;
       this.#asked = undefined;
       this.#reprieves = 0;
     }
@@ -128,7 +128,8 @@ export class Heartbeat {
 function wakeAt(time: number, now: number): void {
   clearTimeout(timer);
   due = time;
-  timer = setTimeout(lookAtAll, time - now);
+  // A longer wait would end at once.
+  timer = setTimeout(lookAtAll, Math.min(time - now, 0x7fff_ffff));
 }
 
 function lookAtAll(): void {

@@ -90,8 +90,7 @@ Deno.test("Peer drains when its peer reads on, and is not closed meanwhile", asy
   assertEquals(reader.unmatched, 0);
 });
 
-Deno.test("Peer that closes before it has drained says so", async () => {
-  using _time = new FakeTime();
+Deno.test("Peer that closes before it has drained says so, and looks no more", async () => {
   const it = await open();
   const { socket, peer } = it;
   socket.bufferedAmount = 65_537;

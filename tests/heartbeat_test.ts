@@ -265,8 +265,15 @@ Deno.test("Peer is not asked where pingAfter is 0, and not given up where pingWi
   using time = new FakeTime();
   await using silent = await openMortal({ limits: { pingAfter: 0 } });
   await using patient = await openMortal({ limits: { pingWithin: 0 } });
+  // Longer than a timer can be.
+  const limits = { pingAfter: 2 ** 40, pingWithin: 0, bufferedTime: 0 };
+  await using forEver = await openMortal({ limits });
+  const never = { pingAfter: 0, pingWithin: 0, bufferedTime: 0 };
+  await using unwatched = await openMortal({ limits: never });
   await time.flow(120_000);
-  assertEquals([silent.socket.sent, silent.closes], [[], []]);
+  for (const { socket, closes } of [silent, forEver, unwatched]) {
+    assertEquals([socket.sent, closes], [[], []]);
+  }
   assertEquals([takePings(patient.socket).length, patient.closes], [1, []]);
 });
 
@@ -346,6 +353,30 @@ Deno.test("One timer looks after all peers, from the first one's opening to the 
   } finally {
     globalThis.setTimeout = setTimeout;
     globalThis.clearTimeout = clearTimeout;
+  }
+});
+
+Deno.test("The timer wakes as seldom as those who are there allow", async () => {
+  using time = new FakeTime();
+  const { setTimeout } = globalThis;
+  const delays: unknown[] = [];
+  globalThis.setTimeout = ((run: () => void, ms?: number) => {
+    delays.push(ms);
+    return setTimeout(run, ms);
+  }) as typeof setTimeout;
+  try {
+    await using _slow = await openMortal({ timeout: 0 });
+    await time.flow(1_000);
+    const quick = await openMortal({ limits: { pingWithin: 4_000 } });
+    await time.flow(1_000);
+    // Beside it, one that would be looked at later is not.
+    await using _other = await openMortal();
+    await time.flow(1_000);
+    quick.socket.end();
+    await time.flow(7_500);
+    assertEquals(delays, [2_500, 1_000, 1_000, 1_000, 2_500, 2_500, 2_500]);
+  } finally {
+    globalThis.setTimeout = setTimeout;
   }
 });
 

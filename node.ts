@@ -298,9 +298,11 @@ function createListener(
   options: UpgradeOptions,
   fetch: Fetch,
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
-  const { protocols = [], perMessageDeflate = false, limits } = options;
+  const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
   const heartbeat = new Heartbeat(options.idleTimeout ?? 30);
+  /** Of the handshake that is being done. */
+  let selected: string | undefined;
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
@@ -313,8 +315,7 @@ function createListener(
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.
     maxFragments: 4_096,
-    handleProtocols: (offered) =>
-      protocols.find((protocol) => offered.has(protocol)) ?? false,
+    handleProtocols: () => selected ?? false,
   });
 
   async function accept(
@@ -329,6 +330,7 @@ function createListener(
     const admission = await acceptor.admit(request, info);
     if (admission instanceof Response) return write(socket, admission);
     let isOpen = false;
+    selected = admission.protocol;
     // Calls back at once, or refuses by itself.
     sockets.handleUpgrade(incoming, socket, head, (ws) => {
       isOpen = true;

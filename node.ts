@@ -52,6 +52,7 @@ import {
   type ServicePeer,
 } from "./src/acceptor.ts";
 import { CloseCode } from "./src/error.ts";
+import { usualLength } from "./src/frame.ts";
 import { completeLimits } from "./src/limits.ts";
 import { ListeningServer } from "./src/listening.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
@@ -307,10 +308,10 @@ function createListener(
     noServer: true,
     clientTracking: false,
     // Three bytes of UTF-8 are the most that one UTF-16 code unit can take; the
-    // peer counts the units. 0: no limit.
+    // peer counts the units. Short messages may share a frame. 0: no limit.
     maxPayload: messageLength === Infinity
       ? 0
-      : Math.min(3 * messageLength, 0x7fff_ffff),
+      : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff),
     perMessageDeflate,
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.

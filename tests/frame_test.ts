@@ -200,6 +200,52 @@ for (const [more, answers] of [[-1, 9], [0, 10], [1, 1]] as const) {
   });
 }
 
+Deno.test("Peer takes short messages that share a frame, and the longest batch", async () => {
+  const local = { echo: (value: unknown) => value };
+  const limits = { messageLength: 200 };
+  const long = (id: number, length: number): string => {
+    const empty = JSON.stringify(request(id, "echo", [""])).length;
+    return JSON.stringify(request(id, "echo", ["x".repeat(length - empty)]));
+  };
+  const frames: [frame: string, isTaken: boolean][] = [
+    [`[${[1, 2, 3].map((id) => long(id, 200)).join()}]`, true],
+    [`[[${long(1, 198)}]]`, true],
+    [`[${long(1, 16_382)}]`, true],
+    [`[${long(1, 16_383)}]`, false],
+    [long(1, 200), true],
+    [long(1, 201), false],
+  ];
+  for (const [frame, isTaken] of frames) {
+    for (const data of [frame, new TextEncoder().encode(frame).buffer]) {
+      await using it = await share({ local, limits });
+      it.socket.receive(data);
+      assertEquals(it.peer.state, isTaken ? "open" : "closed");
+      if (!isTaken) assertEquals(it.socket.closes[0]?.code, 1009);
+    }
+  }
+  const length = 1_000_000;
+  for (const [more, state] of [[2, "open"], [3, "closed"]] as const) {
+    await using it = await share({ local, limits: { messageLength: length } });
+    it.socket.receive(`[[${long(1, length - 4 + more)}]]`);
+    assertEquals(it.peer.state, state);
+  }
+});
+
+bothTest(
+  "a small messageLength leaves room for messages that share a frame",
+  async (platform) => {
+    const limits = { messageLength: 200 };
+    await using server = await platform.serve(Echo, { limits });
+    await using client = connect(server.url, {}, { sharedFrames: true });
+    const words = Array.from(
+      { length: 40 },
+      (_, n) => `${n}${"x".repeat(100)}`,
+    );
+    const calls = words.map((word) => client.request("echo", [word]));
+    assertEquals(await Promise.all(calls), words);
+  },
+);
+
 Deno.test("Peer reads the ids of a frame exactly, or refuses them", async () => {
   await using it = await share({ local: { m: () => 1 } });
   const messages = ["9007199254740993", "1.5", "2.50"].map((id) =>

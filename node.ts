@@ -52,6 +52,7 @@ import {
   type ServicePeer,
 } from "./src/acceptor.ts";
 import { CloseCode } from "./src/error.ts";
+import { usualLength } from "./src/frame.ts";
 import { completeLimits } from "./src/limits.ts";
 import { ListeningServer } from "./src/listening.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
@@ -298,23 +299,24 @@ function createListener(
   options: UpgradeOptions,
   fetch: Fetch,
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
-  const { protocols = [], perMessageDeflate = false, limits } = options;
+  const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
   const heartbeat = new Heartbeat(options.idleTimeout ?? 30);
+  /** Of the handshake that is being done. */
+  let selected: string | undefined;
   const sockets = new WebSocketServer({
     noServer: true,
     clientTracking: false,
     // Three bytes of UTF-8 are the most that one UTF-16 code unit can take; the
-    // peer counts the units. 0: no limit.
+    // peer counts the units. Short messages may share a frame. 0: no limit.
     maxPayload: messageLength === Infinity
       ? 0
-      : Math.min(3 * messageLength, 0x7fff_ffff),
+      : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff),
     perMessageDeflate,
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.
     maxFragments: 4_096,
-    handleProtocols: (offered) =>
-      protocols.find((protocol) => offered.has(protocol)) ?? false,
+    handleProtocols: () => selected ?? false,
   });
 
   async function accept(
@@ -329,6 +331,7 @@ function createListener(
     const admission = await acceptor.admit(request, info);
     if (admission instanceof Response) return write(socket, admission);
     let isOpen = false;
+    selected = admission.protocol;
     // Calls back at once, or refuses by itself.
     sockets.handleUpgrade(incoming, socket, head, (ws) => {
       isOpen = true;

@@ -10,8 +10,11 @@
 /** The subprotocol by which two peers agree to share frames. */
 export const sharedFrames = "jsonrpcws.v1";
 
-// A frame as long as this costs little more than its messages do.
-const usualLength = 16_384;
+/**
+ * Most bytes of a frame with more than one message: one as long as this costs
+ * little more than its messages do.
+ */
+export const usualLength = 16_384;
 
 const mostMembers = 256;
 
@@ -78,6 +81,14 @@ export class SharedFrames {
     this.#length = 0;
     this.#send(texts.length === 1 ? wrap(texts[0]!) : `[${texts.join(",")}]`);
   }
+}
+
+/**
+ * How long a frame may be where no message may be longer than a limit: the
+ * shortest ones share frames, too, and the longest batch has brackets around it.
+ */
+export function frameLimit(messageLength: number): number {
+  return Math.max(messageLength + 2, usualLength);
 }
 
 /** A message alone is its own frame; a batch alone must not be taken for one. */

@@ -11,7 +11,8 @@ export interface Limits {
    * Longest message, in UTF-16 code units (bytes for a binary frame), either
    * way. Default 1,048,576. A longer one that arrives closes the connection
    * with 1009; a longer request rejects its caller, and a longer response is
-   * replaced by error -32008.
+   * replaced by error -32008. Messages that share a frame may have 16,384
+   * together, whatever the limit.
    */
   readonly messageLength: number;
   /**
@@ -28,7 +29,8 @@ export interface Limits {
   readonly batchMembers: number;
   /**
    * Most messages of a frame that arrives where frames are shared. Default 1,024.
-   * One with more is answered by one error -32010 and none of it executed.
+   * One with more is answered by one error -32010 and none of it executed. Peers
+   * of this library send up to 256.
    */
   readonly frameMembers: number;
   /**

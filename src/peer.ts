@@ -37,7 +37,7 @@ import {
   withWriting,
   type Writing,
 } from "./extension.ts";
-import { SharedFrames, sharedFrames } from "./frame.ts";
+import { frameLimit, SharedFrames, sharedFrames } from "./frame.ts";
 import { Heartbeat, type Patient } from "./heartbeat.ts";
 import {
   type Host,
@@ -1184,18 +1184,24 @@ export class Peer<Theirs = unknown, Context = unknown> {
     // A message must not overtake the hook that prepares for it.
     if (!this.#hasOpened) this.#open();
     if (this.#end !== undefined) return;
-    const limit = this.#limits.messageLength;
+    const { messageLength } = this.#limits;
+    const most = this.#shared === undefined
+      ? messageLength
+      : frameLimit(messageLength);
     let text: string;
     if (typeof data === "string") text = data;
     else {
-      if ((data as ArrayBuffer).byteLength > limit) return this.#tooLong();
+      if ((data as ArrayBuffer).byteLength > most) return this.#tooLong();
       try {
         text = decoder.decode(data as ArrayBuffer);
       } catch {
         text = "\u{fffd}"; // Not UTF-8, so not JSON: answered as a parse error.
       }
     }
-    if (text.length > limit) return this.#tooLong();
+    if (
+      text.length > messageLength &&
+      (text.length > most || !text.startsWith("["))
+    ) return this.#tooLong();
     this.#capabilities?.look(text);
     if (this.#shared !== undefined) return this.#receiveShared(text);
     const unnamed = this.#version === "bare" ? "bare" : "1.0";

@@ -26,7 +26,7 @@ export interface WebSocketServerOptions {
   maxFragments: number;
   perMessageDeflate: boolean | object;
   skipUTF8Validation: boolean;
-  handleProtocols(offered: Set<string>): string | false;
+  handleProtocols(): string | false;
 }
 
 /** Does the handshakes. */

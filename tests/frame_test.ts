@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../client.ts";
-import type { Peer, PeerOptions } from "../mod.ts";
+import { Peer, type PeerOptions } from "../mod.ts";
 import { serve } from "../server.ts";
 import { SharedFrames, sharedFrames } from "../src/frame.ts";
 import { streams } from "../src/stream.ts";
@@ -13,6 +13,7 @@ import {
   ScriptedSocket,
   settle,
 } from "./scripted_socket.ts";
+import { bothTest, quiet } from "./servers.ts";
 
 function share(options: PeerOptions = {}): Promise<Scripted> {
   return openScripted({ sharedFrames: true, ...options });
@@ -199,6 +200,52 @@ for (const [more, answers] of [[-1, 9], [0, 10], [1, 1]] as const) {
   });
 }
 
+Deno.test("Peer takes short messages that share a frame, and the longest batch", async () => {
+  const local = { echo: (value: unknown) => value };
+  const limits = { messageLength: 200 };
+  const long = (id: number, length: number): string => {
+    const empty = JSON.stringify(request(id, "echo", [""])).length;
+    return JSON.stringify(request(id, "echo", ["x".repeat(length - empty)]));
+  };
+  const frames: [frame: string, isTaken: boolean][] = [
+    [`[${[1, 2, 3].map((id) => long(id, 200)).join()}]`, true],
+    [`[[${long(1, 198)}]]`, true],
+    [`[${long(1, 16_382)}]`, true],
+    [`[${long(1, 16_383)}]`, false],
+    [long(1, 200), true],
+    [long(1, 201), false],
+  ];
+  for (const [frame, isTaken] of frames) {
+    for (const data of [frame, new TextEncoder().encode(frame).buffer]) {
+      await using it = await share({ local, limits });
+      it.socket.receive(data);
+      assertEquals(it.peer.state, isTaken ? "open" : "closed");
+      if (!isTaken) assertEquals(it.socket.closes[0]?.code, 1009);
+    }
+  }
+  const length = 1_000_000;
+  for (const [more, state] of [[2, "open"], [3, "closed"]] as const) {
+    await using it = await share({ local, limits: { messageLength: length } });
+    it.socket.receive(`[[${long(1, length - 4 + more)}]]`);
+    assertEquals(it.peer.state, state);
+  }
+});
+
+bothTest(
+  "a small messageLength leaves room for messages that share a frame",
+  async (platform) => {
+    const limits = { messageLength: 200 };
+    await using server = await platform.serve(Echo, { limits });
+    await using client = connect(server.url, {}, { sharedFrames: true });
+    const words = Array.from(
+      { length: 40 },
+      (_, n) => `${n}${"x".repeat(100)}`,
+    );
+    const calls = words.map((word) => client.request("echo", [word]));
+    assertEquals(await Promise.all(calls), words);
+  },
+);
+
 Deno.test("Peer reads the ids of a frame exactly, or refuses them", async () => {
   await using it = await share({ local: { m: () => 1 } });
   const messages = ["9007199254740993", "1.5", "2.50"].map((id) =>
@@ -237,7 +284,16 @@ Deno.test("Peer survives a socket that fails at the end of a turn", async () => 
   for (const call of calls) await assertRejects(() => call, Error);
 });
 
-const quiet = { port: 0, hostname: "127.0.0.1", onListen() {} } as const;
+/** What is called over frames that are shared. */
+class Echo extends Peer {
+  override local = {
+    add: (a: number, b: number) => a + b,
+    echo: (value: unknown) => value,
+    async *count(to: number) {
+      for (let n = 0; n < to; n++) yield n;
+    },
+  };
+}
 
 /** Counts the frames that a client's socket is sent. */
 function countFrames(client: Peer): { count: number } {
@@ -246,34 +302,31 @@ function countFrames(client: Peer): { count: number } {
   return frames;
 }
 
-Deno.test("connect shares frames with a server that wants to", async () => {
-  await using server = serve({
-    local: {
-      add: (a: number, b: number) => a + b,
-      async *count(to: number) {
-        for (let n = 0; n < to; n++) yield n;
-      },
-    },
-  }, quiet);
-  await using client = connect(server.url, {}, {
-    sharedFrames: true,
-    use: [streams],
-  });
-  await client.opened;
-  assertEquals((client.ws as { protocol?: string }).protocol, sharedFrames);
-  const frames = countFrames(client);
-  const sums = await Promise.all(
-    Array.from({ length: 100 }, (_, n) => client.request("add", [n, 1])),
-  );
-  assertEquals(sums, Array.from({ length: 100 }, (_, n) => n + 1));
-  assert(frames.count < 50, `${frames.count}`);
-  let last = -1;
-  const numbers = client.remote["count"]!(1_000) as unknown as AsyncIterable<
-    number
-  >;
-  for await (const n of numbers) assertEquals(n, ++last);
-  assertEquals(last, 999);
-});
+bothTest(
+  "connect shares frames with a server that wants to",
+  async (platform) => {
+    await using server = await platform.serve(Echo, { protocols: ["chat"] });
+    await using client = connect(server.url, {}, {
+      sharedFrames: true,
+      protocols: ["chat"],
+      use: [streams],
+    });
+    await client.opened;
+    assertEquals(client.ws.protocol, sharedFrames);
+    const frames = countFrames(client);
+    const sums = await Promise.all(
+      Array.from({ length: 100 }, (_, n) => client.request("add", [n, 1])),
+    );
+    assertEquals(sums, Array.from({ length: 100 }, (_, n) => n + 1));
+    assert(frames.count < 50, `${frames.count}`);
+    let last = -1;
+    const numbers = client.remote["count"]!(1_000) as unknown as AsyncIterable<
+      number
+    >;
+    for await (const n of numbers) assertEquals(n, ++last);
+    assertEquals(last, 999);
+  },
+);
 
 Deno.test("connect shares no frames unless both want to", async () => {
   const local = { echo: (value: unknown) => value };
@@ -320,22 +373,26 @@ Deno.test("connect tries without the offer where a server fails because of it", 
   current.end();
 });
 
-Deno.test("serve selects the subprotocol of shared frames before its own", async () => {
-  await using server = serve({}, { ...quiet, protocols: ["chat"] });
-  for (
-    const [offer, selected] of [
-      [["chat", sharedFrames], sharedFrames],
-      [["chat"], "chat"],
-      [["other"], ""],
-    ] as const
-  ) {
-    const client = connect(server.url, {}, { protocols: [...offer] });
-    const opened = client.opened.then(() => true, () => false);
-    if (selected === "") client.close();
-    else {
-      await opened;
-      assertEquals((client.ws as { protocol?: string }).protocol, selected);
+bothTest(
+  "serve selects the subprotocol of shared frames before its own",
+  async (platform) => {
+    const protocols = ["chat"];
+    await using server = await platform.serve(Echo, { protocols });
+    for (
+      const [offer, selected] of [
+        [["chat", sharedFrames], sharedFrames],
+        [["chat"], "chat"],
+        [["other"], ""],
+      ] as const
+    ) {
+      const client = connect(server.url, {}, { protocols: [...offer] });
+      const opened = client.opened.then(() => true, () => false);
+      if (selected === "") client.close();
+      else {
+        await opened;
+        assertEquals(client.ws.protocol, selected);
+      }
+      await client[Symbol.asyncDispose]();
     }
-    await client[Symbol.asyncDispose]();
-  }
-});
+  },
+);

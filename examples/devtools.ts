@@ -14,7 +14,7 @@ await using chromium = given === undefined ? await startChromium() : null;
 const url = chromium?.url ?? given!;
 
 // Chrome's version of JSON-RPC: it refuses the member "jsonrpc".
-await using browser = connect(url, {}, { version: "bare" });
+await using browser = connect(url, {}, { version: "bare", reconnect: false });
 const { targetId } = await browser.request<
   Protocol.Target.CreateTargetResponse
 >("Target.createTarget", { url: "about:blank" });
@@ -30,6 +30,7 @@ await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
   },
 }, {
   version: "bare",
+  reconnect: false, // It is of this page alone.
   limits: { messageLength: 0 }, // A picture is one message.
 });
 await page.request("Runtime.enable");

@@ -34,7 +34,7 @@ await using server = connect(url, {
     "client/registerCapability": () => {},
     "window/workDoneProgress/create": () => {},
   },
-});
+}, { reconnect: false }); // Each connection has a server of its own.
 await using published = notifications<PublishDiagnosticsParams>(
   server,
   "textDocument/publishDiagnostics",

@@ -6,7 +6,8 @@
  */
 
 import { assertEquals, assertRejects } from "@std/assert";
-import { connect, type ConnectOptions } from "../../client.ts";
+import type { ConnectOptions } from "../../client.ts";
+import { connectOnce as connect } from "../connect_once.ts";
 import { type CloseInfo, Peer, RpcError, type Version } from "../../mod.ts";
 import { serve } from "../../server.ts";
 import { debianPython, type Program, start, until } from "./processes.ts";

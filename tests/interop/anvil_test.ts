@@ -7,7 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
-import { connect } from "../../client.ts";
+import { connectOnce as connect } from "../connect_once.ts";
 import { ConnectionClosedError, RpcError } from "../../mod.ts";
 import { ethereum, subscribe } from "../../src/subscription.ts";
 import { startAnvil } from "./anvil.ts";

@@ -19,7 +19,7 @@ Deno.test("Chromium opens a page, evaluates in it, and streams its console", asy
   const { url } = chromium;
 
   // recipe: Chromium, by DevTools
-  await using browser = connect(url, {}, { version: "bare" });
+  await using browser = connect(url, {}, { version: "bare", reconnect: false });
   const { targetId } = await browser.request<
     Protocol.Target.CreateTargetResponse
   >("Target.createTarget", { url: "about:blank" });
@@ -27,6 +27,7 @@ Deno.test("Chromium opens a page, evaluates in it, and streams its console", asy
   // Each page has an address of its own.
   await using page = connect(new URL(`/devtools/page/${targetId}`, url), {}, {
     version: "bare",
+    reconnect: false, // It is of this page alone.
     limits: { messageLength: 0 }, // A screenshot is one message.
   });
   const printed = notifications<Protocol.Runtime.ConsoleAPICalledEvent>(
@@ -177,7 +178,10 @@ Deno.test("Chromium's long messages end a connection that has not lifted the lim
 
 Deno.test("Chromium ends when it is told to, and every connection with it", async () => {
   await using chromium = await startChromium();
-  await using browser = connect(chromium.url, {}, { version: "bare" });
+  await using browser = connect(chromium.url, {}, {
+    version: "bare",
+    reconnect: false,
+  });
   await using page = await openPage(chromium);
 
   const waiting = page.request("Runtime.evaluate", {
@@ -210,13 +214,13 @@ async function openPage(
   definition: ServiceDefinition = {},
   settings: PeerSettings = { limits: { messageLength: 0 } },
 ): Promise<Peer> {
-  await using browser = connect(url, {}, { version: "bare" });
+  await using browser = connect(url, {}, { version: "bare", reconnect: false });
   const { targetId } = await browser.request<
     Protocol.Target.CreateTargetResponse
   >("Target.createTarget", { url: "about:blank" });
   return connect(
     new URL(`/devtools/page/${targetId}`, url),
     definition,
-    { ...settings, version: "bare" },
+    { ...settings, version: "bare", reconnect: false },
   );
 }

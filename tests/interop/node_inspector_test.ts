@@ -27,7 +27,7 @@ for (const [name, node] of nodes) {
     const url = await address(program);
 
     // recipe: Node's inspector
-    await using peer = connect(url, {}, { version: "bare" });
+    await using peer = connect(url, {}, { version: "bare", reconnect: false });
     const pauses = notifications<Protocol.Debugger.PausedEvent>(
       peer,
       "Debugger.paused",
@@ -67,7 +67,10 @@ for (const [name, node] of nodes) {
 
   Deno.test(`${name} answers what it can't do with errors, with and without data`, async () => {
     await using program = await inspect(node, "--inspect", idle);
-    await using peer = connect(await address(program), {}, { version: "bare" });
+    await using peer = connect(await address(program), {}, {
+      version: "bare",
+      reconnect: false,
+    });
 
     const unknown = await assertRejects(
       () => peer.request("Runtime.bake"),
@@ -121,7 +124,10 @@ for (const [name, node] of nodes) {
 
   Deno.test(`${name} that is killed ends the connection`, async () => {
     const program = await inspect(node, "--inspect", idle);
-    await using peer = connect(await address(program), {}, { version: "bare" });
+    await using peer = connect(await address(program), {}, {
+      version: "bare",
+      reconnect: false,
+    });
     await peer.request("Runtime.enable");
     await program.stop();
     assertEquals((await peer.closed).code, CloseCode.Abnormal);

@@ -1052,7 +1052,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /** Ends a connection that can't go on; a socket that can opens another one. */
   #cut(code: number, reason: string): void {
-    if (this.#end !== undefined) return;
+    // It may itself be what is too much.
+    this.#shared?.flush();
+    if (!this.#isOpen) return;
     const info = { code, reason: cutReason(reason), wasClean: true };
     const retryIn = this.#ws.renew?.(info);
     if (retryIn === undefined) this.#finish(info, true);
@@ -1152,7 +1154,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#heartbeat.isHeard = true;
     // A message must not overtake the hook that prepares for it.
     if (!this.#hasOpened) this.#open();
-    if (this.#end !== undefined) return;
+    if (!this.#isOpen) return;
     const { messageLength } = this.#limits;
     const most = this.#shared === undefined
       ? messageLength
@@ -1238,7 +1240,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     let answers: OutgoingBatch | undefined;
     const unidentified: Response[] = [];
     for (const message of messages) {
-      if (this.#end !== undefined) return;
+      if (!this.#isOpen) return;
       const isResponse = message.type === "response";
       if (isResponse && typeof message.id !== "number") {
         unidentified.push(message);

@@ -672,6 +672,90 @@ Deno.test("connect replaces a connection that reads too slowly, or says too much
   assertEquals(it.client.state, "connecting");
 });
 
+Deno.test("connect replaces a connection once that is lost for two reasons at a time", async () => {
+  for (let start = 15_000; start <= 25_000; start += 250) {
+    await using it = lab();
+    it.socket.open();
+    await it.time.flow(start);
+    // Neither reads nor speaks any more.
+    it.socket.bufferedAmount = 2_000_000;
+    it.client.notify("m", ["x".repeat(70_000)]);
+    while (it.client.state === "open") await it.time.flow(250);
+    assertEquals([start, it.client.state], [start, "connecting"]);
+    await it.time.flow(250);
+    assertEquals(it.sockets.length, 2);
+  }
+});
+
+Deno.test("Peer executes nothing more of a batch whose connection was lost", async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let runs = 0;
+  const limits = { messageRate: 1, messageBurst: 2 };
+  await using it = lab({ limits }, { slow: () => (runs++, promise) });
+  it.socket.open();
+  it.socket.receive([1, 2, 3, 4].map((id) => request(id, "slow")));
+  assertEquals([it.client.state, runs], ["connecting", 2]);
+  await it.time.pass(2_000);
+  it.socket.open();
+  resolve("nobody's");
+  await it.time.pass(0);
+  assertEquals(it.socket.sent, []);
+  it.socket.receive(request(3, "slow"));
+  await it.time.pass(0);
+  assertEquals(it.socket.take(), [result(3, "nobody's")]);
+});
+
+Deno.test("Peer executes nothing of a connection that its own words have lost", async () => {
+  let runs = 0;
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } }, {
+    loud: () => void it.client.notify("m", ["x".repeat(1_000)]),
+    run: () => void runs++,
+  });
+  it.socket.open();
+  it.socket.bufferedAmount = 2_000;
+  it.socket.receive([request(1, "loud"), request(2, "run")]);
+  assertEquals([it.client.state, runs], ["connecting", 0]);
+
+  await it.time.pass(250);
+  it.client.notify("m", ["x".repeat(1_000)]);
+  it.socket.bufferedAmount = 2_000;
+  it.socket.readyState = ReadyState.Open;
+  it.socket.receive(request(1, "run")); // Before the event "open".
+  assertEquals([it.client.state, runs], ["connecting", 0]);
+});
+
+Deno.test("Peer sends what was gathered before it gives a connection up", async () => {
+  const limits = { messageRate: 1, messageBurst: 1 };
+  await using it = lab({ limits, sharedFrames: true });
+  const { socket } = it;
+  Object.assign(socket, { protocol: "jsonrpcws.v1" });
+  socket.open();
+  for (const word of ["one", "two", "three"]) it.client.notify(word);
+  let sent: unknown[] = [];
+  socket.close = (): void => void (sent = socket.take().flat());
+  socket.receive([request(1, "m"), request(2, "m")]);
+  assertEquals(it.client.state, "connecting");
+  assertEquals(sent.map((it) => (it as { method?: string }).method), [
+    "one",
+    "two",
+    "three",
+    undefined, // The answer to the first call.
+  ]);
+});
+
+Deno.test("Peer gives up once a connection that what was gathered is too much for", async () => {
+  const limits = { messageRate: 1, messageBurst: 1, bufferedMost: 1_000 };
+  await using it = lab({ limits, sharedFrames: true });
+  Object.assign(it.socket, { protocol: "jsonrpcws.v1" });
+  it.socket.open();
+  it.client.notify("one");
+  it.client.notify("two", ["x".repeat(1_000)]);
+  it.socket.bufferedAmount = 2_000;
+  it.socket.receive([request(1, "m"), request(2, "m")]);
+  assertEquals(it.client.state, "connecting");
+  assertEquals(it.socket.closes.length, 1);
+});
+
 Deno.test("connect ends for good with a peer that doesn't speak the protocol", async () => {
   await using it = lab({ version: "1.0" });
   it.socket.open();

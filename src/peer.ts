@@ -992,6 +992,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#hasOpened = true;
     this.#socketError = undefined;
     const ws = this.#ws;
+    const opened = this.#opened;
     // A client's socket says whether the server wants to.
     if (
       this.#mayShare && (ws.renew === undefined || ws.protocol === sharedFrames)
@@ -1003,14 +1004,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     this.#heartbeat.start();
     this.#runHook(() => this.onopen());
-    const queue = this.#queue.take();
-    for (const [index, entry] of queue.entries()) {
-      // A hook may have ended it, for now or for good.
-      if (!this.#isOpen) return this.#queue.addFirst(queue.slice(index));
+    // The hook, or what is sent, may end it, for now or for good.
+    while (this.#isOpen && !this.#isLosing) {
+      const entry = this.#queue.takeFirst();
+      if (entry === undefined) break;
       if ("members" in entry) this.#sendMembers(entry);
       else this.#sendMember(entry);
     }
-    if (this.#isOpen) this.#opened?.resolve();
+    opened?.resolve();
   }
 
   /** Made with the first call. */

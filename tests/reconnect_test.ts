@@ -6,7 +6,12 @@ import {
   assertThrows,
 } from "@std/assert";
 import { type Address, connect, type ConnectOptions } from "../client.ts";
-import { type CloseInfo, ConnectionClosedError, type Peer } from "../mod.ts";
+import {
+  type CloseInfo,
+  ConnectionClosedError,
+  Peer,
+  type PeerOptions,
+} from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
 import { FakeTime } from "./fake_time.ts";
@@ -417,6 +422,53 @@ Deno.test("Peer sends idempotent calls again, before the calls that waited", asy
   it.socket.receive(result(1, "once more"));
   assertEquals(await again, "once more");
   assertEquals(it.client.unmatched, 0);
+});
+
+Deno.test("Peer keeps the order of what waits when a connection is lost while it is sent", async () => {
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } });
+  const calls = [["a", "x".repeat(1_000)], ["b"], ["c"]].map((params) =>
+    assertRejects(
+      () => it.client.request("m", params, { idempotent: true }),
+      ConnectionClosedError,
+    )
+  );
+  it.socket.bufferedAmount = 2_000;
+  it.socket.open();
+  assertEquals([it.client.state, it.socket.take().length], ["connecting", 1]);
+  await it.time.pass(250);
+  it.socket.readyState = ReadyState.Closing;
+  it.socket.dispatch({ type: "open" }); // It closes as it opens.
+  assertEquals(it.socket.sent, []);
+  it.socket.end(1012);
+  await it.time.pass(500);
+  it.socket.open();
+  assertEquals(
+    it.socket.take().map((it) => (it as { params: string[] }).params[0]![0]),
+    ["a", "b", "c"],
+  );
+  it.client.close();
+  const errors = await Promise.all(calls);
+  assertEquals(errors.map(({ sent }) => sent), [true, true, true]);
+});
+
+Deno.test("opened resolves though onopen closes, or what it says loses the connection", async () => {
+  const socket = new ScriptedSocket();
+  const peer = new Peer(socket, {
+    onopen(this: Peer) {
+      this.close();
+    },
+  } as PeerOptions);
+  await peer.opened;
+  assertEquals(peer.state, "closed");
+  socket.end();
+
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } });
+  const { opened } = it.client;
+  assert(it.client.notify("m", ["x".repeat(1_000)]));
+  it.socket.bufferedAmount = 2_000;
+  it.socket.open();
+  await opened;
+  assertEquals(it.client.state, "connecting");
 });
 
 Deno.test("Peer gives an idempotent call up in its time, however often it was sent", async () => {

@@ -1047,6 +1047,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     this.#queue.addFirst(again);
     this.#endConnection(info);
+    // Who was told to stop may have closed it.
+    if (this.#end !== undefined) return;
     this.#begin();
     this.#runHook(() => this.onclose(info));
   }

@@ -677,6 +677,21 @@ Deno.test("a hook may close the client while its connection is lost", async () =
   time[Symbol.dispose]();
 });
 
+Deno.test("onclose is called for good once, though a method that is told to stop closes", async () => {
+  await using it = lab({}, {
+    wait(this: Peer) {
+      this.call.signal.addEventListener("abort", () => this.close(4001));
+      return new Promise(() => {});
+    },
+  });
+  it.socket.open();
+  it.socket.receive(request(1, "wait"));
+  it.socket.end(1006);
+  assertEquals(it.log, ["open", { code: 4001, reason: "", wasClean: true }]);
+  await it.time.pass(100_000);
+  assertEquals(it.sockets.length, 1);
+});
+
 Deno.test("connect replaces a connection whose other end has died", async () => {
   await using it = lab();
   it.socket.open();

@@ -5,6 +5,8 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+// @ts-types="@types/ws"
+import { WebSocket as NodeWebSocket } from "ws";
 import { type Address, connect, type ConnectOptions } from "../client.ts";
 import {
   type CloseInfo,
@@ -14,6 +16,7 @@ import {
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
+import { socketPair } from "../src/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 
@@ -216,6 +219,10 @@ Deno.test("connect waits as long as a server that leaves asks it to, at most a m
   it.socket.open();
   it.socket.end(1012, "retry in 99999999999 ms");
   assertEquals((it.log.at(-1) as CloseInfo).retryIn, 60_000);
+  await it.time.pass(60_000);
+  it.socket.open();
+  it.socket.end(1012, "retry in 0 ms");
+  assertEquals((it.log.at(-1) as CloseInfo).retryIn, 100);
 });
 
 Deno.test("connect asks for the address and the protocols before each attempt", async () => {
@@ -651,6 +658,78 @@ Deno.test("close ends the waiting, the attempt and the question for an address",
     it.client.close();
     await it.client.closed;
   }
+});
+
+Deno.test("close ends an attempt from within the functions that it asks", async () => {
+  {
+    let asked = 0;
+    await using it = lab({
+      url: () => {
+        if (++asked === 2) it.client.close();
+        return address;
+      },
+    });
+    await it.time.pass(0);
+    it.socket.open();
+    it.socket.end(1006);
+    await it.time.pass(250);
+    await it.client.closed;
+    assertEquals(it.sockets[1]!.closes.length, 1);
+  }
+  using time = new FakeTime();
+  const sockets: ScriptedSocket[] = [];
+  const client = connect(address, {}, {
+    createSocket() {
+      if (sockets.length === 1) client.close();
+      sockets.push(new ScriptedSocket(ReadyState.Connecting));
+      return sockets.at(-1)!;
+    },
+  });
+  sockets[0]!.end(1006);
+  await time.pass(1_000);
+  await client.closed;
+  assertEquals(sockets[1]!.closes.length, 1);
+});
+
+Deno.test("close ends an attempt whose socket of npm:ws comes too late", async () => {
+  const question = Promise.withResolvers<string>();
+  const gone = Promise.withResolvers<void>();
+  const client = connect(() => question.promise, {}, {
+    createSocket(url) {
+      const socket = new NodeWebSocket(url);
+      socket.on("close", () => gone.resolve());
+      return socket as never;
+    },
+  });
+  client.close();
+  await client.closed;
+  question.resolve("ws://127.0.0.1:9");
+  // An error that nobody listened to would end the process.
+  await gone.promise;
+});
+
+Deno.test("connect takes a socket that is open already, and has something to say", async () => {
+  const [left, right] = socketPair({ open: true });
+  const heard: unknown[] = [];
+  left.addEventListener("message", ({ data }) => {
+    heard.push(JSON.parse(data as string));
+    if (heard.length === 2) left.send(JSON.stringify(result(1, "theirs")));
+  });
+  left.send(JSON.stringify(request("a", "m")));
+  await using client = connect(address, { local: { m: () => "ours" } }, {
+    createSocket: () => right,
+  });
+  assertEquals(await client.request("m"), "theirs");
+  assertEquals(heard, [
+    { jsonrpc: "2.0", method: "m", id: 1 },
+    result("a", "ours"),
+  ]);
+});
+
+Deno.test("connect waits for ever for a handshake whose time is 0", async () => {
+  await using it = lab({ handshakeTimeout: 0 });
+  await it.time.pass(1_000_000);
+  assertEquals([it.sockets.length, it.log], [1, []]);
 });
 
 Deno.test("a hook may close the client while its connection is lost", async () => {

@@ -69,6 +69,9 @@ interface Enumerable {
   readonly values?: unknown;
 }
 
+/** By which connection a stream came: not the one of its call if that was lost. */
+const origins = new WeakMap<object, Link>();
+
 class Streams implements Capability {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
@@ -112,6 +115,7 @@ class Streams implements Capability {
 
   read(value: unknown): unknown {
     if (!isEnumerable(value)) return value;
+    origins.set(value, this.#link);
     // It stays the data that it may be after all: only who iterates it finds a
     // stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {
@@ -316,7 +320,7 @@ const envelopeLength = 1_024;
 
 /** The side that reads the values. */
 class Consumer implements AsyncIterableIterator<unknown> {
-  readonly #link: Link;
+  #link: Link;
   readonly #signal: AbortSignal | undefined;
   readonly #abort = (): void => this.#fail(this.#signal!.reason);
   /** Ends the question that is being asked when nobody wants its answer. */
@@ -396,8 +400,10 @@ class Consumer implements AsyncIterableIterator<unknown> {
 
   async #fetch(): Promise<void> {
     if (this.#source !== undefined) {
-      const { token, values } = readEnumerable(await this.#source);
+      const source = await this.#source;
+      const { token, values } = readEnumerable(source);
       this.#source = undefined;
+      this.#link = origins.get(source as object) ?? this.#link;
       this.#token = token;
       if (this.#isOver) return this.#release();
       if (token === undefined || values.length > 0) {

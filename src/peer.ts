@@ -1187,6 +1187,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #receiveShared(text: string): void {
     const messages = readSharedFrame(text, this.#limits);
     this.#shared!.isBusy = messages.length > 1;
+    // It says nothing, but who sends it is to be paced, too.
+    if (messages.length === 0) this.#count();
     for (const message of messages) {
       if (!this.#isOpen) return;
       try {

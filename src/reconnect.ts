@@ -20,10 +20,14 @@ import {
 export interface ReconnectOptions {
   /**
    * Milliseconds: a delay is a random part of this, and of twice as much after
-   * each attempt that failed. Default 500. No delay is shorter than 100.
+   * each attempt that failed. Default 500. No delay is shorter than 100, but for
+   * that of a first attempt without `sharedFrames` after one with them.
    */
   delay?: number;
-  /** Milliseconds that a delay never exceeds. Default 30,000. */
+  /**
+   * Milliseconds that a delay never exceeds, unless the server asks for more time:
+   * one that is overloaded for 5 seconds, any for up to a minute. Default 30,000.
+   */
   maxDelay?: number;
   /**
    * Most attempts in a row; then the last one's close is the end. A connection

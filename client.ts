@@ -62,7 +62,7 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
   reconnect?: boolean | ReconnectOptions;
   /**
    * Milliseconds that an attempt to connect may take, with what `url` and
-   * `protocols` take to answer. Default 20,000.
+   * `protocols` take to answer. Default 20,000. 0: any number.
    */
   handshakeTimeout?: number;
   /**

@@ -217,6 +217,7 @@ export async function serve(
     cut: () => http.closeAllConnections(),
   });
   signal?.addEventListener("abort", () => void server.shutdown());
+  if (signal?.aborted) void server.shutdown();
   options.onListen?.(server.addr);
   return server;
 }

@@ -110,7 +110,7 @@ export interface AcceptOptions<Context, Info> extends PeerSettings {
    */
   idleTimeout?: number;
   /**
-   * Limits that differ from {@linkcode defaultLimits}, of each connection, and
+   * Limits that differ from {@linkcode serverLimits}, of each connection, and
    * from {@linkcode defaultAdmissionLimits}, of all; 0 lifts one.
    */
   limits?: Partial<Limits & AdmissionLimits>;

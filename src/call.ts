@@ -53,9 +53,10 @@ export interface CallOptions {
    */
   onprogress?: (value: unknown) => void;
   /**
-   * Whether the method may as well be executed twice. If the connection closes
-   * first, the ConnectionClosedError says so to whoever decides about calling
-   * again. Default `false`.
+   * Whether the method may as well be executed twice. Then a client that replaces
+   * a lost connection sends the call again on the next one, unless it passes a
+   * stream or a reference; and a ConnectionClosedError says so to whoever decides
+   * about calling again. Default `false`.
    */
   idempotent?: boolean;
 }

@@ -1022,6 +1022,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#hasOpened = true;
     this.#socketError = undefined;
     const ws = this.#ws;
+    const opened = this.#opened;
     // A client's socket says whether the server wants to.
     if (
       this.#mayShare && (ws.renew === undefined || ws.protocol === sharedFrames)
@@ -1033,14 +1034,14 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     this.#heartbeat.start();
     this.#runHook(() => this.onopen());
-    const queue = this.#queue.take();
-    for (const [index, entry] of queue.entries()) {
-      // A hook may have ended it, for now or for good.
-      if (!this.#isOpen) return this.#queue.addFirst(queue.slice(index));
+    // The hook, or what is sent, may end it, for now or for good.
+    while (this.#isOpen && !this.#isLosing) {
+      const entry = this.#queue.takeFirst();
+      if (entry === undefined) break;
       if ("members" in entry) this.#sendMembers(entry);
       else this.#sendMember(entry);
     }
-    if (this.#isOpen) this.#opened?.resolve();
+    opened?.resolve();
   }
 
   /** Made with the first call. */
@@ -1077,13 +1078,17 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
     this.#queue.addFirst(again);
     this.#endConnection(info);
+    // Who was told to stop may have closed it.
+    if (this.#end !== undefined) return;
     this.#begin();
     this.#runHook(() => this.onclose(info));
   }
 
   /** Ends a connection that can't go on; a socket that can opens another one. */
   #cut(code: number, reason: string): void {
-    if (this.#end !== undefined) return;
+    // It may itself be what is too much.
+    this.#shared?.flush();
+    if (!this.#isOpen) return;
     const info = { code, reason: cutReason(reason), wasClean: true };
     const retryIn = this.#ws.renew?.(info);
     if (retryIn === undefined) this.#finish(info, true);
@@ -1183,7 +1188,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#heartbeat.isHeard = true;
     // A message must not overtake the hook that prepares for it.
     if (!this.#hasOpened) this.#open();
-    if (this.#end !== undefined) return;
+    if (!this.#isOpen) return;
     const { messageLength } = this.#limits;
     const most = this.#shared === undefined
       ? messageLength
@@ -1213,6 +1218,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   #receiveShared(text: string): void {
     const messages = readSharedFrame(text, this.#limits);
     this.#shared!.isBusy = messages.length > 1;
+    // It says nothing, but who sends it is to be paced, too.
+    if (messages.length === 0) this.#count();
     for (const message of messages) {
       if (!this.#isOpen) return;
       try {

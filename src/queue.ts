@@ -46,6 +46,13 @@ export class Queue {
     this.#length += lengthOf(entries);
   }
 
+  /** Takes the one that has waited longest. */
+  takeFirst(): Entry | undefined {
+    const entry = this.#entries?.shift();
+    if (entry !== undefined) this.#length -= lengthOf([entry]);
+    return entry;
+  }
+
   /** Takes all that wait. */
   take(): Entry[] {
     const entries = this.#entries ?? [];

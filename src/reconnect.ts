@@ -20,10 +20,14 @@ import {
 export interface ReconnectOptions {
   /**
    * Milliseconds: a delay is a random part of this, and of twice as much after
-   * each attempt that failed. Default 500. No delay is shorter than 100.
+   * each attempt that failed. Default 500. No delay is shorter than 100, but for
+   * that of a first attempt without `sharedFrames` after one with them.
    */
   delay?: number;
-  /** Milliseconds that a delay never exceeds. Default 30,000. */
+  /**
+   * Milliseconds that a delay never exceeds, unless the server asks for more time:
+   * one that is overloaded for 5 seconds, any for up to a minute. Default 30,000.
+   */
   maxDelay?: number;
   /**
    * Most attempts in a row; then the last one's close is the end. A connection
@@ -46,7 +50,7 @@ export interface Opening {
   readonly hasFallback: boolean;
   /** See {@linkcode Socket.frameLength}. */
   readonly frameLength: number | undefined;
-  /** Milliseconds that an attempt may take. */
+  /** Milliseconds that an attempt may take; 0: any number. */
   readonly timeout: number;
   /** `undefined`: one attempt, one connection. */
   readonly reconnect: ReconnectOptions | undefined;
@@ -123,10 +127,11 @@ export class ReconnectingSocket implements RenewableSocket {
 
   /** 0 connecting, also between attempts; 1 open, 2 closing, 3 closed. */
   get readyState(): number {
-    if (this.#isOver) return this.#socket?.readyState ?? ReadyState.Closed;
-    return this.#openedAt === undefined
-      ? ReadyState.Connecting
-      : this.#socket!.readyState;
+    const { Connecting, Open, Closed } = ReadyState;
+    const state = this.#socket?.readyState;
+    if (this.#isOver) return state ?? Closed;
+    // An attempt that fails is followed by another.
+    return this.#openedAt === undefined && state !== Open ? Connecting : state!;
   }
 
   /** Bytes that were sent and have not left yet. */
@@ -205,18 +210,24 @@ export class ReconnectingSocket implements RenewableSocket {
 
   #start(): void {
     const attempt = ++this.#attempt;
+    const isWanted = (): boolean => attempt === this.#attempt && !this.#isOver;
+    const take = (socket: Socket): void => {
+      if (isWanted()) return this.#attach(socket);
+      socket.addEventListener("error", ignore);
+      socket.close();
+    };
     const socket = this.#opening.open(this.#failures);
     const { timeout } = this.#opening;
-    this.#timer = setTimeout(
-      () => this.#fail(`No handshake within ${timeout} ms`),
-      timeout,
-    );
-    if (!(socket instanceof Promise)) return this.#attach(socket);
-    socket.then((socket) => {
-      if (attempt === this.#attempt && !this.#isOver) this.#attach(socket);
-      else socket.close();
-    }).catch((error) => {
-      if (attempt === this.#attempt && !this.#isOver) this.#fail(error);
+    // Whoever was asked for an address or a socket may have closed it.
+    if (isWanted() && timeout > 0) {
+      this.#timer = setTimeout(
+        () => this.#fail(`No handshake within ${timeout} ms`),
+        timeout,
+      );
+    }
+    if (!(socket instanceof Promise)) return take(socket);
+    socket.then(take).catch((error) => {
+      if (isWanted()) this.#fail(error);
     });
   }
 
@@ -255,7 +266,6 @@ export class ReconnectingSocket implements RenewableSocket {
     this.#attempt++;
     this.#stopWaiting();
     if (socket === undefined) return;
-    // To the sockets of `ws`, an error that nobody listens to is a throw.
     if (socket.readyState !== ReadyState.Closed) {
       socket.addEventListener("error", ignore);
     }
@@ -316,7 +326,9 @@ export class ReconnectingSocket implements RenewableSocket {
     if (hasFallback && this.#failures === 1) return 0;
 
     const hint = /retry in (\d+) ms/.exec(reason);
-    if (hint !== null) return Math.min(Number(hint[1]), mostHint);
+    if (hint !== null) {
+      return Math.max(leastDelay, Math.min(Number(hint[1]), mostHint));
+    }
     const most = Math.min(maxDelay, delay * 2 ** (this.#row - 1));
     const jitter = Math.max(leastDelay, Math.random() * most);
     return code === CloseCode.TryAgainLater ? overloadDelay + jitter : jitter;
@@ -341,4 +353,5 @@ export class ReconnectingSocket implements RenewableSocket {
   }
 }
 
+// To the sockets of `ws`, an error that nobody listens to is a throw.
 function ignore(): void {}

@@ -63,14 +63,17 @@ interface Iterable extends Promise<unknown> {
   [Symbol.asyncIterator]?: (this: unknown) => Consumer;
 }
 
-/** What was read and may be a stream, and from whom. */
-const received = new WeakMap<object, Link>();
-
 /** A stream as it stands in a message. */
 interface Enumerable {
   readonly token?: unknown;
   readonly values?: unknown;
 }
+
+/**
+ * By which connection came what was read and may be a stream: not the one of its
+ * call if that was lost.
+ */
+const origins = new WeakMap<object, Link>();
 
 class Streams implements Capability {
   readonly #link: Link;
@@ -85,7 +88,7 @@ class Streams implements Capability {
 
   write(value: unknown, writing: Writing): unknown {
     // Back where it came from, it is what it was.
-    if (received.get(value as object) === this.#link) return value;
+    if (origins.get(value as object) === this.#link) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
     if (this.#link.version() !== "2.0") {
@@ -117,7 +120,7 @@ class Streams implements Capability {
 
   read(value: unknown): unknown {
     if (!isEnumerable(value)) return value;
-    received.set(value, this.#link);
+    origins.set(value, this.#link);
     // It stays the data that it may be after all: only who iterates it finds a
     // stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {
@@ -322,7 +325,7 @@ const envelopeLength = 1_024;
 
 /** The side that reads the values. */
 class Consumer implements AsyncIterableIterator<unknown> {
-  readonly #link: Link;
+  #link: Link;
   readonly #signal: AbortSignal | undefined;
   readonly #abort = (): void => this.#fail(this.#signal!.reason);
   /** Ends the question that is being asked when nobody wants its answer. */
@@ -402,8 +405,10 @@ class Consumer implements AsyncIterableIterator<unknown> {
 
   async #fetch(): Promise<void> {
     if (this.#source !== undefined) {
-      const { token, values } = readEnumerable(await this.#source);
+      const source = await this.#source;
+      const { token, values } = readEnumerable(source);
       this.#source = undefined;
+      this.#link = origins.get(source as object) ?? this.#link;
       this.#token = token;
       if (this.#isOver) return this.#release();
       if (token === undefined || values.length > 0) {

@@ -149,6 +149,15 @@ Deno.test("Peer takes an empty frame of messages for nothing", async () => {
   assertEquals(it.socket.take(), []);
 });
 
+Deno.test("Peer counts an empty frame of messages as one", async () => {
+  await using it = await share({ limits: { messageRate: 1, messageBurst: 2 } });
+  it.socket.receive([]);
+  it.socket.receive([]);
+  assertEquals(it.peer.state, "open");
+  it.socket.receive([]);
+  assertEquals(it.socket.closes[0]?.code, 4429);
+});
+
 Deno.test("Peer lets a bad message of a frame harm none of the others", async () => {
   const errors: unknown[] = [];
   await using it = await share({

@@ -201,6 +201,11 @@ Deno.test("serve rejects where it can't listen, and obeys a signal", async () =>
   controller.abort();
   await server.finished;
   await assertRejects(() => serve(Witness, { ...quiet, signal }), DOMException);
+
+  const early = new AbortController();
+  const starting = serve(Witness, { ...quiet, signal: early.signal });
+  early.abort(); // It doesn't listen yet.
+  await (await starting).finished;
 });
 
 Deno.test("serve listens on a Unix socket", async () => {

@@ -5,10 +5,18 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+// @ts-types="@types/ws"
+import { WebSocket as NodeWebSocket } from "ws";
 import { type Address, connect, type ConnectOptions } from "../client.ts";
-import { type CloseInfo, ConnectionClosedError, type Peer } from "../mod.ts";
+import {
+  type CloseInfo,
+  ConnectionClosedError,
+  Peer,
+  type PeerOptions,
+} from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
+import { socketPair } from "../src/socket_pair.ts";
 import { streams } from "../src/stream.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
@@ -224,6 +232,10 @@ Deno.test("connect waits as long as a server that leaves asks it to, at most a m
   it.socket.open();
   it.socket.end(1012, "retry in 99999999999 ms");
   assertEquals((it.log.at(-1) as CloseInfo).retryIn, 60_000);
+  await it.time.pass(60_000);
+  it.socket.open();
+  it.socket.end(1012, "retry in 0 ms");
+  assertEquals((it.log.at(-1) as CloseInfo).retryIn, 100);
 });
 
 Deno.test("connect asks for the address and the protocols before each attempt", async () => {
@@ -455,6 +467,53 @@ Deno.test("Peer sends idempotent calls again, before the calls that waited", asy
   assertEquals(it.client.unmatched, 0);
 });
 
+Deno.test("Peer keeps the order of what waits when a connection is lost while it is sent", async () => {
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } });
+  const calls = [["a", "x".repeat(1_000)], ["b"], ["c"]].map((params) =>
+    assertRejects(
+      () => it.client.request("m", params, { idempotent: true }),
+      ConnectionClosedError,
+    )
+  );
+  it.socket.bufferedAmount = 2_000;
+  it.socket.open();
+  assertEquals([it.client.state, it.socket.take().length], ["connecting", 1]);
+  await it.time.pass(250);
+  it.socket.readyState = ReadyState.Closing;
+  it.socket.dispatch({ type: "open" }); // It closes as it opens.
+  assertEquals(it.socket.sent, []);
+  it.socket.end(1012);
+  await it.time.pass(500);
+  it.socket.open();
+  assertEquals(
+    it.socket.take().map((it) => (it as { params: string[] }).params[0]![0]),
+    ["a", "b", "c"],
+  );
+  it.client.close();
+  const errors = await Promise.all(calls);
+  assertEquals(errors.map(({ sent }) => sent), [true, true, true]);
+});
+
+Deno.test("opened resolves though onopen closes, or what it says loses the connection", async () => {
+  const socket = new ScriptedSocket();
+  const peer = new Peer(socket, {
+    onopen(this: Peer) {
+      this.close();
+    },
+  } as PeerOptions);
+  await peer.opened;
+  assertEquals(peer.state, "closed");
+  socket.end();
+
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } });
+  const { opened } = it.client;
+  assert(it.client.notify("m", ["x".repeat(1_000)]));
+  it.socket.bufferedAmount = 2_000;
+  it.socket.open();
+  await opened;
+  assertEquals(it.client.state, "connecting");
+});
+
 Deno.test("Peer gives an idempotent call up in its time, however often it was sent", async () => {
   await using it = lab({ timeout: 2_000 });
   it.socket.open();
@@ -637,6 +696,78 @@ Deno.test("close ends the waiting, the attempt and the question for an address",
   }
 });
 
+Deno.test("close ends an attempt from within the functions that it asks", async () => {
+  {
+    let asked = 0;
+    await using it = lab({
+      url: () => {
+        if (++asked === 2) it.client.close();
+        return address;
+      },
+    });
+    await it.time.pass(0);
+    it.socket.open();
+    it.socket.end(1006);
+    await it.time.pass(250);
+    await it.client.closed;
+    assertEquals(it.sockets[1]!.closes.length, 1);
+  }
+  using time = new FakeTime();
+  const sockets: ScriptedSocket[] = [];
+  const client = connect(address, {}, {
+    createSocket() {
+      if (sockets.length === 1) client.close();
+      sockets.push(new ScriptedSocket(ReadyState.Connecting));
+      return sockets.at(-1)!;
+    },
+  });
+  sockets[0]!.end(1006);
+  await time.pass(1_000);
+  await client.closed;
+  assertEquals(sockets[1]!.closes.length, 1);
+});
+
+Deno.test("close ends an attempt whose socket of npm:ws comes too late", async () => {
+  const question = Promise.withResolvers<string>();
+  const gone = Promise.withResolvers<void>();
+  const client = connect(() => question.promise, {}, {
+    createSocket(url) {
+      const socket = new NodeWebSocket(url);
+      socket.on("close", () => gone.resolve());
+      return socket as never;
+    },
+  });
+  client.close();
+  await client.closed;
+  question.resolve("ws://127.0.0.1:9");
+  // An error that nobody listened to would end the process.
+  await gone.promise;
+});
+
+Deno.test("connect takes a socket that is open already, and has something to say", async () => {
+  const [left, right] = socketPair({ open: true });
+  const heard: unknown[] = [];
+  left.addEventListener("message", ({ data }) => {
+    heard.push(JSON.parse(data as string));
+    if (heard.length === 2) left.send(JSON.stringify(result(1, "theirs")));
+  });
+  left.send(JSON.stringify(request("a", "m")));
+  await using client = connect(address, { local: { m: () => "ours" } }, {
+    createSocket: () => right,
+  });
+  assertEquals(await client.request("m"), "theirs");
+  assertEquals(heard, [
+    { jsonrpc: "2.0", method: "m", id: 1 },
+    result("a", "ours"),
+  ]);
+});
+
+Deno.test("connect waits for ever for a handshake whose time is 0", async () => {
+  await using it = lab({ handshakeTimeout: 0 });
+  await it.time.pass(1_000_000);
+  assertEquals([it.sockets.length, it.log], [1, []]);
+});
+
 Deno.test("a hook may close the client while its connection is lost", async () => {
   const time = new FakeTime();
   const sockets: ScriptedSocket[] = [];
@@ -659,6 +790,21 @@ Deno.test("a hook may close the client while its connection is lost", async () =
   assertEquals([sockets.length, client.state], [1, "closed"]);
   await client.closed;
   time[Symbol.dispose]();
+});
+
+Deno.test("onclose is called for good once, though a method that is told to stop closes", async () => {
+  await using it = lab({}, {
+    wait(this: Peer) {
+      this.call.signal.addEventListener("abort", () => this.close(4001));
+      return new Promise(() => {});
+    },
+  });
+  it.socket.open();
+  it.socket.receive(request(1, "wait"));
+  it.socket.end(1006);
+  assertEquals(it.log, ["open", { code: 4001, reason: "", wasClean: true }]);
+  await it.time.pass(100_000);
+  assertEquals(it.sockets.length, 1);
 });
 
 Deno.test("connect replaces a connection whose other end has died", async () => {
@@ -706,6 +852,90 @@ Deno.test("connect replaces a connection that reads too slowly, or says too much
   it.socket.receive(request(2, "m"));
   assertEquals((it.log.at(-1) as CloseInfo).code, 4429);
   assertEquals(it.client.state, "connecting");
+});
+
+Deno.test("connect replaces a connection once that is lost for two reasons at a time", async () => {
+  for (let start = 15_000; start <= 25_000; start += 250) {
+    await using it = lab();
+    it.socket.open();
+    await it.time.flow(start);
+    // Neither reads nor speaks any more.
+    it.socket.bufferedAmount = 2_000_000;
+    it.client.notify("m", ["x".repeat(70_000)]);
+    while (it.client.state === "open") await it.time.flow(250);
+    assertEquals([start, it.client.state], [start, "connecting"]);
+    await it.time.flow(250);
+    assertEquals(it.sockets.length, 2);
+  }
+});
+
+Deno.test("Peer executes nothing more of a batch whose connection was lost", async () => {
+  const { promise, resolve } = Promise.withResolvers<string>();
+  let runs = 0;
+  const limits = { messageRate: 1, messageBurst: 2 };
+  await using it = lab({ limits }, { slow: () => (runs++, promise) });
+  it.socket.open();
+  it.socket.receive([1, 2, 3, 4].map((id) => request(id, "slow")));
+  assertEquals([it.client.state, runs], ["connecting", 2]);
+  await it.time.pass(2_000);
+  it.socket.open();
+  resolve("nobody's");
+  await it.time.pass(0);
+  assertEquals(it.socket.sent, []);
+  it.socket.receive(request(3, "slow"));
+  await it.time.pass(0);
+  assertEquals(it.socket.take(), [result(3, "nobody's")]);
+});
+
+Deno.test("Peer executes nothing of a connection that its own words have lost", async () => {
+  let runs = 0;
+  await using it = lab({ limits: { bufferedMost: 1_000, buffered: 500 } }, {
+    loud: () => void it.client.notify("m", ["x".repeat(1_000)]),
+    run: () => void runs++,
+  });
+  it.socket.open();
+  it.socket.bufferedAmount = 2_000;
+  it.socket.receive([request(1, "loud"), request(2, "run")]);
+  assertEquals([it.client.state, runs], ["connecting", 0]);
+
+  await it.time.pass(250);
+  it.client.notify("m", ["x".repeat(1_000)]);
+  it.socket.bufferedAmount = 2_000;
+  it.socket.readyState = ReadyState.Open;
+  it.socket.receive(request(1, "run")); // Before the event "open".
+  assertEquals([it.client.state, runs], ["connecting", 0]);
+});
+
+Deno.test("Peer sends what was gathered before it gives a connection up", async () => {
+  const limits = { messageRate: 1, messageBurst: 1 };
+  await using it = lab({ limits, sharedFrames: true });
+  const { socket } = it;
+  Object.assign(socket, { protocol: "jsonrpcws.v1" });
+  socket.open();
+  for (const word of ["one", "two", "three"]) it.client.notify(word);
+  let sent: unknown[] = [];
+  socket.close = (): void => void (sent = socket.take().flat());
+  socket.receive([request(1, "m"), request(2, "m")]);
+  assertEquals(it.client.state, "connecting");
+  assertEquals(sent.map((it) => (it as { method?: string }).method), [
+    "one",
+    "two",
+    "three",
+    undefined, // The answer to the first call.
+  ]);
+});
+
+Deno.test("Peer gives up once a connection that what was gathered is too much for", async () => {
+  const limits = { messageRate: 1, messageBurst: 1, bufferedMost: 1_000 };
+  await using it = lab({ limits, sharedFrames: true });
+  Object.assign(it.socket, { protocol: "jsonrpcws.v1" });
+  it.socket.open();
+  it.client.notify("one");
+  it.client.notify("two", ["x".repeat(1_000)]);
+  it.socket.bufferedAmount = 2_000;
+  it.socket.receive([request(1, "m"), request(2, "m")]);
+  assertEquals(it.client.state, "connecting");
+  assertEquals(it.socket.closes.length, 1);
 });
 
 Deno.test("connect ends for good with a peer that doesn't speak the protocol", async () => {

@@ -154,6 +154,28 @@ Deno.test("A stream of a lost connection asks nothing of the next one", async ()
   assertEquals((await other.next()).value, 5);
 });
 
+Deno.test("A stream whose call was sent again is one of the connection that it came by", async () => {
+  let asked = 0;
+  const running = Promise.withResolvers<void>();
+  await using it = network({
+    // The first connection is lost before it answers.
+    count(from: number): AsyncIterable<number> {
+      asked++;
+      running.resolve();
+      return asked === 1 ? new Promise(() => {}) as never : count(from);
+    },
+  });
+  const numbers = it.client.with({ idempotent: true }).count(4);
+  await running.promise;
+  it.cut();
+  const read: number[] = [];
+  for await (const n of numbers) {
+    read.push(n);
+    if (n === 5) break;
+  }
+  assertEquals([read, asked], [[4, 5], 2]);
+});
+
 Deno.test("A reference of a lost connection calls nobody on the next one", async () => {
   const called: string[] = [];
   let made = 0;

@@ -1,0 +1,294 @@
+/**
+ * One connection of the fuzzer's, from its first frame to what is left of it: the
+ * steps, which can be taken again, and what must hold after each.
+ *
+ * @module
+ */
+
+import { setImmediate } from "node:timers";
+import type { Limits, Version } from "../../mod.ts";
+import { completeLimits } from "../../src/limits.ts";
+import { ScriptedSocket } from "../scripted_socket.ts";
+import type { Knowledge } from "./frames.ts";
+import { Ledger } from "./ledger.ts";
+import type { Random } from "./random.ts";
+import { Subject } from "./subject.ts";
+
+/** Something that happens. */
+export type Step =
+  | { readonly type: "frame"; readonly frame: string | Uint8Array<ArrayBuffer> }
+  | { readonly type: "act"; readonly number: number }
+  | { readonly type: "turn" }
+  | { readonly type: "gates" }
+  | { readonly type: "canary"; readonly id: string };
+
+/** A peer's settings. */
+export interface Setting {
+  readonly version: Version | undefined;
+  readonly isShared: boolean;
+  readonly limits: Partial<Limits>;
+  /** How it is ended: in peace, by its owner, by its peer, by the network. */
+  readonly end: "peace" | "close" | "closed" | "cut";
+}
+
+// Near enough that what goes beyond them is often met.
+const narrow: Partial<Limits> = {
+  messageLength: 1_000,
+  depth: 8,
+  batchMembers: 4,
+  frameMembers: 5,
+  idLength: 8,
+  methodLength: 30,
+  incoming: 6,
+  outgoing: 6,
+  streams: 2,
+  handles: 2,
+};
+
+/** Decides what a session is like. */
+export function createSetting(random: Random): Setting {
+  const isShared = random.oneIn(4);
+  const rate = random.pick<Partial<Limits>>([
+    {},
+    {},
+    {},
+    { messageRate: 1, messageBurst: 200 },
+    { invalidMessages: 10 },
+  ]);
+  return {
+    version: random.pick([undefined, undefined, "2.0", "2.0", "1.0", "bare"]),
+    isShared,
+    limits: { ...(random.oneIn(3) ? narrow : {}), ...rate },
+    end: random.pick(["peace", "peace", "close", "closed", "cut"]),
+  };
+}
+
+/** One connection, in memory. */
+export class Session {
+  readonly setting: Setting;
+  readonly socket: ScriptedSocket = new ScriptedSocket();
+  readonly subject: Subject;
+  readonly ledger: Ledger;
+  readonly #limits: Limits;
+  /** The subject's requests that were not answered, by id. */
+  readonly #asked = new Map<number, string>();
+  /** Its requests that are answered in the end, in case that they were not. */
+  readonly #waiting = new Set<number>();
+  #canaries = 0;
+
+  constructor(setting: Setting) {
+    const { version, isShared, limits } = this.setting = setting;
+    this.#limits = completeLimits(limits);
+    this.ledger = new Ledger({
+      limits: this.#limits,
+      isShared,
+      version,
+      isDistant: false,
+    });
+    this.subject = new Subject(this.socket, {
+      sharedFrames: isShared,
+      limits: this.#limits,
+      ...version === undefined ? {} : { version },
+    });
+  }
+
+  /** Whether it has been closed. */
+  get isOver(): boolean {
+    return this.subject.state === "closed";
+  }
+
+  /** What its frames are made by. */
+  get knowledge(): Knowledge {
+    const { messageLength, idLength, methodLength, depth } = this.#limits;
+    return {
+      isShared: this.setting.isShared,
+      asked: this.#asked,
+      messageLength,
+      idLength,
+      methodLength,
+      depth,
+    };
+  }
+
+  /**
+   * Takes one step.
+   *
+   * @throws {Error} Something does not hold.
+   */
+  async take(step: Step): Promise<void> {
+    if (this.isOver) return;
+    switch (step.type) {
+      case "frame":
+        this.#give(step.frame);
+        break;
+      case "act":
+        this.subject.act(step.number);
+        break;
+      case "gates":
+        this.subject.openGates();
+        break;
+      case "turn":
+        break;
+      case "canary":
+        return await this.#sing(step.id);
+    }
+    this.#read();
+    if (step.type === "turn") await this.#turn();
+    this.#check();
+  }
+
+  /**
+   * Ends it.
+   *
+   * @throws {Error} Something was left, or something does not hold.
+   */
+  async finish(): Promise<void> {
+    const { subject, socket } = this;
+    const { end } = this.setting;
+    if (end === "peace" && !this.isOver) await this.#settle();
+    this.#read();
+    if (!this.isOver) {
+      if (end === "closed") socket.end(1000);
+      else if (end === "cut") socket.end(1006, "", false);
+      else subject.close();
+    }
+    // What was gathered leaves before the close, and nothing after it.
+    this.#read();
+    subject.openGates();
+    for (let turn = 0; turn < 5; turn++) await this.#turn();
+    check(socket.sent.length === 0, "something was sent after the close");
+    socket.end(1000);
+    await subject.closed;
+    check(socket.listenerCount === 0, "a listener was left at the socket");
+    check(subject.open.size === 0, "a call was left without an answer");
+    check(subject.running.length === 0, "a method was left running");
+    check(subject.signals.size === 0, "a method was not told to stop");
+    check(subject.begun === subject.over, "a generator was left");
+    this.#check();
+  }
+
+  /** Leaves it as it is; something does not hold. */
+  abandon(): void {
+    this.subject.close();
+    this.subject.openGates();
+    this.socket.end(1000);
+  }
+
+  /** Answers all that is asked, until nothing is; then nothing may be owed. */
+  async #settle(): Promise<void> {
+    for (let round = 0; round < 100 && !this.isOver; round++) {
+      this.subject.openGates();
+      await this.#turn();
+      const waiting = [...this.#waiting];
+      this.#waiting.clear();
+      for (const id of waiting) {
+        const error = '{"code":5,"message":"No"}';
+        this.#give(`{"jsonrpc":"2.0","error":${error},"id":${id}}`);
+      }
+      if (waiting.length === 0 && this.ledger.owed.length === 0) break;
+    }
+    if (this.isOver) return;
+    const { owed } = this.ledger;
+    check(owed.length === 0, `requests were not answered: ${owed}`);
+    await this.#sing("the last");
+  }
+
+  #give(frame: string | Uint8Array<ArrayBuffer>): void {
+    const { subject, socket, ledger } = this;
+    // What was answered by now is owed no more.
+    this.#read();
+    const { mustClose, mayClose } = ledger.give(frame, subject.version);
+    // One that the socket gives away, as it may.
+    socket.receive(typeof frame === "string" ? frame : frame.slice().buffer);
+    for (const id of idsOf(frame)) this.#asked.delete(id);
+    const code = socket.closes.at(-1)?.code;
+    if (!this.isOver) {
+      check(mustClose === undefined, `it was not closed with ${mustClose}`);
+    } else {
+      check(
+        code === mustClose || code !== undefined && mayClose.includes(code),
+        `it was closed with ${code}, ${socket.closes.at(-1)?.reason}`,
+      );
+    }
+  }
+
+  /** Reads what the subject has sent. */
+  #read(): void {
+    for (const text of this.socket.sent.splice(0)) {
+      for (const call of this.ledger.take(text, this.subject.version)) {
+        const { id, method, params } = call;
+        if (id !== undefined) {
+          this.#asked.set(id, method);
+          this.#waiting.add(id);
+        }
+        if (method === "$/cancelRequest") {
+          this.#asked.delete((params as { id: number }).id);
+        }
+      }
+    }
+    if (this.isOver) this.ledger.forgive();
+  }
+
+  async #turn(): Promise<void> {
+    await turn();
+    this.#read();
+  }
+
+  /** Sees that it lives: that it answers, and what it is asked. */
+  async #sing(id: string): Promise<void> {
+    this.subject.openGates();
+    await this.#turn();
+    if (this.isOver) return;
+    const { answers } = this.ledger;
+    const name = `${id}${++this.#canaries}`.slice(-8);
+    for (const method of ["rpc.ping", "echo"]) {
+      const key = `${name}${method[0]}`.slice(-8);
+      this.#give(
+        `{"jsonrpc":"2.0","method":"${method}","params":["${key}"],"id":"${key}"}`,
+      );
+      await this.#turn();
+      if (this.isOver) return;
+    }
+    check(this.ledger.answers >= answers + 2, "the canary is dead");
+  }
+
+  #check(): void {
+    const { unexpected } = this.subject;
+    if (unexpected.length > 0) {
+      throw new Error("onerror was told what is nobody's fault", {
+        cause: unexpected[0],
+      });
+    }
+    check(
+      this.subject.unmatched <= this.ledger.responses,
+      "more responses were ignored than came",
+    );
+  }
+}
+
+/** Lets everything that is due happen. */
+function turn(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve));
+}
+
+/** The ids that a frame has responses to, as far as that can be told. */
+function idsOf(frame: string | Uint8Array): number[] {
+  try {
+    const text = typeof frame === "string"
+      ? frame
+      : new TextDecoder().decode(frame);
+    const messages: unknown = JSON.parse(text);
+    return [messages].flat(3)
+      .filter((it) =>
+        typeof it === "object" && it !== null && !("method" in it)
+      )
+      .map((it) => (it as { id?: unknown }).id)
+      .filter((id) => typeof id === "number");
+  } catch {
+    return [];
+  }
+}
+
+function check(condition: boolean, what: string): asserts condition {
+  if (!condition) throw new Error(what);
+}

@@ -1412,13 +1412,11 @@ export class Peer<Theirs = unknown, Context = unknown> {
     batch: IncomingBatch | undefined,
   ): void {
     const error = new RpcError(code, message);
-    let isHandled = false;
-    try {
-      isHandled = this.oninvalid(text, error) === true;
-    } catch (thrown) {
-      this.#report(thrown);
-    }
-    if (isHandled || this.#end !== undefined || /^[ \t\n\r]*$/.test(text)) {
+    let isHandled: unknown;
+    this.#runHook(() => (isHandled = this.oninvalid(text, error)) as void);
+    if (
+      isHandled === true || this.#end !== undefined || /^[ \t\n\r]*$/.test(text)
+    ) {
       return;
     }
     if (this.#version === "1.0") {

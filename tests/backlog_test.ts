@@ -1,16 +1,13 @@
 /**
- * Pacing: `drained`, and a reader that stops. The limits of what may wait are
- * tested in limits_test.ts.
+ * Pacing: `drained`. The limits of what may wait are tested in limits_test.ts, a
+ * reader that stops in hostile/messages_test.ts.
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connect } from "../client.ts";
 import { type CloseInfo, ConnectionClosedError, Peer } from "../mod.ts";
-import { serve } from "../server.ts";
 import { ReadyState } from "../src/socket.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
-import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
 import { openScripted as open, ScriptedSocket } from "./scripted_socket.ts";
 
 /** Whether a promise has settled by the end of this turn's microtasks. */
@@ -129,48 +126,4 @@ Deno.test("Peer has not drained while messages wait for the handshake", async ()
   assertEquals(error.sent, false);
   peer.close();
   socket.end();
-});
-
-Deno.test("A reader that stops while 50 MB are sent to it is closed with 4008, and no other notices", async () => {
-  const { promise: closed, resolve } = Promise.withResolvers<CloseInfo>();
-  const text = "x".repeat(50_000);
-  let sent = 0;
-  class Service extends Peer {
-    override local = {
-      echo: (value: unknown) => value,
-      flood: async () => {
-        // As fast as the runtime hands it to the system, not as fast as it is read.
-        while (sent < 1_000 && this.notify("value", [text])) {
-          sent++;
-          await new Promise((resolve) => setTimeout(resolve, 0));
-        }
-      },
-    };
-    override onclose(info: CloseInfo) {
-      if (info.code !== 1000) resolve(info);
-    }
-  }
-  // Its neighbour calls as fast as it can.
-  const limits = { messageRate: 0 };
-  await using server = serve(Service, { port: 0, onListen() {}, limits });
-  await using neighbour = connect<Service["local"]>(server.url);
-  assertEquals(await neighbour.remote.echo("before"), "before");
-  using reader = await RawSocket.connect(server.url);
-  await reader.send(
-    frame(Opcode.Text, '{"jsonrpc":"2.0","method":"flood"}'),
-  );
-  let calls = 0;
-  const state = await Promise.race([
-    closed,
-    (async () => {
-      for (;; calls++) assertEquals(await neighbour.remote.echo(calls), calls);
-    })(),
-  ]);
-  assertEquals(state, {
-    code: 4008,
-    reason: "Slow consumer: more than 4194304 bytes wait",
-    wasClean: true,
-  });
-  assert(sent < 1_000 && calls > 0);
-  assertEquals(await neighbour.remote.echo("after"), "after");
 });

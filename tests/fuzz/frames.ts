@@ -504,12 +504,11 @@ function write(value: Node, space: string): string {
   return typeof value === "string" ? quote(value) : JSON.stringify(value);
 }
 
-/** As JSON has it; a lone surrogate as it is, as often as escaped. */
+/** As JSON has it; lone surrogates as they are, half of the time. */
 function quote(text: string): string {
-  return text.length % 2 === 0 ? JSON.stringify(text) : `"${
-    text.replace(
-      /["\\\u0000-\u001f]/g,
-      (character) => JSON.stringify(character).slice(1, -1),
-    )
-  }"`;
+  const quoted = JSON.stringify(text);
+  return text.length % 2 === 0 ? quoted : quoted.replace(
+    /\\u(d[89a-f]..)/g,
+    (_, code: string) => String.fromCharCode(parseInt(code, 16)),
+  );
 }

@@ -339,7 +339,7 @@ export class Ledger {
     this.answers += payment.answers.length;
     // Where all that is owed can be told apart, nobody has to remember.
     const unpaid = this.#bills.filter(({ payment }) => payment === undefined);
-    if (!unpaid.some(isUnsure)) this.#bills = unpaid;
+    if (unpaid.length === 0 || areDistinct(this.#bills)) this.#bills = unpaid;
   }
 
   #takeCall(message: Json, version: Version): Call {
@@ -422,9 +422,10 @@ function pays({ isBatch, answers }: Payment, bill: Bill): boolean {
   return answers.every((answer) => settle(answer, new Set()));
 }
 
-/** Whether what pays it could pay another one as well. */
-function isUnsure({ debts }: Bill): boolean {
-  return debts.some(({ ids }) => ids.includes("null"));
+/** Whether what pays one of some bills could pay no other one. */
+function areDistinct(bills: readonly Bill[]): boolean {
+  const ids = bills.flatMap(({ debts }) => debts.flatMap(({ ids }) => ids));
+  return !ids.includes("null") && new Set(ids).size === ids.length;
 }
 
 /** Whether an answer may be that which is owed. */

@@ -9,9 +9,9 @@ import { setImmediate } from "node:timers";
 import type { Limits, Version } from "../../mod.ts";
 import { completeLimits } from "../../src/limits.ts";
 import { ScriptedSocket } from "../scripted_socket.ts";
-import { Frames, type Knowledge } from "./frames.ts";
+import type { Knowledge } from "./frames.ts";
 import { Ledger } from "./ledger.ts";
-import { Random } from "./random.ts";
+import type { Random } from "./random.ts";
 import { Subject } from "./subject.ts";
 
 /** Something that happens. */

@@ -1,6 +1,6 @@
 /**
- * A WebSocket client that sends the bytes it is told to, valid or not, as no
- * honest one does: the frames of RFC 6455, section 5, made by hand.
+ * A WebSocket that sends the bytes it is told to, valid or not, as no honest one
+ * does, from either end: the frames of RFC 6455, section 5, made by hand.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-5.2}
  *
@@ -27,45 +27,56 @@ const encoder = new TextEncoder();
 const decoder = new TextDecoder();
 
 /**
- * Makes one frame as a client does, masked.
+ * Makes one frame.
  *
  * @param isFinal Whether its message ends with it.
+ * @param isMasked Whether it is a client's, masked, or a server's.
  */
 export function frame(
   opcode: number,
   payload: string | Uint8Array,
   isFinal = true,
+  isMasked = true,
 ): Uint8Array {
   const bytes = typeof payload === "string" ? encoder.encode(payload) : payload;
   const { length } = bytes;
   const head = new DataView(new ArrayBuffer(10));
   head.setUint8(0, (isFinal ? 0x80 : 0) | opcode);
   let size = 2;
-  if (length < 126) head.setUint8(1, 0x80 | length);
+  const flag = isMasked ? 0x80 : 0;
+  if (length < 126) head.setUint8(1, flag | length);
   else if (length < 0x1_0000) {
-    head.setUint8(1, 0x80 | 126);
+    head.setUint8(1, flag | 126);
     head.setUint16(2, length);
     size = 4;
   } else {
-    head.setUint8(1, 0x80 | 127);
+    head.setUint8(1, flag | 127);
     head.setUint32(6, length);
     size = 10;
   }
+  const start = new Uint8Array(head.buffer, 0, size);
+  if (!isMasked) return join([start, bytes]);
   const mask = [0x12, 0x34, 0x56, 0x78];
   return join([
-    new Uint8Array(head.buffer, 0, size),
+    start,
     Uint8Array.from(mask),
     bytes.map((byte, index) => byte ^ mask[index % 4]!),
   ]);
 }
 
-/** One connection; made by {@linkcode RawSocket.connect}. */
+/**
+ * One connection; made by {@linkcode RawSocket.connect} or
+ * {@linkcode RawSocket.accept}.
+ */
 export class RawSocket implements Disposable {
   readonly #connection: Deno.TcpConn;
+  readonly #isServer: boolean;
+  #isCut = false;
   #read = new Uint8Array();
 
-  private constructor(connection: Deno.TcpConn) {
+  private constructor(connection: Deno.TcpConn, isServer = false) {
     this.#connection = connection;
+    this.#isServer = isServer;
   }
 
   /** Connects, and completes the handshake. */
@@ -84,12 +95,39 @@ export class RawSocket implements Disposable {
         "\r\n",
       ].join("\r\n"),
     ));
-    let head = "";
-    while (!head.endsWith("\r\n\r\n")) {
-      head += decoder.decode(await socket.#take(1));
-    }
+    const head = await socket.#head();
     if (!head.startsWith("HTTP/1.1 101")) throw new Error(head);
     return socket;
+  }
+
+  /** Answers the handshake of a client that has connected. */
+  static async accept(connection: Deno.TcpConn): Promise<RawSocket> {
+    const socket = new RawSocket(connection, true);
+    const head = await socket.#head();
+    const [, key] = /^sec-websocket-key: *(.*)\r$/im.exec(head)!;
+    const digest = await crypto.subtle.digest(
+      "SHA-1",
+      encoder.encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`),
+    );
+    await socket.#write(encoder.encode(
+      [
+        "HTTP/1.1 101 Switching Protocols",
+        "Upgrade: websocket",
+        "Connection: Upgrade",
+        `Sec-WebSocket-Accept: ${
+          btoa(String.fromCharCode(...new Uint8Array(digest)))
+        }`,
+        "\r\n",
+      ].join("\r\n"),
+    ));
+    return socket;
+  }
+
+  /** Sends messages, each a text frame, in one piece. */
+  async say(...texts: string[]): Promise<void> {
+    await this.send(
+      ...texts.map((text) => frame(Opcode.Text, text, true, !this.#isServer)),
+    );
   }
 
   /** Sends frames, made by {@linkcode frame}, in one piece. */
@@ -109,7 +147,12 @@ export class RawSocket implements Disposable {
       let length = second! & 0x7f;
       if (length === 126) length = number(await this.#take(2));
       else if (length === 127) length = number(await this.#take(8));
-      return { opcode: first! & 0x0f, payload: await this.#take(length) };
+      const mask = second! & 0x80 ? await this.#take(4) : undefined;
+      const payload = await this.#take(length);
+      if (mask !== undefined) {
+        for (let at = 0; at < length; at++) payload[at]! ^= mask[at % 4]!;
+      }
+      return { opcode: first! & 0x0f, payload };
     } catch (error) {
       if (isEnd(error)) return undefined;
       throw error;
@@ -128,9 +171,19 @@ export class RawSocket implements Disposable {
       : undefined;
   }
 
-  /** Cuts the connection. */
+  /** Cuts the connection, once. */
   [Symbol.dispose](): void {
+    if (this.#isCut) return;
+    this.#isCut = true;
     this.#connection.close();
+  }
+
+  async #head(): Promise<string> {
+    let head = "";
+    while (!head.endsWith("\r\n\r\n")) {
+      head += decoder.decode(await this.#take(1));
+    }
+    return head;
   }
 
   async #write(bytes: Uint8Array): Promise<void> {

@@ -1,0 +1,339 @@
+/** What a hostile peer says, from either end: cases_test.ts lists all of it. */
+
+import { assert, assertEquals } from "@std/assert";
+import { failure, request, result } from "../scripted_socket.ts";
+import { until } from "../servers.ts";
+import { ask, hear, hostileTest, type Stage, toText } from "./stage.ts";
+
+const ping = request("ping", "rpc.ping");
+const pong = result("ping", null);
+
+/** Sees that a victim goes on as if nothing had been. */
+async function assertAlive({ hostile }: Stage): Promise<void> {
+  assertEquals(await ask(hostile, request("z", "echo", ["alive"])), [
+    result("z", "alive"),
+  ]);
+}
+
+/** Sees that a victim has closed its connection. */
+async function assertClosed(
+  { victim }: Stage,
+  code: number,
+  reason: string,
+): Promise<void> {
+  await until(() => victim.ends.length > 0);
+  assertEquals(victim.ends, [{ code, reason, wasClean: true }]);
+}
+
+hostileTest(
+  "Names of prototypes are no methods, and as params data",
+  {},
+  async (stage) => {
+    const { hostile } = stage;
+    const names = [
+      ..."constructor __proto__ prototype toString toLocaleString valueOf"
+        .split(" "),
+      ..."hasOwnProperty isPrototypeOf propertyIsEnumerable then".split(" "),
+      ..."__defineGetter__ __defineSetter__ __lookupGetter__".split(" "),
+      ..."__lookupSetter__ getter field field.toString echo.call".split(" "),
+      ..."echo.constructor local close request notify respond".split(" "),
+      "",
+      ".",
+      "Symbol(Symbol.iterator)",
+      "rpc.unknown",
+      "$/unknown",
+    ];
+    assertEquals(
+      await ask(hostile, ...names.map((name) => request(name, name))),
+      names.map((name) => failure(name, -32601, "Method not found")),
+    );
+    const params =
+      '[{"__proto__":{"polluted":1},"constructor":{"prototype":{"polluted":1}},"then":1,"toJSON":1}]';
+    await hostile.say(
+      `{"jsonrpc":"2.0","method":"echo","params":${params},"id":1}`,
+    );
+    assertEquals(
+      await hostile.text(),
+      `{"jsonrpc":"2.0","result":${params.slice(1, -1)},"id":1}`,
+    );
+    await assertAlive(stage);
+  },
+);
+
+hostileTest(
+  "A message of 1 MiB is read, and one character more closes with 1009",
+  {},
+  async (stage) => {
+    const { hostile } = stage;
+    const start = '{"jsonrpc":"2.0","method":"length","id":1,"params":["';
+    const text = "x".repeat(1_048_576 - start.length - 3);
+    assertEquals(await ask(hostile, `${start}${text}"]}`), [
+      result(1, text.length),
+    ]);
+    await hostile.say(`${start}${text}x"]}`);
+    await assertClosed(stage, 1009, "Message is longer than 1048576");
+  },
+);
+
+hostileTest(
+  "A batch of 101 members is refused, and nothing of it executed",
+  {},
+  async (stage) => {
+    const { hostile, victim } = stage;
+    const batch = (length: number): object[] =>
+      Array.from({ length }, (_, id) => request(id, "count"));
+    const [whole] = await ask(hostile, batch(100));
+    assertEquals([(whole as []).length, victim.executed], [100, 100]);
+    assertEquals(await ask(hostile, batch(101)), [
+      failure(null, -32010, "Batch has 101 of at most 100 members"),
+    ]);
+    assertEquals(victim.executed, 100);
+    await assertAlive(stage);
+  },
+);
+
+hostileTest(
+  "A message nested 65 or 500,000 deep is refused, and nothing built of it",
+  {},
+  async (stage) => {
+    const { hostile } = stage;
+    const nested = (depth: number): string =>
+      `{"jsonrpc":"2.0","method":"echo","params":[${"[".repeat(depth - 2)}${
+        "]".repeat(depth - 2)
+      }],"id":1}`;
+    assertEquals((await ask(hostile, nested(64))).length, 1);
+    // A timing would say little; that nobody parses it says where none is spent.
+    const { parse } = JSON;
+    const parsed: number[] = [];
+    JSON.parse = (text, ...rest) => {
+      parsed.push(text.length);
+      return parse(text, ...rest);
+    };
+    try {
+      const refusal = failure(
+        null,
+        -32600,
+        "Invalid Request: it is nested deeper than 64",
+      );
+      const deep = [nested(65), nested(500_000), `[${nested(64)}]`];
+      assertEquals(await ask(hostile, ...deep), deep.map(() => refusal));
+      assert(parsed.length > 0);
+      for (const { length } of deep) assert(!parsed.includes(length));
+    } finally {
+      JSON.parse = parse;
+    }
+    await assertAlive(stage);
+  },
+);
+
+hostileTest(
+  "Of two requests with one id the second is refused, the first undisturbed",
+  {},
+  async (stage) => {
+    const { hostile, victim } = stage;
+    await hostile.say(
+      toText(request("a", "wait")),
+      toText(request("a", "count")),
+      toText([request("a", "count")]),
+      toText({ jsonrpc: "2.0", method: "count", params: 5, id: "a" }),
+    );
+    const refusal = failure(
+      null,
+      -32600,
+      'Invalid Request: id "a" is in flight',
+    );
+    assertEquals([await hear(hostile), await hear(hostile)], [refusal, [
+      refusal,
+    ]]);
+    assertEquals((await hear(hostile) as { id: unknown }).id, null);
+    victim.openGate();
+    assertEquals(await hear(hostile), result("a", "waited"));
+    assertEquals(victim.executed, 1);
+    await assertAlive(stage);
+  },
+);
+
+hostileTest("Every wrong id is answered with id null", {}, async (stage) => {
+  const { hostile, victim } = stage;
+  const ids = [
+    ..."{} [] [1] true false 1e400 -1e400 9007199254740993".split(" "),
+    '{"a":1}',
+    `"${"x".repeat(129)}"`,
+  ];
+  const answers = await ask(
+    hostile,
+    ...ids.map((id) => `{"jsonrpc":"2.0","method":"count","id":${id}}`),
+  ) as { id: unknown; error: { code: number } }[];
+  assertEquals(
+    answers.map(({ id, error }) => [id, error.code]),
+    ids.map(() => [null, -32600]),
+  );
+  assertEquals(victim.executed, 0);
+  await assertAlive(stage);
+});
+
+hostileTest(
+  "100,000 notifications in a burst are all handled, where they may be sent",
+  {
+    limits: { messageRate: 0 },
+  },
+  async (stage) => {
+    const { hostile, victim } = stage;
+    await burst(stage, 100_000);
+    assertEquals(await ask(hostile, ping), [pong]);
+    assertEquals(victim.executed, 100_000);
+  },
+);
+
+hostileTest(
+  "100,000 notifications in a burst close with 4429, where they may not",
+  {
+    limits: { messageRate: 1_000 },
+  },
+  async (stage) => {
+    // Its end is not waited for: it may be cut before the last was sent.
+    await burst(stage, 100_000).catch(() => {});
+    await assertClosed(stage, 4429, "More than 1000 messages a second");
+    const { executed } = stage.victim;
+    assert(executed >= 2_000 && executed < 100_000);
+  },
+);
+
+/** Sends notifications as fast as can be. */
+async function burst({ hostile }: Stage, count: number): Promise<void> {
+  const texts = Array<string>(1_000).fill('{"jsonrpc":"2.0","method":"count"}');
+  for (let sent = 0; sent < count; sent += texts.length) {
+    await hostile.say(...texts);
+  }
+}
+
+hostileTest(
+  "Of 10,000 calls to a slow method 1,024 run, and all are answered",
+  {
+    limits: { messageRate: 0 },
+  },
+  async (stage) => {
+    const { hostile, victim } = stage;
+    for (let id = 0; id < 10_000; id += 500) {
+      await hostile.say(
+        ...Array.from(
+          { length: 500 },
+          (_, n) => toText(request(id + n, "wait")),
+        ),
+      );
+    }
+    const seen = new Set<unknown>();
+    for (let id = 1_024; id < 10_000; id++) {
+      const { id, error } = await hear(hostile) as {
+        id: number;
+        error: { code: number };
+      };
+      assertEquals(error.code, -32009);
+      seen.add(id);
+    }
+    assertEquals([victim.executed, victim.running.length], [1_024, 1_024]);
+    victim.openGate();
+    for (let id = 0; id < 1_024; id++) {
+      const answer = await hear(hostile) as { id: number; result: string };
+      assertEquals(answer.result, "waited");
+      seen.add(answer.id);
+    }
+    assertEquals(seen.size, 10_000);
+    await assertAlive(stage);
+  },
+);
+
+hostileTest(
+  "A reader that stops while 50 MB are sent to it is closed with 4008",
+  {},
+  async (stage) => {
+    const { hostile, victim } = stage;
+    await hostile.say('{"jsonrpc":"2.0","method":"flood"}');
+    await assertClosed(
+      stage,
+      4008,
+      "Slow consumer: more than 4194304 bytes wait",
+    );
+    assert(victim.executed > 0 && victim.executed < 1_000);
+  },
+);
+
+hostileTest(
+  "Methods that misbehave are answered, each by an error that tells nothing",
+  {
+    thrown: [
+      "Error: secret",
+      "secret",
+      "null",
+      "TypeError: Converting circular structure to JSON\n    --> starting at object with constructor 'Object'\n    --- property 'self' closes the circle",
+      "TypeError: Do not know how to serialize a BigInt",
+      "Error: secret",
+    ],
+  },
+  async (stage) => {
+    const { hostile } = stage;
+    const methods = "throwError throwString throwNull cycle bigint reject";
+    for (const method of methods.split(" ")) {
+      assertEquals(await ask(hostile, request(method, method)), [
+        failure(method, -32603, "Internal error"),
+      ]);
+    }
+    // One that never settles is in nobody's way, and can be given up.
+    await hostile.say(toText(request("never", "never")));
+    await assertAlive(stage);
+    await hostile.say(
+      '{"jsonrpc":"2.0","method":"$/cancelRequest","params":{"id":"never"}}',
+    );
+    assertEquals(
+      await hear(hostile),
+      failure("never", -32800, "Request was cancelled"),
+    );
+    await assertAlive(stage);
+  },
+);
+
+for (const failing of ["at once", "later"] as const) {
+  hostileTest(`Hooks that fail ${failing} change nothing for anybody`, {
+    failure: failing,
+    thrown: [
+      "Error: onopen",
+      "Error: secret",
+      "Error: oninvalid",
+      "Error: onclose",
+    ],
+  }, async (stage) => {
+    const { hostile } = stage;
+    assertEquals(await ask(hostile, request(1, "throwError"), "garbage"), [
+      failure(1, -32603, "Internal error"),
+      failure(null, -32700, "Parse error"),
+    ]);
+    await assertAlive(stage);
+  });
+}
+
+hostileTest("10,000 unknown responses are ignored, counted, and not answered", {
+  limits: { messageRate: 0 },
+}, async (stage) => {
+  const { hostile, victim } = stage;
+  const texts = Array.from({ length: 10_000 }, (_, n) => {
+    const id = [n + 5, `${n}`, -n, null][n % 4];
+    return toText(n % 8 === 0 ? failure(n + 5, 1, "No") : result(id, n));
+  });
+  await hostile.say(...texts);
+  assertEquals(await ask(hostile, ping), [pong]);
+  assertEquals(victim.unmatched, 10_000);
+});
+
+hostileTest("A response that comes twice counts once", {}, async (stage) => {
+  const { hostile, victim } = stage;
+  const call = victim.request("theirs");
+  const { id } = await hear(hostile) as { id: number };
+  await hostile.say(
+    toText(result(id, "first")),
+    toText(result(id, "second")),
+    toText(failure(id, 5, "third")),
+  );
+  assertEquals(await call, "first");
+  assertEquals(await ask(hostile, ping), [pong]);
+  assertEquals(victim.unmatched, 2);
+});

@@ -1,0 +1,280 @@
+/**
+ * Where hostile peers perform: a victim, which is a server's instance or a client,
+ * with nothing but bytes at its other end; somebody beside it who must not notice;
+ * and the epilogue, which sees that nothing is left.
+ *
+ * @module
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { connect } from "../../client.ts";
+import {
+  type CloseInfo,
+  type Limits,
+  Peer,
+  type PeerOptions,
+} from "../../mod.ts";
+import { references } from "../../src/reference.ts";
+import { streams } from "../../src/stream.ts";
+import { connectOnce } from "../connect_once.ts";
+import { RawSocket } from "../interop/raw_socket.ts";
+import { type Platform, platforms, until } from "../servers.ts";
+
+/** How a hook fails. */
+export type Failure = "at once" | "later";
+
+/** Whoever is attacked: it has methods of every kind, also of bad ones. */
+export class Victim extends Peer {
+  /** How its hooks fail, if they do. */
+  static failure: Failure | undefined;
+  /** What `onerror` was told. */
+  readonly thrown: unknown[] = [];
+  /** How its connections ended. */
+  readonly ends: CloseInfo[] = [];
+  /** How often its methods ran that count. */
+  executed = 0;
+  readonly #gate = Promise.withResolvers<string>();
+
+  override local: object = {
+    echo: (value: unknown) => value,
+    length: (text: string) => text.length,
+    count: () => ++this.executed,
+    wait: () => (this.executed++, this.#gate.promise),
+    openGate: () => this.openGate(),
+    never: () => new Promise(() => {}),
+    throwError: () => {
+      throw new Error("secret");
+    },
+    throwString: () => {
+      throw "secret";
+    },
+    throwNull: () => {
+      throw null;
+    },
+    reject: () => Promise.reject(new Error("secret")),
+    cycle: () => {
+      const cycle: { self?: object } = {};
+      return cycle.self = cycle;
+    },
+    bigint: () => 5n,
+    flood: async () => {
+      const text = "x".repeat(50_000);
+      // As fast as the runtime hands it to the system, not as fast as it is read.
+      while (this.executed < 1_000 && this.notify("value", [text])) {
+        this.executed++;
+        await new Promise((resolve) => setTimeout(resolve, 0));
+      }
+    },
+    field: 5,
+    get getter(): () => number {
+      throw new Error("A getter was called");
+    },
+  };
+
+  constructor(ws: Peer["ws"], options: PeerOptions) {
+    super(ws, { ...options, use: [streams, references] });
+  }
+
+  /** Lets every `wait` on. */
+  openGate(): void {
+    this.#gate.resolve("waited");
+  }
+
+  override onopen(): void | Promise<void> {
+    return this.#fail("onopen");
+  }
+
+  override onclose(end: CloseInfo): void | Promise<void> {
+    this.ends.push(end);
+    return this.#fail("onclose");
+  }
+
+  override oninvalid(): void {
+    return this.#fail("oninvalid") as void;
+  }
+
+  override onerror(error: unknown): void | Promise<void> {
+    this.thrown.push(error);
+    return this.#fail("onerror");
+  }
+
+  #fail(hook: string): void | Promise<void> {
+    const failure = (this.constructor as typeof Victim).failure;
+    if (failure === "at once") throw new Error(hook);
+    if (failure === "later") return Promise.reject(new Error(hook));
+  }
+}
+
+/** What a performance is given. */
+export interface Stage {
+  readonly victim: Victim;
+  /** The other end of its connection. */
+  readonly hostile: RawSocket;
+}
+
+/** What a performance needs. */
+export interface Props {
+  /** The victim's limits, where they aren't the usual ones. */
+  limits?: Partial<Limits>;
+  /** How the victim's hooks fail. */
+  failure?: Failure;
+  /** What reaches its `onerror`, as text. Default: nothing. */
+  thrown?: readonly string[];
+}
+
+/** A test of three: towards each server's instance, and towards a client. */
+export function hostileTest(
+  title: string,
+  props: Props,
+  perform: (stage: Stage) => Promise<void>,
+): void {
+  for (const platform of platforms) {
+    Deno.test(`${title}, towards a server on ${platform.name}`, () =>
+      play(props, perform, (Class) => stageServer(platform, Class, props)));
+  }
+  Deno.test(`${title}, towards a client`, () =>
+    play(props, perform, (Class) => stageClient(Class, props)));
+}
+
+/** A stage that can be left. */
+interface Set extends Stage {
+  /** Where whoever comes afterwards connects to. */
+  readonly url: string;
+  /** Takes it down, and sees that nothing is left. */
+  strike(): Promise<void>;
+}
+
+async function play(
+  { failure, thrown = [] }: Props,
+  perform: (stage: Stage) => Promise<void>,
+  stage: (Class: typeof Victim) => Promise<Set>,
+): Promise<void> {
+  const prototypes = look();
+  class Hooked extends Victim {
+    static override failure = failure;
+  }
+  const { victim, hostile, url, strike } = await stage(Hooked);
+  await using neighbour = connectOnce(url);
+  // They go on while it happens.
+  const calls = (async () => {
+    for (let n = 0; n < 50; n++) {
+      assertEquals(await neighbour.request("echo", [n]), n);
+    }
+  })();
+  const held = neighbour.request("wait");
+  held.catch(() => {});
+  await neighbour.request("echo", ["before"]);
+
+  await perform({ victim, hostile });
+
+  // Whoever comes afterwards is served.
+  await using late = connectOnce(url);
+  assertEquals(await late.request("echo", ["after"]), "after");
+  // Whoever was there has noticed nothing.
+  await calls;
+  await neighbour.request("openGate");
+  assertEquals(await held, "waited");
+  assertEquals([neighbour.state, neighbour.unmatched], ["open", 0]);
+  await Promise.all([neighbour, late].map((peer) => {
+    peer.close();
+    return peer.closed;
+  }));
+  // Nothing is left; what the runtime knows of, its sanitizers see.
+  hostile[Symbol.dispose]();
+  await strike();
+  assertEquals(victim.state, "closed");
+  assertEquals(victim.running, []);
+  assertEquals(victim.ends.length, 1);
+  assertEquals(victim.thrown.map(String), thrown);
+  assertEquals(look(), prototypes);
+}
+
+/** The victim is an instance of a server's. */
+async function stageServer(
+  platform: Platform,
+  Class: typeof Victim,
+  { limits = {} }: Props,
+): Promise<Set> {
+  const instances: Victim[] = [];
+  const reported: unknown[] = [];
+  class Service extends Class {
+    constructor(ws: Peer["ws"], options: PeerOptions) {
+      super(ws, options);
+      instances.push(this);
+    }
+  }
+  const onerror = (error: unknown): void => void reported.push(error);
+  const server = await platform.serve(Service, { limits, onerror });
+  const hostile = await RawSocket.connect(server.url);
+  await until(() => instances.length === 1);
+  const victim = instances[0]!;
+  return {
+    victim,
+    hostile,
+    url: server.url,
+    async strike() {
+      await until(() => server.peers.size === 0);
+      await victim.closed;
+      await server.shutdown();
+      assertEquals(reported, []);
+    },
+  };
+}
+
+/** The victim is a client, and its server is the hostile one. */
+async function stageClient(
+  Class: typeof Victim,
+  { limits = {} }: Props,
+): Promise<Set> {
+  const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const victim = connect<Victim>(
+    `ws://127.0.0.1:${listener.addr.port}`,
+    Class,
+    { limits, reconnect: false },
+  );
+  const hostile = await RawSocket.accept(await listener.accept());
+  await victim.opened;
+  const server = await platforms[0]!.serve(Victim);
+  return {
+    victim,
+    hostile,
+    url: server.url,
+    async strike() {
+      victim.close();
+      await victim.closed;
+      await until(() => server.peers.size === 0);
+      await server.shutdown();
+      listener.close();
+    },
+  };
+}
+
+/** What no peer may change. */
+function look(): string {
+  return [Object, Array, Function, String, Promise].map(({ prototype }) =>
+    Reflect.ownKeys(prototype).map(String).join()
+  ).join(";");
+}
+
+/** Waits for the next message. */
+export async function hear(hostile: RawSocket): Promise<unknown> {
+  const text = await hostile.text();
+  assert(text !== undefined, "The connection has ended");
+  return JSON.parse(text);
+}
+
+/** Says something, and waits for as many messages. */
+export async function ask(
+  hostile: RawSocket,
+  ...messages: readonly (string | object)[]
+): Promise<unknown[]> {
+  await hostile.say(...messages.map(toText));
+  const answers: unknown[] = [];
+  for (const _ of messages) answers.push(await hear(hostile));
+  return answers;
+}
+
+/** A message as it is sent. */
+export function toText(message: string | object): string {
+  return typeof message === "string" ? message : JSON.stringify(message);
+}

@@ -107,10 +107,14 @@ export class Ledger {
   ): Verdict {
     const { limits, isShared, version: told } = this.#terms;
     const text = typeof frame === "string" ? frame : decode(frame);
-    const length = typeof frame === "string"
-      ? frame.length
-      : Math.max(frame.length, text?.length ?? 0);
-    if (length > limits.messageLength) {
+    const { messageLength } = limits;
+    // Messages that share a frame may be longer together than one alone.
+    const most = isShared ? Math.max(messageLength + 2, 16_384) : messageLength;
+    const isGathered = text?.startsWith("[") === true;
+    if (
+      frame.length > most ||
+      (text ?? "").length > (isGathered ? most : messageLength)
+    ) {
       return { mustClose: 1009, mayClose: [] };
     }
     const mayClose: number[] = limits.messageRate < Infinity ? [4429] : [];

@@ -47,15 +47,13 @@ export interface Verdict {
 /** What the peer was told when it was made. */
 export interface Terms {
   readonly limits: Limits;
-  /** Whether messages share frames. */
+  /**
+   * Whether messages share frames: then answers are gathered, and nobody outside
+   * can tell if an id is still taken.
+   */
   readonly isShared: boolean;
   /** The version that it was told; `undefined`: it adopts one. */
   readonly version: Version | undefined;
-  /**
-   * Whether an answer may be on its way while the next frame is: then nobody
-   * outside can tell if an id is still taken.
-   */
-  readonly isDistant: boolean;
 }
 
 /** A call of the peer's. */
@@ -228,7 +226,7 @@ export class Ledger {
   /** An invalid message is answered, under its id if that is nobody else's. */
   #refuse(batch?: Bill, id: unknown = null, isFragile = false): 1 {
     const key = JSON.stringify(id);
-    const ids = id === null || this.#isTaken(key) && !this.#isUnclear
+    const ids = id === null || this.#isTaken(key) && !this.#terms.isShared
       ? ["null"]
       : isFragile || this.#isTaken(key)
       ? [key, "null"]
@@ -246,7 +244,7 @@ export class Ledger {
     const key = JSON.stringify(id);
     const isTaken = id !== null && this.#isTaken(key);
     const ids = isTaken
-      ? this.#isUnclear ? [key, "null"] : ["null"]
+      ? this.#terms.isShared ? [key, "null"] : ["null"]
       : isFragile
       ? [key, "null"]
       : [key];
@@ -278,15 +276,10 @@ export class Ledger {
       : "either";
   }
 
-  /** Whether answers may be on their way: gathered, or in the network. */
-  get #isUnclear(): boolean {
-    return this.#terms.isShared || this.#terms.isDistant;
-  }
-
   #isTaken(key: string): boolean {
     return key !== "null" &&
       this.#bills.some(({ debts, payment }) =>
-        (payment === undefined || this.#isUnclear) &&
+        (payment === undefined || this.#terms.isShared) &&
         debts.some(({ ids, isRequest }) => isRequest && ids.includes(key))
       );
   }
@@ -309,11 +302,20 @@ export class Ledger {
     );
   }
 
+  /** Whether what was gathered may be older than the version that was adopted. */
+  get #isOld(): boolean {
+    return this.#terms.isShared && this.#terms.version === undefined;
+  }
+
   #takeBatch(members: readonly unknown[], version: Version): Call[] {
     check(members.length > 0, "an empty batch was sent");
     const isAnswer = members.map((it) => !Object.hasOwn(it as Json, "method"));
     if (!isAnswer[0]) {
       check(!isAnswer.includes(true), "a batch of calls has answers in it");
+      check(
+        this.#isOld || version === "2.0",
+        `a batch was sent in version ${version}`,
+      );
       return members.flatMap((member) => this.#takeMessage(member, version));
     }
     check(!isAnswer.includes(false), "a batch of answers has calls in it");
@@ -350,11 +352,9 @@ export class Ledger {
     const { id, method, params } = message;
     check(typeof method === "string", "a method's name is no string");
     const keys = Object.keys(message);
-    // What was gathered may be older than the version that was adopted.
-    const isOld = this.#terms.isShared && this.#terms.version === undefined;
     const isNamed = message.jsonrpc === "2.0";
     check(
-      isOld && isNamed || isNamed === (version === "2.0"),
+      this.#isOld && isNamed || isNamed === (version === "2.0"),
       `a call was not sent in version ${version}`,
     );
     check(

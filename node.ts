@@ -244,7 +244,8 @@ export async function serve(
  * await once(http, "listening");
  *
  * const { port } = http.address() as { port: number };
- * const client = connect(`ws://localhost:${port}/rpc`);
+ * const url = `ws://localhost:${port}/rpc`;
+ * const client = connect(url, {}, { reconnect: false });
  * assertEquals(await client.request("echo", ["hello"]), "hello");
  * await echo.drain();
  * http.close();

@@ -884,7 +884,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   /**
    * Answers a request before its method returns; the return value is then
-   * ignored. To answer after the method's first `await`, keep the id.
+   * ignored. To answer after the method's first `await`, keep the id; not beyond
+   * the connection that it came by, since the next one has ids of its own.
    *
    * @param id The request's id, as {@linkcode Peer.call} gives it. A request with
    * id null can be answered so before its method's first `await` alone.

@@ -4,6 +4,7 @@
  *
  * ```sh
  * deno task fuzz --frames 1000000
+ * deno task fuzz --frames 100000 --real
  * deno task fuzz --seed 5 --sessions 1
  * ```
  *
@@ -33,6 +34,8 @@ export interface FuzzOptions {
   readonly frames: number;
   /** How many sessions, at most. Default: as many as the frames take. */
   readonly sessions?: number;
+  /** Whether over real sockets, to both servers. Default: in memory. */
+  readonly isReal?: boolean;
 }
 
 /** What was done. */
@@ -58,25 +61,26 @@ export class FuzzError extends Error {
  * again.
  */
 export async function fuzz(
-  { seed, frames, sessions = Infinity }: FuzzOptions,
+  { seed, frames, sessions = Infinity, isReal = false }: FuzzOptions,
 ): Promise<FuzzReport> {
   const report: FuzzReport = { sessions: 0, frames: 0, answers: 0, closes: {} };
   using world = new World();
   while (report.frames < frames && report.sessions < sessions) {
-    await runSession(seed + report.sessions++, report, world);
+    await runSession(seed + report.sessions++, isReal, report, world);
   }
   return report;
 }
 
 async function runSession(
   seed: number,
+  isReal: boolean,
   report: FuzzReport,
   world: World,
 ): Promise<void> {
   const random = new Random(seed);
-  const setting = createSetting(random);
+  const setting = createSetting(random, isReal);
   const steps: Step[] = [];
-  const session = new Session(setting);
+  const session = await Session.open(setting);
   try {
     const source = new Frames(random, session.knowledge);
     await session.take({ type: "turn" });
@@ -91,15 +95,19 @@ async function runSession(
   } catch (error) {
     session.abandon();
     const reason = error as Error;
-    const shortest = await shrink(setting, steps, reason, world);
+    // A real one takes too long to be tried a thousand times.
+    const shortest = isReal
+      ? steps
+      : await shrink(setting, steps, reason, world);
     throw new FuzzError(describe(seed, setting, shortest, reason), {
       cause: reason,
     });
   }
   report.frames += steps.filter(({ type }) => type === "frame").length;
   report.answers += session.ledger.answers;
-  for (const { code } of session.socket.closes) {
-    if (code !== 1000) {
+  // Of its ends those that it made: all but what it is ended with.
+  for (const { code } of session.subject.ends) {
+    if (code !== 1000 && code !== 1006) {
       report.closes[`${code}`] = (report.closes[`${code}`] ?? 0) + 1;
     }
   }
@@ -129,7 +137,7 @@ async function shrink(
   world: World,
 ): Promise<Step[]> {
   const fails = async (steps: readonly Step[]): Promise<boolean> => {
-    const session = new Session(setting);
+    const session = await Session.open(setting);
     try {
       await session.take({ type: "turn" });
       for (const step of steps) await session.take(step);
@@ -166,7 +174,9 @@ function describe(
   );
   return [
     `${reason.message} (${reason.cause ?? "no cause"})`,
-    `again: deno task fuzz --seed ${seed} --sessions 1`,
+    `again: deno task fuzz --seed ${seed} --sessions 1${
+      setting.platform === undefined ? "" : " --real"
+    }`,
     `setting: ${JSON.stringify(setting)}`,
     "steps:",
     ...lines,
@@ -232,6 +242,7 @@ if (import.meta.main) {
       seed: { type: "string" },
       frames: { type: "string", default: "1000000" },
       sessions: { type: "string" },
+      real: { type: "boolean", default: false },
     },
   });
   const seed = Number(values.seed ?? Math.floor(Math.random() * 2 ** 31));
@@ -240,6 +251,7 @@ if (import.meta.main) {
     const report = await fuzz({
       seed,
       frames: Number(values.frames),
+      isReal: values.real,
       ...values.sessions === undefined
         ? {}
         : { sessions: Number(values.sessions) },

@@ -16,6 +16,11 @@ Deno.test("Peer outlives 100,000 seeded frames, and answers exactly what it must
   assertEquals(Object.keys(report.closes), ["1009", "4400", "4429"]);
 });
 
+Deno.test("Both servers outlive 2,000 seeded frames over real sockets", async () => {
+  const report = await fuzz({ seed, frames: 2_000, isReal: true });
+  assert(report.answers > 1_000);
+});
+
 Deno.test("fuzz does the same again from the same seed", async () => {
   const options = { seed: 7, frames: 500 };
   assertEquals(await fuzz(options), await fuzz(options));
@@ -73,8 +78,8 @@ Deno.test("Ledger knows what PROTOCOL.md says is owed", () => {
     const ledger = new Ledger({
       limits: completeLimits({}),
       isShared: false,
+      isReal: false,
       version: "2.0",
-      isDistant: false,
     });
     ledger.give(frame, "2.0");
     assertEquals(ledger.owed, owed, frame);

@@ -44,7 +44,7 @@ export interface Knowledge {
 
 /** The names of what may be called, {@linkcode Subject}'s methods. */
 const methods = [
-  ..."echo later wait abortable fail failLater refuse nothing bigint cycle"
+  ..."echo later tell wait abortable fail failLater refuse nothing bigint cycle"
     .split(" "),
   ..."throwNull long math.add named stream forever broken readable read call"
     .split(" "),
@@ -339,7 +339,17 @@ export class Frames {
     ];
     if (random.oneIn(2)) pairs.push(["lifetime", "call"]);
     const reference = new Members(pairs);
-    return random.oneIn(4) ? [[reference]] : reference;
+    switch (random.below(6)) {
+      case 0:
+        return [[reference]];
+      case 1:
+        return new Members([[
+          random.pick(["then", "toJSON", "get"]),
+          reference,
+        ]]);
+      default:
+        return reference;
+    }
   }
 
   #value(depth: number): Node {
@@ -456,7 +466,7 @@ export class Frames {
   /** A call that is nested as deep as may be, or deeper. */
   #nest(): string {
     const { depth } = this.#known;
-    const levels = this.#random.pick([depth - 2, depth - 1, 5_000]);
+    const levels = this.#random.pick([depth - 2, depth - 1, depth, 5_000]);
     const open = this.#random.pick(["[", '{"a":']);
     const end = this.#random.oneIn(3)
       ? ""

@@ -49,13 +49,10 @@ export interface Terms {
   readonly limits: Limits;
   /** Whether messages share frames. */
   readonly isShared: boolean;
+  /** Whether there is a network between. */
+  readonly isReal: boolean;
   /** The version that it was told; `undefined`: it adopts one. */
   readonly version: Version | undefined;
-  /**
-   * Whether an answer may be on its way while the next frame is: then nobody
-   * outside can tell if an id is still taken.
-   */
-  readonly isDistant: boolean;
 }
 
 /** A call of the peer's. */
@@ -72,6 +69,8 @@ export class Ledger {
   #bills: Bill[] = [];
   /** The frame that is read. */
   #text = "";
+  /** The ids that it cancels: whether they are still taken depends on when. */
+  readonly #cancelled = new Set<string>();
   /** Whether it has an id of which nobody can tell if it may be refused. */
   #isFragile = false;
   /** The ids of the peer's requests, all that ever were. */
@@ -120,6 +119,7 @@ export class Ledger {
     const unnamed = isShared || version === "bare" ? "bare" : "1.0";
     this.#text = text ?? "";
     this.#isFragile = false;
+    this.#cancelled.clear();
     const invalid = this.#readFrame(text, unnamed);
     if (invalid === 0 && !this.#isFragile) {
       return { mustClose: undefined, mayClose };
@@ -210,6 +210,12 @@ export class Ledger {
     if (!isParams || method.length > limits.methodLength) {
       return isNotification ? 1 : this.#refuse(batch, id, isFragile);
     }
+    if (method === "$/cancelRequest") {
+      const cancelled = Array.isArray(params)
+        ? params[0]
+        : (params as Json | null | undefined)?.id;
+      this.#cancelled.add(JSON.stringify(cancelled));
+    }
     if (isNotification) return 0;
     const isEcho = method === "echo" && (!has("params") || isPlain(params));
     const result = isEcho
@@ -224,7 +230,7 @@ export class Ledger {
   /** An invalid message is answered, under its id if that is nobody else's. */
   #refuse(batch?: Bill, id: unknown = null, isFragile = false): 1 {
     const key = JSON.stringify(id);
-    const ids = id === null || this.#isTaken(key) && !this.#isUnclear
+    const ids = id === null || this.#isTaken(key) && !this.#isUnclear(key)
       ? ["null"]
       : isFragile || this.#isTaken(key)
       ? [key, "null"]
@@ -242,7 +248,7 @@ export class Ledger {
     const key = JSON.stringify(id);
     const isTaken = id !== null && this.#isTaken(key);
     const ids = isTaken
-      ? this.#isUnclear ? [key, "null"] : ["null"]
+      ? this.#isUnclear(key) ? [key, "null"] : ["null"]
       : isFragile
       ? [key, "null"]
       : [key];
@@ -274,15 +280,15 @@ export class Ledger {
       : "either";
   }
 
-  /** Whether answers may be on their way: gathered, or in the network. */
-  get #isUnclear(): boolean {
-    return this.#terms.isShared || this.#terms.isDistant;
+  /** Whether an id that was taken may be free by now. */
+  #isUnclear(key: string): boolean {
+    return this.#isLate || this.#cancelled.has(key);
   }
 
   #isTaken(key: string): boolean {
     return key !== "null" &&
       this.#bills.some(({ debts, payment }) =>
-        (payment === undefined || this.#isUnclear) &&
+        (payment === undefined || this.#isLate) &&
         debts.some(({ ids, isRequest }) => isRequest && ids.includes(key))
       );
   }
@@ -305,11 +311,25 @@ export class Ledger {
     );
   }
 
+  /** Whether what arrives may be older than the version that was adopted. */
+  get #isOld(): boolean {
+    return this.#isLate && this.#terms.version === undefined;
+  }
+
+  /** Whether answers may be on their way: gathered, or in the network. */
+  get #isLate(): boolean {
+    return this.#terms.isShared || this.#terms.isReal;
+  }
+
   #takeBatch(members: readonly unknown[], version: Version): Call[] {
     check(members.length > 0, "an empty batch was sent");
     const isAnswer = members.map((it) => !Object.hasOwn(it as Json, "method"));
     if (!isAnswer[0]) {
       check(!isAnswer.includes(true), "a batch of calls has answers in it");
+      check(
+        this.#isOld || version === "2.0",
+        `a batch was sent in version ${version}`,
+      );
       return members.flatMap((member) => this.#takeMessage(member, version));
     }
     check(!isAnswer.includes(false), "a batch of answers has calls in it");
@@ -346,11 +366,10 @@ export class Ledger {
     const { id, method, params } = message;
     check(typeof method === "string", "a method's name is no string");
     const keys = Object.keys(message);
-    // What was gathered may be older than the version that was adopted.
-    const isOld = this.#terms.isShared && this.#terms.version === undefined;
     const isNamed = message.jsonrpc === "2.0";
+    const isFirst = version === "1.0" && !isNamed;
     check(
-      isOld && isNamed || isNamed === (version === "2.0"),
+      this.#isOld && isNamed || isNamed === (version === "2.0"),
       `a call was not sent in version ${version}`,
     );
     check(
@@ -358,7 +377,7 @@ export class Ledger {
       `a call has other members: ${keys}`,
     );
     check(
-      version === "1.0"
+      isFirst
         ? Array.isArray(params) && "id" in message
         : params === undefined || typeof params === "object" && params !== null,
       "a call's params are none",
@@ -367,7 +386,7 @@ export class Ledger {
       isNamed || !method.startsWith("$/"),
       `${method} was sent in version ${version}`,
     );
-    if (id === undefined || version === "1.0" && id === null) {
+    if (id === undefined || isFirst && id === null) {
       return { id: undefined, method, params };
     }
     check(

@@ -6,17 +6,18 @@
  */
 
 import { setImmediate } from "node:timers";
-import type { Limits, Version } from "../../mod.ts";
+import type { Limits, PeerOptions, Version } from "../../mod.ts";
 import { completeLimits } from "../../src/limits.ts";
-import { ScriptedSocket } from "../scripted_socket.ts";
+import { type Platform, platforms } from "../servers.ts";
 import type { Knowledge } from "./frames.ts";
 import { Ledger } from "./ledger.ts";
+import { type Frame, type Line, MemoryLine, RealLine } from "./lines.ts";
 import type { Random } from "./random.ts";
-import { Subject } from "./subject.ts";
+import type { Subject } from "./subject.ts";
 
 /** Something that happens. */
 export type Step =
-  | { readonly type: "frame"; readonly frame: string | Uint8Array<ArrayBuffer> }
+  | { readonly type: "frame"; readonly frame: Frame }
   | { readonly type: "act"; readonly number: number }
   | { readonly type: "turn" }
   | { readonly type: "gates" }
@@ -29,6 +30,8 @@ export interface Setting {
   readonly limits: Partial<Limits>;
   /** How it is ended: in peace, by its owner, by its peer, by the network. */
   readonly end: "peace" | "close" | "closed" | "cut";
+  /** The server that it is an instance of; `undefined`: none, in memory. */
+  readonly platform: Platform["name"] | undefined;
 }
 
 // Near enough that what goes beyond them is often met.
@@ -45,9 +48,13 @@ const narrow: Partial<Limits> = {
   handles: 2,
 };
 
-/** Decides what a session is like. */
-export function createSetting(random: Random): Setting {
-  const isShared = random.oneIn(4);
+/**
+ * Decides what a session is like.
+ *
+ * @param isReal Whether it goes over a real socket.
+ */
+export function createSetting(random: Random, isReal: boolean): Setting {
+  const isShared = random.oneIn(4) && !isReal;
   const rate = random.pick<Partial<Limits>>([
     {},
     {},
@@ -60,15 +67,16 @@ export function createSetting(random: Random): Setting {
     isShared,
     limits: { ...(random.oneIn(3) ? narrow : {}), ...rate },
     end: random.pick(["peace", "peace", "close", "closed", "cut"]),
+    platform: isReal ? random.pick(platforms).name : undefined,
   };
 }
 
-/** One connection, in memory. */
+/** One connection. */
 export class Session {
   readonly setting: Setting;
-  readonly socket: ScriptedSocket = new ScriptedSocket();
   readonly subject: Subject;
   readonly ledger: Ledger;
+  readonly #line: Line;
   readonly #limits: Limits;
   /** The subject's requests that were not answered, by id. */
   readonly #asked = new Map<number, string>();
@@ -76,20 +84,30 @@ export class Session {
   readonly #waiting = new Set<number>();
   #canaries = 0;
 
-  constructor(setting: Setting) {
-    const { version, isShared, limits } = this.setting = setting;
-    this.#limits = completeLimits(limits);
-    this.ledger = new Ledger({
-      limits: this.#limits,
-      isShared,
-      version,
-      isDistant: false,
-    });
-    this.subject = new Subject(this.socket, {
+  private constructor(setting: Setting, limits: Limits, line: Line) {
+    const { version, isShared } = this.setting = setting;
+    this.#limits = limits;
+    this.#line = line;
+    this.subject = line.subject;
+    const isReal = setting.platform !== undefined;
+    this.ledger = new Ledger({ limits, isShared, isReal, version });
+  }
+
+  /** Begins one. */
+  static async open(setting: Setting): Promise<Session> {
+    const { version, isShared } = setting;
+    const limits = completeLimits(setting.limits);
+    const options: PeerOptions = {
       sharedFrames: isShared,
-      limits: this.#limits,
+      limits,
       ...version === undefined ? {} : { version },
-    });
+    };
+    const platform = platforms.find(({ name }) => name === setting.platform);
+    const line = platform === undefined
+      ? new MemoryLine(options)
+      : await RealLine.open(platform, options);
+    await line.subject.opened;
+    return new Session(setting, limits, line);
   }
 
   /** Whether it has been closed. */
@@ -119,7 +137,7 @@ export class Session {
     if (this.isOver) return;
     switch (step.type) {
       case "frame":
-        this.#give(step.frame);
+        await this.#give(step.frame);
         break;
       case "act":
         this.subject.act(step.number);
@@ -143,23 +161,26 @@ export class Session {
    * @throws {Error} Something was left, or something does not hold.
    */
   async finish(): Promise<void> {
-    const { subject, socket } = this;
+    const { subject } = this;
     const { end } = this.setting;
     if (end === "peace" && !this.isOver) await this.#settle();
     this.#read();
     if (!this.isOver) {
-      if (end === "closed") socket.end(1000);
-      else if (end === "cut") socket.end(1006, "", false);
-      else subject.close();
+      if (end === "closed" || end === "cut") {
+        await this.#line.end(end === "cut");
+      } else subject.close();
     }
     // What was gathered leaves before the close, and nothing after it.
-    this.#read();
+    const { length } = this.#line.sent;
     subject.openGates();
-    for (let turn = 0; turn < 5; turn++) await this.#turn();
-    check(socket.sent.length === 0, "something was sent after the close");
-    socket.end(1000);
-    await subject.closed;
-    check(socket.listenerCount === 0, "a listener was left at the socket");
+    for (let count = 0; count < 5; count++) await turn();
+    const isReal = this.setting.platform !== undefined;
+    check(
+      isReal || this.#line.sent.length === length,
+      "something was sent after the close",
+    );
+    this.#read();
+    await this.#line.leave();
     check(subject.open.size === 0, "a call was left without an answer");
     check(subject.running.length === 0, "a method was left running");
     check(subject.signals.size === 0, "a method was not told to stop");
@@ -171,7 +192,7 @@ export class Session {
   abandon(): void {
     this.subject.close();
     this.subject.openGates();
-    this.socket.end(1000);
+    this.#line.leave().catch(() => {});
   }
 
   /** Answers all that is asked, until nothing is; then nothing may be owed. */
@@ -183,7 +204,7 @@ export class Session {
       this.#waiting.clear();
       for (const id of waiting) {
         const error = '{"code":5,"message":"No"}';
-        this.#give(`{"jsonrpc":"2.0","error":${error},"id":${id}}`);
+        await this.#give(`{"jsonrpc":"2.0","error":${error},"id":${id}}`);
       }
       if (waiting.length === 0 && this.ledger.owed.length === 0) break;
     }
@@ -193,28 +214,30 @@ export class Session {
     await this.#sing("the last");
   }
 
-  #give(frame: string | Uint8Array<ArrayBuffer>): void {
-    const { subject, socket, ledger } = this;
+  async #give(given: Frame): Promise<void> {
+    const { subject, ledger } = this;
+    if (this.isOver) return;
     // What was answered by now is owed no more.
     this.#read();
+    const frame = this.#line.carry(given);
     const { mustClose, mayClose } = ledger.give(frame, subject.version);
-    // One that the socket gives away, as it may.
-    socket.receive(typeof frame === "string" ? frame : frame.slice().buffer);
+    const handled = this.#line.give(frame);
+    if (handled !== undefined) await handled;
     for (const id of idsOf(frame)) this.#asked.delete(id);
-    const code = socket.closes.at(-1)?.code;
+    const { code, reason } = subject.ends.at(-1) ?? {};
     if (!this.isOver) {
       check(mustClose === undefined, `it was not closed with ${mustClose}`);
     } else {
       check(
         code === mustClose || code !== undefined && mayClose.includes(code),
-        `it was closed with ${code}, ${socket.closes.at(-1)?.reason}`,
+        `it was closed with ${code}, ${reason}`,
       );
     }
   }
 
   /** Reads what the subject has sent. */
   #read(): void {
-    for (const text of this.socket.sent.splice(0)) {
+    for (const text of this.#line.sent.splice(0)) {
       for (const call of this.ledger.take(text, this.subject.version)) {
         const { id, method, params } = call;
         if (id !== undefined) {
@@ -243,7 +266,7 @@ export class Session {
     const name = `${id}${++this.#canaries}`.slice(-8);
     for (const method of ["rpc.ping", "echo"]) {
       const key = `${name}${method[0]}`.slice(-8);
-      this.#give(
+      await this.#give(
         `{"jsonrpc":"2.0","method":"${method}","params":["${key}"],"id":"${key}"}`,
       );
       await this.#turn();

@@ -5,7 +5,7 @@
  * @module
  */
 
-import { Peer, type PeerOptions, RpcError } from "../../mod.ts";
+import { type CloseInfo, Peer, type PeerOptions, RpcError } from "../../mod.ts";
 import { method } from "../../src/schema.ts";
 import { marshal, references } from "../../src/reference.ts";
 import { streams } from "../../src/stream.ts";
@@ -28,6 +28,8 @@ const expected: readonly RegExp[] = [
 export class Subject extends Peer {
   /** What reached `onerror` and should not have. */
   readonly unexpected: unknown[] = [];
+  /** How its connection ended. */
+  readonly ends: CloseInfo[] = [];
   /** Generators that began, and that came to their end. */
   begun = 0;
   over = 0;
@@ -48,6 +50,10 @@ export class Subject extends Peer {
     },
     echo: (value: unknown) => value,
     later: async (value: unknown) => await value,
+    // Called, and not waited for.
+    tell: (fn: unknown) => {
+      if (typeof fn === "function") fn(1);
+    },
     wait: (value: unknown) => this.#gate(() => value),
     abortable: () => {
       const { signal } = this.call;
@@ -141,6 +147,10 @@ export class Subject extends Peer {
     ) return;
     if (expected.some((pattern) => pattern.test(String(error)))) return;
     this.unexpected.push(error);
+  }
+
+  override onclose(end: CloseInfo): void {
+    this.ends.push(end);
   }
 
   override oninvalid(text: string): void {

@@ -438,7 +438,10 @@ export class Acceptor<Info> implements Keeper {
     const { authorizationTime } = this.limits;
     if (authorizationTime === Infinity) return;
     this.#expected.set(peer, performance.now() + authorizationTime);
-    this.#timer ??= setTimeout(() => this.#lookAtExpected(), authorizationTime);
+    this.#timer ??= setTimeout(
+      () => this.#lookAtExpected(),
+      Math.min(authorizationTime, 0x7fff_ffff),
+    );
   }
 
   #lookAtExpected(): void {
@@ -448,7 +451,10 @@ export class Acceptor<Info> implements Keeper {
     // All have the same time, so they are in the order in which it ends.
     for (const [peer, end] of this.#expected) {
       if (end > now) {
-        this.#timer = setTimeout(() => this.#lookAtExpected(), end - now);
+        this.#timer = setTimeout(
+          () => this.#lookAtExpected(),
+          Math.min(end - now, 0x7fff_ffff),
+        );
         return;
       }
       this.#expected.delete(peer);

@@ -391,8 +391,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   static {
     keepIn = (keeper, peer): void => {
-      if (#keeper in peer) (peer as Peer).#keeper = keeper;
-      else peer.closed.then(() => keeper.release(peer));
+      if (#keeper in peer && !(peer as Peer).#gone) {
+        (peer as Peer).#keeper = keeper;
+      } else peer.closed.then(() => keeper.release(peer));
     };
     notifyIn = (anyPeer, method, params, written): boolean => {
       const peer = anyPeer as Peer;
@@ -1066,6 +1067,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#opened = undefined;
     this.#shared?.discard();
     this.#shared = undefined;
+    // Whoever hears of the end may ask for something already: of the next one.
+    const end = this.#takeConnection(info);
+    this.#begin();
     const again: Member[] = [];
     for (const pending of this.#pending.all()) {
       // What it lends is lost with the connection, sent or not.
@@ -1078,10 +1082,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
       }
     }
     this.#queue.addFirst(again);
-    this.#endConnection(info);
+    end();
     // Who was told to stop may have closed it.
     if (this.#end !== undefined) return;
-    this.#begin();
     this.#runHook(() => this.onclose(info));
   }
 
@@ -1110,8 +1113,9 @@ export class Peer<Theirs = unknown, Context = unknown> {
     this.#lazyDeadlines?.clear();
     this.#queue.take();
     this.#backlog.end(() => this.#closedError("Cannot drain", this.#hasOpened));
+    const end = this.#takeConnection(info);
     for (const pending of this.#pending.all()) this.#abandon(pending, info);
-    this.#endConnection(info);
+    end();
     if (!this.#hasOpened) {
       this.#opened?.reject(this.#closedError("Cannot open", false));
     }
@@ -1134,23 +1138,26 @@ export class Peer<Theirs = unknown, Context = unknown> {
     );
   }
 
-  /** Ends what this connection carried, each time. */
-  #endConnection(info: CloseInfo): void {
-    const error = (what: string, method: string): ConnectionClosedError =>
+  /** Takes away what this connection carries; returns how to end it, each time. */
+  #takeConnection(info: CloseInfo): () => void {
+    const error = (what: string, method?: string): ConnectionClosedError =>
       this.#closedError(what, false, method, false, info);
     const observers = this.#observers;
+    const side = this.#side;
+    const incoming = this.#incoming;
+    const capabilities = this.#capabilities;
     this.#observers = undefined;
     this.#heartbeat.stop();
-    this.#side.end(
-      this.#closedError("Cannot send request", false, undefined, false, info),
-    );
-    this.#incoming.end((method) => error("Cannot answer", method));
-    this.#capabilities?.end();
-    for (const [method, listeners] of observers ?? []) {
-      for (const observer of listeners) {
-        observer.end(error("No more of", method));
+    side.end(error("Cannot send request"));
+    return () => {
+      incoming.end((method) => error("Cannot answer", method));
+      capabilities?.end();
+      for (const [method, listeners] of observers ?? []) {
+        for (const observer of listeners) {
+          observer.end(error("No more of", method));
+        }
       }
-    }
+    };
   }
 
   /** Starts the close handshake, and doesn't trust the peer to finish it. */

@@ -78,6 +78,7 @@ Deno.test("Ledger knows what PROTOCOL.md says is owed", () => {
     const ledger = new Ledger({
       limits: completeLimits({}),
       isShared: false,
+      isReal: false,
       version: "2.0",
     });
     ledger.give(frame, "2.0");

@@ -47,11 +47,10 @@ export interface Verdict {
 /** What the peer was told when it was made. */
 export interface Terms {
   readonly limits: Limits;
-  /**
-   * Whether messages share frames: then answers are gathered, and nobody outside
-   * can tell if an id is still taken.
-   */
+  /** Whether messages share frames. */
   readonly isShared: boolean;
+  /** Whether there is a network between. */
+  readonly isReal: boolean;
   /** The version that it was told; `undefined`: it adopts one. */
   readonly version: Version | undefined;
 }
@@ -70,6 +69,8 @@ export class Ledger {
   #bills: Bill[] = [];
   /** The frame that is read. */
   #text = "";
+  /** The ids that it cancels: whether they are still taken depends on when. */
+  readonly #cancelled = new Set<string>();
   /** Whether it has an id of which nobody can tell if it may be refused. */
   #isFragile = false;
   /** The ids of the peer's requests, all that ever were. */
@@ -122,6 +123,7 @@ export class Ledger {
     const unnamed = isShared || version === "bare" ? "bare" : "1.0";
     this.#text = text ?? "";
     this.#isFragile = false;
+    this.#cancelled.clear();
     const invalid = this.#readFrame(text, unnamed);
     if (invalid === 0 && !this.#isFragile) {
       return { mustClose: undefined, mayClose };
@@ -212,6 +214,12 @@ export class Ledger {
     if (!isParams || method.length > limits.methodLength) {
       return isNotification ? 1 : this.#refuse(batch, id, isFragile);
     }
+    if (method === "$/cancelRequest") {
+      const cancelled = Array.isArray(params)
+        ? params[0]
+        : (params as Json | null | undefined)?.id;
+      this.#cancelled.add(JSON.stringify(cancelled));
+    }
     if (isNotification) return 0;
     const isEcho = method === "echo" && (!has("params") || isPlain(params));
     const result = isEcho
@@ -226,7 +234,7 @@ export class Ledger {
   /** An invalid message is answered, under its id if that is nobody else's. */
   #refuse(batch?: Bill, id: unknown = null, isFragile = false): 1 {
     const key = JSON.stringify(id);
-    const ids = id === null || this.#isTaken(key) && !this.#terms.isShared
+    const ids = id === null || this.#isTaken(key) && !this.#isUnclear(key)
       ? ["null"]
       : isFragile || this.#isTaken(key)
       ? [key, "null"]
@@ -244,7 +252,7 @@ export class Ledger {
     const key = JSON.stringify(id);
     const isTaken = id !== null && this.#isTaken(key);
     const ids = isTaken
-      ? this.#terms.isShared ? [key, "null"] : ["null"]
+      ? this.#isUnclear(key) ? [key, "null"] : ["null"]
       : isFragile
       ? [key, "null"]
       : [key];
@@ -276,10 +284,15 @@ export class Ledger {
       : "either";
   }
 
+  /** Whether an id that was taken may be free by now. */
+  #isUnclear(key: string): boolean {
+    return this.#isLate || this.#cancelled.has(key);
+  }
+
   #isTaken(key: string): boolean {
     return key !== "null" &&
       this.#bills.some(({ debts, payment }) =>
-        (payment === undefined || this.#terms.isShared) &&
+        (payment === undefined || this.#isLate) &&
         debts.some(({ ids, isRequest }) => isRequest && ids.includes(key))
       );
   }
@@ -302,9 +315,14 @@ export class Ledger {
     );
   }
 
-  /** Whether what was gathered may be older than the version that was adopted. */
+  /** Whether what arrives may be older than the version that was adopted. */
   get #isOld(): boolean {
-    return this.#terms.isShared && this.#terms.version === undefined;
+    return this.#isLate && this.#terms.version === undefined;
+  }
+
+  /** Whether answers may be on their way: gathered, or in the network. */
+  get #isLate(): boolean {
+    return this.#terms.isShared || this.#terms.isReal;
   }
 
   #takeBatch(members: readonly unknown[], version: Version): Call[] {
@@ -353,6 +371,7 @@ export class Ledger {
     check(typeof method === "string", "a method's name is no string");
     const keys = Object.keys(message);
     const isNamed = message.jsonrpc === "2.0";
+    const isFirst = version === "1.0" && !isNamed;
     check(
       this.#isOld && isNamed || isNamed === (version === "2.0"),
       `a call was not sent in version ${version}`,
@@ -362,7 +381,7 @@ export class Ledger {
       `a call has other members: ${keys}`,
     );
     check(
-      version === "1.0"
+      isFirst
         ? Array.isArray(params) && "id" in message
         : params === undefined || typeof params === "object" && params !== null,
       "a call's params are none",
@@ -371,7 +390,7 @@ export class Ledger {
       isNamed || !method.startsWith("$/"),
       `${method} was sent in version ${version}`,
     );
-    if (id === undefined || version === "1.0" && id === null) {
+    if (id === undefined || isFirst && id === null) {
       return { id: undefined, method, params };
     }
     check(

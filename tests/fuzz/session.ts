@@ -89,7 +89,8 @@ export class Session {
     this.#limits = limits;
     this.#line = line;
     this.subject = line.subject;
-    this.ledger = new Ledger({ limits, isShared, version });
+    const isReal = setting.platform !== undefined;
+    this.ledger = new Ledger({ limits, isShared, isReal, version });
   }
 
   /** Begins one. */

@@ -137,7 +137,7 @@ export function hostileTest(
 }
 
 /** A stage that can be left. */
-interface Set extends Stage {
+interface Scene extends Stage {
   /** Where whoever comes afterwards connects to. */
   readonly url: string;
   /** Takes it down, and sees that nothing is left. */
@@ -147,7 +147,7 @@ interface Set extends Stage {
 async function play(
   { failure, thrown = [] }: Props,
   perform: (stage: Stage) => Promise<void>,
-  stage: (Class: typeof Victim) => Promise<Set>,
+  stage: (Class: typeof Victim) => Promise<Scene>,
 ): Promise<void> {
   const prototypes = look();
   class Hooked extends Victim {
@@ -194,7 +194,7 @@ async function stageServer(
   platform: Platform,
   Class: typeof Victim,
   { limits = {} }: Props,
-): Promise<Set> {
+): Promise<Scene> {
   const instances: Victim[] = [];
   const reported: unknown[] = [];
   class Service extends Class {
@@ -225,7 +225,7 @@ async function stageServer(
 async function stageClient(
   Class: typeof Victim,
   { limits = {} }: Props,
-): Promise<Set> {
+): Promise<Scene> {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   const victim = connect<Victim>(
     `ws://127.0.0.1:${listener.addr.port}`,

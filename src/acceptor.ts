@@ -105,8 +105,11 @@ export interface AcceptOptions<Context, Info> extends PeerSettings {
    */
   protocols?: readonly string[];
   /**
-   * Seconds: a connection silent for half of it is pinged, and cut after the
-   * other half. 0 never. Default 30.
+   * Seconds: a connection silent for half of it is pinged by the WebSocket
+   * protocol, and cut after the other half. 0 never. Default 30 in Node; over
+   * `Deno.serve` 0 unless `pingAfter` or `pingWithin` of the limits is 0, since
+   * heartbeats do the same for less. They don't for clients of 1.0: a server for
+   * those sets it.
    */
   idleTimeout?: number;
   /**

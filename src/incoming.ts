@@ -57,12 +57,17 @@ export interface IncomingBatch {
   readonly ids: Id[];
   length: number;
   awaited: number;
+  /** Members that were not answered, or for which that isn't known yet. */
+  unanswered: number;
 }
 
 const methodNotFound: ErrorObject = {
   code: ErrorCode.MethodNotFound,
   message: "Method not found",
 };
+
+// How long a response is that says so little, but for its id.
+const refusalLength = 112;
 
 const internalError: ErrorObject = {
   code: ErrorCode.InternalError,
@@ -260,7 +265,7 @@ export class Incoming {
     const { stringErrors } = this.#host;
     const text = writeError(version, answerTo, error, stringErrors);
     if (batch === undefined) this.#host.send(text);
-    else batch.responses.push(text);
+    else addTo(batch, text);
   }
 
   /** Answers a request that its caller no longer wants. */
@@ -278,10 +283,16 @@ export class Incoming {
   }
 
   /** Begins a batch. */
-  openBatch(): IncomingBatch {
+  openBatch(members: number): IncomingBatch {
     // It awaits itself, so that it isn't answered before its last member was
     // read.
-    return { responses: [], ids: [], length: 2, awaited: 1 };
+    return {
+      responses: [],
+      ids: [],
+      length: 2,
+      awaited: 1,
+      unanswered: members,
+    };
   }
 
   /** One more member needs no answer any more: the last one sends them all. */
@@ -429,7 +440,7 @@ export class Incoming {
       return this.#fail(running, error);
     }
     const response = writeResult(version, id, text ?? "null");
-    const length = response.length + (batch === undefined ? 0 : batch.length);
+    const length = response.length + lengthAround(batch);
     const { messageLength } = this.#host.limits;
     if (length > messageLength) {
       releaseAll(writing);
@@ -455,7 +466,7 @@ export class Incoming {
     let text: string;
     try {
       text = writeError(version, id, error, stringErrors);
-      const length = text.length + (running.batch?.length ?? 0);
+      const length = text.length + lengthAround(running.batch);
       if (length > messageLength) {
         text = writeError(
           version,
@@ -482,12 +493,24 @@ export class Incoming {
     ) this.#running.delete(key);
     if (batch === undefined) this.#host.send(response);
     else {
-      batch.responses.push(response);
-      batch.length += response.length + 1;
+      addTo(batch, response);
       this.completeBatch(batch);
     }
     if (this.#finished !== undefined) this.#checkFinished();
   }
+}
+
+/** What shares a frame with one more response to a batch, at most. */
+function lengthAround(batch: IncomingBatch | undefined): number {
+  if (batch === undefined) return 0;
+  // The others may have to be told that there is no room for their results.
+  return batch.length + (batch.unanswered - 1) * refusalLength;
+}
+
+function addTo(batch: IncomingBatch, response: string): void {
+  batch.responses.push(response);
+  batch.length += response.length + 1;
+  batch.unanswered--;
 }
 
 function responseTooLarge(length: number, limit: number): ErrorObject {

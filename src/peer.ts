@@ -1280,7 +1280,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #dispatchBatch(messages: readonly Message[], text: string): void {
-    const batch = this.#incoming.openBatch();
+    const batch = this.#incoming.openBatch(messages.length);
     let answers: OutgoingBatch | undefined;
     const unidentified: Response[] = [];
     for (const message of messages) {

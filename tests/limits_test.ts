@@ -393,3 +393,23 @@ Deno.test("A stream of 400,000 values is read from a server within its message r
   for await (const n of client.remote.count(400_000)) sum += n;
   assertEquals(sum, 80_000_200_000);
 });
+
+Deno.test("Peer keeps the answer to a batch within messageLength, whatever is in it", async () => {
+  const limits = { messageLength: 700 };
+  await using it = await open({
+    limits,
+    local: { repeat: (n: number) => "x".repeat(n) },
+  });
+  const { socket } = it;
+  for (const size of [100, 200, 300, 400, 500, 600]) {
+    socket.receive([
+      request(1, "repeat", [size]),
+      request(2, "repeat", [size]),
+      request(3, "nothing"),
+      { jsonrpc: "2.0", method: 4, id: 4 },
+    ]);
+    const [answer = ""] = socket.sent.splice(0);
+    assert(answer.length <= 700, `${size}: ${answer.length}`);
+    assertEquals(JSON.parse(answer).length, 4);
+  }
+});

@@ -16,5 +16,9 @@ import { listen } from "./listen.ts";
 import { serveFiles } from "./static.ts";
 
 await listen("Chat", 8888, async (address) => {
-  return serve(Chat, { ...address, fetch: await serveFiles("examples/chat") });
+  return serve(Chat, {
+    ...address,
+    fetch: await serveFiles("examples/chat"),
+    idleTimeout: 30, // Clients of 1.0 are welcome, and have no heartbeats.
+  });
 });

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { ignoreError } from "./close.ts";
 import { Deferred } from "./deferred.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import { sharedFrames } from "./frame.ts";
@@ -418,7 +419,7 @@ export class Acceptor<Info> implements Keeper {
     } catch (error) {
       this.report(error);
       const close = (): void => socket.close(CloseCode.InternalError);
-      socket.addEventListener("error", () => {});
+      socket.addEventListener("error", ignoreError);
       if (socket.readyState === ReadyState.Open) close();
       else socket.addEventListener("open", close);
       return undefined;
@@ -441,9 +442,13 @@ export class Acceptor<Info> implements Keeper {
     const { authorizationTime } = this.limits;
     if (authorizationTime === Infinity) return;
     this.#expected.set(peer, performance.now() + authorizationTime);
-    this.#timer ??= setTimeout(
+    if (this.#timer === undefined) this.#lookIn(authorizationTime);
+  }
+
+  #lookIn(milliseconds: number): void {
+    this.#timer = setTimeout(
       () => this.#lookAtExpected(),
-      Math.min(authorizationTime, 0x7fff_ffff),
+      Math.min(milliseconds, 0x7fff_ffff),
     );
   }
 
@@ -453,13 +458,7 @@ export class Acceptor<Info> implements Keeper {
     const now = performance.now();
     // All have the same time, so they are in the order in which it ends.
     for (const [peer, end] of this.#expected) {
-      if (end > now) {
-        this.#timer = setTimeout(
-          () => this.#lookAtExpected(),
-          Math.min(end - now, 0x7fff_ffff),
-        );
-        return;
-      }
+      if (end > now) return this.#lookIn(end - now);
       this.#expected.delete(peer);
       this.#strangers.delete(peer);
       if (!this.#isNobody(peer)) continue;
@@ -489,7 +488,7 @@ class Timer {
   readonly #id: ReturnType<typeof setTimeout> | undefined;
 
   /** @throws {RangeError} It is no number of 0 or more. */
-  constructor(milliseconds: number, onend?: () => void) {
+  constructor(milliseconds: number) {
     if (!(milliseconds >= 0)) {
       throw new RangeError(
         `Cannot wait for ${milliseconds} ms: it must be a number of 0 or more`,
@@ -500,7 +499,6 @@ class Timer {
     if (milliseconds === Infinity) return;
     this.#id = setTimeout(() => {
       this.hasEnded = true;
-      onend?.();
       resolve();
     }, Math.min(milliseconds, 0x7fff_ffff));
   }

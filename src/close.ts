@@ -7,7 +7,7 @@
  */
 
 import { CloseCode, type CloseInfo } from "./error.ts";
-import type { SocketEvent } from "./socket.ts";
+import type { Socket, SocketEvent } from "./socket.ts";
 
 /** What is told of a connection that was cut. */
 export const abnormal: CloseInfo = {
@@ -41,3 +41,22 @@ export function isSendable(code: number): boolean {
     (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006) ||
       code >= 3000 && code <= 4999);
 }
+
+/** Starts the close handshake, with another code if this one may not be said. */
+export function closeSocket(
+  socket: Socket,
+  { code, reason }: Pick<CloseInfo, "code" | "reason">,
+): void {
+  try {
+    socket.close(code, reason);
+  } catch {
+    // A browser may not say 1001 to 1014, but close it can.
+    socket.close();
+  }
+}
+
+/**
+ * Listens to the errors of a socket that is given up: to those of `ws`, an error
+ * that nobody listens to is a throw.
+ */
+export function ignoreError(): void {}

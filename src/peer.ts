@@ -9,7 +9,14 @@
 
 import { Backlog, type Sender } from "./backlog.ts";
 import type { Call, CallOptions } from "./call.ts";
-import { abnormal, cutReason, isSendable, readCloseEvent } from "./close.ts";
+import {
+  abnormal,
+  closeSocket,
+  cutReason,
+  ignoreError,
+  isSendable,
+  readCloseEvent,
+} from "./close.ts";
 import type {
   MethodName,
   MethodOf,
@@ -1161,7 +1168,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   /** Starts the close handshake, and doesn't trust the peer to finish it. */
-  #closeSocket(ws: Socket, { code, reason }: CloseInfo): void {
+  #closeSocket(ws: Socket, info: CloseInfo): void {
     const timer = setTimeout(() => {
       ws.terminate?.();
       this.#leave();
@@ -1169,18 +1176,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
     const gone = (): void => {
       clearTimeout(timer);
       ws.removeEventListener("close", gone);
-      ws.removeEventListener("error", ignore);
+      ws.removeEventListener("error", ignoreError);
       this.#leave();
     };
     ws.addEventListener("close", gone);
-    // To the sockets of `ws`, an error that nobody listens to is a throw.
-    ws.addEventListener("error", ignore);
-    try {
-      ws.close(code, reason);
-    } catch {
-      // A browser may not say 1001 to 1014, but close it can.
-      ws.close();
-    }
+    ws.addEventListener("error", ignoreError);
+    closeSocket(ws, info);
   }
 
   #leave(): void {
@@ -1670,8 +1671,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }
   }
 }
-
-function ignore(): void {}
 
 function join(members: readonly Member[]): string {
   return `[${members.map(({ text }) => text).join(",")}]`;

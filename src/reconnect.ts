@@ -7,7 +7,7 @@
  * @module
  */
 
-import { abnormal, readCloseEvent } from "./close.ts";
+import { abnormal, closeSocket, ignoreError, readCloseEvent } from "./close.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import {
   ReadyState,
@@ -185,11 +185,7 @@ export class ReconnectingSocket implements RenewableSocket {
     const retryIn = this.#decide(info);
     if (retryIn === undefined) return undefined;
     this.#drop();
-    try {
-      socket.close(info.code, info.reason);
-    } catch {
-      socket.close();
-    }
+    closeSocket(socket, info);
     this.#wait(retryIn);
     return retryIn;
   }
@@ -213,7 +209,7 @@ export class ReconnectingSocket implements RenewableSocket {
     const isWanted = (): boolean => attempt === this.#attempt && !this.#isOver;
     const take = (socket: Socket): void => {
       if (isWanted()) return this.#attach(socket);
-      socket.addEventListener("error", ignore);
+      socket.addEventListener("error", ignoreError);
       socket.close();
     };
     const socket = this.#opening.open(this.#failures);
@@ -267,7 +263,7 @@ export class ReconnectingSocket implements RenewableSocket {
     this.#stopWaiting();
     if (socket === undefined) return;
     if (socket.readyState !== ReadyState.Closed) {
-      socket.addEventListener("error", ignore);
+      socket.addEventListener("error", ignoreError);
     }
     for (const type of ["open", "error", "close"]) {
       socket.removeEventListener(type, this.#listener);
@@ -352,6 +348,3 @@ export class ReconnectingSocket implements RenewableSocket {
     }
   }
 }
-
-// To the sockets of `ws`, an error that nobody listens to is a throw.
-function ignore(): void {}

@@ -47,6 +47,7 @@ export type {
   Scalar,
   UntypedRemote,
 } from "./src/contract.ts";
+export type { ConnectionState } from "./src/core.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -69,7 +70,6 @@ export type { Method } from "./src/method.ts";
 export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";
 export {
   type AnyPeer,
-  type ConnectionState,
   Peer,
   type ServiceClass,
   type ServiceDefinition,

@@ -8,6 +8,7 @@
  */
 
 import { ignoreError } from "./close.ts";
+import type { Keeper } from "./core.ts";
 import { Deferred } from "./deferred.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import { sharedFrames } from "./frame.ts";
@@ -31,7 +32,6 @@ import {
 } from "./origin.ts";
 import {
   keep,
-  type Keeper,
   Peer,
   type ServiceClass,
   type ServiceDefinition,

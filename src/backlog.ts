@@ -17,7 +17,7 @@ export interface Sender {
   bufferedAmount(): number;
   /** Messages that wait for the handshake. */
   queued(): number;
-  close(code: number, reason: string): void;
+  cut(code: number, reason: string): void;
 }
 
 /**
@@ -107,6 +107,6 @@ export class Backlog {
 
   #close(what: string): void {
     const reason = `Slow consumer: more than ${what}`;
-    this.#sender.close(CloseCode.SlowConsumer, reason);
+    this.#sender.cut(CloseCode.SlowConsumer, reason);
   }
 }

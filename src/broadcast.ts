@@ -8,7 +8,7 @@
 
 import type { MethodName, MethodOf, ParamsFor } from "./contract.ts";
 import type { Params, Version } from "./message.ts";
-import { notifyWritten, type Peer } from "./peer.ts";
+import { coreOf, type Peer } from "./peer.ts";
 
 /**
  * Sends a notification to many peers. It is written once for all of them, which
@@ -68,7 +68,13 @@ export function broadcast(
   let taken = 0;
   for (const peer of peers) {
     try {
-      if (notifyWritten(peer, method, params, written)) taken++;
+      const core = coreOf(peer);
+      let text = written.get(core.version);
+      if (text === undefined) {
+        text = core.writeNotification(method, params);
+        written.set(core.version, text);
+      }
+      if (core.deliver(method, text)) taken++;
     } catch (error) {
       errors.push(error);
       if (written.size === 0) break; // It can't be written for anybody.

@@ -6,6 +6,7 @@
  */
 
 import type { CallOptions } from "./call.ts";
+import { Deferred } from "./deferred.ts";
 import type { Limits } from "./limits.ts";
 import type { Params, Version } from "./message.ts";
 import type { Method } from "./method.ts";
@@ -65,7 +66,7 @@ export interface Writing {
 let current: Writing | undefined;
 
 /** Turns a value into text; what it holds may ask by {@linkcode currentWriting} for whom. */
-export function withWriting<T>(writing: Writing | undefined, run: () => T): T {
+function withWriting<T>(writing: Writing, run: () => T): T {
   const outer = current;
   current = writing;
   try {
@@ -109,24 +110,107 @@ export interface Capability {
 
 /** Gives a peer a capability; listed in the option `use`. */
 export interface Extension {
-  /** Makes the capability for one peer. */
+  /** Makes the capability for one connection. */
   readonly attach: (link: Link) => Capability;
+  /** See {@linkcode joinExtensions}, which knows the types. */
+  readonly join: (
+    extensions: readonly Extension[],
+    carrier: never,
+  ) => object;
 }
 
-/** Lets go of all that was kept for what was written. */
-export function releaseAll(
-  writing: Writing | undefined,
-  succeeded = false,
-): void {
-  for (const release of writing?.releases ?? []) release(succeeded);
+/** Makes an extension out of what makes its capability. */
+export function extension(attach: Extension["attach"]): Extension {
+  return {
+    attach,
+    join: (extensions, carrier) => new Capabilities(extensions, carrier),
+  };
 }
 
-/** The capabilities of one peer, one after the other. */
+/**
+ * Makes the capabilities of one connection, if there are any. How to comes with
+ * each of them, so that a program without any doesn't have it.
+ */
+export function joinExtensions(
+  extensions: readonly Extension[],
+  carrier: Carrier,
+): Capabilities | undefined {
+  return extensions[0]?.join(extensions, carrier as never) as
+    | Capabilities
+    | undefined;
+}
+
+/** What capabilities need of a peer. */
+export interface Carrier {
+  readonly limits: Limits;
+  readonly version: Version;
+  /** Whether the socket is about to say that its connection is lost. */
+  readonly isLosing: boolean;
+  readonly incoming: { within: Link["within"] };
+  request: Link["request"];
+  tell: Link["notify"];
+  report: Link["report"];
+}
+
+/**
+ * One connection of a peer, as its capabilities see it: what it carries knows
+ * nothing of the next one's tokens.
+ */
+class Side implements Link {
+  readonly limits: Limits;
+  readonly #carrier: Carrier;
+  /** Why nothing can be asked for any more. */
+  #error: Error | undefined;
+  /** Rejects once it is known why. */
+  #ending: Deferred<never> | undefined;
+
+  constructor(carrier: Carrier) {
+    this.limits = carrier.limits;
+    this.#carrier = carrier;
+  }
+
+  request(
+    method: string,
+    params?: Params,
+    options?: CallOptions,
+  ): Promise<unknown> {
+    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (!this.#carrier.isLosing) {
+      return this.#carrier.request(method, params, options);
+    }
+    return (this.#ending ??= new Deferred<never>()).promise;
+  }
+
+  notify(method: string, params: Params): boolean {
+    return this.#error === undefined && this.#carrier.tell(method, params);
+  }
+
+  version(): Version {
+    return this.#carrier.version;
+  }
+
+  within<T>(call: Lender | undefined, run: () => T): T {
+    return this.#carrier.incoming.within(call, run);
+  }
+
+  report(error: unknown): void {
+    this.#carrier.report(error);
+  }
+
+  end(error: Error): void {
+    this.#error = error;
+    this.#ending?.reject(error);
+  }
+}
+
+/** The capabilities of one connection, one after the other. */
 export class Capabilities {
+  readonly #side: Side;
   readonly #all: readonly Capability[];
 
-  constructor(extensions: readonly Extension[], link: Link) {
-    this.#all = extensions.map(({ attach }) => attach(link));
+  constructor(extensions: readonly Extension[], carrier: Carrier) {
+    const side = this.#side = new Side(carrier);
+    this.#all = extensions.map(({ attach }) => attach(side));
   }
 
   // Most calls carry nothing but scalars, and pay for a look at each alone
@@ -142,8 +226,15 @@ export class Capabilities {
     return isReference(value) ? startWriting(call) : undefined;
   }
 
-  /** Writes a result. */
-  write(value: unknown, writing: Writing): unknown {
+  /** Writes a result as JSON; `undefined` where JSON has no word for it. */
+  writeResult(value: unknown, writing: Writing): string | undefined {
+    const written = this.#write(value, writing);
+    return written instanceof JsonText
+      ? written.text
+      : withWriting(writing, () => JSON.stringify(written));
+  }
+
+  #write(value: unknown, writing: Writing): unknown {
     if (!isReference(value)) return value;
     for (const capability of this.#all) {
       value = capability.write(value, writing);
@@ -151,12 +242,19 @@ export class Capabilities {
     return value;
   }
 
-  /** Writes each of a call's params. */
-  writeParams(
+  /** Writes each of a call's params, and then all of them. */
+  writeParams<T>(
     params: Params | undefined,
     writing: Writing,
-  ): Params | undefined {
-    return mapMembers(params, (param) => this.write(param, writing));
+    write: (params: Params | undefined) => T,
+  ): T {
+    const written = mapMembers(params, (param) => this.#write(param, writing));
+    return withWriting(writing, () => write(written));
+  }
+
+  /** Lets go of all that was kept for what was written. */
+  release(writing: Writing | undefined, succeeded = false): void {
+    for (const release of writing?.releases ?? []) release(succeeded);
   }
 
   /** Reads a result. */
@@ -213,6 +311,11 @@ export class Capabilities {
       if (result !== undefined) return result;
     }
     return undefined;
+  }
+
+  /** Lets nothing more be asked for. */
+  cut(error: Error): void {
+    this.#side.end(error);
   }
 
   /** The connection closed. */

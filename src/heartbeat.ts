@@ -14,7 +14,7 @@ export interface Patient {
   readonly limits: Limits;
   /** Asks the other side for any answer; `false` if it can't be asked. */
   ping(): boolean;
-  close(code: number, reason: string): void;
+  cut(code: number, reason: string): void;
   report(error: unknown): void;
 }
 
@@ -115,7 +115,7 @@ export class Heartbeat {
       this.#reprieves++;
     } else if (now - this.#asked >= pingWithin) {
       const reason = `No sign of life within ${pingWithin} ms of a ping`;
-      this.#peer.close(CloseCode.HeartbeatLost, reason);
+      this.#peer.cut(CloseCode.HeartbeatLost, reason);
     }
   }
 

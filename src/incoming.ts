@@ -9,16 +9,8 @@
 
 import type { Call } from "./call.ts";
 import type { Deadlines } from "./deadline.ts";
-import { Deferred } from "./deferred.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
-import {
-  type Asked,
-  type Capabilities,
-  JsonText,
-  type Lender,
-  releaseAll,
-  withWriting,
-} from "./extension.ts";
+import type { Asked, Capabilities, Lender } from "./extension.ts";
 import type { Limits } from "./limits.ts";
 import {
   type Id,
@@ -29,23 +21,41 @@ import {
   writeError,
   writeResult,
 } from "./message.ts";
-import { arrange, type Method } from "./method.ts";
-import { readTrace, type Trace, type TraceContext } from "./trace.ts";
+import type { Method } from "./method.ts";
+import type { TraceContext } from "./trace.ts";
 
 /** What the calls that arrive need of their peer. */
 export interface Host {
   readonly limits: Limits;
   readonly deadlines: Deadlines;
-  readonly trace: Trace | undefined;
   /** Whether errors in JSON-RPC 1.0 are strings. */
   readonly stringErrors: boolean;
-  /** Hands a frame to the socket; `false` if it could not take it. */
+  /** Hands a message to the socket; `false` if it could not take it. */
   send(text: string): boolean;
-  notify(method: string, params: Params): boolean;
+  /** Sends one of the protocol's own notifications. */
+  tell(method: string, params: Params): boolean;
   /** Finds a method of the owner's. */
   find(name: string): Method | undefined;
   /** Does what one of the protocol's own methods says; `undefined`: none. */
   control(call: Request | Notification, asked: Asked): unknown;
+  /** Calls a method. */
+  invoke(
+    method: Method,
+    params: Params | undefined,
+    call: Request | Notification,
+  ): unknown;
+  /** The place in a trace that a call names. */
+  traceOf(call: Request | Notification): TraceContext;
+  /** Whether an id is still another's, though no method runs for it. */
+  isTaken(id: Id): boolean;
+  /** Why a method may not begin; `undefined`: it may. */
+  isBusy(method: string): string | undefined;
+  /** Sends the response to a call. */
+  answer(call: Running, text: string): void;
+  /** What shares a frame with one more response to a call, at most. */
+  lengthAround(call: Running): number;
+  /** Hears that a method has answered, or never will. */
+  onsettled(): void;
   /** Tells the owner of an error that is nobody else's. */
   report(error: unknown): void;
 }
@@ -66,16 +76,13 @@ const methodNotFound: ErrorObject = {
   message: "Method not found",
 };
 
-// How long a response is that says so little, but for its id.
-const refusalLength = 112;
-
 const internalError: ErrorObject = {
   code: ErrorCode.InternalError,
   message: "Internal error",
 };
 
 /** A method that runs for the other side. */
-class Running implements Call, Lender {
+export class Running implements Call, Lender {
   /** The batch that its response belongs to. */
   readonly batch: IncomingBatch | undefined;
   answered = false;
@@ -130,12 +137,12 @@ class Running implements Call, Lender {
   }
 
   get trace(): TraceContext {
-    return readTrace(this.#call.source, this.#call.params);
+    return this.#host.traceOf(this.#call);
   }
 
   progress(value: unknown): boolean {
     return this.id !== undefined && !this.answered && this.version !== "1.0" &&
-      this.#host.notify("$/progress", { token: this.id, value });
+      this.#host.tell("$/progress", { token: this.id, value });
   }
 
   abort(reason: unknown): void {
@@ -154,12 +161,10 @@ export class Incoming {
   // have thousands of connections on which nothing happens.
   #running: Map<Id | Running, Running> | undefined;
   /** The methods that have not settled, answered or not. */
-  #unsettled: Set<Running> | undefined;
+  unsettled: Set<Running> | undefined;
   #current: Running | undefined;
   /** Says why methods are told to stop, once the connection has ended. */
   #end: ((method: string) => unknown) | undefined;
-  /** There once no more methods may begin; settled when the last has answered. */
-  #finished: Deferred<void> | undefined;
 
   constructor(host: Host, capabilities: Capabilities | undefined) {
     this.#host = host;
@@ -169,29 +174,6 @@ export class Incoming {
   /** The call whose method has not come to its first `await`. */
   get current(): Call | undefined {
     return this.#current;
-  }
-
-  /** The names of the methods that run and have not answered. */
-  get names(): string[] {
-    const unanswered: string[] = [];
-    for (const { answered, method } of this.#unsettled ?? []) {
-      if (!answered) unanswered.push(method);
-    }
-    return unanswered;
-  }
-
-  /** Lets no more methods begin; resolves when those that run have answered. */
-  finish(): Promise<void> {
-    this.#finished ??= new Deferred();
-    // One that is before its first `await`, which may be who asks, counts too.
-    queueMicrotask(() => this.#checkFinished());
-    return this.#finished.promise;
-  }
-
-  #checkFinished(): void {
-    if (this.#finished !== undefined && this.names.length === 0) {
-      this.#finished.resolve();
-    }
   }
 
   /** Runs something as part of a call. */
@@ -210,11 +192,22 @@ export class Incoming {
     call: Request | Notification,
     batch: IncomingBatch | undefined,
   ): void {
-    const running = new Running(call, batch, this.#host);
+    const host = this.#host;
+    const running = new Running(call, batch, host);
     const isRequest = call.type === "request";
-    if (batch !== undefined && isRequest) batch.awaited++;
-    const method = this.#host.find(call.method);
-    if (isRequest && !this.#admitId(running)) return;
+    if (isRequest && this.isTaken(call.id)) {
+      // With id null: under its own id, this would answer the first request.
+      return this.#write(
+        running,
+        writeError(call.version, null, {
+          code: ErrorCode.InvalidRequest,
+          message: `Invalid Request: id ${
+            JSON.stringify(call.id)
+          } is in flight`,
+        }, host.stringErrors),
+      );
+    }
+    const method = host.find(call.method);
     if (method === undefined) return this.#control(running, call);
     if (isRequest && !this.#admit(running)) return;
     // As within() does, without the closure that every call would pay for.
@@ -223,15 +216,10 @@ export class Incoming {
     let result: unknown;
     let isPromise = false;
     try {
-      const { fn, self } = method;
       const params = this.#capabilities === undefined
         ? call.params
         : this.#capabilities.readParams(call.params);
-      const { trace } = this.#host;
-      result = trace === undefined ? invoke(fn, self, params) : trace.receive(
-        readTrace(call.source, call.params),
-        () => invoke(fn, self, params),
-      );
+      result = host.invoke(method, params, call);
       isPromise = isThenable(result);
     } catch (error) {
       return this.#fail(running, error);
@@ -240,6 +228,11 @@ export class Incoming {
     }
     if (isPromise) this.#wait(running, result as PromiseLike<unknown>);
     else this.#succeed(running, result);
+  }
+
+  /** Whether a request's id can't be told from that of one in flight. */
+  isTaken(id: Id): boolean {
+    return this.#running?.has(id) === true || this.#host.isTaken(id);
   }
 
   /** Answers before the method returns; `false` if nobody waits for it. */
@@ -253,19 +246,11 @@ export class Incoming {
     return true;
   }
 
-  /** Answers what is no request. */
-  refuse(
-    version: Version,
-    id: Id,
-    error: ErrorObject,
-    batch: IncomingBatch | undefined,
-  ): void {
+  /** The text of an answer to what is no request. */
+  writeRefusal(version: Version, id: Id, error: ErrorObject): string {
     // Under its id, this would answer the request that has it.
-    const answerTo = this.#running?.has(id) ? null : id;
-    const { stringErrors } = this.#host;
-    const text = writeError(version, answerTo, error, stringErrors);
-    if (batch === undefined) this.#host.send(text);
-    else addTo(batch, text);
+    const answerTo = this.isTaken(id) ? null : id;
+    return writeError(version, answerTo, error, this.#host.stringErrors);
   }
 
   /** Answers a request that its caller no longer wants. */
@@ -282,38 +267,15 @@ export class Incoming {
     );
   }
 
-  /** Begins a batch. */
-  openBatch(members: number): IncomingBatch {
-    // It awaits itself, so that it isn't answered before its last member was
-    // read.
-    return {
-      responses: [],
-      ids: [],
-      length: 2,
-      awaited: 1,
-      unanswered: members,
-    };
-  }
-
-  /** One more member needs no answer any more: the last one sends them all. */
-  completeBatch(batch: IncomingBatch): void {
-    batch.awaited--;
-    if (batch.awaited > 0) return;
-    for (const id of batch.ids) this.#running?.delete(id);
-    if (batch.responses.length > 0) {
-      this.#host.send(`[${batch.responses.join(",")}]`);
-    }
-  }
-
   /** Ends methods that take too long, and says when the next will have. */
   sweep(now: number): number {
     let next = Infinity;
-    for (const running of this.#unsettled ?? []) {
+    for (const running of this.unsettled ?? []) {
       if (running.deadline > now) {
         next = Math.min(next, running.deadline);
         continue;
       }
-      this.#unsettled?.delete(running);
+      this.unsettled?.delete(running);
       const message =
         `Method took longer than ${this.#host.limits.handlerTimeout} ms`;
       this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
@@ -321,57 +283,34 @@ export class Incoming {
         new DOMException(`${message}: "${running.method}"`, "TimeoutError"),
       );
     }
-    this.#checkFinished();
+    this.#host.onsettled();
     return next;
   }
 
   /** The connection closed: aborts the methods that run, and drops what they say. */
   end(reason: (method: string) => unknown): void {
     this.#end = reason;
-    const all = new Set(this.#unsettled);
+    const all = new Set(this.unsettled);
     for (const running of this.#running?.values() ?? []) all.add(running);
     if (this.#current !== undefined) all.add(this.#current);
     this.#running = undefined;
-    this.#unsettled = undefined;
+    this.unsettled = undefined;
     for (const running of all) {
       // The peer's next connection knows nothing of it.
       running.answered = true;
       running.abort(reason(running.method));
     }
-    this.#checkFinished();
+    this.#host.onsettled();
   }
 
-  /** Whether a request's id is its own; if not, it has been answered. */
-  #admitId(running: Running): boolean {
-    const { version, batch } = running;
-    const id = running.id!;
-    const isTaken = this.#running?.has(id) === true;
-    if (isTaken) {
-      // With id null: under its own id, this would answer the first request.
-      const error = {
-        code: ErrorCode.InvalidRequest,
-        message: `Invalid Request: id ${JSON.stringify(id)} is in flight`,
-      };
-      const { stringErrors } = this.#host;
-      this.#write(running, writeError(version, null, error, stringErrors));
-    } else if (batch !== undefined && id !== null) {
-      batch.ids.push(id);
-      (this.#running ??= new Map()).set(id, running);
-    }
-    return !isTaken;
-  }
-
-  /** Whether there is room for one more method; if not, it has been answered. */
+  /** Whether a method may begin; if not, its request has been answered. */
   #admit(running: Running): boolean {
     const { incoming } = this.#host.limits;
-    const size = this.#unsettled?.size ?? 0;
-    // What was lent to the peer may be what a running method waits for.
-    const isFinishing = this.#finished !== undefined &&
-      !running.method.startsWith("$/");
-    if (size < incoming && !isFinishing) return true;
-    const why = isFinishing
-      ? "no more calls are taken"
+    const size = this.unsettled?.size ?? 0;
+    const why = size < incoming
+      ? this.#host.isBusy(running.method)
       : `${size} of at most ${incoming} methods are running`;
+    if (why === undefined) return true;
     this.#failWith(running, {
       code: ErrorCode.Busy,
       message: `Busy: ${why}, not executed`,
@@ -405,48 +344,42 @@ export class Incoming {
       }
       const { deadlines, limits } = this.#host;
       running.deadline = deadlines.after(limits.handlerTimeout);
-      (this.#unsettled ??= new Set()).add(running);
+      (this.unsettled ??= new Set()).add(running);
     }
     Promise.resolve(result).then((value) => {
-      this.#unsettled?.delete(running);
+      this.unsettled?.delete(running);
       this.#succeed(running, value);
-      this.#checkFinished();
+      this.#host.onsettled();
     }, (error: unknown) => {
-      this.#unsettled?.delete(running);
+      this.unsettled?.delete(running);
       if (this.#end === undefined) this.#fail(running, error);
-      this.#checkFinished();
+      this.#host.onsettled();
     });
   }
 
   #succeed(running: Running, result: unknown): void {
-    const { id, version, batch } = running;
+    const { id, version } = running;
+    const capabilities = this.#capabilities;
     // Nobody waits any more, but what it would have lent is let go of.
     const answered = running.answered || this.#end !== undefined;
-    const writing = this.#capabilities?.startResult(result, running);
+    const writing = capabilities?.startResult(result, running);
     let text: string | undefined;
     try {
-      // What nobody will read is told so, even if there is no answer.
       if (writing !== undefined) {
-        result = this.#capabilities?.write(result, writing);
+        // What nobody will read is told so, even if there is no answer.
+        text = capabilities?.writeResult(result, writing);
       }
-      if (id === undefined || answered) return releaseAll(writing);
-      text = writing === undefined
-        ? JSON.stringify(result)
-        : result instanceof JsonText
-        ? result.text
-        : withWriting(writing, () => JSON.stringify(result));
+      if (id === undefined || answered) return capabilities?.release(writing);
+      if (writing === undefined) text = JSON.stringify(result);
     } catch (error) {
-      releaseAll(writing);
+      capabilities?.release(writing);
       return this.#fail(running, error);
     }
     const response = writeResult(version, id, text ?? "null");
-    const length = response.length + lengthAround(batch);
-    const { messageLength } = this.#host.limits;
-    if (length > messageLength) {
-      releaseAll(writing);
-      return this.#failWith(running, responseTooLarge(length, messageLength));
-    }
-    this.#write(running, response);
+    const tooLarge = this.#refuseLength(running, response);
+    if (tooLarge === undefined) return this.#write(running, response);
+    capabilities?.release(writing);
+    this.#failWith(running, tooLarge);
   }
 
   /** Answers with an error if it was made for the caller, else hides it. */
@@ -461,72 +394,37 @@ export class Incoming {
   #failWith(running: Running, error: ErrorObject): void {
     const { id, version, answered } = running;
     if (id === undefined || answered) return;
-    const { stringErrors } = this.#host;
-    const { messageLength } = this.#host.limits;
+    const write = (error: ErrorObject): string =>
+      writeError(version, id, error, this.#host.stringErrors);
     let text: string;
     try {
-      text = writeError(version, id, error, stringErrors);
-      const length = text.length + lengthAround(running.batch);
-      if (length > messageLength) {
-        text = writeError(
-          version,
-          id,
-          responseTooLarge(length, messageLength),
-          stringErrors,
-        );
-      }
+      text = write(error);
+      const tooLarge = this.#refuseLength(running, text);
+      if (tooLarge !== undefined) text = write(tooLarge);
     } catch (unwritable) {
       this.#host.report(unwritable);
-      text = writeError(version, id, internalError, stringErrors);
+      text = write(internalError);
     }
     this.#write(running, text);
   }
 
+  /** What to answer instead of a response that is too long. */
+  #refuseLength(running: Running, response: string): ErrorObject | undefined {
+    const { messageLength } = this.#host.limits;
+    const length = response.length + this.#host.lengthAround(running);
+    return length <= messageLength ? undefined : {
+      code: ErrorCode.ResponseTooLarge,
+      message: `Response has ${length} of at most ${messageLength} characters`,
+    };
+  }
+
   #write(running: Running, response: string): void {
     running.answered = true;
-    const { id, batch } = running;
-    const key = id ?? running;
-    // Whoever sent a batch waits for all of it: until then its ids are taken.
-    if (
-      (batch === undefined || id === null) &&
-      this.#running?.get(key) === running
-    ) this.#running.delete(key);
-    if (batch === undefined) this.#host.send(response);
-    else {
-      addTo(batch, response);
-      this.completeBatch(batch);
-    }
-    if (this.#finished !== undefined) this.#checkFinished();
+    const key = running.id ?? running;
+    if (this.#running?.get(key) === running) this.#running.delete(key);
+    this.#host.answer(running, response);
+    this.#host.onsettled();
   }
-}
-
-/** What shares a frame with one more response to a batch, at most. */
-function lengthAround(batch: IncomingBatch | undefined): number {
-  if (batch === undefined) return 0;
-  // The others may have to be told that there is no room for their results.
-  return batch.length + (batch.unanswered - 1) * refusalLength;
-}
-
-function addTo(batch: IncomingBatch, response: string): void {
-  batch.responses.push(response);
-  batch.length += response.length + 1;
-  batch.unanswered--;
-}
-
-function responseTooLarge(length: number, limit: number): ErrorObject {
-  return {
-    code: ErrorCode.ResponseTooLarge,
-    message: `Response has ${length} of at most ${limit} characters`,
-  };
-}
-
-function invoke(
-  fn: Method["fn"],
-  self: object,
-  params: Params | undefined,
-): unknown {
-  if (params === undefined) return fn.call(self);
-  return fn.apply(self, Array.isArray(params) ? params : arrange(fn, params));
 }
 
 /** Whether a value is to be waited for. */

@@ -9,7 +9,6 @@
  * @module
  */
 
-import { isDeeperThan } from "./depth.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import type { Limits } from "./limits.ts";
 
@@ -85,128 +84,42 @@ export type Message = Request | Notification | Response | Invalid;
 export type UnnamedVersion = "1.0" | "bare";
 
 /**
- * Reads one frame: a message, or the members of a batch in their order.
+ * Reads one message. A batch is none, nor is an id that may have lost digits.
  *
  * Never throws: what can't be read is an {@linkcode Invalid}.
  *
- * @param text The frame's text.
+ * @param text The message.
  * @param unnamed What a message without the member `jsonrpc` is taken for.
- * @param limits The lengths and the depth to refuse.
+ * @param limits The lengths to refuse.
  */
-export function readFrame(
+export function readText(
   text: string,
-  unnamed: UnnamedVersion,
-  limits: Limits,
-): Message | Message[] {
-  const value = parse(text, limits.depth);
-  if (value instanceof Unreadable) return value.message;
-  return Array.isArray(value)
-    ? readBatch(value, text, unnamed, limits)
-    : readMessage(value, text, unnamed, limits);
-}
-
-/**
- * Reads one frame that messages may share: each is a message, or the members of a
- * batch.
- *
- * @param text The frame's text.
- * @param limits What to refuse.
- */
-export function readSharedFrame(
-  text: string,
-  limits: Limits,
-): (Message | Message[])[] {
-  const unnamed = "bare";
-  // The frame itself is a level that its messages don't know of.
-  const value = parse(text, limits.depth + (text.startsWith("[") ? 1 : 0));
-  if (value instanceof Unreadable) return [value.message];
-  if (!Array.isArray(value)) {
-    return [readMessage(value, text, unnamed, limits)];
-  }
-  if (value.length > limits.frameMembers) {
-    const message =
-      `Frame has ${value.length} of at most ${limits.frameMembers} messages`;
-    return [invalid(undefined, null, ErrorCode.BatchTooLarge, message)];
-  }
-  const isFragile = value.some((member) =>
-    Array.isArray(member) ? member.some(hasFragileId) : hasFragileId(member)
-  );
-  const inexact = isFragile ? inexactIds(text) : undefined;
-  return value.map((member) =>
-    Array.isArray(member)
-      ? readBatch(member, inexact, unnamed, limits)
-      : readMessage(member, inexact, unnamed, limits)
-  );
-}
-
-/** What became of a text that is nothing to be read. */
-class Unreadable {
-  readonly message: Invalid;
-
-  constructor(code: number, message: string) {
-    this.message = invalid(undefined, null, code, message);
-  }
-}
-
-function parse(text: string, depth: number): unknown {
-  if (isDeeperThan(depth, text)) {
-    return new Unreadable(
-      ErrorCode.InvalidRequest,
-      `Invalid Request: it is nested deeper than ${depth}`,
-    );
-  }
-  try {
-    return JSON.parse(text);
-  } catch {
-    return new Unreadable(ErrorCode.ParseError, "Parse error");
-  }
-}
-
-/** @param source As {@linkcode readMessage} takes it. */
-function readBatch(
-  value: unknown[],
-  source: string | InexactIds | undefined,
-  unnamed: UnnamedVersion,
-  limits: Limits,
-): Message | Message[] {
-  if (value.length === 0) {
-    return invalid(
-      undefined,
-      null,
-      ErrorCode.InvalidRequest,
-      "Invalid Request",
-    );
-  }
-  if (value.length > limits.batchMembers) {
-    return invalid(
-      undefined,
-      null,
-      ErrorCode.BatchTooLarge,
-      `Batch has ${value.length} of at most ${limits.batchMembers} members`,
-    );
-  }
-  const inexact = typeof source !== "string"
-    ? source
-    : value.some(hasFragileId)
-    ? inexactIds(source)
-    : undefined;
-  return value.map((member) => readMessage(member, inexact, unnamed, limits));
-}
-
-/** @param source The frame's text, or what {@linkcode inexactIds} said of it. */
-function readMessage(
-  value: unknown,
-  source: string | InexactIds | undefined,
   unnamed: UnnamedVersion,
   limits: Limits,
 ): Message {
+  try {
+    return readMessage(JSON.parse(text), unnamed, limits);
+  } catch {
+    return unreadable(ErrorCode.ParseError, "Parse error");
+  }
+}
+
+/**
+ * Reads what JSON made of a message.
+ *
+ * @param isInexact Says whether a number that is no safe integer lost digits, so
+ * that an answer could not give it back. Default: it did.
+ * @param source What to ask it of.
+ */
+export function readMessage<Source>(
+  value: unknown,
+  unnamed: UnnamedVersion,
+  limits: Limits,
+  isInexact?: (id: number, source: Source) => boolean,
+  source?: Source,
+): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
-    return invalid(
-      undefined,
-      null,
-      ErrorCode.InvalidRequest,
-      "Invalid Request",
-    );
+    return invalid(undefined, null);
   }
   const { jsonrpc, id, method } = value as { [member: string]: unknown };
   const version = jsonrpc === "2.0"
@@ -231,15 +144,16 @@ function readMessage(
   }
 
   if (id !== undefined) {
-    const refusal = refuseId(id, source, limits);
-    if (refusal !== undefined) {
-      return invalid(
-        version,
-        null,
-        ErrorCode.InvalidRequest,
-        `Invalid Request: ${refusal}`,
-      );
-    }
+    const refusal = Number.isSafeInteger(id) || id === null
+      ? undefined
+      : typeof id === "string"
+      ? id.length > limits.idLength &&
+        `id has ${id.length} of at most ${limits.idLength} characters`
+      : typeof id !== "number"
+      ? "id must be a string, a number or null"
+      : isInexact?.(id, source as Source) !== false &&
+        "id must be a number that comes back as it was written";
+    if (refusal) return invalid(version, null, refusal);
   }
   // 1.0 says "no response wanted" with null, 2.0 by leaving the id out.
   const answerTo = version !== "2.0" && version !== undefined && id === null
@@ -247,27 +161,20 @@ function readMessage(
     : id as Id | undefined;
 
   if (version === undefined) {
-    return invalid(
-      undefined,
-      answerTo ?? null,
-      ErrorCode.InvalidRequest,
-      'Invalid Request: jsonrpc must be "2.0"',
-    );
+    return invalid(undefined, answerTo ?? null, 'jsonrpc must be "2.0"');
   }
   if (typeof method !== "string") {
     return invalid(
       jsonrpc === undefined ? undefined : version,
       answerTo ?? null,
-      ErrorCode.InvalidRequest,
-      "Invalid Request: method must be a string",
+      "method must be a string",
     );
   }
   if (method.length > limits.methodLength) {
     return invalid(
       version,
       answerTo,
-      ErrorCode.InvalidRequest,
-      `Invalid Request: method has ${method.length} of at most ${limits.methodLength} characters`,
+      `method has ${method.length} of at most ${limits.methodLength} characters`,
     );
   }
   let { params } = value as { params?: unknown };
@@ -276,8 +183,7 @@ function readMessage(
     return invalid(
       version,
       answerTo,
-      ErrorCode.InvalidRequest,
-      "Invalid Request: params must be an array or an object",
+      "params must be an array or an object",
     );
   }
   return answerTo === undefined
@@ -299,76 +205,29 @@ function readMessage(
     };
 }
 
-function invalid(
+/** What is no message, and why, in the words that its sender is told. */
+export function invalid(
   version: Version | undefined,
   id: Id | undefined,
-  code: number,
-  message: string,
+  why?: string,
 ): Invalid {
-  return { type: "invalid", version, id, code, message };
+  return {
+    type: "invalid",
+    version,
+    id,
+    code: ErrorCode.InvalidRequest,
+    message: why === undefined ? "Invalid Request" : `Invalid Request: ${why}`,
+  };
+}
+
+/** A frame of which nothing can be told. */
+export function unreadable(code: number, message: string): Invalid {
+  return { type: "invalid", version: undefined, id: null, code, message };
 }
 
 function isId(value: unknown): value is Id {
   return typeof value === "number" || typeof value === "string" ||
     value === null;
-}
-
-/** Says why an id that a request brings can't be given back, if it can't. */
-function refuseId(
-  id: unknown,
-  source: string | InexactIds | undefined,
-  limits: Limits,
-): string | undefined {
-  if (Number.isSafeInteger(id) || id === null) return undefined;
-  if (typeof id === "string") {
-    return id.length <= limits.idLength
-      ? undefined
-      : `id has ${id.length} of at most ${limits.idLength} characters`;
-  }
-  if (typeof id !== "number") return "id must be a string, a number or null";
-  const inexact = typeof source === "string" ? inexactIds(source) : source;
-  return inexact === undefined || inexact === "unknown" || inexact.has(id)
-    ? "id must be a number that comes back as it was written"
-    : undefined;
-}
-
-/** The ids of a frame that lost digits; "unknown" on a runtime that can't tell. */
-type InexactIds = ReadonlySet<number> | "unknown";
-
-/** Whether a number may have lost digits when it was read. */
-function hasFragileId(member: unknown): boolean {
-  const id = (member as { id?: unknown } | null)?.id;
-  return typeof id === "number" && !Number.isSafeInteger(id);
-}
-
-/**
- * Finds ids like 9007199254740993, which a double can't hold: answering with
- * the nearest one would be an answer to somebody else's request.
- *
- * A second parse, with the tokens' source text, that only frames with such an
- * id pay for.
- *
- * @see {@link https://tc39.es/proposal-json-parse-with-source/}
- */
-function inexactIds(text: string): InexactIds {
-  const inexact = new Set<number>();
-  let known = true;
-  try {
-    JSON.parse(
-      text,
-      (key: string, value: unknown, ...rest: unknown[]): unknown => {
-        if (key === "id" && typeof value === "number") {
-          const { source } = (rest[0] ?? {}) as { source?: string };
-          if (source === undefined) known = false;
-          else if (source !== String(value)) inexact.add(value);
-        }
-        return value;
-      },
-    );
-  } catch {
-    known = false; // It is nested deeper than the stack is.
-  }
-  return known ? inexact : "unknown";
 }
 
 /**

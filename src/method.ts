@@ -7,7 +7,7 @@
  * @module
  */
 
-import { ErrorCode, RpcError } from "./error.ts";
+import type { Params } from "./message.ts";
 
 /** A function of `local`. */
 export interface Method {
@@ -64,37 +64,27 @@ export class Methods {
 }
 
 /**
- * The names of a function's parameters, in order, where it was declared with
- * them: params by name become its arguments.
+ * How a function's arguments are made out of params by name, where it was
+ * declared with the names of its parameters.
  */
-export const parameterNames: WeakMap<object, readonly string[]> = new WeakMap();
+export const arrangers: WeakMap<object, (params: object) => unknown[]> =
+  new WeakMap();
 
 /** The functions behind those that stand before them: `guard`'s. */
 export const originals: WeakMap<object, object> = new WeakMap();
 
 /**
- * Makes the arguments of a function out of params by name: the object itself, or
- * the values of the function's parameters.
- *
- * @throws {RpcError} -32602: there is no parameter of such a name.
+ * Calls a method with the params of a call: by position they are its arguments,
+ * by name they are one, unless it was declared otherwise.
  */
-export function arrange(fn: Method["fn"], params: object): unknown[] {
-  const names = parameterNames.get(originals.get(fn) ?? fn);
-  if (names === undefined) return [params];
-  const unknown = Object.keys(params).find((name) => !names.includes(name));
-  if (unknown !== undefined) {
-    throw new RpcError(
-      ErrorCode.InvalidParams,
-      `Invalid params: unknown parameter "${
-        unknown.slice(0, 64)
-      }", expected ${names.join()}`,
-    );
-  }
-  return names.map((name) =>
-    Object.hasOwn(params, name)
-      ? (params as { [name: string]: unknown })[name]
-      : undefined
-  );
+export function invoke(
+  { fn, self }: Method,
+  params: Params | undefined,
+): unknown {
+  if (params === undefined) return fn.call(self);
+  if (Array.isArray(params)) return fn.apply(self, params);
+  const arrange = arrangers.get(originals.get(fn) ?? fn);
+  return fn.apply(self, arrange?.(params) ?? [params]);
 }
 
 function findIn(

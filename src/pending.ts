@@ -6,6 +6,8 @@
  * @module
  */
 
+import type { Entry } from "./queue.ts";
+
 /** A request that waits for its response. */
 export interface Pending {
   readonly id: number;
@@ -14,7 +16,7 @@ export interface Pending {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** The batch that it travels in. */
-  readonly batch: OutgoingBatch | undefined;
+  batch: OutgoingBatch | undefined;
   /** When it is given up, in milliseconds of the monotonic clock. */
   readonly deadline: number;
   readonly onprogress: ((value: unknown) => void) | undefined;
@@ -33,16 +35,9 @@ export interface Pending {
   release: ((succeeded: boolean) => void) | undefined;
 }
 
-/** A call on its way. */
-export interface Member {
-  readonly text: string;
-  /** The request that it is; a notification waits for nothing. */
-  readonly pending: Pending | undefined;
-}
-
 /** Requests and notifications on their way to becoming one frame. */
 export interface OutgoingBatch {
-  readonly members: Member[];
+  readonly members: Entry[];
   readonly pending: Set<Pending>;
   readonly promises: Promise<unknown>[];
 }

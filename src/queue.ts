@@ -5,10 +5,16 @@
  */
 
 import type { Limits } from "./limits.ts";
-import type { Member, OutgoingBatch } from "./pending.ts";
+import type { OutgoingBatch, Pending } from "./pending.ts";
 
 /** A message, or a batch that is to be one frame. */
-export type Entry = Member | OutgoingBatch;
+export interface Entry {
+  readonly text: string;
+  /** The request that it is; a notification waits for nothing. */
+  readonly pending: Pending | undefined;
+  /** The batch that it is. */
+  readonly batch?: OutgoingBatch;
+}
 
 /** What waits for the handshake of one peer. */
 export class Queue {
@@ -31,7 +37,7 @@ export class Queue {
     const length = lengthOf(entries);
     if (!this.#hasRoom(entries.length, length)) {
       // Those that were given up meanwhile wait no more.
-      const wanted = this.take().filter(isEntryWanted);
+      const wanted = this.take().filter(isWanted);
       this.addFirst(wanted);
       if (!this.#hasRoom(entries.length, length)) return false;
     }
@@ -77,19 +83,15 @@ export class Queue {
   }
 }
 
-/** Whether a message is still to be sent. */
-export function isWanted({ pending }: Member): boolean {
-  return pending === undefined || !pending.settled;
-}
-
-function isEntryWanted(entry: Entry): boolean {
-  return "members" in entry ? entry.members.some(isWanted) : isWanted(entry);
+/** Whether something is still to be sent. */
+export function isWanted({ pending, batch }: Entry): boolean {
+  return batch === undefined
+    ? pending?.settled !== true
+    : batch.members.some(isWanted);
 }
 
 function lengthOf(entries: readonly Entry[]): number {
   let length = 0;
-  for (const entry of entries) {
-    length += "members" in entry ? lengthOf(entry.members) : entry.text.length;
-  }
+  for (const { text } of entries) length += text.length;
   return length;
 }

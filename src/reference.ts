@@ -37,6 +37,7 @@ import {
   type Capability,
   currentWriting,
   type Extension,
+  extension,
   type Link,
   type Writing,
 } from "./extension.ts";
@@ -51,9 +52,7 @@ export type { Marshaled };
  * Lets a peer lend functions and objects, and call those lent to it. A server has
  * it; a client is given it with `use`.
  */
-export const references: Extension = {
-  attach: (link) => new References(link),
-};
+export const references: Extension = extension((link) => new References(link));
 
 /** How long what is passed as an argument can be called. */
 export interface MarshalOptions {

@@ -35,7 +35,7 @@
  */
 
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
-import { originals, parameterNames } from "./method.ts";
+import { arrangers, originals } from "./method.ts";
 import type { Peer } from "./peer.ts";
 
 /**
@@ -329,9 +329,32 @@ export function method(
   declarations.set(declared, { ...described, parameters });
   const names = parameters?.map(({ name }) => name);
   if (names?.every((name) => typeof name === "string")) {
-    parameterNames.set(declared, names);
+    arrangers.set(declared, (params) => arrange(names, params));
   }
   return declared;
+}
+
+/**
+ * Makes arguments out of params by name: the values of the parameters, in their
+ * order.
+ *
+ * @throws {RpcError} -32602: there is no parameter of such a name.
+ */
+function arrange(names: readonly string[], params: object): unknown[] {
+  const unknown = Object.keys(params).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Invalid params: unknown parameter "${
+        unknown.slice(0, 64)
+      }", expected ${names.join()}`,
+    );
+  }
+  return names.map((name) =>
+    Object.hasOwn(params, name)
+      ? (params as { [name: string]: unknown })[name]
+      : undefined
+  );
 }
 
 /**

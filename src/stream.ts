@@ -38,6 +38,7 @@ import {
   type Asked,
   type Capability,
   type Extension,
+  extension,
   JsonText,
   type Lender,
   type Link,
@@ -49,9 +50,7 @@ import { type Params, readParam } from "./message.ts";
  * Lets a peer return, take and pass streams: async iterables, async generators,
  * ReadableStreams. A server has it; a client is given it with `use`.
  */
-export const streams: Extension = {
-  attach: (link) => new Streams(link),
-};
+export const streams: Extension = extension((link) => new Streams(link));
 
 // A batch of values is what is ready, within these bounds; as much is produced
 // ahead while a batch is on its way.

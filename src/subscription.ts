@@ -27,7 +27,8 @@
 
 import { Deferred } from "./deferred.ts";
 import { type Id, type Params, readError } from "./message.ts";
-import { type AnyPeer, observe, type Peer } from "./peer.ts";
+import { observe } from "./observer.ts";
+import type { AnyPeer, Peer } from "./peer.ts";
 
 /** What happens to events that come faster than they are read. */
 export interface EventOptions {

@@ -4,7 +4,6 @@ import {
   type Id,
   type Message,
   readError,
-  readFrame,
   type UnnamedVersion,
   type Version,
   writeError,
@@ -13,6 +12,7 @@ import {
   writeRequest,
   writeResult,
 } from "../src/message.ts";
+import { readFrame } from "../src/frame_reader.ts";
 
 function read(text: string, unnamed: UnnamedVersion = "1.0"): Message {
   const message = readFrame(text, unnamed, defaultLimits);

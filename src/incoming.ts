@@ -22,6 +22,7 @@ import {
   writeResult,
 } from "./message.ts";
 import type { Method } from "./method.ts";
+import { keepShape } from "./shape.ts";
 import type { TraceContext } from "./trace.ts";
 
 /** What the calls that arrive need of their peer. */
@@ -151,6 +152,10 @@ export class Running implements Call, Lender {
     this.#controller?.abort(reason);
   }
 }
+
+keepShape(
+  new Running({ type: "notification" } as Notification, undefined, {} as Host),
+);
 
 /** The calls that arrive on one connection. */
 export class Incoming {

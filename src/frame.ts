@@ -20,6 +20,11 @@ const mostMembers = 256;
 
 const other = /[^\0-\x7f]/;
 
+const encoder = new TextEncoder();
+
+// Two brackets, but a comma less than there are messages.
+const noLength = 1;
+
 /**
  * Gathers the messages of a turn into frames, in their order.
  *
@@ -30,19 +35,16 @@ const other = /[^\0-\x7f]/;
 export class SharedFrames {
   readonly #send: (frame: string) => void;
   readonly #maxLength: number;
-  readonly #endTurn = (): void => {
-    this.#isTurn = false;
-    this.flush();
-  };
   #texts: string[] = [];
-  #length = 0;
+  /** Bytes of the frame that they make, if they are ASCII. */
+  #length = noLength;
   /** Whether the turn in which something was sent has not ended. */
   #isTurn = false;
   /** Whether the messages of the last frame that arrived had company. */
   isBusy = false;
 
   /**
-   * @param send Hands a frame to the socket.
+   * @param send Hands a frame to the socket; never throws.
    * @param maxLength Most bytes of a frame with more than one message.
    */
   constructor(send: (frame: string) => void, maxLength: number = usualLength) {
@@ -54,13 +56,12 @@ export class SharedFrames {
   push(text: string): void {
     if (!this.#isTurn) {
       this.#isTurn = true;
-      schedule(this.#endTurn);
+      atEndOfTurn(this);
       if (!this.isBusy) return this.#send(wrap(text));
     }
-    // Three bytes is the most that one UTF-16 code unit takes.
-    const length = 1 + text.length * (other.test(text) ? 3 : 1);
+    const length = text.length + 1;
     if (
-      this.#length + length >= this.#maxLength ||
+      this.#length + length > this.#maxLength ||
       this.#texts.length === mostMembers
     ) this.flush();
     this.#texts.push(text);
@@ -70,16 +71,44 @@ export class SharedFrames {
   /** Forgets what was gathered: its connection is gone. */
   discard(): void {
     this.#texts = [];
-    this.#length = 0;
+    this.#length = noLength;
   }
 
   /** Sends what was gathered. */
   flush(): void {
     const texts = this.#texts;
     if (texts.length === 0) return;
-    this.#texts = [];
-    this.#length = 0;
-    this.#send(texts.length === 1 ? wrap(texts[0]!) : `[${texts.join(",")}]`);
+    this.discard();
+    const frame = join(texts);
+    // Three bytes is the most that one UTF-16 code unit takes.
+    if (
+      texts.length === 1 || 3 * frame.length <= this.#maxLength ||
+      !other.test(frame)
+    ) this.#send(frame);
+    else this.#sendParts(texts);
+  }
+
+  /** The turn in which something was sent has ended. */
+  endTurn(): void {
+    this.#isTurn = false;
+    this.flush();
+  }
+
+  /** Sends as many frames as it takes, by the bytes of each message. */
+  #sendParts(texts: readonly string[]): void {
+    let part: string[] = [];
+    let length = noLength;
+    for (const text of texts) {
+      const more = encoder.encode(text).length + 1;
+      if (part.length > 0 && length + more > this.#maxLength) {
+        this.#send(join(part));
+        part = [];
+        length = noLength;
+      }
+      part.push(text);
+      length += more;
+    }
+    this.#send(join(part));
   }
 }
 
@@ -96,21 +125,33 @@ function wrap(text: string): string {
   return text.startsWith("[") ? `[${text}]` : text;
 }
 
+function join(texts: readonly string[]): string {
+  return texts.length === 1 ? wrap(texts[0]!) : `[${texts.join()}]`;
+}
+
 // A microtask would be too soon, since each frame that arrives is an event of its
 // own; a timer too late, by a factor of ten.
+// One task for all the connections of the process: what is told to many at once
+// would cost as many tasks.
 let channel: MessageChannel | undefined;
-const tasks: (() => void)[] = [];
+let sending: SharedFrames[] = [];
 
-/** Runs something when this turn of the event loop ends. */
-function schedule(task: () => void): void {
+/** Tells when this turn of the event loop ends. */
+function atEndOfTurn(frames: SharedFrames): void {
+  if (sending.push(frames) > 1) return;
   const { setImmediate } = globalThis as {
     setImmediate?: (task: () => void) => void;
   };
-  if (setImmediate !== undefined) return setImmediate(task);
+  if (setImmediate !== undefined) return void setImmediate(endTurns);
   if (channel === undefined) {
     channel = new MessageChannel();
-    channel.port1.onmessage = (): void => tasks.shift()!();
+    channel.port1.onmessage = endTurns;
   }
-  tasks.push(task);
   channel.port2.postMessage(null);
+}
+
+function endTurns(): void {
+  const ending = sending;
+  sending = [];
+  for (const frames of ending) frames.endTurn();
 }

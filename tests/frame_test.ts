@@ -91,6 +91,56 @@ Deno.test("SharedFrames keeps frames within their length and their members", asy
   ]);
 });
 
+Deno.test("SharedFrames fills frames to the last byte, whatever it is written in", async () => {
+  for (
+    const [text, members] of [
+      ["x".repeat(9), [2, 2, 1]],
+      ["x".repeat(10), [1, 1, 1, 1, 1]],
+      ["é".repeat(4) + "x", [2, 1, 2]],
+      ["é".repeat(6), [1, 1, 1, 1, 1]],
+      ["\u20ac".repeat(3), [2, 2, 1]],
+    ] as [text: string, members: number[]][]
+  ) {
+    const [frames, send] = recordFrames();
+    const shared = new SharedFrames(send, 25);
+    shared.isBusy = true;
+    const texts = Array.from({ length: 5 }, (_, n) => [`${n}`, text]);
+    for (const [n, text] of texts) shared.push(`"${n}${text!.slice(1)}"`);
+    await settle();
+    const received = frames.map((frame) => [JSON.parse(frame)].flat());
+    assertEquals(received.map(({ length }) => length), members);
+    assertEquals(
+      received.flat(),
+      texts.map(([n, text]) => n + text!.slice(1)),
+    );
+  }
+});
+
+Deno.test("SharedFrames of all connections end their turn by one task", async () => {
+  const { setImmediate } = globalThis;
+  let tasks = 0;
+  globalThis.setImmediate = ((task: () => void) => {
+    tasks++;
+    return setImmediate(task);
+  }) as typeof setImmediate;
+  try {
+    const [frames, send] = recordFrames();
+    const all = Array.from({ length: 200 }, () => new SharedFrames(send));
+    for (const text of ["1", "2", "3"]) {
+      for (const shared of all) shared.push(text);
+    }
+    assertEquals(frames.splice(0), Array(200).fill("1"));
+    await settle();
+    assertEquals(frames, Array(200).fill("[2,3]"));
+    assertEquals(tasks, 1);
+    all[0]!.push("4");
+    assertEquals(tasks, 2);
+    await settle();
+  } finally {
+    globalThis.setImmediate = setImmediate;
+  }
+});
+
 Deno.test("SharedFrames sends what is too long for company alone, in its place", async () => {
   const [frames, send] = recordFrames();
   const shared = new SharedFrames(send, 10);

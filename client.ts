@@ -153,7 +153,7 @@ export function connect(
     },
     isFresh,
     hasFallback: options.sharedFrames ?? false,
-    frameLength: isDeno && createSocket === createWebSocket ? 1_000 : undefined,
+    frameLength: isDeno && createSocket === createWebSocket ? 1_024 : undefined,
     timeout: handshakeTimeout,
     reconnect: reconnect === true ? {} : reconnect || undefined,
   });

@@ -41,16 +41,26 @@ function countUpTo(
 
 function goesDeeperThan(limit: number, text: string, end: number): boolean {
   let depth = 0;
-  let isString = false;
   for (let at = 0; at < end; at++) {
     const code = text.charCodeAt(at);
-    if (code === 0x22 /* " */) isString = !isString;
-    else if (isString) {
-      if (code === 0x5c /* \ */) at++; // What it escapes is part of the string.
-    } else if (code === 0x5b /* [ */ || code === 0x7b /* { */) {
-      depth++;
-      if (depth > limit) return true;
-    } else if (code === 0x5d /* ] */ || code === 0x7d /* } */) depth--;
+    if (code >= 0x5b /* [ */) {
+      // A brace is its bracket with one more bit.
+      const brace = code | 0x20;
+      if (brace === 0x7b /* { */) {
+        depth++;
+        if (depth > limit) return true;
+      } else if (brace === 0x7d /* } */) depth--;
+    } else if (code === 0x22 /* " */) at = endOfString(text, at, end);
   }
   return false;
+}
+
+/** Where a string ends that begins at `at`, or `end` if that is sooner. */
+function endOfString(text: string, at: number, end: number): number {
+  while (++at < end) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22 /* " */) break;
+    if (code === 0x5c /* \ */) at++; // What it escapes is part of the string.
+  }
+  return at;
 }

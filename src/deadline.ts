@@ -1,6 +1,7 @@
 /**
- * The deadlines of one peer's calls, kept by one timer: a timer per call would
- * cost more than the call.
+ * The deadlines of calls, kept by one timer for all the peers of the process: a
+ * timer per call would cost more than the call, and one per peer a part of its
+ * connection.
  *
  * @module
  */
@@ -14,19 +15,26 @@ export interface Sweeper {
   sweep(now: number): number;
 }
 
+/** Those for whom something waits. */
+const waiting = new Set<Deadlines>();
+
+let timer: ReturnType<typeof setTimeout> | undefined;
+
+/** When the timer wakes. */
+let wake = Infinity;
+
 /**
- * Tells when calls are due, and wakes up to look for those that are.
+ * Tells when calls are due, and looks for those that are.
  *
  * Reading the clock for every call would cost as much as writing its envelope,
- * so a deadline is counted from the next time that the timer wakes, which is
- * never more than `grain` away: a call is given its time-out at least, and a
- * sixteenth more at most.
+ * so a deadline is counted from the next look, which is never more than `grain`
+ * away: a call is given its time-out at least, and a sixteenth more at most.
  */
 export class Deadlines {
   readonly #sweeper: Sweeper;
   readonly #grain: number;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  #wake = 0;
+  /** When to look next; Infinity: nothing waits. */
+  #next = Infinity;
   #isOver = false;
 
   /**
@@ -38,39 +46,70 @@ export class Deadlines {
     this.#sweeper = sweeper;
   }
 
+  /** When to look next; Infinity: nothing waits. */
+  get next(): number {
+    return this.#next;
+  }
+
   /** The deadline of what begins now and may take `timeout` milliseconds. */
   after(timeout: number): number {
     if (timeout === Infinity) return Infinity;
-    if (this.#timer === undefined || timeout < 16 * this.#grain) {
+    if (this.#next === Infinity || timeout < 16 * this.#grain) {
       const now = performance.now();
       const deadline = now + timeout;
-      this.#wakeAt(Math.min(deadline, now + this.#grain), now);
+      this.#lookAt(Math.min(deadline, now + this.#grain), now);
       return deadline;
     }
-    return this.#wake + timeout;
+    return this.#next + timeout;
   }
 
-  /** Stops for good. */
+  /** Looks for what is due. */
+  look(now: number): void {
+    // Should it throw, this is when it is asked again.
+    this.#next = now + this.#grain;
+    const next = this.#sweeper.sweep(now);
+    if (next === Infinity) {
+      waiting.delete(this);
+      this.#next = Infinity;
+    } else this.#next = Math.min(this.#next, next);
+  }
+
+  /** Stops for good; nothing is left once the last one does. */
   clear(): void {
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
     this.#isOver = true;
+    waiting.delete(this);
+    if (waiting.size > 0) return;
+    clearTimeout(timer);
+    timer = undefined;
+    wake = Infinity;
   }
 
-  #wakeAt(time: number, now: number): void {
-    if (this.#isOver) return;
-    if (this.#timer !== undefined) {
-      if (this.#wake <= time) return;
-      clearTimeout(this.#timer);
+  #lookAt(time: number, now: number): void {
+    if (this.#isOver || this.#next <= time) return;
+    waiting.add(this);
+    if (time < wake) wakeAt(time, now);
+    // Sooner than need be, but together with others.
+    this.#next = wake;
+  }
+}
+
+function wakeAt(time: number, now: number): void {
+  clearTimeout(timer);
+  wake = time;
+  timer = setTimeout(lookAtAll, Math.ceil(time - now));
+}
+
+function lookAtAll(): void {
+  const now = performance.now();
+  timer = undefined;
+  wake = Infinity;
+  try {
+    for (const deadlines of waiting) {
+      if (deadlines.next <= now) deadlines.look(now);
     }
-    this.#wake = time;
-    this.#timer = setTimeout(() => {
-      this.#timer = undefined;
-      const now = performance.now();
-      const next = this.#sweeper.sweep(now);
-      if (next !== Infinity) {
-        this.#wakeAt(Math.min(next, now + this.#grain), now);
-      }
-    }, Math.ceil(time - now));
+  } finally {
+    let next = Infinity;
+    for (const deadlines of waiting) next = Math.min(next, deadlines.next);
+    if (next < wake) wakeAt(next, now);
   }
 }

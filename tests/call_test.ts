@@ -487,6 +487,52 @@ Deno.test("Deadlines give a call its time-out at least, and a sixteenth more at 
   deadlines.clear();
 });
 
+Deno.test("Deadlines of all peers are looked at by one timer, each when it is due", async () => {
+  using time = new FakeTime();
+  const { setTimeout } = globalThis;
+  let timers = 0;
+  globalThis.setTimeout = ((...args: Parameters<typeof setTimeout>) => {
+    timers++;
+    return setTimeout(...args);
+  }) as typeof setTimeout;
+  const ended: string[] = [];
+  const start = (name: string, timeout: number): Deadlines => {
+    let due = Infinity;
+    const deadlines = new Deadlines(1_600, {
+      sweep(now) {
+        if (due > now) return due;
+        due = Infinity;
+        ended.push(name);
+        if (name === "bad") throw new Error(name);
+        return due;
+      },
+    });
+    due = deadlines.after(timeout);
+    return deadlines;
+  };
+  try {
+    const patient = Array.from({ length: 100 }, (_, n) => start(`${n}`, 1_600));
+    assertEquals(timers, 1);
+    const hasty = start("hasty", 50);
+    await time.pass(50);
+    assertEquals(ended.splice(0), ["hasty"]);
+    start("bad", 10);
+    patient[0]!.clear();
+    try {
+      await time.pass(10);
+    } catch {
+      // It is the runtime's to tell; the others go on.
+    }
+    assertEquals(ended.splice(0), ["bad"]);
+    for (let n = 0; n < 17; n++) await time.pass(100);
+    assertEquals(ended.length, 99);
+    assert(timers < 100, `${timers}`);
+    for (const deadlines of [...patient, hasty]) deadlines.clear();
+  } finally {
+    globalThis.setTimeout = setTimeout;
+  }
+});
+
 Deno.test("progress reaches the caller in order, before the call is settled", async () => {
   const [left, right] = socketPair();
   await using server = new Peer(left, {

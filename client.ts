@@ -187,6 +187,6 @@ function toWebSocketUrl(url: string | URL): string {
   const absolute = new URL(url, globalThis.location?.href);
   if (absolute.protocol === "http:") absolute.protocol = "ws:";
   if (absolute.protocol === "https:") absolute.protocol = "wss:";
-  absolute.hash = "";
+  if (absolute.hash !== "") absolute.hash = "";
   return absolute.href;
 }

@@ -111,6 +111,8 @@ export class ReconnectingSocket implements RenewableSocket {
   /** The connection, or the attempt at one. */
   #socket: Socket | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** Whether the page may end the wait for the next attempt. */
+  #isHurried = false;
   #attempt = 0;
   /** Attempts since the last connection that lasted. */
   #row = 0;
@@ -331,6 +333,7 @@ export class ReconnectingSocket implements RenewableSocket {
   }
 
   #wait(delay: number): void {
+    this.#isHurried = true;
     this.#timer = setTimeout(() => this.#connect(), delay);
     page.addEventListener?.("online", this.#hurry);
     page.document?.addEventListener("visibilitychange", this.#hurry);
@@ -338,6 +341,8 @@ export class ReconnectingSocket implements RenewableSocket {
 
   #stopWaiting(): void {
     clearTimeout(this.#timer);
+    if (!this.#isHurried) return;
+    this.#isHurried = false;
     page.removeEventListener?.("online", this.#hurry);
     page.document?.removeEventListener("visibilitychange", this.#hurry);
   }

@@ -111,7 +111,7 @@ Deno.test("serve cuts a peer that ignores the close, and shuts down", async () =
 });
 
 Deno.test("serve cuts a peer that answers no ping", async () => {
-  await using server = await serve(Witness, { ...quiet, idleTimeout: 0.04 });
+  await using server = await serve(Witness, { ...quiet, idleTimeout: 0.4 });
   Witness.last = undefined;
   await using client = connect<Witness["local"]>(server.url);
   await client.opened;

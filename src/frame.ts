@@ -130,28 +130,35 @@ function join(texts: readonly string[]): string {
 }
 
 // A microtask would be too soon, since each frame that arrives is an event of its
-// own; a timer too late, by a factor of ten.
-// One task for all the connections of the process: what is told to many at once
-// would cost as many tasks.
-let channel: MessageChannel | undefined;
-let sending: SharedFrames[] = [];
+// own; a timer too late, by a factor of ten. And one task is for all connections,
+// or what is told to many at once would cost as many.
+const turn = {
+  /** Those that have sent something in it. */
+  sending: [] as SharedFrames[],
+  /** The task that ends it; the last one is kept for its shape (shape.ts). */
+  task: undefined as unknown,
+  channel: undefined as MessageChannel | undefined,
+};
 
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
-  if (sending.push(frames) > 1) return;
+  if (turn.sending.push(frames) > 1) return;
   const { setImmediate } = globalThis as {
-    setImmediate?: (task: () => void) => void;
+    setImmediate?: (task: () => void) => unknown;
   };
-  if (setImmediate !== undefined) return void setImmediate(endTurns);
-  if (channel === undefined) {
-    channel = new MessageChannel();
-    channel.port1.onmessage = endTurns;
+  if (setImmediate !== undefined) {
+    turn.task = setImmediate(endTurns);
+    return;
   }
-  channel.port2.postMessage(null);
+  if (turn.channel === undefined) {
+    turn.channel = new MessageChannel();
+    turn.channel.port1.onmessage = endTurns;
+  }
+  turn.channel.port2.postMessage(null);
 }
 
 function endTurns(): void {
-  const ending = sending;
-  sending = [];
-  for (const frames of ending) frames.endTurn();
+  const { sending } = turn;
+  turn.sending = [];
+  for (const frames of sending) frames.endTurn();
 }

@@ -18,8 +18,6 @@ export const usualLength = 16_384;
 
 const mostMembers = 256;
 
-const other = /[^\0-\x7f]/;
-
 const encoder = new TextEncoder();
 
 // Two brackets, but a comma less than there are messages.
@@ -79,13 +77,7 @@ export class SharedFrames {
     const texts = this.#texts;
     if (texts.length === 0) return;
     this.discard();
-    const frame = join(texts);
-    // Three bytes is the most that one UTF-16 code unit takes.
-    if (
-      texts.length === 1 || 3 * frame.length <= this.#maxLength ||
-      !other.test(frame)
-    ) this.#send(frame);
-    else this.#sendParts(texts);
+    this.#leave(texts);
   }
 
   /** The turn in which something was sent has ended. */
@@ -94,21 +86,17 @@ export class SharedFrames {
     this.flush();
   }
 
-  /** Sends as many frames as it takes, by the bytes of each message. */
-  #sendParts(texts: readonly string[]): void {
-    let part: string[] = [];
-    let length = noLength;
-    for (const text of texts) {
-      const more = encoder.encode(text).length + 1;
-      if (part.length > 0 && length + more > this.#maxLength) {
-        this.#send(join(part));
-        part = [];
-        length = noLength;
-      }
-      part.push(text);
-      length += more;
-    }
-    this.#send(join(part));
+  /** Sends messages in one frame, or in as many as it takes. */
+  #leave(texts: readonly string[]): void {
+    const frame = join(texts);
+    // Three bytes is the most that one UTF-16 code unit takes.
+    if (
+      texts.length === 1 || 3 * frame.length <= this.#maxLength ||
+      encoder.encode(frame).length <= this.#maxLength
+    ) return this.#send(frame);
+    const half = texts.length >> 1;
+    this.#leave(texts.slice(0, half));
+    this.#leave(texts.slice(half));
   }
 }
 

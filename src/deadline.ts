@@ -13,6 +13,8 @@ export interface Sweeper {
    * nothing waits.
    */
   sweep(now: number): number;
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void;
 }
 
 /** Those for whom something waits. */
@@ -46,11 +48,6 @@ export class Deadlines {
     this.#sweeper = sweeper;
   }
 
-  /** When to look next; Infinity: nothing waits. */
-  get next(): number {
-    return this.#next;
-  }
-
   /** The deadline of what begins now and may take `timeout` milliseconds. */
   after(timeout: number): number {
     if (timeout === Infinity) return Infinity;
@@ -63,15 +60,23 @@ export class Deadlines {
     return this.#next + timeout;
   }
 
-  /** Looks for what is due. */
+  /** Looks for what is due, if it is time to. */
   look(now: number): void {
-    // Should it throw, this is when it is asked again.
-    this.#next = now + this.#grain;
-    const next = this.#sweeper.sweep(now);
-    if (next === Infinity) {
-      waiting.delete(this);
-      this.#next = Infinity;
-    } else this.#next = Math.min(this.#next, next);
+    if (this.#next > now) {
+      if (this.#next < wake) wakeAt(this.#next, now);
+      return;
+    }
+    // Whoever is told of an end may begin something new.
+    this.#next = Infinity;
+    waiting.delete(this);
+    try {
+      const next = this.#sweeper.sweep(now);
+      if (next !== Infinity) {
+        this.#lookAt(Math.min(next, now + this.#grain), now);
+      }
+    } catch (error) {
+      this.#sweeper.report(error); // The others are not to blame.
+    }
   }
 
   /** Stops for good; nothing is left once the last one does. */
@@ -103,13 +108,5 @@ function lookAtAll(): void {
   const now = performance.now();
   timer = undefined;
   wake = Infinity;
-  try {
-    for (const deadlines of waiting) {
-      if (deadlines.next <= now) deadlines.look(now);
-    }
-  } finally {
-    let next = Infinity;
-    for (const deadlines of waiting) next = Math.min(next, deadlines.next);
-    if (next < wake) wakeAt(next, now);
-  }
+  for (const deadlines of waiting) deadlines.look(now);
 }

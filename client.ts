@@ -25,6 +25,7 @@ import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
 import { ReconnectingSocket, type ReconnectOptions } from "./src/reconnect.ts";
 import { keepEventShape } from "./src/shape.ts";
 import type { Socket } from "./src/socket.ts";
+import { isDeno } from "./src/timer.ts";
 
 export type { ReconnectOptions };
 
@@ -154,7 +155,7 @@ export function connect(
     },
     isFresh,
     hasFallback: options.sharedFrames ?? false,
-    frameLength: isDeno && createSocket === createWebSocket ? 1_024 : undefined,
+    frameLength: createSocket === createWebSocket ? frameLength : undefined,
     timeout: handshakeTimeout,
     reconnect: reconnect === true ? {} : reconnect || undefined,
   });
@@ -170,7 +171,8 @@ export function connect(
 
 // Deno's own sockets take 44 ms for each longer frame that a client sends (seen
 // in 2.9.5): it is written in two parts, the second of which waits for an answer.
-const isDeno = globalThis.navigator?.userAgent?.startsWith("Deno/");
+const frameLength = isDeno ? 1_024 : undefined;
+
 if (isDeno) keepEventShape();
 
 /** What a value is, or what a function that was given in its place says. */

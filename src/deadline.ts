@@ -6,6 +6,8 @@
  * @module
  */
 
+import { startTimer } from "./timer.ts";
+
 /** Who has calls that are due at some time. */
 export interface Sweeper {
   /**
@@ -20,7 +22,8 @@ export interface Sweeper {
 /** Those for whom something waits. */
 const waiting = new Set<Deadlines>();
 
-let timer: ReturnType<typeof setTimeout> | undefined;
+/** Stops the timer. */
+let stopTimer: (() => void) | undefined;
 
 /** When the timer wakes. */
 let wake = Infinity;
@@ -84,8 +87,8 @@ export class Deadlines {
     this.#isOver = true;
     waiting.delete(this);
     if (waiting.size > 0) return;
-    clearTimeout(timer);
-    timer = undefined;
+    stopTimer?.();
+    stopTimer = undefined;
     wake = Infinity;
   }
 
@@ -99,14 +102,14 @@ export class Deadlines {
 }
 
 function wakeAt(time: number, now: number): void {
-  clearTimeout(timer);
+  stopTimer?.();
   wake = time;
-  timer = setTimeout(lookAtAll, Math.ceil(time - now));
+  stopTimer = startTimer(Math.ceil(time - now), lookAtAll);
 }
 
 function lookAtAll(): void {
   const now = performance.now();
-  timer = undefined;
+  stopTimer = undefined;
   wake = Infinity;
   for (const deadlines of waiting) deadlines.look(now);
 }

@@ -8,6 +8,7 @@
 import type { Backlog } from "./backlog.ts";
 import { CloseCode } from "./error.ts";
 import type { Limits } from "./limits.ts";
+import { startTimer } from "./timer.ts";
 
 /** What a heartbeat needs of its peer. */
 export interface Patient {
@@ -21,7 +22,8 @@ export interface Patient {
 /** What is looked after, from its open event to its end. */
 const heartbeats = new Set<Heartbeat>();
 
-let timer: ReturnType<typeof setTimeout> | undefined;
+/** Stops the timer. */
+let stopTimer: (() => void) | undefined;
 
 /** Milliseconds from one look to the next: the shortest that a peer needs. */
 let period = Infinity;
@@ -76,7 +78,7 @@ export class Heartbeat {
     heartbeats.add(this);
     if (this.period >= period) return;
     const now = performance.now();
-    if (timer === undefined) last = now;
+    if (stopTimer === undefined) last = now;
     period = this.period;
     wakeAt(Math.min(due, now + period), now);
   }
@@ -85,8 +87,8 @@ export class Heartbeat {
   stop(): void {
     heartbeats.delete(this);
     if (heartbeats.size > 0) return;
-    clearTimeout(timer);
-    timer = undefined;
+    stopTimer?.();
+    stopTimer = undefined;
     period = due = Infinity;
   }
 
@@ -126,10 +128,9 @@ export class Heartbeat {
 }
 
 function wakeAt(time: number, now: number): void {
-  clearTimeout(timer);
+  stopTimer?.();
   due = time;
-  // A longer wait would end at once.
-  timer = setTimeout(lookAtAll, Math.min(time - now, 0x7fff_ffff));
+  stopTimer = startTimer(time - now, lookAtAll);
 }
 
 function lookAtAll(): void {

@@ -8,6 +8,7 @@
  */
 
 import { abnormal, closeSocket, ignoreError, readCloseEvent } from "./close.ts";
+import { Deadlines, type Sweeper } from "./deadline.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import {
   ReadyState,
@@ -100,9 +101,9 @@ const transient: readonly number[] = [
  * or may not connect again. Its close events say in `retryIn` whether they are
  * the last.
  */
-export class ReconnectingSocket implements RenewableSocket {
+export class ReconnectingSocket implements RenewableSocket, Sweeper {
   readonly #opening: Opening;
-  readonly #listeners = new Map<string, Set<Listener>>();
+  #listeners: readonly (readonly [type: string, listener: Listener])[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   readonly #hurry = (): void => {
     if (page.document?.visibilityState !== "hidden") this.#connect();
@@ -110,6 +111,10 @@ export class ReconnectingSocket implements RenewableSocket {
   #binaryType = "blob";
   /** The connection, or the attempt at one. */
   #socket: Socket | undefined;
+  /** When an attempt must have come to something. */
+  readonly #deadlines: Deadlines;
+  #due = Infinity;
+  /** Of the wait for the next attempt. */
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether the page may end the wait for the next attempt. */
   #isHurried = false;
@@ -124,6 +129,7 @@ export class ReconnectingSocket implements RenewableSocket {
 
   constructor(opening: Opening) {
     this.#opening = opening;
+    this.#deadlines = new Deadlines(opening.timeout || Infinity, this);
     this.#start();
   }
 
@@ -193,16 +199,18 @@ export class ReconnectingSocket implements RenewableSocket {
   }
 
   addEventListener(type: string, listener: Listener): void {
-    const listeners = this.#listeners.get(type);
-    if (listeners === undefined) {
-      this.#listeners.set(type, new Set([listener]));
-    } else listeners.add(listener);
+    if (this.#listeners.some((it) => it[0] === type && it[1] === listener)) {
+      return;
+    }
+    this.#listeners = [...this.#listeners, [type, listener]];
     // Messages come straight from the socket: they are many.
     if (type === "message") this.#socket?.addEventListener(type, listener);
   }
 
   removeEventListener(type: string, listener: Listener): void {
-    this.#listeners.get(type)?.delete(listener);
+    this.#listeners = this.#listeners.filter((it) =>
+      it[0] !== type || it[1] !== listener
+    );
     if (type === "message") this.#socket?.removeEventListener(type, listener);
   }
 
@@ -217,16 +225,24 @@ export class ReconnectingSocket implements RenewableSocket {
     const socket = this.#opening.open(this.#failures);
     const { timeout } = this.#opening;
     // Whoever was asked for an address or a socket may have closed it.
-    if (isWanted() && timeout > 0) {
-      this.#timer = setTimeout(
-        () => this.#fail(`No handshake within ${timeout} ms`),
-        timeout,
-      );
-    }
+    if (isWanted()) this.#due = this.#deadlines.after(timeout || Infinity);
     if (!(socket instanceof Promise)) return take(socket);
     socket.then(take).catch((error) => {
       if (isWanted()) this.#fail(error);
     });
+  }
+
+  /** Ends an attempt that takes too long. */
+  sweep(now: number): number {
+    if (this.#due <= now) {
+      this.#due = Infinity;
+      this.#fail(`No handshake within ${this.#opening.timeout} ms`);
+    }
+    return this.#due;
+  }
+
+  report(error: unknown): void {
+    this.#dispatch({ type: "error", error });
   }
 
   #connect(): void {
@@ -244,8 +260,8 @@ export class ReconnectingSocket implements RenewableSocket {
     for (const type of ["open", "error", "close"]) {
       socket.addEventListener(type, this.#listener);
     }
-    for (const listener of this.#listeners.get("message") ?? []) {
-      socket.addEventListener("message", listener);
+    for (const [type, listener] of this.#listeners) {
+      if (type === "message") socket.addEventListener(type, listener);
     }
     if (socket.readyState === ReadyState.Open) {
       queueMicrotask(() => {
@@ -270,8 +286,8 @@ export class ReconnectingSocket implements RenewableSocket {
     for (const type of ["open", "error", "close"]) {
       socket.removeEventListener(type, this.#listener);
     }
-    for (const listener of this.#listeners.get("message") ?? []) {
-      socket.removeEventListener("message", listener);
+    for (const [type, listener] of this.#listeners) {
+      if (type === "message") socket.removeEventListener(type, listener);
     }
   }
 
@@ -295,9 +311,9 @@ export class ReconnectingSocket implements RenewableSocket {
 
   #lose(info: CloseInfo): void {
     const retryIn = this.#isOver ? undefined : this.#decide(info);
-    this.#drop();
     if (retryIn === undefined) this.#isOver = true;
-    else this.#wait(retryIn);
+    this.#drop();
+    if (retryIn !== undefined) this.#wait(retryIn);
     this.#dispatch({
       type: "close",
       ...info,
@@ -340,16 +356,18 @@ export class ReconnectingSocket implements RenewableSocket {
   }
 
   #stopWaiting(): void {
-    clearTimeout(this.#timer);
+    this.#due = Infinity;
+    if (this.#isOver) this.#deadlines.clear();
     if (!this.#isHurried) return;
+    clearTimeout(this.#timer);
     this.#isHurried = false;
     page.removeEventListener?.("online", this.#hurry);
     page.document?.removeEventListener("visibilitychange", this.#hurry);
   }
 
   #dispatch(event: SocketEvent): void {
-    for (const listener of [...this.#listeners.get(event.type) ?? []]) {
-      listener(event);
+    for (const [type, listener] of this.#listeners) {
+      if (type === event.type) listener(event);
     }
   }
 }

@@ -23,7 +23,6 @@ import { sharedFrames } from "./src/frame.ts";
 import type { PeerOptions, PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
 import { ReconnectingSocket, type ReconnectOptions } from "./src/reconnect.ts";
-import { keepEventShape } from "./src/shape.ts";
 import type { Socket } from "./src/socket.ts";
 import { isDeno } from "./src/timer.ts";
 
@@ -172,8 +171,6 @@ export function connect(
 // Deno's own sockets take 44 ms for each longer frame that a client sends (seen
 // in 2.9.5): it is written in two parts, the second of which waits for an answer.
 const frameLength = isDeno ? 1_024 : undefined;
-
-if (isDeno) keepEventShape();
 
 /** What a value is, or what a function that was given in its place says. */
 async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {

@@ -38,7 +38,6 @@ import {
 } from "./src/acceptor.ts";
 import { ListeningServer } from "./src/listening.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
-import { keepEventShape } from "./src/shape.ts";
 
 export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
 export type { Hosts, Origins } from "./src/origin.ts";
@@ -285,8 +284,6 @@ async function isGone({ signal }: Request): Promise<boolean> {
   await Promise.resolve(); // A signal that was late is told by then.
   return signal.aborted;
 }
-
-keepEventShape();
 
 const unknownInfo: ConnectionInfo = {
   remoteAddr: { transport: "tcp", hostname: "", port: 0 },

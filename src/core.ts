@@ -65,6 +65,7 @@ import type { Observers } from "./observer.ts";
 import type { PeerOptions } from "./options.ts";
 import { type Pending, PendingTable } from "./pending.ts";
 import { type Entry, isWanted, Queue } from "./queue.ts";
+import { keepEventShape } from "./shape.ts";
 import {
   ReadyState,
   type RenewableSocket,
@@ -455,6 +456,7 @@ export class Core implements Host, Carrier, Sweeper {
     try {
       switch (event.type) {
         case "message":
+          keepEventShape(event);
           this.receive(event.data);
           break;
         case "open":

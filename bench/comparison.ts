@@ -114,7 +114,7 @@ function compareAll(
         start: async (contender) =>
           overFreshSockets(contender, await runtime()),
         rows: ["2,000 idle"],
-        coldRounds: 1,
+        coldRounds: 3,
       },
       {
         start: async (contender) => overFirstCalls(contender, await runtime()),

@@ -184,6 +184,8 @@ export class Acceptor<Info> implements Keeper {
   readonly #settings: PeerSettings;
   readonly #protocols: readonly string[];
   #hosts: Hosts;
+  /** The last header `Host` that was one of these. */
+  #admittedHost: string | null = null;
   /** Handshakes that are being decided about, or done. */
   #admitting = 0;
   /** The peers that had no context when last looked at, if they must have one. */
@@ -219,6 +221,7 @@ export class Acceptor<Info> implements Keeper {
   listensOn(hostname: string): void {
     if (this.#options.hosts === undefined && isLoopback(hostname)) {
       this.#hosts = "loopback";
+      this.#admittedHost = null;
     }
   }
 
@@ -234,7 +237,7 @@ export class Acceptor<Info> implements Keeper {
       return requireUpgrade();
     }
     if (this.#dismiss !== undefined) return unavailable("Shutting down");
-    if (!admitsHost(request, this.#hosts)) {
+    if (!this.#admitsHost(request)) {
       return refuse(403, "This server goes by another name");
     }
     const { connections, unauthenticated } = this.limits;
@@ -332,6 +335,15 @@ export class Acceptor<Info> implements Keeper {
     callsEnd.clear();
     end.clear();
     return { closed, cut, running };
+  }
+
+  /** Parsing addresses is a tenth of what a connection costs. */
+  #admitsHost(request: Request): boolean {
+    const host = request.headers.get("host");
+    if (host !== null && host === this.#admittedHost) return true;
+    if (!admitsHost(request, this.#hosts)) return false;
+    this.#admittedHost = host;
+    return true;
   }
 
   /** Asks who decides. */

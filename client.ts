@@ -19,24 +19,21 @@
  * @module
  */
 
+import {
+  type Address,
+  type CreateSocket,
+  createWebSocket,
+  openSocket,
+  type Protocols,
+} from "./src/address.ts";
 import { sharedFrames } from "./src/frame.ts";
 import type { PeerOptions, PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
-import { ReconnectingSocket, type ReconnectOptions } from "./src/reconnect.ts";
-import type { Socket } from "./src/socket.ts";
+import { ReconnectingSocket } from "./src/reconnect.ts";
+import type { ReconnectOptions } from "./src/retry.ts";
 import { isDeno } from "./src/timer.ts";
 
-export type { ReconnectOptions };
-
-/**
- * Where to connect: `ws:` or `wss:`, or `http:` or `https:` for the same address;
- * in a browser also relative to the page. A function is asked before each
- * attempt.
- */
-export type Address =
-  | string
-  | URL
-  | (() => string | URL | Promise<string | URL>);
+export type { Address, CreateSocket, Protocols, ReconnectOptions };
 
 /** How to connect. */
 export interface ConnectOptions<Context = unknown> extends PeerSettings {
@@ -47,10 +44,7 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
    * connection if the server selects none of them. A function is asked before
    * each attempt, for a ticket that is valid once.
    */
-  protocols?:
-    | string
-    | readonly string[]
-    | (() => string | readonly string[] | Promise<string | readonly string[]>);
+  protocols?: Protocols;
   /**
    * How to replace a connection that is lost, or `false`: not at all. Default:
    * for ever, after a random delay of at most half a second, and of twice as much
@@ -80,7 +74,7 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
    * });
    * ```
    */
-  createSocket?: (url: string, protocols: string[]) => Socket;
+  createSocket?: CreateSocket;
 }
 
 /**
@@ -132,27 +126,17 @@ export function connect(
     handshakeTimeout = 20_000,
     ...settings
   } = options;
-  const isFresh = typeof url === "function" || typeof protocols === "function";
   const socket = new ReconnectingSocket({
-    open(failures) {
-      const open = (
-        url: string | URL,
-        protocols: string | readonly string[],
-      ): Socket => {
-        const list = typeof protocols === "string" ? [protocols] : protocols;
+    open: (failures) =>
+      openSocket(
+        url,
+        protocols,
         // A browser fails where a server selects nothing of what it is offered.
-        const offered = options.sharedFrames && failures % 2 === 0
-          ? [sharedFrames, ...list]
-          : [...list];
-        return createSocket(toWebSocketUrl(url), offered);
-      };
-      return isFresh
-        ? Promise.all([ask(url), ask(protocols)]).then((asked) =>
-          open(...asked)
-        )
-        : open(url, protocols);
-    },
-    isFresh,
+        options.sharedFrames && failures % 2 === 0
+          ? (url, protocols) => createSocket(url, [sharedFrames, ...protocols])
+          : createSocket,
+      ),
+    isFresh: typeof url === "function" || typeof protocols === "function",
     hasFallback: options.sharedFrames ?? false,
     frameLength: createSocket === createWebSocket ? frameLength : undefined,
     timeout: handshakeTimeout,
@@ -171,23 +155,3 @@ export function connect(
 // Deno's own sockets take 44 ms for each longer frame that a client sends (seen
 // in 2.9.5): it is written in two parts, the second of which waits for an answer.
 const frameLength = isDeno ? 1_024 : undefined;
-
-/** What a value is, or what a function that was given in its place says. */
-async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {
-  return typeof value === "function"
-    ? await (value as () => T | Promise<T>)()
-    : value;
-}
-
-function createWebSocket(url: string, protocols: string[]): Socket {
-  return new WebSocket(url, protocols);
-}
-
-/** The address as WebSocket takes it: absolute, `ws:` or `wss:`, no fragment. */
-function toWebSocketUrl(url: string | URL): string {
-  const absolute = new URL(url, globalThis.location?.href);
-  if (absolute.protocol === "http:") absolute.protocol = "ws:";
-  if (absolute.protocol === "https:") absolute.protocol = "wss:";
-  if (absolute.hash !== "") absolute.hash = "";
-  return absolute.href;
-}

@@ -6,12 +6,14 @@
  * @module
  */
 
-import { CloseCode, type CloseInfo } from "./error.ts";
+import type { CloseCode, CloseInfo } from "./error.ts";
 import type { Socket, SocketEvent } from "./socket.ts";
+
+const cut: typeof CloseCode.Abnormal = 1006;
 
 /** What is told of a connection that was cut. */
 export const abnormal: CloseInfo = {
-  code: CloseCode.Abnormal,
+  code: cut,
   reason: "",
   wasClean: false,
 };
@@ -19,11 +21,11 @@ export const abnormal: CloseInfo = {
 /** What a close event tells, in the standard's words on any runtime. */
 export function readCloseEvent(event: SocketEvent): CloseInfo {
   // Deno says 0 where the standard says 1006.
-  const code = event.code || CloseCode.Abnormal;
+  const code = event.code || cut;
   return {
     code,
     reason: event.reason ?? "",
-    wasClean: event.wasClean ?? code !== CloseCode.Abnormal,
+    wasClean: event.wasClean ?? code !== cut,
     ...(event.retryIn !== undefined && { retryIn: event.retryIn }),
   };
 }
@@ -37,9 +39,8 @@ export function cutReason(reason: string): string {
 
 /** Whether a close frame may carry a code. */
 export function isSendable(code: number): boolean {
-  return Number.isInteger(code) &&
-    (code >= 1000 && code <= 1014 && !(code >= 1004 && code <= 1006) ||
-      code >= 3000 && code <= 4999);
+  // Not 1004 to 1006, which only say that there is none.
+  return /^(100[0-37-9]|101[0-4]|[34]\d{3})$/.test(`${code}`);
 }
 
 /** Starts the close handshake, with another code if this one may not be said. */

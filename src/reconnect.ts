@@ -2,40 +2,19 @@
  * A socket that connects again when its connection is lost, with the interface
  * of one that doesn't.
  *
- * @see {@link https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/} for the delays
- *
  * @module
  */
 
 import { abnormal, closeSocket, ignoreError, readCloseEvent } from "./close.ts";
 import { Deadlines, type Sweeper } from "./deadline.ts";
-import { CloseCode, type CloseInfo } from "./error.ts";
+import type { CloseCode, CloseInfo } from "./error.ts";
+import { type ReconnectOptions, Retries, wait } from "./retry.ts";
 import {
   ReadyState,
   type RenewableSocket,
   type Socket,
   type SocketEvent,
 } from "./socket.ts";
-
-/** How a lost connection is replaced. */
-export interface ReconnectOptions {
-  /**
-   * Milliseconds: a delay is a random part of this, and of twice as much after
-   * each attempt that failed. Default 500. No delay is shorter than 100, but for
-   * that of a first attempt without `sharedFrames` after one with them.
-   */
-  delay?: number;
-  /**
-   * Milliseconds that a delay never exceeds, unless the server asks for more time:
-   * one that is overloaded for 5 seconds, any for up to a minute. Default 30,000.
-   */
-  maxDelay?: number;
-  /**
-   * Most attempts in a row; then the last one's close is the end. A connection
-   * that lasts for 5 seconds ends the row. Default: no end.
-   */
-  attempts?: number;
-}
 
 /** How a {@linkcode ReconnectingSocket} gets its sockets. */
 export interface Opening {
@@ -57,44 +36,9 @@ export interface Opening {
   readonly reconnect: ReconnectOptions | undefined;
 }
 
+const noStatus: typeof CloseCode.NoStatus = 1005;
+
 type Listener = (event: SocketEvent) => void;
-
-/** The part of a page that tells of itself; absent elsewhere. */
-interface Page {
-  readonly document?: EventTarget & { readonly visibilityState: string };
-  addEventListener?(type: string, listener: () => void): void;
-  removeEventListener?(type: string, listener: () => void): void;
-}
-
-const page = globalThis as Page;
-
-// A connection that lasts so long has not failed at once.
-const stableTime = 5_000;
-
-const leastDelay = 100;
-
-// An overloaded server is not asked again before.
-const overloadDelay = 5_000;
-
-// Longer than this a server can't make its clients wait.
-const mostHint = 60_000;
-
-// Of the codes that mean trouble of the moment, those below 4000; every other
-// code that a peer gives on purpose is final.
-const transient: readonly number[] = [
-  CloseCode.GoingAway,
-  CloseCode.NoStatus,
-  CloseCode.Abnormal,
-  CloseCode.InternalError,
-  CloseCode.ServiceRestart,
-  CloseCode.TryAgainLater,
-  1014, // The gateway could not reach the server.
-  1015, // No TLS handshake.
-  CloseCode.SlowConsumer,
-  CloseCode.HeartbeatLost,
-  CloseCode.AuthorizationTimeout,
-  CloseCode.TooManyRequests,
-];
 
 /**
  * A socket that is connecting whenever it has no connection, until it is closed
@@ -105,31 +49,25 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   readonly #opening: Opening;
   #listeners: readonly (readonly [type: string, listener: Listener])[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
-  readonly #hurry = (): void => {
-    if (page.document?.visibilityState !== "hidden") this.#connect();
-  };
+  readonly #retries: Retries | undefined;
   #binaryType = "blob";
   /** The connection, or the attempt at one. */
   #socket: Socket | undefined;
   /** When an attempt must have come to something. */
   readonly #deadlines: Deadlines;
   #due = Infinity;
-  /** Of the wait for the next attempt. */
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** Whether the page may end the wait for the next attempt. */
-  #isHurried = false;
+  /** Ends the wait for the next attempt. */
+  #endWait: (() => void) | undefined;
   #attempt = 0;
-  /** Attempts since the last connection that lasted. */
-  #row = 0;
   /** Attempts that failed since the last connection. */
   #failures = 0;
-  #openedAt: number | undefined;
-  #hasRefreshed = false;
+  #hasOpened = false;
   #isOver = false;
 
   constructor(opening: Opening) {
-    this.#opening = opening;
-    this.#deadlines = new Deadlines(opening.timeout || Infinity, this);
+    const { reconnect, timeout } = this.#opening = opening;
+    this.#deadlines = new Deadlines(timeout || Infinity, this);
+    if (reconnect !== undefined) this.#retries = new Retries(reconnect);
     this.#start();
   }
 
@@ -139,7 +77,7 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     const state = this.#socket?.readyState;
     if (this.#isOver) return state ?? Closed;
     // An attempt that fails is followed by another.
-    return this.#openedAt === undefined && state !== Open ? Connecting : state!;
+    return !this.#hasOpened && state !== Open ? Connecting : state!;
   }
 
   /** Bytes that were sent and have not left yet. */
@@ -178,7 +116,7 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     this.#stopWaiting();
     if (this.#socket !== undefined) return this.#socket.close(code, reason);
     queueMicrotask(() =>
-      this.#dispatch({ type: "close", code: code ?? CloseCode.NoStatus })
+      this.#dispatch({ type: "close", code: code ?? noStatus })
     );
   }
 
@@ -246,7 +184,6 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   }
 
   #connect(): void {
-    this.#stopWaiting();
     try {
       this.#start();
     } catch (error) {
@@ -265,7 +202,7 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     }
     if (socket.readyState === ReadyState.Open) {
       queueMicrotask(() => {
-        if (this.#socket === socket && this.#openedAt === undefined) {
+        if (this.#socket === socket && !this.#hasOpened) {
           this.#handle({ type: "open" });
         }
       });
@@ -276,7 +213,7 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   #drop(): void {
     const socket = this.#socket;
     this.#socket = undefined;
-    this.#openedAt = undefined;
+    this.#hasOpened = false;
     this.#attempt++;
     this.#stopWaiting();
     if (socket === undefined) return;
@@ -295,7 +232,8 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     if (event.type === "close") return this.#lose(readCloseEvent(event));
     if (event.type === "open") {
       this.#stopWaiting();
-      this.#openedAt = performance.now();
+      this.#hasOpened = true;
+      this.#retries?.open();
       this.#failures = 0;
     }
     this.#dispatch(event);
@@ -322,47 +260,24 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   }
 
   /** In how many milliseconds to try again after an end; `undefined`: never. */
-  #decide({ code, reason }: CloseInfo): number | undefined {
-    const { reconnect, isFresh, hasFallback } = this.#opening;
-    if (reconnect === undefined) return undefined;
-    if (this.#openedAt === undefined) this.#failures++;
-    else if (performance.now() - this.#openedAt >= stableTime) {
-      this.#row = 0;
-      this.#hasRefreshed = false;
-    }
-    if (code === CloseCode.Unauthenticated) {
-      // Once more, since credentials grow old.
-      if (!isFresh || this.#hasRefreshed) return undefined;
-      this.#hasRefreshed = true;
-    } else if (!transient.includes(code)) return undefined;
-    const { delay = 500, maxDelay = 30_000, attempts = Infinity } = reconnect;
-    if (++this.#row > attempts) return undefined;
-    if (hasFallback && this.#failures === 1) return 0;
-
-    const hint = /retry in (\d+) ms/.exec(reason);
-    if (hint !== null) {
-      return Math.max(leastDelay, Math.min(Number(hint[1]), mostHint));
-    }
-    const most = Math.min(maxDelay, delay * 2 ** (this.#row - 1));
-    const jitter = Math.max(leastDelay, Math.random() * most);
-    return code === CloseCode.TryAgainLater ? overloadDelay + jitter : jitter;
+  #decide(info: CloseInfo): number | undefined {
+    const { isFresh, hasFallback } = this.#opening;
+    if (!this.#hasOpened) this.#failures++;
+    const delay = this.#retries?.delayAfter(info, isFresh);
+    return delay !== undefined && hasFallback && this.#failures === 1
+      ? 0
+      : delay;
   }
 
   #wait(delay: number): void {
-    this.#isHurried = true;
-    this.#timer = setTimeout(() => this.#connect(), delay);
-    page.addEventListener?.("online", this.#hurry);
-    page.document?.addEventListener("visibilitychange", this.#hurry);
+    this.#endWait = wait(delay, () => this.#connect());
   }
 
   #stopWaiting(): void {
     this.#due = Infinity;
     if (this.#isOver) this.#deadlines.clear();
-    if (!this.#isHurried) return;
-    clearTimeout(this.#timer);
-    this.#isHurried = false;
-    page.removeEventListener?.("online", this.#hurry);
-    page.document?.removeEventListener("visibilitychange", this.#hurry);
+    this.#endWait?.();
+    this.#endWait = undefined;
   }
 
   #dispatch(event: SocketEvent): void {

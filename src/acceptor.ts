@@ -12,7 +12,7 @@ import type { Keeper } from "./core.ts";
 import { Deferred } from "./deferred.ts";
 import { CloseCode, type CloseInfo } from "./error.ts";
 import { sharedFrames } from "./frame.ts";
-import { isThenable } from "./incoming.ts";
+import { isThenable } from "./deferred.ts";
 import {
   type AdmissionLimits,
   completeAdmissionLimits,

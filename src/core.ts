@@ -21,7 +21,7 @@ import {
   readCloseEvent,
 } from "./close.ts";
 import { Deadlines, type Sweeper } from "./deadline.ts";
-import { Deferred } from "./deferred.ts";
+import { Deferred, isThenable } from "./deferred.ts";
 import {
   CloseCode,
   type CloseInfo,
@@ -40,7 +40,6 @@ import {
   type Host,
   Incoming,
   type IncomingBatch,
-  isThenable,
   type Running,
 } from "./incoming.ts";
 import { completeLimits, type Limits } from "./limits.ts";

@@ -1,14 +1,14 @@
 /**
- * A promise that others settle.
+ * What is settled later: promises that others settle, and those of others.
  *
  * @module
  */
 
 /** A promise and the hands that settle it. */
 export class Deferred<T> {
-  readonly promise: Promise<T>;
-  resolve!: (value: T) => void;
-  reject!: (error: unknown) => void;
+  declare readonly promise: Promise<T>;
+  declare resolve: (value: T) => void;
+  declare reject: (error: unknown) => void;
 
   constructor() {
     this.promise = new Promise((resolve, reject) => {
@@ -16,4 +16,10 @@ export class Deferred<T> {
       this.reject = reject;
     });
   }
+}
+
+/** Whether a value is to be waited for. */
+export function isThenable(value: unknown): value is PromiseLike<unknown> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
 }

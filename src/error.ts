@@ -134,9 +134,9 @@ export class RpcError extends Error implements ErrorObject {
   /** "RpcError". */
   override readonly name = "RpcError";
   /** An integer; see {@linkcode ErrorCode}. 0 if the peer's error had none. */
-  readonly code: number;
+  declare readonly code: number;
   /** What else the error's author had to say; `undefined` if nothing. */
-  readonly data: unknown;
+  declare readonly data: unknown;
 
   /**
    * Makes an error to throw from a method.
@@ -160,9 +160,8 @@ export class RpcError extends Error implements ErrorObject {
 
   /** The wire's error object: `code`, `message`, and `data` if there is any. */
   toJSON(): ErrorObject {
-    return this.data === undefined
-      ? { code: this.code, message: this.message }
-      : { code: this.code, message: this.message, data: this.data };
+    const { code, message, data } = this;
+    return data === undefined ? { code, message } : { code, message, data };
   }
 }
 
@@ -192,20 +191,20 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   /** "ConnectionClosedError". */
   override readonly name = "ConnectionClosedError";
   /** See {@linkcode CloseInfo.code}. */
-  readonly code: number;
+  declare readonly code: number;
   /** See {@linkcode CloseInfo.reason}. */
-  readonly reason: string;
+  declare readonly reason: string;
   /** See {@linkcode CloseInfo.wasClean}. */
-  readonly wasClean: boolean;
+  declare readonly wasClean: boolean;
   /** See {@linkcode CloseInfo.retryIn}. */
   declare readonly retryIn?: number;
   /**
    * `false`: the request never left, so the method has not run. `true`: it was
    * handed to the socket; whether the method ran is unknown.
    */
-  readonly sent: boolean;
+  declare readonly sent: boolean;
   /** Whether the call was marked so: it may be made again even if it was sent. */
-  readonly idempotent: boolean;
+  declare readonly idempotent: boolean;
 
   /**
    * Makes the error that a call rejects with.
@@ -222,13 +221,13 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     sent: boolean,
     options?: ErrorOptions & { idempotent?: boolean },
   ) {
-    const { code, reason } = info;
+    const { code, reason, wasClean, retryIn } = info;
     const why = reason === "" ? `code ${code}` : `code ${code}, ${reason}`;
     super(`${message}: the connection is closed (${why})`, options);
     this.code = code;
     this.reason = reason;
-    this.wasClean = info.wasClean;
-    if (info.retryIn !== undefined) this.retryIn = info.retryIn;
+    this.wasClean = wasClean;
+    if (retryIn !== undefined) this.retryIn = retryIn;
     this.sent = sent;
     this.idempotent = options?.idempotent ?? false;
   }

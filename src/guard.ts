@@ -31,7 +31,7 @@
  */
 
 import { ErrorCode, RpcError } from "./error.ts";
-import { isThenable } from "./incoming.ts";
+import { isThenable } from "./deferred.ts";
 import { originals } from "./method.ts";
 import type { Peer } from "./peer.ts";
 

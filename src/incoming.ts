@@ -9,6 +9,7 @@
 
 import type { Call } from "./call.ts";
 import type { Deadlines } from "./deadline.ts";
+import { isThenable } from "./deferred.ts";
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import type { Asked, Capabilities, Lender } from "./extension.ts";
 import type { Limits } from "./limits.ts";
@@ -430,10 +431,4 @@ export class Incoming {
     this.#host.answer(running, response);
     this.#host.onsettled();
   }
-}
-
-/** Whether a value is to be waited for. */
-export function isThenable(value: unknown): value is PromiseLike<unknown> {
-  return typeof value === "object" && value !== null &&
-    typeof (value as { then?: unknown }).then === "function";
 }

@@ -54,11 +54,8 @@ export class Methods {
       if (isThere) return known;
       this.#found.delete(name);
     }
-    if (name.startsWith("rpc.") || name.startsWith("$/")) return undefined;
-    const found = findIn(this.local, name);
-    if (found === undefined) return undefined;
-    const method = { ...found, self: this.#self ?? found.holder };
-    this.#found.set(name, method);
+    const method = findMethod(this.local, name, this.#self);
+    if (method !== undefined) this.#found.set(name, method);
     return method;
   }
 }
@@ -85,6 +82,21 @@ export function invoke(
   if (Array.isArray(params)) return fn.apply(self, params);
   const arrange = arrangers.get(originals.get(fn) ?? fn);
   return fn.apply(self, arrange?.(params) ?? [params]);
+}
+
+/**
+ * Finds a method, or `undefined` if there is none that may be called.
+ *
+ * @param self What it is called on, if not the object that it stands in.
+ */
+export function findMethod(
+  local: object,
+  name: string,
+  self?: object,
+): Method | undefined {
+  if (/^(rpc\.|\$\/)/.test(name)) return undefined;
+  const found = findIn(local, name);
+  return found && { ...found, self: self ?? found.holder };
 }
 
 function findIn(

@@ -310,8 +310,12 @@ class References implements Capability {
       (method, params) => this.#ask(path + method, params),
       {
         call: (params) => this.#ask(path + invoke, params),
-        dispose: () => this.#giveBack(proxy),
-        toJSON: () => this.#returned(handle),
+        own: (key) =>
+          key === Symbol.dispose
+            ? () => this.#giveBack(proxy)
+            : key === "toJSON"
+            ? () => this.#returned(handle)
+            : undefined,
       },
     );
     borrowed.set(proxy, { link: this.#link, handle });

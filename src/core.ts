@@ -594,7 +594,7 @@ export class Core implements Host, Carrier, Sweeper {
     return () => {
       incoming.end((method) => error("Cannot answer", method));
       capabilities?.end();
-      observers?.end((method) => error("No more of", method));
+      observers?.end(error);
     };
   }
 

@@ -4,9 +4,8 @@
  * @module
  */
 
-import type { ConnectionClosedError } from "./error.ts";
+import type { CloseInfo, ConnectionClosedError } from "./error.ts";
 import type { Notification, Params, Request } from "./message.ts";
-import { type AnyPeer, coreOf } from "./peer.ts";
 
 /** Who listens to a notification of the peer's. */
 export interface Observer {
@@ -34,30 +33,58 @@ export class Observers {
   }
 
   /** Tells them of a call, if it is a notification. */
-  inform({ type, method, params }: Request | Notification): void {
+  inform(
+    { type, method, params }: Pick<
+      Request | Notification,
+      "type" | "method" | "params"
+    >,
+  ): void {
     const observers = this.#all.get(method);
     if (observers === undefined || type === "request") return;
     for (const observer of [...observers]) observer.next(params);
   }
 
   /** Tells all that no more will come. */
-  end(reason: (method: string) => ConnectionClosedError): void {
+  end(reason: (what: string) => ConnectionClosedError): void {
     for (const [method, observers] of this.#all) {
-      for (const observer of observers) observer.end(reason(method));
+      for (const observer of observers) observer.end(reason(noMoreOf(method)));
     }
   }
 }
 
+/** What a peer lends to those who listen. */
+export interface Observable {
+  /** There once somebody listens on this connection. */
+  observers: Observers | undefined;
+  /** How it ended, once it is over. */
+  readonly ended: CloseInfo | undefined;
+  /** Why nothing more comes. */
+  closedError(what: string, sent: boolean): ConnectionClosedError;
+}
+
+/**
+ * How to get that of a peer, for each class of peers: only they know, and none
+ * needs the other one.
+ */
+export const observables: ((peer: object) => Observable | undefined)[] = [];
+
 /** Listens to a notification of the peer's; returns how to stop. */
 export function observe(
-  peer: AnyPeer,
+  peer: object,
   method: string,
   observer: Observer,
 ): () => void {
-  const core = coreOf(peer);
-  if (core.ended !== undefined) {
-    observer.end(core.closedError("No more of", false, method));
-    return () => {};
+  for (const find of observables) {
+    const observable = find(peer);
+    if (observable === undefined) continue;
+    if (observable.ended === undefined) {
+      return (observable.observers ??= new Observers()).add(method, observer);
+    }
+    observer.end(observable.closedError(noMoreOf(method), false));
   }
-  return (core.observers ??= new Observers()).add(method, observer);
+  return () => {};
+}
+
+function noMoreOf(method: string): string {
+  return `No more of "${method}"`;
 }

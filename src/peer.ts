@@ -20,6 +20,7 @@ import type { ConnectionState, Keeper } from "./core.ts";
 import { CloseCode, type CloseInfo, type RpcError } from "./error.ts";
 import { Full } from "./full.ts";
 import type { Id, Params, Version } from "./message.ts";
+import { observables } from "./observer.ts";
 import type { Definition, PeerOptions } from "./options.ts";
 import { createRemote } from "./remote.ts";
 import type { Socket } from "./socket.ts";
@@ -37,10 +38,7 @@ export type ServiceClass<Service, Context = unknown> = new (
 ) => Service;
 
 /** A peer, whatever its other side and its context are. */
-export type AnyPeer = Pick<
-  Peer,
-  "close" | "closed" | "opened" | "state" | "ws"
->;
+export type AnyPeer = Pick<Peer, "close" | "closed" | "opened" | "state">;
 
 // Set by the class, so that its core stays its own.
 let coreIn: (peer: object) => Full | undefined;
@@ -116,6 +114,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
 
   static {
     coreIn = (peer): Full | undefined => #core in peer ? peer.#core : undefined;
+    observables.push(coreIn);
   }
 
   /**

@@ -9,6 +9,11 @@ export interface BundleSize {
 
 /** The programs in `bundles/` that import this library, the smallest first. */
 export const programs: readonly string[] = [
+  "slim",
+  "slim + subscriptions",
+  "slim + references",
+  "slim + streams",
+  "slim + schemas",
   "alone",
   "streams",
   "references",
@@ -32,9 +37,8 @@ export const others: readonly string[] = [
 
 /** Bundles a program for browsers and returns its size in bytes. */
 export async function bundleSize(program: string): Promise<BundleSize> {
-  const path = others.includes(program)
-    ? `others/${program.replaceAll(/\W/g, "_")}`
-    : program;
+  const name = program.replaceAll(/\W+/g, "_");
+  const path = others.includes(program) ? `others/${name}` : name;
   const module = new URL(`bundles/${path}.ts`, import.meta.url).href;
   const { success, stdout, stderr } = await new Deno.Command("deno", {
     args: ["bundle", "--platform", "browser", "--minify", module],

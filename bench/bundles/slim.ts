@@ -1,0 +1,3 @@
+/** What a page imports to which size matters. */
+
+export { connect } from "../../slim.ts";

@@ -1,10 +1,10 @@
 /**
- * The client as any runtime runs it, sources as they are: its address is the
- * first argument, or the page's. Prints, or shows, what it did.
+ * Both clients as any runtime runs them, sources as they are.
  */
 
 import { connect } from "../client.ts";
 import { ConnectionClosedError, type RpcError } from "../mod.ts";
+import * as slim from "../slim.ts";
 import { marshal, references } from "../src/reference.ts";
 import { streams } from "../src/stream.ts";
 
@@ -19,10 +19,20 @@ export interface Contract {
   never(): void;
 }
 
-/** Does a bit of everything. */
-export async function exercise(url: string): Promise<unknown[]> {
+/** Does a bit of everything, with each client, and says what came of it. */
+export async function exercise(url: string): Promise<unknown[][]> {
+  return [
+    await exerciseWith(connect, url),
+    await exerciseWith(slim.connect, url),
+  ];
+}
+
+async function exerciseWith(
+  connectWith: typeof connect | typeof slim.connect,
+  url: string,
+): Promise<unknown[]> {
   const done: unknown[] = [];
-  const client = connect<Contract>(url, {
+  const client = (connectWith as typeof slim.connect)<Contract>(url, {
     local: { greet: (name: string) => `hi, ${name}` },
     onclose: ({ code }) => void done.push(code),
   }, { use: [streams, references] });

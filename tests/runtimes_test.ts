@@ -1,5 +1,5 @@
 /**
- * The same client everywhere: in Node and Bun from its sources, in browsers as a
+ * The same clients everywhere: in Node and Bun from its sources, in browsers as a
  * bundle. (As sources in browsers it is the examples'.)
  */
 
@@ -17,8 +17,8 @@ import { RpcError } from "../mod.ts";
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
-/** What {@linkcode exercise} has to say. */
-const expected = [
+/** What {@linkcode exercise} has to say of one client. */
+const one = [
   3,
   "hi, server",
   7,
@@ -32,6 +32,7 @@ const expected = [
   true,
   4000,
 ];
+const expected = [one, one];
 
 class Service extends Peer<{ greet(name: string): string }> {
   override local = {
@@ -64,7 +65,7 @@ function listen(fetch?: (request: Request) => Response): Server<Service> {
   });
 }
 
-Deno.test("The client works in Deno", async () => {
+Deno.test("The clients work in Deno", async () => {
   await using server = listen();
   assertEquals(await exercise(server.url), expected);
 });
@@ -72,7 +73,7 @@ Deno.test("The client works in Deno", async () => {
 for (
   const [name, program, ...args] of [["Node", node24], ["Bun", bun, "-e"]]
 ) {
-  Deno.test(`The client works in ${name}, from its sources`, async () => {
+  Deno.test(`The clients work in ${name}, from its sources`, async () => {
     await using server = listen();
     const client = new URL("tests/runtime_client.ts", root).href;
     const script = `
@@ -93,7 +94,7 @@ for (
 }
 
 for (const { name, launch } of browsers) {
-  browserTest(`The client works in ${name}, as a bundle`, async () => {
+  browserTest(`The clients work in ${name}, as a bundle`, async () => {
     const folder = await Deno.makeTempDir();
     const bundled = `${folder}/client.js`;
     const { stderr, success } = await new Deno.Command(Deno.execPath(), {

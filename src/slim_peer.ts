@@ -233,19 +233,12 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
    * @throws What the function throws, the first time.
    */
   constructor(ws: Socket | SocketMaker, options: SlimOptions<Context> = {}) {
-    const {
-      local,
-      onopen,
-      onclose,
-      onerror,
-      reconnect = {},
-    } = options;
+    const { context, reconnect = {} } = options;
     this.#options = options;
-    this.context = options.context as Context;
-    if (local !== undefined) this.local = local;
-    if (onopen !== undefined) this.onopen = onopen;
-    if (onclose !== undefined) this.onclose = onclose;
-    if (onerror !== undefined) this.onerror = onerror;
+    this.context = context as Context;
+    for (const name of ["local", "onopen", "onclose", "onerror"] as const) {
+      Object.assign(this, { [name]: options[name] ?? this[name] });
+    }
     const peer = this as unknown as SlimPeer;
     this.#inside = {
       limits: {
@@ -311,7 +304,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   get call(): SlimCall {
     if (this.#current === undefined) {
       throw new TypeError(
-        "Cannot read call: read it before the method's first await",
+        "Cannot read call: no method is running",
       );
     }
     return this.#current;
@@ -712,10 +705,8 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     capabilities?.end();
     observers?.end((what) => this.#closedError(what));
     opened.reject(this.#closedError("Cannot open"));
-    // Who was told to stop may have closed it.
-    if (isOver || this.#state !== "closed") {
-      this.#run(() => this.onclose(info));
-    }
+    // Who was told to stop may have closed it, and that was told.
+    if (this.#lost === info) this.#run(() => this.onclose(info));
   }
 
   /** The socket is gone, or has had its time. */
@@ -934,10 +925,10 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       });
     }
     const capabilities = this.#capabilities;
-    const { local } = this;
     // A definition's methods are called on the peer, as ThisType says.
-    const self = local === this.#options.local ? this : undefined;
-    const found = findMethod(local, method, self) ?? capabilities?.find(method);
+    const self = this.local === this.#options.local ? this : undefined;
+    const found = findMethod(this.local, method, self) ??
+      capabilities?.find(method);
     const { size } = this.#running;
     const succeed = (result: unknown): void => {
       this.#running.delete(running);

@@ -19,6 +19,18 @@ import {
   type UnnamedVersion,
   unreadable,
 } from "./message.ts";
+import { keepShape } from "./shape.ts";
+
+// What this library writes, and what most others do.
+for (
+  const text of [
+    '{"jsonrpc":"2.0","method":"","params":[],"id":1}',
+    '{"jsonrpc":"2.0","method":"","id":1}',
+    '{"jsonrpc":"2.0","result":null,"id":1}',
+    '{"jsonrpc":"2.0","id":1,"method":"","params":[]}',
+    '{"jsonrpc":"2.0","id":1,"result":null}',
+  ]
+) keepShape(JSON.parse(text));
 
 /**
  * Reads one frame: a message, or the members of a batch in their order.

@@ -11,7 +11,6 @@
 
 import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
 import type { Limits } from "./limits.ts";
-import { keepShape } from "./shape.ts";
 
 /**
  * A version of JSON-RPC: `"2.0"`; `"1.0"`, whose responses have both `result`
@@ -80,17 +79,6 @@ export interface Invalid {
 
 /** What a frame, or a member of a batch, can be. */
 export type Message = Request | Notification | Response | Invalid;
-
-// What this library writes, and what most others do.
-for (
-  const text of [
-    '{"jsonrpc":"2.0","method":"","params":[],"id":1}',
-    '{"jsonrpc":"2.0","method":"","id":1}',
-    '{"jsonrpc":"2.0","result":null,"id":1}',
-    '{"jsonrpc":"2.0","id":1,"method":"","params":[]}',
-    '{"jsonrpc":"2.0","id":1,"result":null}',
-  ]
-) keepShape(JSON.parse(text));
 
 /** The version of a message that doesn't name one. */
 export type UnnamedVersion = "1.0" | "bare";

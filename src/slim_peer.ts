@@ -544,7 +544,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#unanswered = new Map();
     this.#suspect = -1;
     this.#inside.observers = undefined;
-    this.#capabilities = use?.[0]?.join(use, this.#inside);
+    this.#capabilities = use?.[0]?.join(use, this.#inside as never) as
+      | Capabilities
+      | undefined;
   }
 
   /** Whether what is sent now can leave. */

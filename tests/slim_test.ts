@@ -689,7 +689,9 @@ Deno.test("The calls of a SlimPeer are bounded, either way", async () => {
     busy.error.message,
     "Busy: 1024 of at most 1024 are running, not executed",
   );
-  // What is the protocol's own is not refused.
+  // A notification could not be told, and runs; what is the protocol's own, too.
+  socket.receive({ jsonrpc: "2.0", method: "wait" });
+  assertEquals([begun, socket.sent], [1_025, []]);
   socket.receive(request("ping", "rpc.ping"));
   assertEquals(socket.take(), [result("ping", null)]);
   gate.resolve();
@@ -810,13 +812,82 @@ Deno.test("SlimPeer tells each caller the truth when a connection is lost", asyn
   sockets[1]!.receive(result(2, "b"));
   sockets[1]!.receive(result(3, "c"));
   assertEquals(await Promise.all([again, waits]), ["b", "c"]);
+  // What goes wrong now is not that connection's.
+  sockets[1]!.sendError = new Error("broken");
+  const broken = await assertRejects(
+    () => client.request("e"),
+    ConnectionClosedError,
+  );
+  assertEquals([broken.sent, broken.retryIn], [false, undefined]);
   client.close();
   for (const socket of sockets) socket.end();
   await client.closed;
   assertEquals(sockets.map(({ listenerCount }) => listenerCount), [0, 0]);
 });
 
+Deno.test("A SlimPeer that its onopen closes takes no message", async () => {
+  const socket = new ScriptedSocket(ReadyState.Connecting);
+  let calls = 0;
+  const peer = new SlimPeer(socket, {
+    local: { m: () => void calls++ },
+    onopen(this: SlimPeer) {
+      this.close();
+    },
+  } as SlimOptions);
+  socket.readyState = ReadyState.Open;
+  socket.receive({ jsonrpc: "2.0", method: "m" });
+  await peer.opened;
+  assertEquals([calls, peer.state], [0, "closed"]);
+  socket.end();
+  await peer.closed;
+});
+
+Deno.test("onerror of a SlimPeer is not told what onclose is", async () => {
+  const socket = new ScriptedSocket();
+  const told: unknown[] = [];
+  const peer = new SlimPeer(socket, {
+    async onopen(this: SlimPeer) {
+      await this.request("m");
+    },
+    onerror: (error) => void told.push(error),
+  } as SlimOptions);
+  await peer.opened;
+  socket.end(4000);
+  await peer.closed;
+  await settle();
+  assertEquals(told, []);
+});
+
 // What is imported beside it.
+
+Deno.test("A stream that a SlimPeer returns too late is left", async () => {
+  const gate = Promise.withResolvers<void>();
+  let left = 0;
+  await using it = await open({
+    use: [streams],
+    local: {
+      async late() {
+        await gate.promise;
+        return {
+          [Symbol.asyncIterator]: () => ({
+            next: () => Promise.resolve({ value: 1, done: false }),
+            return: () => (left++, Promise.resolve({ done: true })),
+          }),
+        };
+      },
+    },
+  });
+  it.socket.receive(request(1, "late"));
+  it.socket.receive({
+    jsonrpc: "2.0",
+    method: "$/cancelRequest",
+    params: { id: 1 },
+  });
+  it.socket.take();
+  gate.resolve();
+  await settle();
+  assertEquals([left, it.socket.sent], [1, []]);
+});
 
 Deno.test("SlimPeer uses streams and references, both ways", async () => {
   const ended: string[] = [];
@@ -857,7 +928,10 @@ Deno.test("SlimPeer uses streams and references, both ways", async () => {
     assertEquals(counted, [1, 2, 3]);
     for await (const _ of remote.count(1e6)) break;
     assertEquals(await remote.sum(local.count(4)), 10);
-    assertEquals(await remote.apply((n) => n + 1), 21);
+    // More of them than may be lent at a time.
+    for (let n = 0; n < 130; n++) {
+      assertEquals(await remote.apply((m) => m + n), 20 + n);
+    }
     using account = await remote.account();
     await account.add(5);
     assertEquals(await account.add(2), 7);

@@ -50,6 +50,7 @@ import {
   refuse,
   requireUpgrade,
   type ServicePeer,
+  usualIdleTimeout,
 } from "./src/acceptor.ts";
 import { CloseCode } from "./src/error.ts";
 import { usualLength } from "./src/frame.ts";
@@ -303,7 +304,9 @@ function createListener(
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
-  const heartbeat = new Heartbeat(options.idleTimeout ?? 30);
+  const heartbeat = new Heartbeat(
+    options.idleTimeout ?? usualIdleTimeout(limits),
+  );
   /** Of the handshake that is being done. */
   let selected: string | undefined;
   const sockets = new WebSocketServer({
@@ -337,8 +340,7 @@ function createListener(
     // Calls back at once, or refuses by itself.
     sockets.handleUpgrade(incoming, socket, head, (ws) => {
       isOpen = true;
-      const peer = admission.accept(ws);
-      ws.on("error", (error) => closeAfter(error, peer));
+      watch(ws, admission.accept(ws));
       heartbeat.add(ws);
     });
     if (!isOpen) admission.abandon();
@@ -362,13 +364,11 @@ const closeCodes: { readonly [code: string]: number } = {
 };
 
 /** Closes at once what `ws` would wait 30 seconds for; it has told the peer. */
-function closeAfter(
-  error: Error & { code?: string },
-  peer: ServicePeer | undefined,
-): void {
-  const { code = "" } = error;
-  if (!code.startsWith("WS_ERR_")) return;
-  peer?.close(closeCodes[code] ?? 1002, error.message);
+function watch(ws: WebSocket, peer: ServicePeer | undefined): void {
+  ws.on("error", ({ code = "", message }: Error & { code?: string }) => {
+    if (!code.startsWith("WS_ERR_")) return;
+    peer?.close(closeCodes[code] ?? 1002, message);
+  });
 }
 
 /** Pings the connections, and cuts those that were silent since the last time. */

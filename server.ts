@@ -35,6 +35,7 @@ import {
   refuse,
   requireUpgrade,
   type ServicePeer,
+  usualIdleTimeout,
 } from "./src/acceptor.ts";
 import { ListeningServer } from "./src/listening.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
@@ -242,7 +243,7 @@ async function handle(
   }
   if (admission instanceof Response) return admission;
 
-  const { idleTimeout = usualIdleTimeout(options) } = options;
+  const { idleTimeout = usualIdleTimeout(options.limits) } = options;
   let upgraded: Deno.WebSocketUpgrade;
   try {
     upgraded = Deno.upgradeWebSocket(request, { idleTimeout });
@@ -264,15 +265,6 @@ async function handle(
   }
   admission.accept(socket);
   return response;
-}
-
-/**
- * Seconds for Deno's own pings, where nobody chose: none where there are
- * heartbeats, because Deno (2.9.5) makes a timer for each message that arrives,
- * a tenth of what a small call costs a server (bench/).
- */
-function usualIdleTimeout({ limits }: UpgradeOptions): number {
-  return limits?.pingAfter === 0 || limits?.pingWithin === 0 ? 30 : 0;
 }
 
 /**

@@ -107,10 +107,9 @@ export interface AcceptOptions<Context, Info> extends PeerSettings {
   protocols?: readonly string[];
   /**
    * Seconds: a connection silent for half of it is pinged by the WebSocket
-   * protocol, and cut after the other half. 0 never. Default 30 in Node; over
-   * `Deno.serve` 0 unless `pingAfter` or `pingWithin` of the limits is 0, since
-   * heartbeats do the same for less. They don't for clients of 1.0: a server for
-   * those sets it.
+   * protocol, and cut after the other half. 0 never. Default 0, unless `pingAfter`
+   * or `pingWithin` of the limits is 0: then 30. Heartbeats do the same for less,
+   * but not for clients of 1.0: a server for those sets it.
    */
   idleTimeout?: number;
   /**
@@ -563,6 +562,15 @@ function pickSettings(options: PeerSettings): PeerSettings {
     ...Object.fromEntries(given),
     limits: completeLimits(options.limits, serverLimits),
   };
+}
+
+/**
+ * Seconds for the platform's own pings, where nobody chose: none where there are
+ * heartbeats, because they cost each message that arrives, in Deno (2.9.5) a
+ * timer, a tenth of what a small call costs a server (bench/).
+ */
+export function usualIdleTimeout(limits: Partial<Limits> | undefined): number {
+  return limits?.pingAfter === 0 || limits?.pingWithin === 0 ? 30 : 0;
 }
 
 /** Whether a request asks for a WebSocket. */

@@ -143,7 +143,7 @@ export class Full extends Core implements Sender, Patient {
   }
 
   override tell(method: string, params: Params): boolean {
-    this.#suspect = this.pending.nextId;
+    if (this.version === "2.0") this.#suspect = this.pending.nextId;
     return super.tell(method, params);
   }
 

@@ -38,6 +38,21 @@ Deno.test("Peer answers each message in its own version", async () => {
   assertEquals(peer.version, "2.0");
 });
 
+Deno.test("Peer in 1.0 takes an error with id null for its only call's, though it gave another up", async () => {
+  await using it = await open({ local, version: "1.0" });
+  const { socket, peer } = it;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const given = peer.request("slow", [], { signal });
+  controller.abort();
+  await assertRejects(() => given, DOMException);
+  const call = peer.request("echo", [1]);
+  socket.receive(
+    '{"id":null,"result":null,"error":{"code":-32600,"message":"No"}}',
+  );
+  await assertRejects(() => call, RpcError, "No");
+});
+
 Deno.test("Peer adopts 1.0 when the first message is one of 1.0, unless it was told", async () => {
   await using it = await open({ local });
   const { socket, peer } = it;

@@ -1,7 +1,7 @@
 /**
  * One connection, seen from one of its two equal ends: the requests that wait
- * for a response, dispatch, and closing. What a peer can do beside that is in
- * the rooms around: a {@linkcode Full} core overrides what it does differently.
+ * for a response, dispatch, and closing. What a peer can do beside that, a
+ * {@linkcode Full} core adds.
  *
  * Its members are open to those rooms, and to no user: who has a peer can't
  * reach its core.
@@ -51,7 +51,6 @@ import {
   type Params,
   readError,
   readParam,
-  readText,
   type Request,
   type Response,
   type Version,
@@ -59,7 +58,7 @@ import {
   writeParams,
   writeRequest,
 } from "./message.ts";
-import { invoke, type Method, Methods } from "./method.ts";
+import { type Method, Methods } from "./method.ts";
 import type { Observers } from "./observer.ts";
 import type { PeerOptions } from "./options.ts";
 import { type Pending, PendingTable } from "./pending.ts";
@@ -104,7 +103,7 @@ const closeTimeout = 5_000;
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The state of one peer's connection, or of one after the other. */
-export class Core implements Host, Carrier, Sweeper {
+export abstract class Core implements Host, Carrier, Sweeper {
   readonly owner: CoreOwner;
   readonly ws: Socket & Partial<RenewableSocket>;
   readonly limits: Limits;
@@ -361,9 +360,7 @@ export class Core implements Host, Carrier, Sweeper {
   }
 
   /** Hands a message to the socket, which is open. */
-  transmit(text: string): void {
-    this.ws.send(text);
-  }
+  abstract transmit(text: string): void;
 
   /** Lets messages wait for the handshake, all or none. */
   enqueue(what: string, name: string, ...entries: Entry[]): void {
@@ -444,9 +441,7 @@ export class Core implements Host, Carrier, Sweeper {
   }
 
   /** A call with its place in a trace, where there is one to tell. */
-  traced(text: string): string {
-    return text;
-  }
+  abstract traced(text: string): string;
 
   // The life of the socket.
 
@@ -497,14 +492,14 @@ export class Core implements Host, Carrier, Sweeper {
   }
 
   /** The socket is open. */
-  start(): void {}
+  abstract start(): void;
 
   /**
    * The socket is closing or closed.
    *
    * @param isOpen Whether what waits to leave still can.
    */
-  stop(_isOpen: boolean): void {}
+  abstract stop(isOpen: boolean): void;
 
   /** The connection is gone: for good, unless the socket says otherwise. */
   #lose(info: CloseInfo): void {
@@ -632,10 +627,8 @@ export class Core implements Host, Carrier, Sweeper {
     if (this.isOpen) this.take(data);
   }
 
-  take(data: unknown): void {
-    const text = this.admit(data, this.limits.messageLength);
-    if (text !== undefined) this.dispatch(this.read(text), text);
-  }
+  /** Takes a frame of a connection that is open. */
+  abstract take(data: unknown): void;
 
   /** The text of a frame, if it may be read. */
   admit(data: unknown, maxLength: number): string | undefined {
@@ -658,11 +651,6 @@ export class Core implements Host, Carrier, Sweeper {
   refuseLength(): undefined {
     const reason = `Message is longer than ${this.limits.messageLength}`;
     this.cut(CloseCode.MessageTooBig, reason);
-  }
-
-  /** Reads one message. */
-  read(text: string): Message {
-    return readText(text, this.unnamedVersion, this.limits);
   }
 
   /** What a message without the member `jsonrpc` is taken for. */
@@ -691,9 +679,7 @@ export class Core implements Host, Carrier, Sweeper {
   }
 
   /** Counts a message that nobody asked for; `false`: it is one too many. */
-  count(): boolean {
-    return true;
-  }
+  abstract count(): boolean;
 
   execute(
     call: Request | Notification,
@@ -723,26 +709,14 @@ export class Core implements Host, Carrier, Sweeper {
   }
 
   /** A response that no request waits for by its id. */
-  settleUnknown({ id, result, error }: Response): void {
-    if (error === undefined || (id !== undefined && id !== null)) {
-      return this.capabilities?.discard(result);
-    }
-    // The peer could not read something: if one waits, it is what that was.
-    const [pending, another] = this.pending.all();
-    if (pending !== undefined && another === undefined) {
-      this.pending.take(pending.id)?.reject(readError(error));
-    } else this.complain(readError(error));
-  }
+  abstract settleUnknown(response: Response): void;
 
-  refuse(
-    { version, id, code, message }: Invalid,
+  /** Answers what is no message. */
+  abstract refuse(
+    invalid: Invalid,
     text: string,
-    _batch: IncomingBatch | undefined,
-  ): void {
-    if (id === undefined || !/[^ \t\n\r]/.test(text)) return;
-    const error = { code, message };
-    this.send(this.incoming.writeRefusal(version ?? this.version, id, error));
-  }
+    batch: IncomingBatch | undefined,
+  ): void;
 
   /** Does what the protocol's own methods say; `undefined`: it is none of them. */
   control(
@@ -782,42 +756,19 @@ export class Core implements Host, Carrier, Sweeper {
     return this.#methods.find(name) ?? this.capabilities?.find(name);
   }
 
-  // What a method needs of its connection.
+  // What a method needs of its connection: see {@linkcode Host}.
 
-  invoke(
+  abstract invoke(
     method: Method,
     params: Params | undefined,
-    _call: Request | Notification,
-  ): unknown {
-    return invoke(method, params);
-  }
-
-  traceOf(_call: Request | Notification): TraceContext {
-    return {};
-  }
-
-  /** Whether an id can't be told from another's. */
-  isTaken(_id: Id): boolean {
-    return false;
-  }
-
-  /** Why no method may begin; `undefined`: it may. */
-  isBusy(_method: string): string | undefined {
-    return undefined;
-  }
-
-  /** Sends the response to a call. */
-  answer(_call: Running, text: string): void {
-    this.send(text);
-  }
-
-  /** What shares a frame with one more response to a call, at most. */
-  lengthAround(_call: Running): number {
-    return 0;
-  }
-
-  /** A method has answered, or won't. */
-  onsettled(): void {}
+    call: Request | Notification,
+  ): unknown;
+  abstract traceOf(call: Request | Notification): TraceContext;
+  abstract isTaken(id: Id): boolean;
+  abstract isBusy(method: string): string | undefined;
+  abstract answer(call: Running, text: string): void;
+  abstract lengthAround(call: Running): number;
+  abstract onsettled(): void;
 
   // What goes wrong.
 

@@ -32,8 +32,6 @@ export interface Host {
   readonly deadlines: Deadlines;
   /** Whether errors in JSON-RPC 1.0 are strings. */
   readonly stringErrors: boolean;
-  /** Hands a message to the socket; `false` if it could not take it. */
-  send(text: string): boolean;
   /** Sends one of the protocol's own notifications. */
   tell(method: string, params: Params): boolean;
   /** Finds a method of the owner's. */

@@ -84,39 +84,18 @@ export type Message = Request | Notification | Response | Invalid;
 export type UnnamedVersion = "1.0" | "bare";
 
 /**
- * Reads one message. A batch is none, nor is an id that may have lost digits.
- *
- * Never throws: what can't be read is an {@linkcode Invalid}.
- *
- * @param text The message.
- * @param unnamed What a message without the member `jsonrpc` is taken for.
- * @param limits The lengths to refuse.
- */
-export function readText(
-  text: string,
-  unnamed: UnnamedVersion,
-  limits: Limits,
-): Message {
-  try {
-    return readMessage(JSON.parse(text), unnamed, limits);
-  } catch {
-    return unreadable(ErrorCode.ParseError, "Parse error");
-  }
-}
-
-/**
  * Reads what JSON made of a message.
  *
  * @param isInexact Says whether a number that is no safe integer lost digits, so
- * that an answer could not give it back. Default: it did.
+ * that an answer could not give it back.
  * @param source What to ask it of.
  */
 export function readMessage<Source>(
   value: unknown,
   unnamed: UnnamedVersion,
   limits: Limits,
-  isInexact?: (id: number, source: Source) => boolean,
-  source?: Source,
+  isInexact: (id: number, source: Source) => boolean,
+  source: Source,
 ): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return invalid(undefined, null);
@@ -151,7 +130,7 @@ export function readMessage<Source>(
         `id has ${id.length} of at most ${limits.idLength} characters`
       : typeof id !== "number"
       ? "id must be a string, a number or null"
-      : isInexact?.(id, source as Source) !== false &&
+      : isInexact(id, source) &&
         "id must be a number that comes back as it was written";
     if (refusal) return invalid(version, null, refusal);
   }

@@ -37,12 +37,13 @@ import {
   type ErrorCode,
   RpcError,
 } from "./error.ts";
-import type {
-  Capabilities,
-  Carrier,
-  Extension,
-  Lender,
-  Writing,
+import {
+  type Capabilities,
+  type Carrier,
+  type Extension,
+  joinExtensions,
+  type Lender,
+  type Writing,
 } from "./extension.ts";
 import type { Limits } from "./limits.ts";
 import { type Id, type Params, readError, readParam } from "./message.ts";
@@ -544,9 +545,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#unanswered = new Map();
     this.#suspect = -1;
     this.#inside.observers = undefined;
-    this.#capabilities = use?.[0]?.join(use, this.#inside as never) as
-      | Capabilities
-      | undefined;
+    this.#capabilities = use && joinExtensions(use, this.#inside);
   }
 
   /** Whether what is sent now can leave. */

@@ -6,7 +6,7 @@
 
 import type { UntypedRemote } from "./contract.ts";
 
-/** Sends a request; what a remote does when it is called. */
+/** Sends a request; what a remote does when a method of it is called. */
 export type SendRequest = (
   method: string,
   params: readonly unknown[] | undefined,
@@ -18,77 +18,96 @@ export type SendRequest = (
  * `then` and `toJSON` are always `undefined`, or awaiting or logging the remote
  * would call them; methods of these names are within reach of `request`.
  */
-export function createRemote(
-  request: SendRequest,
-  self?: Callable,
-): UntypedRemote {
-  return create(
-    request,
-    "",
-    (params) =>
-      self?.call(params) ?? Promise.reject(
-        new TypeError("Cannot call the remote itself, call a method of it"),
-      ),
-    self,
-  );
+export function createRemote(request: SendRequest): UntypedRemote {
+  return new Root(request) as object as UntypedRemote;
 }
 
-/** What a remote is itself, beside the names in it. */
-export interface Callable {
+/** Makes something that can be called out of what it does then. */
+export function createCallable(handler: Names): UntypedRemote {
+  return new Proxy(nothing, handler) as object as UntypedRemote;
+}
+
+// All are proxies of one function: what they have of their own is in the handler.
+const nothing = (): void => {};
+
+// Names computed at run time should not pile up.
+const mostKept = 1_024;
+
+/** A method that can be called, and the names in it. */
+export class Names implements ProxyHandler<() => void> {
+  readonly #request: SendRequest;
+  readonly #name: string;
+  readonly #prefix: string;
+  #kept: Map<string, UntypedRemote> | undefined;
+
+  /**
+   * @param name What it is called by.
+   * @param prefix What the names in it begin with.
+   */
+  constructor(request: SendRequest, name: string, prefix = `${name}.`) {
+    this.#request = request;
+    this.#name = name;
+    this.#prefix = prefix;
+  }
+
   /** Calls it. */
-  call(params: readonly unknown[] | undefined): Promise<unknown>;
-  /** What it has under the names that are its own. */
-  own(key: string | symbol): (() => unknown) | undefined;
+  apply(_target: object, _this: unknown, params: unknown[]): Promise<unknown> {
+    // A trailing undefined would arrive as null and defeat a default value.
+    while (params.length > 0 && params.at(-1) === undefined) params.pop();
+    return this.#request(this.#name, params.length > 0 ? params : undefined);
+  }
+
+  /** Finds what is in it. */
+  get(_target: object, key: string | symbol): unknown {
+    if (!isName(key)) return undefined;
+    const kept = this.#kept ??= new Map();
+    let value = kept.get(key);
+    if (value === undefined) {
+      value = createCallable(new Names(this.#request, this.#prefix + key));
+      if (kept.size < mostKept) kept.set(key, value);
+    }
+    return value;
+  }
+
+  /** Nothing can be put into it: it would be in all of them. */
+  defineProperty(): boolean {
+    return false;
+  }
 }
 
 /**
- * A function whose names come from its prototype, and stay with it: to call one
- * again costs no more than to call any method (bench/, "one process").
- *
- * @param prefix What the names in it begin with.
+ * The remote itself. What is found in it becomes its own, so that to call a method
+ * again costs no more than to call any method (bench/, "one process"); what is not
+ * is found by its prototype, which all remotes share, so that none has a proxy of
+ * its own (bench/, "2,000 idle").
  */
-function create(
-  request: SendRequest,
-  prefix: string,
-  call: Callable["call"],
-  self?: Callable,
-): UntypedRemote {
-  const remote = (...params: unknown[]): Promise<unknown> => {
-    // A trailing undefined would arrive as null and defeat a default value.
-    while (params.length > 0 && params[params.length - 1] === undefined) {
-      params.pop();
-    }
-    return call(params.length === 0 ? undefined : params);
-  };
-  // Those are names of methods, like any other.
-  delete (remote as { length?: number }).length;
-  delete (remote as { name?: string }).name;
-  let kept = 0;
-  const names = new Proxy(nothing, {
-    get(_target, key, remote): UntypedRemote | (() => unknown) | undefined {
-      const own = self?.own(key);
-      if (own !== undefined || !isName(key)) return own;
-      const method = prefix + key;
-      const value = create(
-        request,
-        `${method}.`,
-        (params) => request(method, params),
-      );
-      if (kept++ < mostKept) Object.defineProperty(remote, key, { value });
-      return value;
-    },
-    set: () => false,
-    has: (_target, key) => isName(key),
-  });
-  return Object.setPrototypeOf(remote, names);
+class Root {
+  readonly #request: SendRequest;
+  #kept = 0;
+
+  constructor(request: SendRequest) {
+    this.#request = request;
+  }
+
+  static {
+    // Else it would be no name like any other.
+    delete (Root.prototype as { constructor?: unknown }).constructor;
+    const handler: ProxyHandler<object> = {
+      get: (_target, key, root: Root) => {
+        if (!isName(key)) return undefined;
+        const value = createCallable(new Names(root.#request, key));
+        if (root.#kept++ < mostKept) {
+          Object.defineProperty(root, key, { value });
+        }
+        return value;
+      },
+      set: () => false,
+    };
+    Object.setPrototypeOf(Root.prototype, new Proxy({}, handler));
+  }
 }
 
 /** Whether it is none of the names that the language itself looks up and calls. */
 function isName(key: string | symbol): key is string {
   return typeof key === "string" && key !== "then" && key !== "toJSON";
 }
-
-// Names computed at run time should not pile up.
-const mostKept = 1_024;
-
-const nothing: object = Object.create(null);

@@ -1,4 +1,4 @@
-import { assertEquals, assertRejects, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
 import { createRemote } from "../src/remote.ts";
 
@@ -37,7 +37,8 @@ Deno.test("remote can be awaited and inspected without calling anybody", async (
     (remote as unknown as Record<symbol, unknown>)[Symbol.iterator],
     undefined,
   );
-  assertEquals(JSON.stringify({ remote }), "{}");
+  assertEquals(JSON.stringify({ add: remote["add"] }), "{}");
+  assertEquals(JSON.stringify(remote), "{}");
   assertEquals(calls, []);
 });
 
@@ -45,6 +46,27 @@ Deno.test("remote gives the same object for the same name", () => {
   const { remote } = recorder();
   assertEquals(remote["a"] === remote["a"], true);
   assertEquals(remote["a"]!["b"] === remote["a"]!["b"], true);
+});
+
+Deno.test("remote keeps no more than 1,024 names", async () => {
+  const { remote, calls } = recorder();
+  for (const group of [remote, remote["math"]!]) {
+    const first = group["a0"];
+    for (let n = 0; n < 1_100; n++) void group[`a${n}`];
+    assertEquals(group["a0"] === first, true);
+    assertEquals(group["a1099"] === group["a1099"], false);
+    await group["a1099"]!();
+  }
+  assertEquals(calls, [["a1099", undefined], ["math.a1099", undefined]]);
+});
+
+Deno.test("remote's methods can be taken from it", async () => {
+  const { remote, calls } = recorder();
+  const { add } = remote;
+  await add!(1, 2);
+  await [3].map(remote["math"]!["square"]! as (n: number) => unknown)[0];
+  assertEquals(calls[0], ["add", [1, 2]]);
+  assertEquals(calls[1]?.[0], "math.square");
 });
 
 Deno.test("remote leaves trailing undefined out, so that defaults work", async () => {
@@ -59,14 +81,26 @@ Deno.test("remote leaves trailing undefined out, so that defaults work", async (
   ]);
 });
 
-Deno.test("remote can't be called itself, nor written to", async () => {
+Deno.test("remote can't be called itself, nor written to", () => {
   const { remote } = recorder();
   const call = remote as unknown as () => Promise<unknown>;
-  await assertRejects(() => call(), TypeError, "Cannot call the remote itself");
+  assertThrows(() => call(), TypeError);
   assertThrows(
     () => {
       (remote as unknown as Record<string, unknown>)["add"] = 1;
     },
     TypeError,
   );
+  assertThrows(
+    () => {
+      (remote["add"] as unknown as Record<string, unknown>)["fast"] = 1;
+    },
+    TypeError,
+  );
+  const { add } = remote;
+  assertThrows(
+    () => Object.defineProperty(add, "slow", { value: 1 }),
+    TypeError,
+  );
+  assertEquals(typeof remote["other"]!["slow"], "function");
 });

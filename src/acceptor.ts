@@ -39,6 +39,7 @@ import {
 import { references } from "./reference.ts";
 import { ReadyState, type Socket } from "./socket.ts";
 import { streams } from "./stream.ts";
+import { Alarm, type Sleeper, startTimer } from "./timer.ts";
 
 /** What a server needs of a service's instances; every {@linkcode Peer} has it. */
 export interface ServicePeer {
@@ -170,7 +171,7 @@ export interface Admission {
 const tooLate = Symbol("too late");
 
 /** Accepts connections for one service, and knows those that live. */
-export class Acceptor<Info> implements Keeper {
+export class Acceptor<Info> implements Keeper, Sleeper {
   /** The instances, from the handshake until their socket is gone. */
   readonly peers: Set<ServicePeer> = new Set();
   /** How a connection is limited. */
@@ -191,8 +192,7 @@ export class Acceptor<Info> implements Keeper {
   readonly #strangers = new Set<ServicePeer>();
   /** Of whom it is not known yet whether anybody is there, and until when. */
   readonly #expected = new Map<ServicePeer, number>();
-  // One for all: a timer each would be a large part of an idle connection.
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  readonly #alarm: Alarm = new Alarm();
   /** What is done to whoever still comes, once the server is leaving. */
   #dismiss: ((peer: ServicePeer) => void) | undefined;
   #drained: Promise<DrainReport> | undefined;
@@ -265,9 +265,7 @@ export class Acceptor<Info> implements Keeper {
     this.peers.delete(peer);
     this.#strangers.delete(peer);
     this.#expected.delete(peer);
-    if (this.#expected.size > 0) return;
-    clearTimeout(this.#timer);
-    this.#timer = undefined;
+    if (this.#expected.size === 0) this.#alarm.delete(this);
   }
 
   /** Tells the owner of an error that is nobody else's. */
@@ -453,29 +451,26 @@ export class Acceptor<Info> implements Keeper {
     const { authorizationTime } = this.limits;
     if (authorizationTime === Infinity) return;
     this.#expected.set(peer, performance.now() + authorizationTime);
-    if (this.#timer === undefined) this.#lookIn(authorizationTime);
+    this.#alarm.set(this, authorizationTime);
   }
 
-  #lookIn(milliseconds: number): void {
-    this.#timer = setTimeout(
-      () => this.#lookAtExpected(),
-      Math.min(milliseconds, 0x7fff_ffff),
-    );
-  }
-
-  #lookAtExpected(): void {
-    this.#timer = undefined;
+  /** Looks whether they are there who should be by now. */
+  wake(now: number): void {
     const { authorizationTime } = this.limits;
-    const now = performance.now();
     // All have the same time, so they are in the order in which it ends.
     for (const [peer, end] of this.#expected) {
-      if (end > now) return this.#lookIn(end - now);
+      if (end > now) return;
       this.#expected.delete(peer);
       this.#strangers.delete(peer);
       if (!this.#isNobody(peer)) continue;
       const reason = `Not authorized within ${authorizationTime} ms`;
       this.#close(peer, CloseCode.AuthorizationTimeout, reason);
     }
+  }
+
+  wakeAt(): number {
+    for (const end of this.#expected.values()) return end;
+    return Infinity;
   }
 
   #close(peer: ServicePeer, code: number, reason: string): void {
@@ -496,7 +491,7 @@ class Timer {
   /** Resolves when it ends; never if it is cleared. */
   readonly promise: Promise<void>;
   hasEnded = false;
-  readonly #id: ReturnType<typeof setTimeout> | undefined;
+  readonly #stop: (() => void) | undefined;
 
   /** @throws {RangeError} It is no number of 0 or more. */
   constructor(milliseconds: number) {
@@ -508,14 +503,14 @@ class Timer {
     const { promise, resolve } = new Deferred<void>();
     this.promise = promise;
     if (milliseconds === Infinity) return;
-    this.#id = setTimeout(() => {
+    this.#stop = startTimer(milliseconds, () => {
       this.hasEnded = true;
       resolve();
-    }, Math.min(milliseconds, 0x7fff_ffff));
+    });
   }
 
   clear(): void {
-    clearTimeout(this.#id);
+    this.#stop?.();
   }
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { startTimer } from "./timer.ts";
+import { Alarm, type Sleeper } from "./timer.ts";
 
 /** Who has calls that are due at some time. */
 export interface Sweeper {
@@ -19,14 +19,8 @@ export interface Sweeper {
   report(error: unknown): void;
 }
 
-/** Those for whom something waits. */
-const waiting = new Set<Deadlines>();
-
-/** Stops the timer. */
-let stopTimer: (() => void) | undefined;
-
-/** When the timer wakes. */
-let wake = Infinity;
+/** Wakes all for whom something waits. */
+export const deadlineAlarm: Alarm = new Alarm();
 
 /**
  * Tells when calls are due, and looks for those that are.
@@ -35,7 +29,7 @@ let wake = Infinity;
  * so a deadline is counted from the next look, which is never more than `grain`
  * away: a call is given its time-out at least, and a sixteenth more at most.
  */
-export class Deadlines {
+export class Deadlines implements Sleeper {
   readonly #sweeper: Sweeper;
   readonly #grain: number;
   /** When to look next; Infinity: nothing waits. */
@@ -63,53 +57,34 @@ export class Deadlines {
     return this.#next + timeout;
   }
 
-  /** Looks for what is due, if it is time to. */
-  look(now: number): void {
-    if (this.#next > now) {
-      if (this.#next < wake) wakeAt(this.#next, now);
-      return;
-    }
+  wake(now: number): void {
+    if (this.#next > now) return;
     // Whoever is told of an end may begin something new.
     this.#next = Infinity;
-    waiting.delete(this);
-    try {
-      const next = this.#sweeper.sweep(now);
-      if (next !== Infinity) {
-        this.#lookAt(Math.min(next, now + this.#grain), now);
-      }
-    } catch (error) {
-      this.#sweeper.report(error); // The others are not to blame.
+    const next = this.#sweeper.sweep(now);
+    if (next !== Infinity) {
+      this.#lookAt(Math.min(next, now + this.#grain), now);
     }
   }
 
-  /** Stops for good; nothing is left once the last one does. */
+  wakeAt(): number {
+    return this.#next;
+  }
+
+  report(error: unknown): void {
+    this.#sweeper.report(error);
+  }
+
+  /** Stops for good. */
   clear(): void {
     this.#isOver = true;
-    waiting.delete(this);
-    if (waiting.size > 0) return;
-    stopTimer?.();
-    stopTimer = undefined;
-    wake = Infinity;
+    deadlineAlarm.delete(this);
   }
 
   #lookAt(time: number, now: number): void {
     if (this.#isOver || this.#next <= time) return;
-    waiting.add(this);
-    if (time < wake) wakeAt(time, now);
+    deadlineAlarm.set(this, time - now);
     // Sooner than need be, but together with others.
-    this.#next = wake;
+    this.#next = deadlineAlarm.due;
   }
-}
-
-function wakeAt(time: number, now: number): void {
-  stopTimer?.();
-  wake = time;
-  stopTimer = startTimer(Math.ceil(time - now), lookAtAll);
-}
-
-function lookAtAll(): void {
-  const now = performance.now();
-  stopTimer = undefined;
-  wake = Infinity;
-  for (const deadlines of waiting) deadlines.look(now);
 }

@@ -8,7 +8,7 @@
 import type { Backlog } from "./backlog.ts";
 import { CloseCode } from "./error.ts";
 import type { Limits } from "./limits.ts";
-import { startTimer } from "./timer.ts";
+import { Alarm, type Sleeper } from "./timer.ts";
 
 /** What a heartbeat needs of its peer. */
 export interface Patient {
@@ -19,18 +19,8 @@ export interface Patient {
   report(error: unknown): void;
 }
 
-/** What is looked after, from its open event to its end. */
-const heartbeats = new Set<Heartbeat>();
-
-/** Stops the timer. */
-let stopTimer: (() => void) | undefined;
-
-/** Milliseconds from one look to the next: the shortest that a peer needs. */
-let period = Infinity;
-
-/** When the next look is due, and when the last one was. */
-let due = Infinity;
-let last = 0;
+/** Wakes those that are looked after, from their open event to their end. */
+const alarm = new Alarm();
 
 // Between a look that was late and the messages that wait to be handled, nobody
 // can be said to be silent. But where every look is late, as in a page in the
@@ -38,7 +28,7 @@ let last = 0;
 const mostReprieves = 3;
 
 /** The heartbeat of one connection. */
-export class Heartbeat {
+export class Heartbeat implements Sleeper {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard = true;
   readonly #peer: Patient;
@@ -74,32 +64,18 @@ export class Heartbeat {
     this.#asked = undefined;
     this.#reprieves = 0;
     this.#backlog.begin();
-    if (this.period === Infinity) return;
-    heartbeats.add(this);
-    if (this.period >= period) return;
-    const now = performance.now();
-    if (stopTimer === undefined) last = now;
-    period = this.period;
-    wakeAt(Math.min(due, now + period), now);
+    if (this.period !== Infinity) alarm.set(this, this.period);
   }
 
-  /** Stops; nothing is left once the last peer does. */
+  /** Stops. */
   stop(): void {
-    heartbeats.delete(this);
-    if (heartbeats.size > 0) return;
-    stopTimer?.();
-    stopTimer = undefined;
-    period = due = Infinity;
+    alarm.delete(this);
   }
 
-  /**
-   * Looks for what arrived and what waits to leave.
-   *
-   * @param before When the last look was.
-   * @param isLate Whether the process slept or was busy, so that what arrived
-   * meanwhile may not have been handled.
-   */
-  look(now: number, before: number, isLate: boolean): void {
+  /** Looks for what arrived and what waits to leave. */
+  wake(now: number, due: number, before: number): void {
+    // The process slept or was busy: what arrived may not have been handled.
+    const isLate = now - due > this.period / 2;
     this.#backlog.look(now, isLate);
     if (this.isHeard) {
       this.isHeard = false;
@@ -121,31 +97,11 @@ export class Heartbeat {
     }
   }
 
-  /** Tells the peer what should not have been thrown. */
+  wakeAt(now: number): number {
+    return now + this.period;
+  }
+
   report(error: unknown): void {
     this.#peer.report(error);
   }
-}
-
-function wakeAt(time: number, now: number): void {
-  stopTimer?.();
-  due = time;
-  stopTimer = startTimer(time - now, lookAtAll);
-}
-
-function lookAtAll(): void {
-  const now = performance.now();
-  const isLate = now - due > period / 2;
-  const before = last;
-  last = now;
-  period = due = Infinity;
-  for (const heartbeat of heartbeats) {
-    period = Math.min(period, heartbeat.period);
-    try {
-      heartbeat.look(now, before, isLate);
-    } catch (error) {
-      heartbeat.report(error); // The others are not to blame.
-    }
-  }
-  if (heartbeats.size > 0) wakeAt(now + period, now);
 }

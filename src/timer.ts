@@ -1,14 +1,92 @@
 /**
- * Timers that don't keep a first answer waiting.
+ * Timers: of which there are few, because one serves many, and which don't keep a
+ * first answer waiting.
  *
  * @see {@link https://dom.spec.whatwg.org/#dom-abortsignal-timeout}
  *
  * @module
  */
 
-/** Whether this is Deno. */
-export const isDeno: boolean =
-  globalThis.navigator?.userAgent?.startsWith("Deno/") ?? false;
+/** Who is woken by an {@linkcode Alarm}. */
+export interface Sleeper {
+  /**
+   * Does what there is to do.
+   *
+   * @param due When the alarm should have rung.
+   * @param before When it rang the last time.
+   */
+  wake(now: number, due: number, before: number): void;
+  /** When to wake it again; Infinity: not unless it is set anew. */
+  wakeAt(now: number): number;
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void;
+}
+
+/**
+ * A timer for many, all of whom it wakes when the first of them is due: one each
+ * would be a large part of an idle connection.
+ */
+export class Alarm {
+  readonly #sleepers = new Set<Sleeper>();
+  #stop: (() => void) | undefined;
+  #due = Infinity;
+  /** Milliseconds from when it was set to when it is due. */
+  #span = Infinity;
+  #before = 0;
+
+  /** When it rings, in milliseconds of the monotonic clock; Infinity: never. */
+  get due(): number {
+    return this.#due;
+  }
+
+  /** Wakes someone within some milliseconds. */
+  set(sleeper: Sleeper, within: number): void {
+    this.#sleepers.add(sleeper);
+    // No look at the clock where it rings soon enough in any case.
+    if (within >= this.#span) return;
+    const now = performance.now();
+    if (this.#stop === undefined) this.#before = now;
+    this.#setTimer(now + within, now);
+  }
+
+  /** Lets someone sleep; nothing is left of the alarm once the last one does. */
+  delete(sleeper: Sleeper): void {
+    this.#sleepers.delete(sleeper);
+    if (this.#sleepers.size > 0) return;
+    this.#stop?.();
+    this.#stop = undefined;
+    this.#due = this.#span = Infinity;
+  }
+
+  #setTimer(time: number, now: number): void {
+    if (time >= this.#due) return;
+    this.#stop?.();
+    this.#due = time;
+    this.#span = time - now;
+    this.#stop = startTimer(Math.ceil(this.#span), () => this.#ring());
+  }
+
+  #ring(): void {
+    const now = performance.now();
+    const due = this.#due;
+    const before = this.#before;
+    this.#before = now;
+    this.#stop = undefined;
+    this.#due = this.#span = Infinity;
+    let next = Infinity;
+    for (const sleeper of this.#sleepers) {
+      try {
+        sleeper.wake(now, due, before);
+      } catch (error) {
+        sleeper.report(error); // The others are not to blame.
+      }
+      const time = sleeper.wakeAt(now);
+      if (time === Infinity) this.#sleepers.delete(sleeper);
+      next = Math.min(next, time);
+    }
+    if (this.#sleepers.size > 0) this.#setTimer(next, now);
+  }
+}
 
 const loaded = performance.now();
 
@@ -31,8 +109,7 @@ const far = 1_000;
 export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
   if (
-    isDeno && delay >= far && performance.now() - loaded < firstTime &&
-    isUntouched()
+    delay >= far && performance.now() - loaded < firstTime && isUnloaded()
   ) {
     const signal = AbortSignal.timeout(delay);
     signal.addEventListener("abort", ring);
@@ -42,8 +119,11 @@ export function startTimer(delay: number, ring: () => void): () => void {
   return () => clearTimeout(id);
 }
 
-/** Whether nobody plays with time; to look at the function itself loads it. */
-function isUntouched(): boolean {
+/**
+ * Whether to look at the function would load it: what there is before is a getter,
+ * on no other platform, nor where somebody plays with time.
+ */
+function isUnloaded(): boolean {
   const property = Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
   return property?.get !== undefined;
 }

@@ -6,7 +6,7 @@
  */
 
 import { abnormal, closeSocket, ignoreError, readCloseEvent } from "./close.ts";
-import { Deadlines, type Sweeper } from "./deadline.ts";
+import { deadlineAlarm } from "./deadline.ts";
 import type { CloseCode, CloseInfo } from "./error.ts";
 import { type ReconnectOptions, Retries, wait } from "./retry.ts";
 import {
@@ -15,6 +15,7 @@ import {
   type Socket,
   type SocketEvent,
 } from "./socket.ts";
+import type { Sleeper } from "./timer.ts";
 
 /** How a {@linkcode ReconnectingSocket} gets its sockets. */
 export interface Opening {
@@ -40,21 +41,29 @@ const noStatus: typeof CloseCode.NoStatus = 1005;
 
 type Listener = (event: SocketEvent) => void;
 
+/** Whom to tell of what. */
+interface Listening {
+  readonly type: string;
+  readonly listener: Listener;
+}
+
+// What the connection's listener is told of; messages go straight to theirs.
+const ownTypes = ["open", "error", "close"];
+
 /**
  * A socket that is connecting whenever it has no connection, until it is closed
  * or may not connect again. Its close events say in `retryIn` whether they are
  * the last.
  */
-export class ReconnectingSocket implements RenewableSocket, Sweeper {
+export class ReconnectingSocket implements RenewableSocket, Sleeper {
   readonly #opening: Opening;
-  #listeners: readonly (readonly [type: string, listener: Listener])[] = [];
+  #listeners: readonly Listening[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   readonly #retries: Retries | undefined;
   #binaryType = "blob";
   /** The connection, or the attempt at one. */
   #socket: Socket | undefined;
   /** When an attempt must have come to something. */
-  readonly #deadlines: Deadlines;
   #due = Infinity;
   /** Ends the wait for the next attempt. */
   #endWait: (() => void) | undefined;
@@ -65,8 +74,7 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   #isOver = false;
 
   constructor(opening: Opening) {
-    const { reconnect, timeout } = this.#opening = opening;
-    this.#deadlines = new Deadlines(timeout || Infinity, this);
+    const { reconnect } = this.#opening = opening;
     if (reconnect !== undefined) this.#retries = new Retries(reconnect);
     this.#start();
   }
@@ -137,19 +145,27 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   }
 
   addEventListener(type: string, listener: Listener): void {
-    if (this.#listeners.some((it) => it[0] === type && it[1] === listener)) {
-      return;
-    }
-    this.#listeners = [...this.#listeners, [type, listener]];
+    if (this.#indexOf(type, listener) !== -1) return;
+    // Anew, because whoever is told of something may listen to more.
+    this.#listeners = this.#listeners.concat({ type, listener });
     // Messages come straight from the socket: they are many.
     if (type === "message") this.#socket?.addEventListener(type, listener);
   }
 
   removeEventListener(type: string, listener: Listener): void {
-    this.#listeners = this.#listeners.filter((it) =>
-      it[0] !== type || it[1] !== listener
-    );
+    const index = this.#indexOf(type, listener);
+    if (index === -1) return;
+    this.#listeners = this.#listeners.toSpliced(index, 1);
     if (type === "message") this.#socket?.removeEventListener(type, listener);
+  }
+
+  // No closure, since every connection asks four times.
+  #indexOf(type: string, listener: Listener): number {
+    for (let index = 0; index < this.#listeners.length; index++) {
+      const known = this.#listeners[index]!;
+      if (known.type === type && known.listener === listener) return index;
+    }
+    return -1;
   }
 
   #start(): void {
@@ -163,7 +179,10 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     const socket = this.#opening.open(this.#failures);
     const { timeout } = this.#opening;
     // Whoever was asked for an address or a socket may have closed it.
-    if (isWanted()) this.#due = this.#deadlines.after(timeout || Infinity);
+    if (isWanted() && timeout !== 0) {
+      this.#due = performance.now() + timeout;
+      deadlineAlarm.set(this, timeout);
+    }
     if (!(socket instanceof Promise)) return take(socket);
     socket.then(take).catch((error) => {
       if (isWanted()) this.#fail(error);
@@ -171,11 +190,13 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   }
 
   /** Ends an attempt that takes too long. */
-  sweep(now: number): number {
-    if (this.#due <= now) {
-      this.#due = Infinity;
-      this.#fail(`No handshake within ${this.#opening.timeout} ms`);
-    }
+  wake(now: number): void {
+    if (this.#due > now) return;
+    this.#due = Infinity;
+    this.#fail(`No handshake within ${this.#opening.timeout} ms`);
+  }
+
+  wakeAt(): number {
     return this.#due;
   }
 
@@ -194,10 +215,10 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
   #attach(socket: Socket): void {
     this.#socket = socket;
     socket.binaryType = this.#binaryType;
-    for (const type of ["open", "error", "close"]) {
+    for (const type of ownTypes) {
       socket.addEventListener(type, this.#listener);
     }
-    for (const [type, listener] of this.#listeners) {
+    for (const { type, listener } of this.#listeners) {
       if (type === "message") socket.addEventListener(type, listener);
     }
     if (socket.readyState === ReadyState.Open) {
@@ -220,10 +241,10 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
     if (socket.readyState !== ReadyState.Closed) {
       socket.addEventListener("error", ignoreError);
     }
-    for (const type of ["open", "error", "close"]) {
+    for (const type of ownTypes) {
       socket.removeEventListener(type, this.#listener);
     }
-    for (const [type, listener] of this.#listeners) {
+    for (const { type, listener } of this.#listeners) {
       if (type === "message") socket.removeEventListener(type, listener);
     }
   }
@@ -275,13 +296,13 @@ export class ReconnectingSocket implements RenewableSocket, Sweeper {
 
   #stopWaiting(): void {
     this.#due = Infinity;
-    if (this.#isOver) this.#deadlines.clear();
+    if (this.#isOver) deadlineAlarm.delete(this);
     this.#endWait?.();
     this.#endWait = undefined;
   }
 
   #dispatch(event: SocketEvent): void {
-    for (const [type, listener] of this.#listeners) {
+    for (const { type, listener } of this.#listeners) {
       if (type === event.type) listener(event);
     }
   }

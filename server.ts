@@ -28,8 +28,10 @@
 import {
   type AcceptOptions,
   Acceptor,
+  type Admission,
   type DrainOptions,
   type DrainReport,
+  type Handshake,
   isHandshake,
   type OptionsFor,
   refuse,
@@ -88,7 +90,7 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
 /** Answers HTTP requests, those for a WebSocket by making a service's instance. */
 export interface Handler<Service extends ServicePeer = ServicePeer> {
   /** Answers one request; without `info`, from nowhere. */
-  (request: Request, info?: ConnectionInfo): Promise<Response>;
+  (request: Request, info?: ConnectionInfo): Response | Promise<Response>;
   /** See {@linkcode ListeningServer.peers}. */
   readonly peers: ReadonlySet<Service>;
   /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
@@ -221,28 +223,69 @@ export function upgrade(
   );
 }
 
-async function handle(
+/** A request to connect, as Deno has it. */
+class RequestHandshake implements Handshake<ConnectionInfo> {
+  readonly request: Request;
+  readonly info: ConnectionInfo;
+  readonly #headers: Headers;
+
+  constructor(request: Request, info: ConnectionInfo) {
+    this.request = request;
+    this.info = info;
+    this.#headers = request.headers;
+  }
+
+  get(name: string): string | null {
+    return this.#headers.get(name);
+  }
+
+  get isSecure(): boolean {
+    return this.request.url.startsWith("https:");
+  }
+}
+
+/** Answers at once, unless somebody is asked who takes his time. */
+function handle(
   acceptor: Acceptor<ConnectionInfo>,
   options: UpgradeOptions,
   request: Request,
   info: ConnectionInfo,
-): Promise<Response> {
-  if (!isHandshake(request)) {
-    return await (options.fetch ?? requireUpgrade)(request, info);
+): Response | Promise<Response> {
+  const handshake = new RequestHandshake(request, info);
+  if (!isHandshake(request.method, handshake)) {
+    return (options.fetch ?? requireUpgrade)(request, info);
   }
-  let admission = acceptor.admit(request, info);
-  if (admission instanceof Promise) {
-    let isLate = false;
-    const timer = setTimeout(() => isLate = true);
-    admission = await admission;
-    clearTimeout(timer);
-    if (isLate && !(admission instanceof Response) && await isGone(request)) {
-      admission.abandon();
-      return refuse(400, "The client is gone");
-    }
-  }
-  if (admission instanceof Response) return admission;
+  const admission = acceptor.admit(handshake);
+  return admission instanceof Promise
+    ? acceptLater(acceptor, options, request, admission)
+    : accept(acceptor, options, request, admission);
+}
 
+async function acceptLater(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeOptions,
+  request: Request,
+  decision: Promise<Response | Admission>,
+): Promise<Response> {
+  let isLate = false;
+  const timer = setTimeout(() => isLate = true);
+  const admission = await decision;
+  clearTimeout(timer);
+  if (isLate && !(admission instanceof Response) && await isGone(request)) {
+    admission.abandon();
+    return refuse(400, "The client is gone");
+  }
+  return accept(acceptor, options, request, admission);
+}
+
+/** Makes a socket and its service's instance; never throws. */
+function accept(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeOptions,
+  request: Request,
+  admission: Response | Admission,
+): Response {
+  if (admission instanceof Response) return admission;
   const { idleTimeout = usualIdleTimeout(options.limits) } = options;
   let upgraded: Deno.WebSocketUpgrade;
   try {

@@ -26,6 +26,7 @@ import {
   admitsOrigin,
   checkHosts,
   checkOrigins,
+  type Head,
   type Hosts,
   isLoopback,
   type Origins,
@@ -157,6 +158,11 @@ export interface DrainReport {
   readonly running: readonly string[];
 }
 
+/** A request to connect, and what the server knows of whoever sent it. */
+export interface Handshake<Info> extends Head {
+  readonly info: Info;
+}
+
 /** A request that was found good: to be accepted, or else abandoned, once. */
 export interface Admission {
   /** The subprotocol that was selected. */
@@ -229,14 +235,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    * a promise only where the owner's functions take their time.
    */
   admit(
-    request: Request,
-    info: Info,
+    handshake: Handshake<Info>,
   ): Response | Admission | Promise<Response | Admission> {
-    if (request.headers.get("sec-websocket-version") !== "13") {
+    if (handshake.get("sec-websocket-version") !== "13") {
       return requireUpgrade();
     }
     if (this.#dismiss !== undefined) return unavailable("Shutting down");
-    if (!this.#admitsHost(request)) {
+    if (!this.#admitsHost(handshake)) {
       return refuse(403, "This server goes by another name");
     }
     const { connections, unauthenticated } = this.limits;
@@ -246,11 +251,11 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     ) return unavailable("Too many connections");
 
     // Nothing of the request can be read once it is upgraded.
-    const protocol = selectProtocol(request, this.#protocols);
+    const protocol = selectProtocol(handshake, this.#protocols);
     this.#admitting++;
     let answer: unknown;
     try {
-      answer = this.#decide(request, info);
+      answer = this.#decide(handshake);
     } catch (error) {
       answer = this.#refuseFor(error);
     }
@@ -335,26 +340,28 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /** Parsing addresses is a tenth of what a connection costs. */
-  #admitsHost(request: Request): boolean {
-    const host = request.headers.get("host");
+  #admitsHost(head: Head): boolean {
+    if (this.#hosts === "*") return true;
+    const host = head.get("host");
     if (host !== null && host === this.#admittedHost) return true;
-    if (!admitsHost(request, this.#hosts)) return false;
+    if (!admitsHost(head, this.#hosts)) return false;
     this.#admittedHost = host;
     return true;
   }
 
   /** Asks who decides. */
-  #decide(request: Request, info: Info): unknown {
-    const { authorize, origins } = this.#options;
-    const authorized = (isAllowed: boolean): unknown =>
-      // Only a clear word of a function's lets anybody in.
-      isAllowed === true
-        ? authorize?.(request, info)
-        : refuse(403, "This origin may not connect");
-    const isAllowed = admitsOrigin(request, origins);
+  #decide(handshake: Handshake<Info>): unknown {
+    const isAllowed = admitsOrigin(handshake, this.#options.origins);
     return isThenable(isAllowed)
-      ? isAllowed.then(authorized)
-      : authorized(isAllowed);
+      ? isAllowed.then((isAllowed) => this.#authorize(isAllowed, handshake))
+      : this.#authorize(isAllowed, handshake);
+  }
+
+  #authorize(isAllowed: unknown, handshake: Handshake<Info>): unknown {
+    // Only a clear word of a function's lets anybody in.
+    if (isAllowed !== true) return refuse(403, "This origin may not connect");
+    const { authorize } = this.#options;
+    return authorize?.(handshake.request, handshake.info);
   }
 
   /** What is decided in time; never rejects. */
@@ -569,19 +576,22 @@ export function usualIdleTimeout(limits: Partial<Limits> | undefined): number {
 }
 
 /** Whether a request asks for a WebSocket. */
-export function isHandshake(request: Request): boolean {
-  const { method, headers } = request;
+export function isHandshake(
+  method: string | undefined,
+  head: Pick<Head, "get">,
+): boolean {
   return method === "GET" &&
-    /\bupgrade\b/i.test(headers.get("connection") ?? "") &&
-    headers.get("upgrade")?.toLowerCase() === "websocket";
+    /^websocket$/i.test(head.get("upgrade") ?? "") &&
+    /\bupgrade\b/i.test(head.get("connection") ?? "");
 }
 
 /** The first of the server's subprotocols that the client offers. */
 function selectProtocol(
-  request: Request,
+  head: Head,
   protocols: readonly string[],
 ): string | undefined {
-  const offer = request.headers.get("sec-websocket-protocol") ?? "";
+  const offer = head.get("sec-websocket-protocol");
+  if (offer === null) return undefined;
   const offered = offer.split(",").map((protocol) => protocol.trim());
   return protocols.find((protocol) => offered.includes(protocol));
 }

@@ -8,6 +8,16 @@
  * @module
  */
 
+/** A request to connect, looked at whole only where somebody wants to. */
+export interface Head {
+  /** A header's value; null if it is absent. */
+  get(name: string): string | null;
+  /** Whether it came over TLS. */
+  readonly isSecure: boolean;
+  /** The whole of it. */
+  readonly request: Request;
+}
+
 /**
  * The origins whose pages may connect: a list of them, each as a browser writes
  * it (`https://example.com`, no slash, the port only where it isn't the scheme's
@@ -58,15 +68,15 @@ export function checkOrigins(origins: Origins | undefined): void {
  * @returns A promise only if a function of the owner's gave one.
  */
 export function admitsOrigin(
-  request: Request,
+  head: Head,
   origins: Origins | undefined,
 ): boolean | Promise<boolean> {
-  const origin = request.headers.get("origin");
+  const origin = head.get("origin");
   if (origin === null || origins === "*") return true;
   if (!isOrigin(origin)) return false;
-  if (origins === undefined) return isSameOrigin(request, origin);
+  if (origins === undefined) return isSameOrigin(head, origin);
   return typeof origins === "function"
-    ? origins(origin, request)
+    ? origins(origin, head.request)
     : origins.includes(origin);
 }
 
@@ -79,12 +89,11 @@ function isOrigin(origin: string): boolean {
   return standard === "null" || standard === origin;
 }
 
-function isSameOrigin(request: Request, origin: string): boolean {
+function isSameOrigin(head: Head, origin: string): boolean {
   if (!/^https?:/.test(origin)) return false;
   const { protocol, host } = new URL(origin);
-  const isSecure = request.url.startsWith("https:");
-  return !(isSecure && protocol === "http:") &&
-    readHost(request, protocol)?.host === host;
+  return !(head.isSecure && protocol === "http:") &&
+    readHost(head, protocol)?.host === host;
 }
 
 /**
@@ -93,8 +102,8 @@ function isSameOrigin(request: Request, origin: string): boolean {
  * @param protocol Whose own port goes without saying: `"https:"`.
  * @returns `undefined` if it is missing or is none.
  */
-function readHost(request: Request, protocol: string): URL | undefined {
-  const host = request.headers.get("host");
+function readHost(head: Head, protocol: string): URL | undefined {
+  const host = head.get("host");
   if (host === null || !authority.test(host)) return undefined;
   const url = `${protocol}//${host}`;
   return URL.canParse(url) ? new URL(url) : undefined;
@@ -131,9 +140,9 @@ export function checkHosts(hosts: Hosts | undefined): void {
  * A page whose own name suddenly means 127.0.0.1 is of the same origin as what
  * listens there, but the header `Host` still has its name (DNS rebinding).
  */
-export function admitsHost(request: Request, hosts: Hosts): boolean {
+export function admitsHost(head: Head, hosts: Hosts): boolean {
   if (hosts === "*") return true;
-  const name = readHost(request, "http:")?.hostname;
+  const name = readHost(head, "http:")?.hostname;
   if (name === undefined) return false;
   return hosts === "loopback"
     ? isLoopback(name)

@@ -7,7 +7,7 @@ import { completeAdmissionLimits } from "../src/limits.ts";
 import * as deno from "../server.ts";
 import { Acceptor } from "../src/acceptor.ts";
 import { FakeTime } from "./fake_time.ts";
-import { ScriptedSocket } from "./scripted_socket.ts";
+import { scriptedHandshake, ScriptedSocket } from "./scripted_socket.ts";
 import {
   bothTest,
   handshake,
@@ -287,9 +287,7 @@ async function accept(
   acceptor: Acceptor<undefined>,
   socket: ScriptedSocket,
 ): Promise<Door> {
-  const headers = { "sec-websocket-version": "13" };
-  const request = new Request("http://localhost/", { headers });
-  const admission = await acceptor.admit(request, undefined);
+  const admission = await acceptor.admit(scriptedHandshake());
   assert(!(admission instanceof Response));
   return admission.accept(socket) as Door;
 }

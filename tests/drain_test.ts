@@ -13,7 +13,12 @@ import { Acceptor, type ServicePeer } from "../src/acceptor.ts";
 import { references } from "../src/reference.ts";
 import { streams } from "../src/stream.ts";
 import { FakeTime } from "./fake_time.ts";
-import { openScripted, request, ScriptedSocket } from "./scripted_socket.ts";
+import {
+  openScripted,
+  request,
+  scriptedHandshake,
+  ScriptedSocket,
+} from "./scripted_socket.ts";
 import { bothTest, handshake, until, upgradeLines } from "./servers.ts";
 
 const busy = {
@@ -264,11 +269,9 @@ async function accepted(count: number): Promise<
   { acceptor: Acceptor<undefined>; sockets: ScriptedSocket[] }
 > {
   const acceptor = new Acceptor<undefined>(Slow, {});
-  const headers = { "sec-websocket-version": "13" };
   const sockets: ScriptedSocket[] = [];
   for (let index = 0; index < count; index++) {
-    const asked = new Request("http://localhost/", { headers });
-    const admission = await acceptor.admit(asked, undefined);
+    const admission = await acceptor.admit(scriptedHandshake());
     assert(!(admission instanceof Response));
     const socket = new ScriptedSocket();
     sockets.push(socket);

@@ -4,6 +4,7 @@ import {
   admitsOrigin,
   checkHosts,
   checkOrigins,
+  type Head,
   type Hosts,
   isLoopback,
   type Origins,
@@ -16,11 +17,16 @@ interface Asked {
   url?: string;
 }
 
-function request({ origin = [], host = "example.com", url }: Asked): Request {
+function request({ origin = [], host = "example.com", url }: Asked): Head {
   const headers = new Headers();
   for (const value of [origin].flat()) headers.append("origin", value);
   for (const value of [host].flat()) headers.append("host", value);
-  return new Request(url ?? "http://example.com/rpc", { headers });
+  const request = new Request(url ?? "http://example.com/rpc", { headers });
+  return {
+    get: (name) => headers.get(name),
+    isSecure: request.url.startsWith("https:"),
+    request,
+  };
 }
 
 Deno.test("admitsOrigin lets a page connect to where it comes from, and no other", () => {

@@ -7,6 +7,7 @@
 
 import { assertEquals } from "@std/assert";
 import { Peer, type PeerOptions } from "../mod.ts";
+import type { Handshake } from "../src/acceptor.ts";
 import { ReadyState, type Socket, type SocketEvent } from "../src/socket.ts";
 
 type Listener = (event: SocketEvent) => void;
@@ -166,4 +167,15 @@ export function countListeners(signal: AbortSignal): { count: number } {
 /** Lets everything that is due in this turn happen. */
 export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
+}
+
+/** What a client without a page asks an acceptor. */
+export function scriptedHandshake(): Handshake<undefined> {
+  const headers = new Headers({ "sec-websocket-version": "13" });
+  return {
+    get: (name) => headers.get(name),
+    isSecure: false,
+    request: new Request("http://localhost/", { headers }),
+    info: undefined,
+  };
 }

@@ -44,7 +44,7 @@ import {
 import { type Params, readParam } from "./message.ts";
 import { type Method, Methods } from "./method.ts";
 import type { Marshaled } from "./contract.ts";
-import { createCallable, Names, type SendRequest } from "./remote.ts";
+import { createMethod } from "./remote.ts";
 
 export type { Marshaled };
 
@@ -136,23 +136,6 @@ interface Lent {
   readonly methods: Methods;
   /** Takes it out of this table, and out of its mark's. */
   readonly forget: () => void;
-}
-
-/** What can be called of the other side's object, beside what is its proxy's own. */
-class BorrowedNames extends Names {
-  readonly #own: (key: string | symbol) => unknown;
-
-  constructor(
-    request: SendRequest,
-    own: (key: string | symbol) => unknown,
-  ) {
-    super(request, invoke, "");
-    this.#own = own;
-  }
-
-  override get(target: object, key: string | symbol): unknown {
-    return this.#own(key) ?? super.get(target, key);
-  }
 }
 
 /** What a proxy of the other side's object stands for. */
@@ -323,17 +306,15 @@ class References implements Capability {
 
   #borrow(handle: number): object {
     const path = `$/invokeProxy/${handle}/`;
-    const proxy: object = createCallable(
-      new BorrowedNames(
-        (method, params) => this.#ask(path + method, params),
-        (key) =>
-          key === Symbol.dispose
-            ? () => this.#giveBack(proxy)
-            : key === "toJSON"
-            ? () => this.#returned(handle)
-            : undefined,
-      ),
+    const proxy = createMethod(
+      (method, params) => this.#ask(path + method, params),
+      invoke,
+      "",
     );
+    Object.defineProperties(proxy, {
+      [Symbol.dispose]: { value: () => this.#giveBack(proxy) },
+      toJSON: { value: () => this.#returned(handle) },
+    });
     borrowed.set(proxy, { link: this.#link, handle });
     this.#unwanted?.push(proxy);
     return proxy;

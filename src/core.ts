@@ -581,11 +581,12 @@ export abstract class Core implements Host, Carrier, Sweeper {
 
   /** Takes away what this connection carries; returns how to end it, each time. */
   #takeConnection(info: CloseInfo): () => void {
+    const { incoming, capabilities, observers, socketError } = this;
     const error = (what: string, method?: string): ConnectionClosedError =>
-      this.closedError(what, false, method, false, info);
-    const { incoming, capabilities, observers } = this;
+      this.closedError(what, false, method, false, info, socketError);
     this.observers = undefined;
-    capabilities?.cut(error("Cannot send request"));
+    // An error has a stack, which most connections end without.
+    capabilities?.cut(() => error("Cannot send request"));
     return () => {
       incoming.end((method) => error("Cannot answer", method));
       capabilities?.end();
@@ -778,8 +779,8 @@ export abstract class Core implements Host, Carrier, Sweeper {
     method?: string,
     idempotent = false,
     info: CloseInfo = this.ended ?? abnormal,
+    cause: unknown = this.socketError,
   ): ConnectionClosedError {
-    const cause = this.socketError;
     return new ConnectionClosedError(
       method === undefined ? what : `${what} "${method}"`,
       info,

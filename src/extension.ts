@@ -159,8 +159,8 @@ export interface Carrier {
 class Side implements Link {
   readonly limits: Limits;
   readonly #carrier: Carrier;
-  /** Why nothing can be asked for any more. */
-  #error: Error | undefined;
+  /** Why nothing can be asked for any more; told when somebody does. */
+  #reason: (() => Error) | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
@@ -174,7 +174,7 @@ class Side implements Link {
     params?: Params,
     options?: CallOptions,
   ): Promise<unknown> {
-    if (this.#error !== undefined) return Promise.reject(this.#error);
+    if (this.#reason !== undefined) return Promise.reject(this.#reason());
     if (!this.#carrier.isLosing) {
       return this.#carrier.request(method, params, options);
     }
@@ -182,7 +182,7 @@ class Side implements Link {
   }
 
   notify(method: string, params: Params): boolean {
-    return this.#error === undefined && this.#carrier.tell(method, params);
+    return this.#reason === undefined && this.#carrier.tell(method, params);
   }
 
   version(): Version {
@@ -197,9 +197,9 @@ class Side implements Link {
     this.#carrier.report(error);
   }
 
-  end(error: Error): void {
-    this.#error = error;
-    this.#ending?.reject(error);
+  end(reason: () => Error): void {
+    this.#reason = reason;
+    this.#ending?.reject(reason());
   }
 }
 
@@ -314,8 +314,8 @@ export class Capabilities {
   }
 
   /** Lets nothing more be asked for. */
-  cut(error: Error): void {
-    this.#side.end(error);
+  cut(reason: () => Error): void {
+    this.#side.end(reason);
   }
 
   /** The connection closed. */

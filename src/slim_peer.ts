@@ -680,7 +680,8 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     const running = this.#running;
     const { observers } = this.#inside;
     // Whoever hears of the end may ask for something already: of the next one.
-    capabilities?.cut(this.#closedError("Cannot send request"));
+    const error = this.#closedError("Cannot send request");
+    capabilities?.cut(() => error);
     this.#begin();
     if (isOver) this.#inside.ended = info;
     else this.#opened = createOpened();

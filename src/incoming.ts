@@ -21,6 +21,7 @@ import {
   type Version,
   writeError,
   writeResult,
+  writeValue,
 } from "./message.ts";
 import type { Method } from "./method.ts";
 import { keepShape } from "./shape.ts";
@@ -374,7 +375,7 @@ export class Incoming {
         text = capabilities?.writeResult(result, writing);
       }
       if (id === undefined || answered) return capabilities?.release(writing);
-      if (writing === undefined) text = JSON.stringify(result);
+      if (writing === undefined) text = writeValue(result);
     } catch (error) {
       capabilities?.release(writing);
       return this.#fail(running, error);

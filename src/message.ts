@@ -258,20 +258,29 @@ export function writeParams(
 // The envelopes are concatenated around what is already text: members are never
 // serialized twice (bench/ shows what that saves).
 
-// A program calls few names often, and quoting one costs as much as the rest of
-// the envelope (bench/). Bounded, because names may be made at run time.
-const names = new Map<string, string>();
+/** What a call of a method begins with. */
+interface Head {
+  /** The method's name, quoted. */
+  readonly name: string;
+  /** All that comes before its params, in version 2.0. */
+  readonly text: string;
+}
 
-function writeName(method: string): string {
-  let text = names.get(method);
-  if (text === undefined) {
-    text = JSON.stringify(method);
+// A program calls few names often, and to quote one costs as much as the rest of
+// the envelope (bench/). Bounded, because names may be made at run time.
+const heads = new Map<string, Head>();
+
+function headOf(method: string): Head {
+  let head = heads.get(method);
+  if (head === undefined) {
+    const name = JSON.stringify(method);
+    head = { name, text: `{"jsonrpc":"2.0","method":${name},"params":` };
     // Handles are part of names that don't come back.
-    if (names.size < 1_024 && !method.startsWith("$/invokeProxy/")) {
-      names.set(method, text);
+    if (heads.size < 1_024 && !method.startsWith("$/invokeProxy/")) {
+      heads.set(method, head);
     }
   }
-  return text;
+  return head;
 }
 
 /** Writes a request; `params` as {@linkcode writeParams} wrote them. */
@@ -281,13 +290,18 @@ export function writeRequest(
   method: string,
   params: string | undefined,
 ): string {
+  const { name, text } = headOf(method);
   if (version === "1.0") {
-    return `{"id":${id},"method":${writeName(method)},"params":${params}}`;
+    return `{"id":${id},"method":${name},"params":${params}}`;
   }
-  const head = version === "2.0" ? '{"jsonrpc":"2.0","method":' : '{"method":';
+  if (version === "2.0") {
+    return params === undefined
+      ? `{"jsonrpc":"2.0","method":${name},"id":${id}}`
+      : `${text}${params},"id":${id}}`;
+  }
   return params === undefined
-    ? `${head}${writeName(method)},"id":${id}}`
-    : `${head}${writeName(method)},"params":${params},"id":${id}}`;
+    ? `{"method":${name},"id":${id}}`
+    : `{"method":${name},"params":${params},"id":${id}}`;
 }
 
 /** Writes a notification; `params` as {@linkcode writeParams} wrote them. */
@@ -296,13 +310,24 @@ export function writeNotification(
   method: string,
   params: string | undefined,
 ): string {
+  const { name, text } = headOf(method);
   if (version === "1.0") {
-    return `{"id":null,"method":${writeName(method)},"params":${params}}`;
+    return `{"id":null,"method":${name},"params":${params}}`;
   }
-  const head = version === "2.0" ? '{"jsonrpc":"2.0","method":' : '{"method":';
+  if (version === "2.0") {
+    return params === undefined
+      ? `{"jsonrpc":"2.0","method":${name}}`
+      : `${text}${params}}`;
+  }
   return params === undefined
-    ? `${head}${writeName(method)}}`
-    : `${head}${writeName(method)},"params":${params}}`;
+    ? `{"method":${name}}`
+    : `{"method":${name},"params":${params}}`;
+}
+
+/** Writes a result; `undefined` where JSON has no word for it. */
+export function writeValue(value: unknown): string | undefined {
+  // A number is its own text, and not to be looked for in anything (bench/).
+  return Number.isFinite(value) ? `${value}` : JSON.stringify(value);
 }
 
 /** Writes a response with a result, which is JSON text already. */

@@ -11,6 +11,7 @@ import {
   writeParams,
   writeRequest,
   writeResult,
+  writeValue,
 } from "../src/message.ts";
 import { readFrame } from "../src/frame_reader.ts";
 
@@ -331,4 +332,17 @@ Deno.test("completeLimits takes 0 for none and refuses what is no count", () => 
       "outgoing",
     );
   }
+});
+
+Deno.test("writeValue writes what JSON.stringify does", () => {
+  const values = [
+    ...[0, -0, 1, -1.5, 0.1 + 0.2, 1e21, 1e-7, 2 ** 53, Number.MAX_VALUE],
+    ...[NaN, Infinity, -Infinity, true, false, null, undefined],
+    ...["", "1", 'a "quoted" \u{1f600}', [1], { a: NaN }, () => 1, Symbol("s")],
+    ...[new Date(0), Object(1), Object("text")],
+  ];
+  for (const value of values) {
+    assertEquals(writeValue(value), JSON.stringify(value));
+  }
+  assertThrows(() => writeValue(1n), TypeError);
 });

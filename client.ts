@@ -140,7 +140,7 @@ export function connect(
     hasFallback: options.sharedFrames ?? false,
     frameLength: createSocket === createWebSocket ? frameLength : undefined,
     timeout: handshakeTimeout,
-    reconnect: reconnect === true ? {} : reconnect || undefined,
+    reconnect: reconnect === true ? usually : reconnect || undefined,
   });
   try {
     return typeof service === "function"
@@ -151,6 +151,8 @@ export function connect(
     throw error;
   }
 }
+
+const usually: ReconnectOptions = {};
 
 /** Makes the socket of one attempt; see {@linkcode openSocket}. */
 function open(

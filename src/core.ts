@@ -489,6 +489,8 @@ export abstract class Core implements Host, Carrier, Sweeper {
       this.sendEntry(entry);
     }
     opened?.resolve();
+    // Who asks from now on is told at once; what told the others may go.
+    if (this.#opened === opened) this.#opened = undefined;
   }
 
   /** The socket is open. */

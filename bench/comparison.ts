@@ -114,7 +114,7 @@ function compareAll(
         start: async (contender) =>
           overFreshSockets(contender, await runtime()),
         rows: ["2,000 idle"],
-        coldRounds: 3,
+        coldRounds: 6,
       },
       {
         start: async (contender) => overFirstCalls(contender, await runtime()),

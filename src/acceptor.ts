@@ -352,16 +352,22 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** Asks who decides. */
   #decide(handshake: Handshake<Info>): unknown {
     const isAllowed = admitsOrigin(handshake, this.#options.origins);
-    return isThenable(isAllowed)
-      ? isAllowed.then((isAllowed) => this.#authorize(isAllowed, handshake))
-      : this.#authorize(isAllowed, handshake);
+    if (!isThenable(isAllowed)) return this.#authorize(isAllowed, handshake);
+    // Read now: of a client that goes away meanwhile nothing could be told.
+    const { request, info } = handshake;
+    return isAllowed.then((isAllowed) =>
+      this.#authorize(isAllowed, { request, info })
+    );
   }
 
-  #authorize(isAllowed: unknown, handshake: Handshake<Info>): unknown {
+  #authorize(
+    isAllowed: unknown,
+    asked: Pick<Handshake<Info>, "request" | "info">,
+  ): unknown {
     // Only a clear word of a function's lets anybody in.
     if (isAllowed !== true) return refuse(403, "This origin may not connect");
     const { authorize } = this.#options;
-    return authorize?.(handshake.request, handshake.info);
+    return authorize?.(asked.request, asked.info);
   }
 
   /** What is decided in time; never rejects. */

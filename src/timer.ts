@@ -120,8 +120,8 @@ export function startTimer(delay: number, ring: () => void): () => void {
 }
 
 /**
- * Whether to look at the function would load it: what there is before is a getter,
- * on no other platform, nor where somebody plays with time.
+ * Whether to look at the function would load it: then it is a getter, as on no other
+ * platform, nor where somebody plays with time.
  */
 function isUnloaded(): boolean {
   const property = Object.getOwnPropertyDescriptor(globalThis, "setTimeout");

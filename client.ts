@@ -152,8 +152,6 @@ export function connect(
   }
 }
 
-const usually: ReconnectOptions = {};
-
 /** Makes the socket of one attempt; see {@linkcode openSocket}. */
 function open(
   url: Address,
@@ -172,6 +170,9 @@ function open(
     throw error;
   }
 }
+
+// One for all connections that are replaced as is usual.
+const usually: ReconnectOptions = {};
 
 // Deno's own sockets take 44 ms for each longer frame that a client sends (seen
 // in 2.9.5): it is written in two parts, the second of which waits for an answer.

@@ -1,15 +1,19 @@
 /**
  * `deno task bench:readme FILE...`: puts the tables of these results into
- * README.md, each between the comments that bear its name. What a result doesn't
- * have stays as it is.
+ * README.md, each between the comments that bear its name, the newest of each.
+ * What no result has stays as it is.
  */
 
 import { type Result, sections } from "./result.ts";
 
 const readme = new URL("README.md", import.meta.url);
 let text = await Deno.readTextFile(readme);
-for (const file of Deno.args) {
+const results = await Promise.all(Deno.args.map(async (file) => {
   const result: Result = JSON.parse(await Deno.readTextFile(file));
+  return result;
+}));
+results.sort((left, right) => left.date < right.date ? -1 : 1);
+for (const result of results) {
   for (const section of sections(result)) {
     put(section.name, `${section.text}\n\n_${circumstances(result)}_`);
   }

@@ -292,6 +292,28 @@ async function accept(
   return admission.accept(socket) as Door;
 }
 
+Deno.test("authorize is told who asked, even if he has gone meanwhile", async () => {
+  let isThere = true;
+  const told: unknown[] = [];
+  const acceptor = new Acceptor<string>({}, {
+    origins: () =>
+      Promise.resolve().then(() => {
+        isThere = false;
+        return true;
+      }),
+    authorize: (_request, info) => void told.push(info),
+  });
+  const admission = await acceptor.admit({
+    ...scriptedHandshake({ origin: "https://example.com" }),
+    get info() {
+      return isThere ? "somebody" : "nobody";
+    },
+  });
+  assert(!(admission instanceof Response));
+  admission.abandon();
+  assertEquals([isThere, told], [false, ["somebody"]]);
+});
+
 Deno.test("requireContext gives a connection 5 seconds to sign in, and no more", async () => {
   using time = new FakeTime();
   const acceptor = new Acceptor<undefined>(Door as ServiceClass<Door>, {

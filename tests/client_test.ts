@@ -45,6 +45,7 @@ Deno.test("connect takes http addresses, URL objects and fragments", async () =>
     assertEquals(await client.request("echo", [1]), 1);
   }
   assertThrows(() => connect("not an address"), TypeError);
+  assertThrows(() => connect("ws://["), TypeError);
   const urls: string[] = [];
   const createSocket = (url: string): Socket => {
     urls.push(url);

@@ -169,9 +169,11 @@ export function settle(): Promise<void> {
   return new Promise((resolve) => setTimeout(resolve, 0));
 }
 
-/** What a client without a page asks an acceptor. */
-export function scriptedHandshake(): Handshake<undefined> {
-  const headers = new Headers({ "sec-websocket-version": "13" });
+/** What a client asks an acceptor; one without a page, unless it says more. */
+export function scriptedHandshake(
+  more: { [name: string]: string } = {},
+): Handshake<undefined> {
+  const headers = new Headers({ "sec-websocket-version": "13", ...more });
   return {
     get: (name) => headers.get(name),
     isSecure: false,

@@ -200,7 +200,7 @@ export async function serve(
   });
   http.on("upgrade", createListener(acceptor, options, fetch));
   http.on("clientError", (_error: Error, socket: Duplex) => {
-    if (socket.writable) write(socket, refuse(400, "Bad request"));
+    if (socket.writable) write(socket, badRequest());
     else socket.destroy();
   });
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
@@ -343,35 +343,21 @@ function createListener(
         heartbeat.add(ws);
       });
     } catch (error) {
-      fail(socket, error);
+      write(socket, failure(acceptor, error));
     }
     if (!isOpen) admission.abandon();
-  }
-
-  async function answer(
-    socket: Duplex,
-    handshake: IncomingHandshake,
-  ): Promise<void> {
-    try {
-      await write(socket, await fetch(handshake.request, handshake.info));
-    } catch (error) {
-      fail(socket, error);
-    }
-  }
-
-  function fail(socket: Duplex, error: unknown): void {
-    acceptor.report(error);
-    write(socket, refuse(500, "Internal server error"));
   }
 
   return (incoming, socket, head) => {
     // An error that nobody listens to is a throw.
     socket.on("error", destroy);
     const handshake = new IncomingHandshake(incoming);
-    if (!URL.canParse(urlOf(incoming))) {
-      write(socket, refuse(400, "Bad request"));
-    } else if (!isHandshake(incoming.method, handshake)) {
-      answer(socket, handshake);
+    if (!isHandshake(incoming.method, handshake)) {
+      respond(acceptor, fetch, incoming).then((response) =>
+        write(socket, response)
+      );
+    } else if (urlOf(incoming) === undefined) {
+      write(socket, badRequest());
     } else {
       const admission = acceptor.admit(handshake);
       if (admission instanceof Promise) {
@@ -400,16 +386,16 @@ class IncomingHandshake implements Handshake<ConnectionInfo> {
   }
 
   get(name: string): string | null {
-    const value = this.#incoming.headers[name];
-    return value === undefined ? null : String(value);
+    return headerOf(this.#incoming, name) ?? null;
   }
 
   get isSecure(): boolean {
-    return "encrypted" in this.#incoming.socket;
+    return isSecure(this.#incoming);
   }
 
+  /** There is one: {@linkcode urlOf} was asked before. */
   get request(): Request {
-    return this.#request ??= toRequest(this.#incoming);
+    return this.#request ??= toRequest(this.#incoming)!;
   }
 
   get info(): ConnectionInfo {
@@ -479,15 +465,7 @@ async function answer(
 ): Promise<void> {
   const gone = new AbortController();
   outgoing.on("close", () => gone.abort());
-  let response: Response;
-  try {
-    response = URL.canParse(urlOf(incoming))
-      ? await fetch(toRequest(incoming, gone.signal), infoOf(incoming))
-      : refuse(400, "Bad request");
-  } catch (error) {
-    acceptor.report(error);
-    response = refuse(500, "Internal server error");
-  }
+  const response = await respond(acceptor, fetch, incoming, gone.signal);
   try {
     outgoing.writeHead(response.status, headersOf(response));
     if (response.body === null || incoming.method === "HEAD") {
@@ -505,6 +483,32 @@ async function answer(
     // The client is gone, or its owner's body ended too early.
     outgoing.destroy();
   }
+}
+
+/** What a request that is no handshake is answered; never rejects. */
+async function respond(
+  acceptor: Acceptor<ConnectionInfo>,
+  fetch: Fetch,
+  incoming: IncomingMessage,
+  signal?: AbortSignal,
+): Promise<Response> {
+  try {
+    const request = toRequest(incoming, signal);
+    return request === undefined
+      ? badRequest()
+      : await fetch(request, infoOf(incoming));
+  } catch (error) {
+    return failure(acceptor, error);
+  }
+}
+
+function badRequest(): Response {
+  return refuse(400, "Bad request");
+}
+
+function failure(acceptor: Acceptor<ConnectionInfo>, error: unknown): Response {
+  acceptor.report(error);
+  return refuse(500, "Internal server error");
 }
 
 /** Answers an upgrade with a response, and ends its connection. */
@@ -531,35 +535,57 @@ function headersOf(response: Response): [name: string, value: string][] {
   return [...response.headers];
 }
 
-/**
- * A request as the platform has it.
- *
- * @throws {TypeError} It is none.
- */
-function toRequest(incoming: IncomingMessage, signal?: AbortSignal): Request {
+/** A request as the platform has it; `undefined` if it is none. */
+function toRequest(
+  incoming: IncomingMessage,
+  signal?: AbortSignal,
+): Request | undefined {
   const { method = "GET", rawHeaders } = incoming;
+  const url = urlOf(incoming);
+  if (url === undefined) return undefined;
   const headers = new Headers();
-  for (let index = 0; index < rawHeaders.length; index += 2) {
-    headers.append(rawHeaders[index]!, rawHeaders[index + 1]!);
+  try {
+    for (let index = 0; index < rawHeaders.length; index += 2) {
+      headers.append(rawHeaders[index]!, rawHeaders[index + 1]!);
+    }
+    const hasBody = method !== "GET" && method !== "HEAD";
+    return new Request(url, {
+      method,
+      headers,
+      ...signal === undefined ? {} : { signal },
+      ...hasBody
+        ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" }
+        : {},
+    } as RequestInit);
+  } catch {
+    return undefined;
   }
-  const hasBody = method !== "GET" && method !== "HEAD";
-  return new Request(urlOf(incoming), {
-    method,
-    headers,
-    ...signal === undefined ? {} : { signal },
-    ...hasBody
-      ? { body: Readable.toWeb(incoming) as ReadableStream, duplex: "half" }
-      : {},
-  } as RequestInit);
 }
 
-/** Where a request goes, as far as it says so. */
-function urlOf({ url = "", headers, socket }: IncomingMessage): string {
-  const scheme = "encrypted" in socket ? "https" : "http";
+/** Where a request goes; `undefined` if a platform's request can't go there. */
+function urlOf(incoming: IncomingMessage): URL | undefined {
+  const { url: target = "" } = incoming;
+  const scheme = isSecure(incoming) ? "https" : "http";
+  const host = headerOf(incoming, "host") ?? "localhost";
   // Joined as text: "//example.com/" is a path here.
-  return url.startsWith("/")
-    ? `${scheme}://${headers.host ?? "localhost"}${url}`
+  const url = URL.parse(
+    target.startsWith("/") ? `${scheme}://${host}${target}` : target,
+  );
+  return url === null || url.username !== "" || url.password !== ""
+    ? undefined
     : url;
+}
+
+/** A header's value; of several they are joined, which no host and no origin is. */
+function headerOf(
+  incoming: IncomingMessage,
+  name: string,
+): string | undefined {
+  return incoming.headersDistinct[name]?.join(", ");
+}
+
+function isSecure({ socket }: IncomingMessage): boolean {
+  return "encrypted" in socket;
 }
 
 function infoOf(incoming: IncomingMessage): ConnectionInfo {

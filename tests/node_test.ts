@@ -11,7 +11,7 @@ import { type CloseInfo, Peer } from "../mod.ts";
 import { serve, upgrade } from "../node.ts";
 import { node24 } from "./interop/node_program.ts";
 import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
-import { quiet, until } from "./servers.ts";
+import { quiet, until, upgradeLines } from "./servers.ts";
 
 /** Tells what arrives, and how it ends. */
 class Witness extends Peer {
@@ -166,7 +166,12 @@ Deno.test("serve answers requests with fetch: bodies, headers, cookies", async (
 });
 
 Deno.test("serve outlives requests that are none", async () => {
-  await using server = await serve(Witness, quiet);
+  const errors: unknown[] = [];
+  await using server = await serve(Witness, {
+    ...quiet,
+    onerror: (error) => errors.push(error),
+  });
+  const upgrade = upgradeLines.join("\r\n");
   const port = Number(new URL(server.url).port);
   for (
     const text of [
@@ -174,6 +179,13 @@ Deno.test("serve outlives requests that are none", async () => {
       "GET * HTTP/1.1\r\nHost: localhost\r\n\r\n",
       "GET / HTTP/1.1\r\nHost: a b\r\n\r\n",
       "GET / HTTP/1.1\r\n\r\n",
+      "TRACE / HTTP/1.1\r\nHost: localhost\r\n\r\n",
+      `TRACE / HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
+      // Which of them it is about, a proxy may see otherwise.
+      "GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.net\r\n\r\n",
+      `GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.net\r\n${upgrade}\r\n\r\n`,
+      `GET http://a:b@localhost/ HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
+      `GET http://[ HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
     ]
   ) {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -184,6 +196,7 @@ Deno.test("serve outlives requests that are none", async () => {
     assertMatch(answer, /^HTTP\/1\.1 4\d\d /, text);
     conn.close();
   }
+  assertEquals(errors, []);
   await using client = connect<Witness["local"]>(server.url);
   assertEquals(await client.remote.echo("alive"), "alive");
 });

@@ -583,9 +583,9 @@ export abstract class Core implements Host, Carrier, Sweeper {
 
   /** Takes away what this connection carries; returns how to end it, each time. */
   #takeConnection(info: CloseInfo): () => void {
-    const { incoming, capabilities, observers, socketError } = this;
+    const { incoming, capabilities, observers, errorOptions } = this;
     const error = (what: string, method?: string): ConnectionClosedError =>
-      this.closedError(what, false, method, false, info, socketError);
+      this.closedError(what, false, method, false, info, errorOptions);
     this.observers = undefined;
     // An error has a stack, which most connections end without.
     capabilities?.cut(() => error("Cannot send request"));
@@ -781,14 +781,20 @@ export abstract class Core implements Host, Carrier, Sweeper {
     method?: string,
     idempotent = false,
     info: CloseInfo = this.ended ?? abnormal,
-    cause: unknown = this.socketError,
+    options: ErrorOptions = this.errorOptions,
   ): ConnectionClosedError {
     return new ConnectionClosedError(
       method === undefined ? what : `${what} "${method}"`,
       info,
       sent,
-      cause === undefined ? { idempotent } : { cause, idempotent },
+      { ...options, idempotent },
     );
+  }
+
+  /** What the socket complained of, for the errors that tell of it. */
+  get errorOptions(): ErrorOptions {
+    const { socketError } = this;
+    return socketError === undefined ? {} : { cause: socketError };
   }
 
   /** Runs a hook of the owner's, which may throw now or later. */

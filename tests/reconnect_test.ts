@@ -11,11 +11,13 @@ import { type Address, connect, type ConnectOptions } from "../client.ts";
 import {
   type CloseInfo,
   ConnectionClosedError,
+  type Link,
   Peer,
   type PeerOptions,
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import * as slim from "../slim.ts";
+import { extension } from "../src/extension.ts";
 import { ReadyState } from "../src/socket.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { streams } from "../src/stream.ts";
@@ -104,6 +106,33 @@ function eachTest(
       ),
   );
 }
+
+eachTest(
+  "What a lost connection is still asked for tells of its own end, and no other",
+  async (lab) => {
+    const links: Link[] = [];
+    const recorder = extension((link) => {
+      links.push(link);
+      return {
+        write: (value) => value,
+        read: (value) => value,
+        discard() {},
+        control: () => undefined,
+        end() {},
+      };
+    });
+    await using it = lab({ use: [recorder] });
+    it.socket.open();
+    it.socket.end(1006, "", false);
+    await it.time.pass(250);
+    it.socket.dispatch({ type: "error", message: "refused" });
+    const error = await assertRejects(
+      () => links[0]!.request("late"),
+      ConnectionClosedError,
+    );
+    assertEquals([error.code, error.cause], [1006, undefined]);
+  },
+);
 
 eachTest(
   "connect replaces a lost connection, and calls onopen and onclose each time",

@@ -22,7 +22,7 @@ const encoder = new TextEncoder();
 
 // Where frames are written to be measured: into one array, because to make one for
 // each would take six times as long.
-let bytes: Uint8Array<ArrayBuffer> | undefined;
+let bytes = new Uint8Array();
 
 // Two brackets, but a comma less than there are messages.
 const noLength = 1;
@@ -102,7 +102,7 @@ export class SharedFrames {
   #fits(frame: string): boolean {
     // Three bytes is the most that one UTF-16 code unit takes.
     if (3 * frame.length <= this.#maxLength) return true;
-    bytes ??= new Uint8Array(usualLength);
+    if (bytes.length < this.#maxLength) bytes = new Uint8Array(this.#maxLength);
     const { read, written } = encoder.encodeInto(frame, bytes);
     return read === frame.length && written <= this.#maxLength;
   }

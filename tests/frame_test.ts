@@ -91,6 +91,15 @@ Deno.test("SharedFrames keeps frames within their length and their members", asy
   ]);
 });
 
+Deno.test("SharedFrames fills frames as long as a socket says they may be", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send, 40_000);
+  shared.isBusy = true;
+  for (let n = 0; n < 200; n++) shared.push(`"${"x".repeat(180)}"`);
+  await settle();
+  assertEquals(frames.map((frame) => JSON.parse(frame).length), [200]);
+});
+
 Deno.test("SharedFrames fills frames to the last byte, and halves what has more bytes than characters", async () => {
   for (
     const [text, members] of [

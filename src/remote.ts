@@ -85,9 +85,12 @@ class Names extends Itself {
 // (bench/, "2,000 idle").
 const found = new Proxy({}, {
   get: (_target, key, names: Names) =>
-    // Those are looked up and called by the language itself.
-    typeof key !== "string" || key === "then" || key === "toJSON"
-      ? undefined
-      : Names.find(names, key),
+    isName(key) ? Names.find(names, key) : undefined,
+  has: (_target, key) => isName(key),
   set: () => false,
 });
+
+/** Whether it is none of the names that the language itself looks up and calls. */
+function isName(key: string | symbol): key is string {
+  return typeof key === "string" && key !== "then" && key !== "toJSON";
+}

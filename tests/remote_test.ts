@@ -48,6 +48,20 @@ Deno.test("remote gives the same object for the same name", () => {
   assertEquals(remote["a"]!["b"] === remote["a"]!["b"], true);
 });
 
+Deno.test("remote has every name but those that the language calls", () => {
+  const { remote, calls } = recorder();
+  for (const group of [remote, remote["math"]!]) {
+    for (const name of ["add", "name", "constructor"]) {
+      assertEquals(name in group, true);
+    }
+    assertEquals("then" in group || "toJSON" in group, false);
+    assertEquals(Symbol.iterator in group, false);
+    assertEquals(Object.keys(group), []);
+  }
+  assertEquals(typeof Deno.inspect(remote), "string");
+  assertEquals(calls, []);
+});
+
 Deno.test("remote keeps no more than 1,024 names", async () => {
   const { remote, calls } = recorder();
   for (const group of [remote, remote["math"]!]) {

@@ -56,6 +56,18 @@ Deno.test("connect takes http addresses, URL objects and fragments", async () =>
   assertEquals(urls, ["wss://example.com/rpc", "ws://example.com/"]);
 });
 
+Deno.test("connect keeps its protocols from who makes a socket of them", () => {
+  const protocols = ["chat"];
+  connect("ws://localhost", {}, {
+    protocols,
+    createSocket(_url, offered) {
+      offered.push("mine");
+      return socketPair()[0];
+    },
+  }).close();
+  assertEquals(protocols, ["chat"]);
+});
+
 Deno.test("connect makes an instance of a class, or a peer of a definition", async () => {
   class Server extends Peer {
     override local = {

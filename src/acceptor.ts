@@ -26,10 +26,10 @@ import {
   admitsOrigin,
   checkHosts,
   checkOrigins,
-  type Head,
   type Hosts,
   isLoopback,
   type Origins,
+  type RequestHead,
 } from "./origin.ts";
 import {
   keep,
@@ -159,7 +159,7 @@ export interface DrainReport {
 }
 
 /** A request to connect, and what the server knows of whoever sent it. */
-export interface Handshake<Info> extends Head {
+export interface Handshake<Info> extends RequestHead {
   readonly info: Info;
 }
 
@@ -340,7 +340,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /** Parsing addresses is a tenth of what a connection costs. */
-  #admitsHost(head: Head): boolean {
+  #admitsHost(head: RequestHead): boolean {
     if (this.#hosts === "*") return true;
     const host = head.get("host");
     if (host !== null && host === this.#admittedHost) return true;
@@ -584,7 +584,7 @@ export function usualIdleTimeout(limits: Partial<Limits> | undefined): number {
 /** Whether a request asks for a WebSocket. */
 export function isHandshake(
   method: string | undefined,
-  head: Pick<Head, "get">,
+  head: RequestHead,
 ): boolean {
   return method === "GET" &&
     /^websocket$/i.test(head.get("upgrade") ?? "") &&
@@ -593,7 +593,7 @@ export function isHandshake(
 
 /** The first of the server's subprotocols that the client offers. */
 function selectProtocol(
-  head: Head,
+  head: RequestHead,
   protocols: readonly string[],
 ): string | undefined {
   const offer = head.get("sec-websocket-protocol");

@@ -8,8 +8,8 @@
  * @module
  */
 
-/** A request to connect, looked at whole only where somebody wants to. */
-export interface Head {
+/** What a request begins with; the whole of it is made for who looks at it. */
+export interface RequestHead {
   /** A header's value; null if it is absent. */
   get(name: string): string | null;
   /** Whether it came over TLS. */
@@ -68,7 +68,7 @@ export function checkOrigins(origins: Origins | undefined): void {
  * @returns A promise only if a function of the owner's gave one.
  */
 export function admitsOrigin(
-  head: Head,
+  head: RequestHead,
   origins: Origins | undefined,
 ): boolean | Promise<boolean> {
   const origin = head.get("origin");
@@ -89,7 +89,7 @@ function isOrigin(origin: string): boolean {
   return standard === "null" || standard === origin;
 }
 
-function isSameOrigin(head: Head, origin: string): boolean {
+function isSameOrigin(head: RequestHead, origin: string): boolean {
   if (!/^https?:/.test(origin)) return false;
   const { protocol, host } = new URL(origin);
   return !(head.isSecure && protocol === "http:") &&
@@ -102,7 +102,7 @@ function isSameOrigin(head: Head, origin: string): boolean {
  * @param protocol Whose own port goes without saying: `"https:"`.
  * @returns `undefined` if it is missing or is none.
  */
-function readHost(head: Head, protocol: string): URL | undefined {
+function readHost(head: RequestHead, protocol: string): URL | undefined {
   const host = head.get("host");
   if (host === null || !authority.test(host)) return undefined;
   const url = `${protocol}//${host}`;
@@ -140,7 +140,7 @@ export function checkHosts(hosts: Hosts | undefined): void {
  * A page whose own name suddenly means 127.0.0.1 is of the same origin as what
  * listens there, but the header `Host` still has its name (DNS rebinding).
  */
-export function admitsHost(head: Head, hosts: Hosts): boolean {
+export function admitsHost(head: RequestHead, hosts: Hosts): boolean {
   if (hosts === "*") return true;
   const name = readHost(head, "http:")?.hostname;
   if (name === undefined) return false;

@@ -4,10 +4,10 @@ import {
   admitsOrigin,
   checkHosts,
   checkOrigins,
-  type Head,
   type Hosts,
   isLoopback,
   type Origins,
+  type RequestHead,
 } from "../src/origin.ts";
 
 interface Asked {
@@ -17,7 +17,9 @@ interface Asked {
   url?: string;
 }
 
-function request({ origin = [], host = "example.com", url }: Asked): Head {
+function request(
+  { origin = [], host = "example.com", url }: Asked,
+): RequestHead {
   const headers = new Headers();
   for (const value of [origin].flat()) headers.append("origin", value);
   for (const value of [host].flat()) headers.append("host", value);

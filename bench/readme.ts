@@ -8,11 +8,10 @@ import { type Result, sections } from "./result.ts";
 
 const readme = new URL("README.md", import.meta.url);
 let text = await Deno.readTextFile(readme);
-const results = await Promise.all(Deno.args.map(async (file) => {
-  const result: Result = JSON.parse(await Deno.readTextFile(file));
-  return result;
-}));
-results.sort((left, right) => left.date < right.date ? -1 : 1);
+const results: Result[] = await Promise.all(
+  Deno.args.map(async (file) => JSON.parse(await Deno.readTextFile(file))),
+);
+results.sort((left, right) => left.date.localeCompare(right.date));
 for (const result of results) {
   for (const section of sections(result)) {
     put(section.name, `${section.text}\n\n_${circumstances(result)}_`);

@@ -1,5 +1,5 @@
 /**
- * The deadlines of calls, kept by one timer for all the peers of the process: a
+ * The deadlines of calls and handshakes, kept by one timer for the process: a
  * timer per call would cost more than the call, and one per peer a part of its
  * connection.
  *

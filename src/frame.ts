@@ -16,6 +16,9 @@ export const sharedFrames = "jsonrpcws.v1";
  */
 export const usualLength = 16_384;
 
+// The first frame of a turn is short, so that the other end is at work on it while
+// this one goes on; each that follows may be twice as long.
+const firstMembers = 32;
 const mostMembers = 256;
 
 const encoder = new TextEncoder();
@@ -40,6 +43,8 @@ export class SharedFrames {
   #texts: string[] = [];
   /** Bytes of the frame that they make, if they are ASCII. */
   #length = noLength;
+  /** Most messages of the next frame. */
+  #most = firstMembers;
   /** Whether the turn in which something was sent has not ended. */
   #isTurn = false;
   /** Whether the messages of the last frame that arrived had company. */
@@ -64,8 +69,11 @@ export class SharedFrames {
     const length = text.length + 1;
     if (
       this.#length + length > this.#maxLength ||
-      this.#texts.length === mostMembers
-    ) this.flush();
+      this.#texts.length === this.#most
+    ) {
+      this.flush();
+      this.#most = Math.min(2 * this.#most, mostMembers);
+    }
     this.#texts.push(text);
     this.#length += length;
   }
@@ -87,6 +95,7 @@ export class SharedFrames {
   /** The turn in which something was sent has ended. */
   endTurn(): void {
     this.#isTurn = false;
+    this.#most = firstMembers;
     this.flush();
   }
 

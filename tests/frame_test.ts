@@ -82,22 +82,42 @@ Deno.test("SharedFrames keeps frames within their length and their members", asy
   const [frames, send] = recordFrames();
   const shared = new SharedFrames(send);
   shared.isBusy = true;
-  for (let n = 0; n < 513; n++) shared.push("1");
+  for (let n = 0; n < 737; n++) shared.push("1");
   await settle();
   assertEquals(frames.map((frame) => [JSON.parse(frame)].flat().length), [
+    32,
+    64,
+    128,
     256,
     256,
     1,
   ]);
 });
 
+Deno.test("SharedFrames begins each turn with a short frame, before it ends", async () => {
+  const [frames, send] = recordFrames();
+  const shared = new SharedFrames(send);
+  shared.isBusy = true;
+  for (let turn = 0; turn < 2; turn++) {
+    for (let n = 0; n < 33; n++) shared.push("1");
+    assertEquals(frames.map((frame) => JSON.parse(frame).length), [32]);
+    await settle();
+    assertEquals(frames.splice(0).length, 2);
+  }
+});
+
 Deno.test("SharedFrames fills frames as long as a socket says they may be", async () => {
   const [frames, send] = recordFrames();
   const shared = new SharedFrames(send, 40_000);
   shared.isBusy = true;
-  for (let n = 0; n < 200; n++) shared.push(`"${"x".repeat(180)}"`);
+  for (let n = 0; n < 300; n++) shared.push(`"${"x".repeat(180)}"`);
   await settle();
-  assertEquals(frames.map((frame) => JSON.parse(frame).length), [200]);
+  assertEquals(frames.map((frame) => JSON.parse(frame).length), [
+    32,
+    64,
+    128,
+    76,
+  ]);
 });
 
 Deno.test("SharedFrames fills frames to the last byte, and halves what has more bytes than characters", async () => {

@@ -3,15 +3,18 @@
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Item } from "./item.ts";
 
+/** Connects to what {@linkcode Contender.serve} returned, and resolves once calls can be made. */
+export type Connect = (url: string) => Promise<Client>;
+
 /**
- * A contender, one file in `contenders/`. What its server alone needs is imported
- * in `serve`, so that no client pays for it.
+ * A contender, one file in `contenders/`. Where its server has more to load than
+ * its client, `connect` has a file of its own, `NAME_client.ts`, so that no client
+ * pays for it: Deno loads what it sees that a module might import later, too.
  */
 export interface Contender {
   /** Listens on a free port of 127.0.0.1 and returns the URL to connect to. */
   serve(): string | Promise<string>;
-  /** Connects to what {@linkcode serve} returned, and resolves once calls can be made. */
-  connect(url: string): Promise<Client>;
+  connect: Connect;
   /**
    * Joins both halves over a connected pair of sockets in this process; absent if
    * it can't.
@@ -41,9 +44,4 @@ export interface Client {
   listen?(take: (n: number) => void): void | Promise<void>;
   /** Has the server tell this number to every client that listens. */
   announce?(n: number): Promise<void>;
-}
-
-/** The file of a contender, beside this one. */
-export function fileOf(contender: string): string {
-  return `contenders/${contender.replaceAll(/\W/g, "_")}.ts`;
 }

@@ -2,14 +2,30 @@
 
 import { fileURLToPath } from "node:url";
 import { node24 } from "../tests/interop/node_program.ts";
-import { fileOf } from "./contender.ts";
 
 export interface Runtime {
   name: string;
   /** The command of `worker.ts`. */
   worker: string[];
-  /** The path of a contender's module. */
-  moduleOf(contender: string): string;
+  /** The path of a contender's module, for this role of `worker.ts`. */
+  moduleOf(contender: string, role: Role): string;
+}
+
+/** What a process of a contender does. */
+export type Role = "server" | "client" | "pair" | "first";
+
+const files = Array.from(
+  Deno.readDirSync(new URL("contenders", import.meta.url)),
+  ({ name }) => name,
+);
+
+/** The file of a contender, or of its client alone if that has one; see `contender.ts`. */
+function fileOf(contender: string, role: Role): string {
+  const name = contender.replaceAll(/\W/g, "_");
+  const client = `${name}_client.ts`;
+  return role !== "server" && role !== "pair" && files.includes(client)
+    ? client
+    : `${name}.ts`;
 }
 
 export const deno: Runtime = {
@@ -24,7 +40,8 @@ export const deno: Runtime = {
     "--allow-net=127.0.0.1",
     pathOf("worker.ts"),
   ],
-  moduleOf: (contender) => pathOf(fileOf(contender)),
+  moduleOf: (contender, role) =>
+    pathOf(`contenders/${fileOf(contender, role)}`),
 };
 
 let bundled: Promise<Runtime> | undefined;
@@ -39,10 +56,7 @@ async function bundle(): Promise<Runtime> {
   addEventListener("unload", () => {
     Deno.removeSync(directory, { recursive: true });
   });
-  const contenders = await Array.fromAsync(
-    Deno.readDir(new URL("contenders", import.meta.url)),
-    ({ name }) => pathOf(`contenders/${name}`),
-  );
+  const contenders = files.map((name) => pathOf(`contenders/${name}`));
   const { success, stderr } = await new Deno.Command("deno", {
     args: [
       ...["bundle", "--platform", "deno", "--code-splitting"],
@@ -60,8 +74,8 @@ async function bundle(): Promise<Runtime> {
       "--no-deprecation",
       `${directory}/worker.js`,
     ],
-    moduleOf: (contender) =>
-      `${directory}/${fileOf(contender).replace(/ts$/, "js")}`,
+    moduleOf: (contender, role) =>
+      `${directory}/contenders/${fileOf(contender, role).replace(/ts$/, "js")}`,
   };
 }
 

@@ -3,7 +3,7 @@
 import { fileURLToPath } from "node:url";
 import { Process } from "./process.ts";
 import { rowOf } from "./rows.ts";
-import type { Runtime } from "./runtime.ts";
+import type { Role, Runtime } from "./runtime.ts";
 import type { Usage } from "./usage.ts";
 import type { Task, Work } from "./worker.ts";
 
@@ -161,11 +161,11 @@ async function startServer(
 function startWorker(
   core: number,
   { name, worker, moduleOf }: Runtime,
-  role: string,
+  role: Role,
   contender: string,
   ...args: string[]
 ): Process {
-  const command = [...worker, role, moduleOf(contender), ...args];
+  const command = [...worker, role, moduleOf(contender, role), ...args];
   return new Process(
     core,
     `the ${role} of ${contender} on ${name}`,

@@ -46,8 +46,8 @@ switch (role) {
     break;
   }
   case "client": {
-    const contender: Contender = await import(module);
-    await work(new Clients(() => contender.connect(args[0]!)));
+    const { connect }: Pick<Contender, "connect"> = await import(module);
+    await work(new Clients(() => connect(args[0]!)));
     break;
   }
   case "pair": {
@@ -63,8 +63,8 @@ switch (role) {
   }
   case "first": {
     const before = performance.now();
-    const contender: Contender = await import(module);
-    const client = await contender.connect(args[0]!);
+    const { connect }: Pick<Contender, "connect"> = await import(module);
+    const client = await connect(args[0]!);
     const sum = await client.add(1, 2);
     const milliseconds = performance.now() - before;
     if (sum !== 3) throw new Error(`Wrong answer: add(1, 2) is ${sum}`);

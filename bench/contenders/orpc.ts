@@ -1,55 +1,27 @@
 /** oRPC: procedures, and event iterators. */
 
-import { createORPCClient } from "@orpc/client";
-import { RPCLink } from "@orpc/client/websocket";
-import type { RouterClient } from "@orpc/server";
 import type { Socket } from "@jsonrpcws/peer/testing";
+import { EventPublisher, os, type } from "@orpc/server";
+import { RPCHandler } from "@orpc/server/websocket";
+import { RPCHandler as NodeHandler } from "@orpc/server/ws";
 import type { Client } from "../contender.ts";
 import { createItem } from "../item.ts";
-import { isDeno, listen, open } from "../sockets.ts";
+import { isDeno, listen } from "../sockets.ts";
+import { call } from "./orpc_client.ts";
 
-type Calculator = Awaited<ReturnType<typeof createRouter>>;
+export { connect } from "./orpc_client.ts";
 
 export async function serve(): Promise<string> {
-  const { RPCHandler } = isDeno
-    ? await import("@orpc/server/websocket")
-    : await import("@orpc/server/ws");
-  const handler = new RPCHandler(await createRouter());
+  const handler = new (isDeno ? RPCHandler : NodeHandler)(createRouter());
   return await listen((socket) => handler.upgrade(socket as never));
 }
 
-export async function connect(url: string): Promise<Client> {
-  return call(await open(url));
-}
-
-export async function pair(server: Socket, client: Socket): Promise<Client> {
-  const { RPCHandler } = await import("@orpc/server/websocket");
-  new RPCHandler(await createRouter()).upgrade(server as WebSocket);
+export function pair(server: Socket, client: Socket): Client {
+  new RPCHandler(createRouter()).upgrade(server as WebSocket);
   return call(client as WebSocket);
 }
 
-function call(websocket: WebSocket): Client {
-  const calculator: RouterClient<Calculator> = createORPCClient(
-    new RPCLink({ websocket }),
-  );
-  return {
-    add: (a, b) => calculator.add([a, b]),
-    item: (id) => calculator.item(id),
-    announce: (n) => calculator.announce(n),
-    listen: async (take) => {
-      const news = await calculator.news();
-      (async () => {
-        for await (const n of news) take(n);
-      })();
-    },
-    count: async (to, take) => {
-      for await (const n of await calculator.count(to)) take(n);
-    },
-  };
-}
-
-async function createRouter() {
-  const { EventPublisher, os, type } = await import("@orpc/server");
+function createRouter() {
   const publisher = new EventPublisher<{ news: number }>();
   return {
     add: os.input(type<[number, number]>())

@@ -1,12 +1,10 @@
 /** The library as its users write it: a class that is served, and a client with a typed remote. */
 
 import { broadcast, Peer, type PeerSettings } from "@jsonrpcws/peer";
-import { connect as connectPeer } from "@jsonrpcws/peer/client";
-import { streams } from "@jsonrpcws/peer/stream";
-import type { Socket } from "@jsonrpcws/peer/testing";
-import type { Client, Contender } from "../contender.ts";
-import { createItem, type Item } from "../item.ts";
-import { ClientSocket, isDeno } from "../sockets.ts";
+import type { Contender } from "../contender.ts";
+import { createItem } from "../item.ts";
+import { isDeno } from "../sockets.ts";
+import { Caller, createConnect } from "./peer_client.ts";
 
 type Add = (a: number, b: number) => number;
 
@@ -34,76 +32,32 @@ class Calculator extends Peer<{ news(n: number): void }> {
   }
 }
 
-class Caller extends Peer<Calculator["local"]> implements Client {
-  override local = { news: (n: number): void => this.#take?.(n) };
-  #take: ((n: number) => void) | undefined;
-
-  add(a: number, b: number): Promise<number> {
-    return this.remote.add(a, b);
-  }
-
-  addBy(name: string, a: number, b: number): Promise<number> {
-    const remote = this.remote as unknown as {
-      [name: string]: (a: number, b: number) => Promise<number>;
-    };
-    return remote[name]!(a, b);
-  }
-
-  item(id: number): Promise<Item> {
-    return this.remote.item(id);
-  }
-
-  async count(to: number, take: (n: number) => void): Promise<void> {
-    for await (const n of this.remote.count(to)) take(n);
-  }
-
-  listen(take: (n: number) => void): void {
-    this.#take = take;
-  }
-
-  announce(n: number): Promise<void> {
-    return this.remote.announce(n);
-  }
-}
-
 /** The library with these settings on both sides. */
 export function createContender(settings: PeerSettings): Required<Contender> {
-  async function serve(): Promise<string> {
-    const options = {
-      hostname: "127.0.0.1",
-      port: 0,
-      onListen() {},
-      ...settings,
-      // What is measured is more calls a second than a server takes.
-      limits: { ...settings.limits, messageRate: 0 },
-    };
-    if (isDeno) {
-      const { serve } = await import("@jsonrpcws/peer/server");
-      return serve(Calculator, options).url;
-    }
-    const { serve } = await import("@jsonrpcws/peer/node");
-    return (await serve(Calculator, options)).url;
-  }
-
-  async function connect(url: string): Promise<Client> {
-    const peer = connectPeer(url, Caller, {
-      ...(!isDeno && {
-        createSocket: (url, protocols) => new ClientSocket(url, protocols),
-      }),
-      use: [streams],
-      ...settings,
-    });
-    await peer.opened;
-    return peer;
-  }
-
-  function pair(server: Socket, client: Socket, methods = 1): Client {
-    Calculator.more = createMethods(methods);
-    new Calculator(server, settings);
-    return new Caller(client, settings);
-  }
-
-  return { serve, connect, pair };
+  return {
+    async serve() {
+      const options = {
+        hostname: "127.0.0.1",
+        port: 0,
+        onListen() {},
+        ...settings,
+        // What is measured is more calls a second than a server takes.
+        limits: { ...settings.limits, messageRate: 0 },
+      };
+      if (isDeno) {
+        const { serve } = await import("@jsonrpcws/peer/server");
+        return serve(Calculator, options).url;
+      }
+      const { serve } = await import("@jsonrpcws/peer/node");
+      return (await serve(Calculator, options)).url;
+    },
+    connect: createConnect(settings),
+    pair(server, client, methods = 1) {
+      Calculator.more = createMethods(methods);
+      new Calculator(server, settings);
+      return new Caller(client, settings);
+    },
+  };
 }
 
 const contender = createContender({});

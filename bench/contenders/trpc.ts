@@ -1,60 +1,21 @@
 /** tRPC over `ws`: queries, and subscriptions that yield. */
 
 import { EventEmitter, on } from "node:events";
-import { createTRPCClient, createWSClient, wsLink } from "@trpc/client";
-import { WebSocket } from "ws";
-import type { Client } from "../contender.ts";
+import { initTRPC } from "@trpc/server";
+import { applyWSSHandler } from "@trpc/server/adapters/ws";
+import { WebSocketServer } from "ws";
 import { createItem } from "../item.ts";
 
-type Calculator = Awaited<ReturnType<typeof createRouter>>;
+export { connect } from "./trpc_client.ts";
 
 export async function serve(): Promise<string> {
-  const { applyWSSHandler } = await import("@trpc/server/adapters/ws");
-  const { WebSocketServer } = await import("ws");
   const wss = new WebSocketServer({ host: "127.0.0.1", port: 0 });
-  applyWSSHandler({ wss, router: await createRouter() });
+  applyWSSHandler({ wss, router: createRouter() });
   await new Promise((resolve) => wss.on("listening", resolve));
   return `ws://127.0.0.1:${(wss.address() as { port: number }).port}/`;
 }
 
-export async function connect(url: string): Promise<Client> {
-  const opened = Promise.withResolvers<void>();
-  const client = createWSClient({
-    url,
-    // In Deno too, whose own client lets frames of more than 1,024 bytes wait for
-    // 44 ms (seen in 2.9.5), and this one gathers many calls in a frame.
-    WebSocket: WebSocket as never,
-    onOpen: opened.resolve,
-  });
-  const calculator = createTRPCClient<Calculator>({
-    links: [wsLink({ client })],
-  });
-  await opened.promise;
-  return {
-    add: (a, b) => calculator.add.query([a, b]),
-    item: (id) => calculator.item.query(id),
-    announce: (n) => calculator.announce.mutate(n),
-    listen: (take) =>
-      new Promise((resolve, reject) => {
-        calculator.news.subscribe(undefined, {
-          onStarted: () => resolve(),
-          onData: ([n]) => take(n),
-          onError: reject,
-        });
-      }),
-    count: (to, take) =>
-      new Promise((resolve, reject) => {
-        calculator.count.subscribe(to, {
-          onData: take,
-          onComplete: resolve,
-          onError: reject,
-        });
-      }),
-  };
-}
-
-async function createRouter() {
-  const { initTRPC } = await import("@trpc/server");
+function createRouter() {
   const t = initTRPC.create();
   const emitter = new EventEmitter().setMaxListeners(0);
   // A validator that believes everything: the types, and no more work than that.

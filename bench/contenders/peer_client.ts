@@ -1,0 +1,66 @@
+/** The client of the library: a class with a typed remote. */
+
+import { Peer, type PeerSettings } from "@jsonrpcws/peer";
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
+import { streams } from "@jsonrpcws/peer/stream";
+import type { Client, Connect } from "../contender.ts";
+import type { Item } from "../item.ts";
+import { ClientSocket, isDeno } from "../sockets.ts";
+
+/** What the server's `local` has. */
+export interface Methods {
+  add(a: number, b: number): number;
+  item(id: number): Item;
+  count(to: number): AsyncIterable<number>;
+  announce(n: number): void;
+}
+
+/** The caller, over whatever socket. */
+export class Caller extends Peer<Methods> implements Client {
+  override local = { news: (n: number): void => this.#take?.(n) };
+  #take: ((n: number) => void) | undefined;
+
+  add(a: number, b: number): Promise<number> {
+    return this.remote.add(a, b);
+  }
+
+  addBy(name: string, a: number, b: number): Promise<number> {
+    const remote = this.remote as unknown as {
+      [name: string]: (a: number, b: number) => Promise<number>;
+    };
+    return remote[name]!(a, b);
+  }
+
+  item(id: number): Promise<Item> {
+    return this.remote.item(id);
+  }
+
+  async count(to: number, take: (n: number) => void): Promise<void> {
+    for await (const n of this.remote.count(to)) take(n);
+  }
+
+  listen(take: (n: number) => void): void {
+    this.#take = take;
+  }
+
+  announce(n: number): Promise<void> {
+    return this.remote.announce(n);
+  }
+}
+
+/** Connects with these settings. */
+export function createConnect(settings: PeerSettings): Connect {
+  return async (url) => {
+    const peer = connectPeer(url, Caller, {
+      ...(!isDeno && {
+        createSocket: (url, protocols) => new ClientSocket(url, protocols),
+      }),
+      use: [streams],
+      ...settings,
+    });
+    await peer.opened;
+    return peer;
+  };
+}
+
+export const connect: Connect = createConnect({});

@@ -1,0 +1,21 @@
+/** The client of Socket.IO. */
+
+import { io } from "socket.io-client";
+import type { Client } from "../contender.ts";
+
+export async function connect(url: string): Promise<Client> {
+  // A connection of its own for each, or all would share the first.
+  const socket = io(url, { transports: ["websocket"], forceNew: true });
+  await new Promise<void>((resolve) => socket.on("connect", resolve));
+  return {
+    add: (a, b) => socket.emitWithAck("add", a, b),
+    item: (id) => socket.emitWithAck("item", id),
+    announce: (n) => socket.emitWithAck("announce", n),
+    listen: (take) => void socket.on("news", take),
+    count: async (to, take) => {
+      socket.on("value", take);
+      await socket.emitWithAck("count", to);
+      socket.off("value", take);
+    },
+  };
+}

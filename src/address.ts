@@ -64,10 +64,6 @@ async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {
 
 /** The address as WebSocket takes it: absolute, `ws:` or `wss:`, no fragment. */
 function toWebSocketUrl(url: string | URL): string {
-  const absolute = new URL(url, globalThis.location?.href);
-  // To set what is so already would parse all of it anew.
-  const { protocol } = absolute;
-  if (/^h/.test(protocol)) absolute.protocol = protocol.replace("http", "ws");
-  if (absolute.hash !== "") absolute.hash = "";
-  return absolute.href;
+  const { href } = new URL(url, globalThis.location?.href);
+  return href.replace(/^http/, "ws").replace(/#.*/, "");
 }

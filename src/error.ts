@@ -161,7 +161,7 @@ export class RpcError extends Error implements ErrorObject {
   /** The wire's error object: `code`, `message`, and `data` if there is any. */
   toJSON(): ErrorObject {
     const { code, message, data } = this;
-    return data === undefined ? { code, message } : { code, message, data };
+    return { code, message, ...(data !== undefined && { data }) };
   }
 }
 
@@ -222,8 +222,8 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     options?: ErrorOptions & { idempotent?: boolean },
   ) {
     const { code, reason, wasClean, retryIn } = info;
-    const why = reason === "" ? `code ${code}` : `code ${code}, ${reason}`;
-    super(`${message}: the connection is closed (${why})`, options);
+    const why = reason && `, ${reason}`;
+    super(`${message}: the connection is closed (code ${code}${why})`, options);
     this.code = code;
     this.reason = reason;
     this.wasClean = wasClean;

@@ -107,15 +107,11 @@ function findIn(
   if (typeof fn === "function") {
     return { fn: fn as Method["fn"], holder, key: name };
   }
-  for (
-    let dot = name.indexOf(".");
-    dot !== -1;
-    dot = name.indexOf(".", dot + 1)
-  ) {
+  for (let dot = -1; (dot = name.indexOf(".", dot + 1)) !== -1;) {
     const group = ownValue(holder, name.slice(0, dot));
     if (isPlainObject(group)) {
       const method = findIn(group, name.slice(dot + 1));
-      if (method !== undefined) return method;
+      if (method) return method;
     }
   }
   return undefined;

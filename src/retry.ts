@@ -67,7 +67,7 @@ export class Retries {
   readonly #options: ReconnectOptions;
   /** Attempts since the last connection that lasted. */
   #row = 0;
-  #openedAt: number | undefined;
+  #openedAt = Infinity;
   #hasRefreshed = false;
 
   constructor(options: ReconnectOptions) {
@@ -90,12 +90,11 @@ export class Retries {
     { code, reason }: Pick<CloseInfo, "code" | "reason">,
     isFresh: boolean,
   ): number | undefined {
-    const openedAt = this.#openedAt;
-    this.#openedAt = undefined;
-    if (openedAt !== undefined && performance.now() - openedAt >= stableTime) {
+    if (performance.now() - this.#openedAt >= stableTime) {
       this.#row = 0;
       this.#hasRefreshed = false;
     }
+    this.#openedAt = Infinity;
     if (code === unauthenticated) {
       // Once more, since credentials grow old.
       if (!isFresh || this.#hasRefreshed) return undefined;
@@ -108,7 +107,7 @@ export class Retries {
     const row = this.#row++;
     if (row >= attempts) return undefined;
     const hint = /retry in (\d+) ms/.exec(reason);
-    const wanted = hint !== null
+    const wanted = hint
       ? Math.min(Number(hint[1]), mostHint)
       : Math.random() * Math.min(maxDelay, delay * 2 ** row) +
         (code === tryAgainLater ? overloadDelay : 0);
@@ -129,8 +128,7 @@ interface Page {
  * @returns How to stop waiting.
  */
 export function wait(delay: number, done: () => void): () => void {
-  const page = globalThis as Page;
-  const { document } = page;
+  const { document } = globalThis as Page;
   const controller = new AbortController();
   const stop = (): void => {
     clearTimeout(timer);
@@ -144,7 +142,7 @@ export function wait(delay: number, done: () => void): () => void {
     if (document?.visibilityState !== "hidden") go();
   };
   const timer = setTimeout(go, delay);
-  page.addEventListener?.("online", hurry, controller);
+  (globalThis as Page).addEventListener?.("online", hurry, controller);
   document?.addEventListener("visibilitychange", hurry, controller);
   return stop;
 }

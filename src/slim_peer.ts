@@ -109,7 +109,11 @@ interface Pending {
   readonly text: string;
   /** Whether its params carry what only the connection of then knows. */
   readonly lends: boolean;
-  /** Lets go of its timer, its caller's signal, and of what its params lent. */
+  /** When it has waited too long. */
+  readonly deadline: number;
+  /** Gives it up, because of that or for another reason. */
+  cancel(reason?: unknown): void;
+  /** Lets go of its caller's signal, and of what its params lent. */
   release(succeeded: boolean): void;
   /** Whether it was handed to the socket, and to that of an earlier connection. */
   sent?: boolean;
@@ -152,8 +156,6 @@ const unreadable: readonly number[] = [
   -32010,
   0,
 ] satisfies (Code | 0)[];
-
-const messageTooBig: typeof CloseCode.MessageTooBig = 1009;
 
 /**
  * One end of a JSON-RPC connection, as {@linkcode Peer} is one, in a fraction of
@@ -198,6 +200,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #state: ConnectionState = "connecting";
   /** Ends what it waits for. */
   #stop = (): void => {};
+  /** When it looks for calls that have waited too long, and how it doesn't. */
+  #due = Infinity;
+  #sleep = this.#stop;
   /** What the socket last complained of. */
   #cause: unknown;
   /** How the last connection ended. */
@@ -238,7 +243,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#options = options;
     this.context = context as Context;
     for (const name of ["local", "onopen", "onclose", "onerror"] as const) {
-      Object.assign(this, { [name]: options[name] ?? this[name] });
+      (this as Record<string, unknown>)[name] = options[name] ?? this[name];
     }
     const peer = this as unknown as SlimPeer;
     this.#inside = {
@@ -288,9 +293,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
 
   /** The other side's methods, each called with these options. */
   with(options: CallOptions): Remote<Theirs> {
-    const peer = this as unknown as SlimPeer;
     return createRemote((method, params) => {
-      const promise = peer.request(method, params, options);
+      const promise = (this as unknown as SlimPeer)
+        .request(method, params, options);
       this.#capabilities?.decorate(promise, options);
       return promise;
     }) as Remote<Theirs>;
@@ -405,23 +410,18 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         capabilities?.release(writing);
         throw error;
       }
-      const cancel = (reason: unknown): void => {
+      const cancel = (
+        reason: unknown = new DOMException(
+          `No response to request "${method}" within ${timeout} ms`,
+          "TimeoutError",
+        ),
+      ): void => {
         const pending = this.#take(id);
         reject(reason);
         if (pending?.sent) this.#tell("$/cancelRequest", { id });
       };
       const abort = (): void => cancel(signal!.reason);
       signal?.addEventListener("abort", abort);
-      // A longer one would be over at once.
-      const timer = timeout === 0 || timeout >= 2 ** 31
-        ? undefined
-        : setTimeout(() =>
-          cancel(
-            new DOMException(
-              `No response to request "${method}" within ${timeout} ms`,
-              "TimeoutError",
-            ),
-          ), timeout);
       // Known before it is sent: a socket may answer from within send().
       this.#pending.set(id, {
         method,
@@ -430,8 +430,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         options,
         lends: Boolean(writing?.releases.length),
         text,
+        deadline: this.#wakeIn(timeout || Infinity),
+        cancel,
         release(succeeded) {
-          clearTimeout(timer);
           signal?.removeEventListener("abort", abort);
           capabilities?.release(writing, succeeded);
         },
@@ -493,7 +494,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
    */
   respond(id: Id, result: unknown, error?: unknown): boolean {
     const running = this.#unanswered.get(id);
-    if (running === undefined) return false;
+    if (!running) return false;
     if (error === undefined || error === null) this.#succeed(running, result);
     else this.#fail(running, error);
     return true;
@@ -520,7 +521,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     const ws = this.#ws;
     if (ws !== undefined) {
       // A peer is not trusted to finish the handshake.
-      this.#waitFor(5_000, () => {
+      this.#stop = ring(5_000, () => {
         ws.terminate?.();
         this.#leave();
       });
@@ -559,9 +560,22 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#stop();
   }
 
-  #waitFor(time: number, done: () => void): void {
-    const timer = setTimeout(done, time);
-    this.#stop = (): void => clearTimeout(timer);
+  /** Looks in so many milliseconds, or sooner, for calls that are due. */
+  #wakeIn(time: number): number {
+    const due = performance.now() + time;
+    if (due < this.#due) {
+      this.#sleep();
+      this.#due = due;
+      this.#sleep = ring(time, () => {
+        this.#due = Infinity;
+        for (const { deadline, cancel } of this.#pending.values()) {
+          const left = deadline - performance.now();
+          if (left > 0) this.#wakeIn(left);
+          else cancel();
+        }
+      });
+    }
+    return due;
   }
 
   /** Makes an attempt to connect. */
@@ -581,7 +595,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     const socket = this.#makeSocket();
     const { handshakeTimeout = 20_000 } = this.#options;
     if (handshakeTimeout > 0 && attempt === this.#attempt) {
-      this.#waitFor(
+      this.#stop = ring(
         handshakeTimeout,
         () => fail(`No handshake within ${handshakeTimeout} ms`),
       );
@@ -714,6 +728,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   /** The socket is gone, or has had its time. */
   #leave(): void {
     this.#stopWaiting();
+    this.#sleep();
     this.#closed.resolve(this.#lost);
   }
 
@@ -768,7 +783,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     if (id !== undefined) {
       const pending = this.#pending.get(id);
       // It was given up while it waited.
-      if (pending === undefined) return false;
+      if (!pending) return false;
       pending.sent = true;
     }
     try {
@@ -801,7 +816,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   /** Tells a caller that no response will come. */
   #abandon(id: number, what: string, sent = false): void {
     const pending = this.#take(id);
-    if (pending === undefined) return;
+    if (!pending) return;
     const { method, wasSent, options: { idempotent } } = pending;
     pending.reject(
       this.#closedError(`${what} "${method}"`, sent || wasSent, idempotent),
@@ -820,7 +835,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         : new TextDecoder("utf-8", { fatal: true }).decode(data as ArrayBuffer);
       if (text.length > mostLength) {
         return this.close(
-          messageTooBig,
+          1009 satisfies typeof CloseCode.MessageTooBig,
           `Message is longer than ${mostLength}`,
         );
       }
@@ -872,7 +887,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #settle(id: unknown, result: unknown, error: unknown): void {
     const pending = this.#pending.get(id as number);
     const told = error === undefined ? undefined : readError(error);
-    if (pending === undefined) {
+    if (!pending) {
       if (told === undefined || id !== undefined && id !== null) {
         return this.#capabilities?.discard(result);
       }
@@ -944,7 +959,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     if (isRequest) this.#unanswered.set(id, running);
     try {
       let result: unknown;
-      if (found === undefined) result = this.#control(running, params);
+      if (!found) result = this.#control(running, params);
       else if (isRequest && size >= mostCalls) {
         throw refusal(
           -32009,
@@ -970,7 +985,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     switch (method) {
       case "$/cancelRequest": {
         const call = this.#unanswered.get(readParam(params, "id", 0));
-        if (call === undefined) break;
+        if (!call) break;
         // First the answer: from a method that hears the signal, too, it is this.
         const why = "Request was cancelled";
         this.#fail(call, refusal(-32800, why));
@@ -978,9 +993,10 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         break;
       }
       case "$/progress": {
-        const token = readParam(params, "token", 0) as number;
-        const { onprogress } = this.#pending.get(token)?.options ?? {};
-        this.#run(() => onprogress?.(readParam(params, "value", 1)));
+        const call = this.#pending.get(readParam(params, "token", 0) as number);
+        this.#run(() =>
+          call?.options.onprogress?.(readParam(params, "value", 1))
+        );
         break;
       }
       case "rpc.ping":
@@ -1070,7 +1086,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       what,
       this.#lost,
       sent,
-      cause === undefined ? { idempotent } : { cause, idempotent },
+      { ...(cause !== undefined && { cause }), idempotent },
     );
   }
 
@@ -1113,4 +1129,15 @@ function createOpened(): Deferred<void> {
   const opened = new Deferred<void>();
   opened.promise.catch(() => {});
   return opened;
+}
+
+/**
+ * Calls something after some milliseconds; returns how not to. By a signal, since
+ * the first timer of a Deno process loads Node's (timer.ts).
+ */
+function ring(time: number, done: () => void): () => void {
+  // A longer one would be over at once.
+  const signal = AbortSignal.timeout(Math.min(time, 0x7fff_ffff));
+  signal.addEventListener("abort", done);
+  return () => signal.removeEventListener("abort", done);
 }

@@ -1,6 +1,6 @@
 /**
- * Time that passes only when a test says so: `setTimeout` and the monotonic
- * clock that the deadlines read.
+ * Time that passes only when a test says so: `setTimeout`, `AbortSignal.timeout`
+ * and the monotonic clock that the deadlines read.
  *
  * @module
  */
@@ -10,11 +10,17 @@ import { mock } from "node:test";
 /** Stops time; disposing lets it go on. */
 export class FakeTime implements Disposable {
   readonly #now = performance.now;
+  readonly #timeout = AbortSignal.timeout;
   #elapsed = 0;
 
   constructor() {
     mock.timers.enable({ apis: ["setTimeout"] });
     performance.now = (): number => this.#elapsed;
+    AbortSignal.timeout = (milliseconds): AbortSignal => {
+      const controller = new AbortController();
+      setTimeout(() => controller.abort(), milliseconds);
+      return controller.signal;
+    };
   }
 
   /** Lets that many milliseconds pass, and then everything that is due. */
@@ -38,5 +44,6 @@ export class FakeTime implements Disposable {
   [Symbol.dispose](): void {
     mock.timers.reset();
     performance.now = this.#now;
+    AbortSignal.timeout = this.#timeout;
   }
 }

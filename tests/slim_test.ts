@@ -427,6 +427,57 @@ Deno.test("A time-out or a signal cancels a call of a SlimPeer, and a late answe
   socket.end();
 });
 
+Deno.test("One timer serves the calls of a SlimPeer", async () => {
+  using time = new FakeTime();
+  await using it = await open();
+  const timers: number[] = [];
+  const { timeout: fake } = AbortSignal;
+  AbortSignal.timeout = (milliseconds): AbortSignal => {
+    timers.push(milliseconds);
+    return fake(milliseconds);
+  };
+  const ended: number[] = [];
+  const call = (timeout: number): void => {
+    it.peer.request("m", [], { timeout }).catch(() => ended.push(timeout));
+  };
+  for (const timeout of [300, 100, 200, 100, 300]) call(timeout);
+  for (let n = 0; n < 1_000; n++) call(300);
+  assertEquals(timers.splice(0), [300, 100]);
+  await time.pass(99);
+  assertEquals(ended, []);
+  await time.pass(1);
+  assertEquals(ended.splice(0), [100, 100]);
+  await time.pass(100);
+  assertEquals(ended.splice(0), [200]);
+  await time.pass(100);
+  assertEquals(ended, Array(1_002).fill(300));
+  assertEquals(timers.length, 3);
+  call(50);
+  await time.pass(50);
+  assertEquals(ended.at(-1), 50);
+});
+
+Deno.test("A process ends once its SlimPeers are closed", async () => {
+  const url = (path: string): string =>
+    JSON.stringify(new URL(path, import.meta.url));
+  const program = `
+    import { SlimPeer } from ${url("../slim.ts")};
+    import { socketPair } from ${url("../src/socket_pair.ts")};
+    const [left, right] = socketPair();
+    const one = new SlimPeer(left);
+    const other = new SlimPeer(right, { local: { m: () => "done" } });
+    console.log(await one.request("m"));
+    await one[Symbol.asyncDispose]();
+    await other.closed;
+  `;
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["eval", program],
+    signal: AbortSignal.timeout(20_000),
+  });
+  const { success, stdout } = await process.output();
+  assertEquals([success, new TextDecoder().decode(stdout)], [true, "done\n"]);
+});
+
 Deno.test("A SlimPeer that is closed rejects, aborts, and does nothing more", async () => {
   const signals: AbortSignal[] = [];
   const gate = Promise.withResolvers<string>();

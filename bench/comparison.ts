@@ -93,7 +93,7 @@ function compareAll(
 ): Comparison {
   return {
     name,
-    contenders: ["loop", "peer", "shared", ...others],
+    contenders: ["loop", "peer", "shared", "slim", ...others],
     settings: [
       {
         start: async (contender) => overSockets(contender, await runtime()),

@@ -1,6 +1,7 @@
 /** The library as its users write it: a class that is served, and a client with a typed remote. */
 
 import { broadcast, Peer, type PeerSettings } from "@jsonrpcws/peer";
+import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Contender } from "../contender.ts";
 import { createItem } from "../item.ts";
 import { isDeno } from "../sockets.ts";
@@ -64,6 +65,11 @@ const contender = createContender({});
 export const serve: Contender["serve"] = contender.serve;
 export const connect: Contender["connect"] = contender.connect;
 export const pair: Contender["pair"] = contender.pair;
+
+/** Serves whoever is at the other end of a socket. */
+export function answer(socket: Socket): void {
+  new Calculator(socket);
+}
 
 function createMethods(count: number): { [name: string]: Add } {
   const methods: { [name: string]: Add } = {};

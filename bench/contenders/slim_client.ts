@@ -1,24 +1,39 @@
 /** The small client. */
 
-import { connect as connectSlim } from "@jsonrpcws/peer/slim";
+import { connect as connectSlim, SlimPeer } from "@jsonrpcws/peer/slim";
 import type { Client } from "../contender.ts";
+import type { Item } from "../item.ts";
 import { ClientSocket, isDeno } from "../sockets.ts";
 import type { Methods } from "./peer_client.ts";
 
+/** The caller, over whatever socket. */
+export class SlimCaller extends SlimPeer<Methods> implements Client {
+  override local = { news: (n: number): void => this.#take?.(n) };
+  #take: ((n: number) => void) | undefined;
+
+  add(a: number, b: number): Promise<number> {
+    return this.remote.add(a, b);
+  }
+
+  item(id: number): Promise<Item> {
+    return this.remote.item(id);
+  }
+
+  listen(take: (n: number) => void): void {
+    this.#take = take;
+  }
+
+  announce(n: number): Promise<void> {
+    return this.remote.announce(n);
+  }
+}
+
 export async function connect(url: string): Promise<Client> {
-  let take: ((n: number) => void) | undefined;
-  const local = { news: (n: number): void => take?.(n) };
-  const peer = connectSlim<Methods>(url, { local }, {
+  const peer = connectSlim(url, SlimCaller, {
     ...(!isDeno && {
       createSocket: (url, protocols) => new ClientSocket(url, protocols),
     }),
   });
   await peer.opened;
-  const { remote } = peer;
-  return {
-    add: (a, b) => remote.add(a, b),
-    item: (id) => remote.item(id),
-    announce: (n) => remote.announce(n),
-    listen: (listener) => void (take = listener),
-  };
+  return peer;
 }

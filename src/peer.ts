@@ -17,7 +17,7 @@ import type {
   ResultOf,
 } from "./contract.ts";
 import type { ConnectionState, Keeper } from "./core.ts";
-import { CloseCode, type CloseInfo, type RpcError } from "./error.ts";
+import { CloseCode, type CloseInfo, RpcError } from "./error.ts";
 import { Full } from "./full.ts";
 import type { Id, Params, Version } from "./message.ts";
 import { observables } from "./observer.ts";
@@ -252,10 +252,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /**
    * Called with what a method or hook of this side threw and should not have,
    * and with errors that the peer reports without saying to which call. Default:
-   * `console.error`.
+   * `console.error`; of an {@linkcode RpcError}, which is mostly the peer's, the
+   * code alone.
    */
   onerror(error: unknown): void | Promise<void> {
-    console.error(error);
+    // Or whoever can connect could write into the log.
+    console.error(
+      error instanceof RpcError
+        ? `RpcError ${error.code}, whose words are for onerror alone`
+        : error,
+    );
   }
 
   /**

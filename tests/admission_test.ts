@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
-import { Peer, type ServiceClass } from "../mod.ts";
+import { Peer, RpcError, type ServiceClass } from "../mod.ts";
 import { completeAdmissionLimits } from "../src/limits.ts";
 import * as deno from "../server.ts";
 import { Acceptor } from "../src/acceptor.ts";
@@ -398,6 +398,46 @@ bothTest(
     }
     assertEquals(lines.filter((line) => /hunter2/.test(line)), []);
     assert(lines.some((line) => line.includes("failed")));
+  },
+);
+
+bothTest(
+  "Of an error that a peer reports, the code is logged alone",
+  async (platform) => {
+    const lines: string[] = [];
+    const { error } = console;
+    console.error = (...args: unknown[]): void =>
+      void lines.push(args.map((arg) => Deno.inspect(arg)).join(" "));
+    try {
+      class Curious extends Peer {
+        override local = { echo: (value: unknown) => value };
+        override async onopen(): Promise<void> {
+          await this.request("refuse");
+        }
+      }
+      await using server = await platform.serve(Curious);
+      await using client = connect<Curious["local"]>(server.url, {
+        local: {
+          refuse(): never {
+            throw new RpcError(8, "hunter2");
+          },
+        },
+      });
+      await client.opened;
+      const report = { code: 7, message: "hunter2", data: "hunter2" };
+      client.ws.send(
+        JSON.stringify({ jsonrpc: "2.0", id: null, error: report }),
+      );
+      await client.remote.echo(1);
+      await until(() => lines.length === 2);
+    } finally {
+      console.error = error;
+    }
+    assertEquals(lines.filter((line) => line.includes("hunter2")), []);
+    assertEquals(lines.map((line) => /RpcError (\d)/.exec(line)?.[1]).sort(), [
+      "7",
+      "8",
+    ]);
   },
 );
 

@@ -5,7 +5,7 @@
  * a WebSocket: its cookie at /cookie, after a POST of a name and a password to
  * /sign-in; a ticket at /ticket, after a POST to /buy; its first call at /call.
  *
- * `PORT` is the port to listen on, 8891 unless given, any free one if 0.
+ * `PORT` is the port to listen on, 8892 unless given, any free one if 0.
  * `HOSTNAME` is the IP address to listen on, of this machine alone unless given.
  *
  * @module
@@ -141,7 +141,7 @@ const handlers: { readonly [path: string]: Handler } = {
   "/call": byCall,
 };
 
-await listen("Authorization", 8891, (address) => {
+await listen("Authorization", 8892, (address) => {
   const server = Deno.serve(address, (request, info) => {
     const handle = handlers[new URL(request.url).pathname];
     return handle === undefined ? respond(request) : handle(request, info);

@@ -29,8 +29,8 @@ export interface Call {
    * {@linkcode CallOptions}.
    *
    * @param value Any JSON.
-   * @returns Whether it was sent: `false` for a notification, in JSON-RPC 1.0,
-   * and once the call was answered.
+   * @returns Whether it was sent: `false` for a notification, in JSON-RPC 1.0
+   * and bare, and once the call was answered.
    */
   progress(value: unknown): boolean;
 }
@@ -43,8 +43,9 @@ export interface CallOptions {
    */
   signal?: AbortSignal;
   /**
-   * Milliseconds after which the call is cancelled and rejects with a
-   * `TimeoutError`. Default: the peer's `timeout`, 60,000. 0: never.
+   * Milliseconds after which, or at most a sixteenth later, the call is cancelled
+   * and rejects with a `TimeoutError`. Default: the peer's `timeout`, 60,000. 0:
+   * never.
    */
   timeout?: number;
   /**

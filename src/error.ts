@@ -12,9 +12,10 @@
  * Error codes that this protocol gives a meaning to. The range -32768 to
  * -32000 is reserved; applications use any other integer.
  *
- * Those above -32099 are the specification's own. The others are shared with
- * peers that used them first: Microsoft's StreamJsonRpc (-32001), EIP-1474
- * (-32005), jsonrpsee (-32006 to -32010), the Language Server Protocol (-32800).
+ * -32700 and those from -32603 to -32600 are the specification's own, those from
+ * -32052 to -32050 this protocol's. The others are shared with peers that used
+ * them first: Microsoft's StreamJsonRpc (-32001), EIP-1474 (-32005), jsonrpsee
+ * (-32006 to -32010), the Language Server Protocol (-32800).
  *
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  */
@@ -35,7 +36,7 @@ export const ErrorCode = {
   RateLimited: -32005,
   /** Too many streams or handles are open. */
   TooManyStreams: -32006,
-  /** The request is longer than the callee accepts. */
+  /** The request is longer than the callee accepts. Only read, never sent. */
   RequestTooLarge: -32007,
   /** The response is longer than its sender may write. */
   ResponseTooLarge: -32008,
@@ -90,7 +91,7 @@ export const CloseCode = {
   Forbidden: 4403,
   /** The caller did not say in time who it is. */
   AuthorizationTimeout: 4408,
-  /** A request id was used twice at a time. */
+  /** A request id was used twice at a time. Only read, never sent. */
   DuplicateId: 4409,
   /** Too many messages. */
   TooManyRequests: 4429,

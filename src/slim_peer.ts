@@ -308,7 +308,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
    * @throws {TypeError} No method is running.
    */
   get call(): SlimCall {
-    if (this.#current === undefined) {
+    if (!this.#current) {
       throw new TypeError(
         "Cannot read call: no method is running",
       );
@@ -390,7 +390,6 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
       const what = `Cannot send request "${method}"`;
-      if (this.#state === "closed") throw this.#closedError(what);
       const { size } = this.#pending;
       if (size >= mostCalls && method !== enumeratorNext) {
         throw new RangeError(
@@ -406,6 +405,8 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       let text: string;
       try {
         text = this.#writeCall(what, method, params, id, writing);
+        // What writes itself may have closed it.
+        if (this.#state === "closed") throw this.#closedError(what);
       } catch (error) {
         capabilities?.release(writing);
         throw error;
@@ -519,16 +520,14 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     const info = { code, reason: cutReason(reason), wasClean: true };
     this.#stopWaiting();
     const ws = this.#ws;
-    if (ws !== undefined) {
-      // A peer is not trusted to finish the handshake.
-      this.#stop = ring(5_000, () => {
-        ws.terminate?.();
-        this.#leave();
-      });
-      closeSocket(ws, info);
-    }
     this.#end(info);
-    if (ws === undefined) this.#leave();
+    if (!ws) return this.#leave();
+    // A peer is not trusted to finish the handshake.
+    this.#stop = ring(5_000, () => {
+      ws.terminate?.();
+      this.#leave();
+    });
+    closeSocket(ws, info);
   }
 
   /** Closes the connection and waits until it is gone. */
@@ -568,11 +567,13 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       this.#due = due;
       this.#sleep = ring(time, () => {
         this.#due = Infinity;
+        let next = Infinity;
         for (const { deadline, cancel } of this.#pending.values()) {
           const left = deadline - performance.now();
-          if (left > 0) this.#wakeIn(left);
+          if (left > 0) next = Math.min(next, left);
           else cancel();
         }
+        this.#wakeIn(next);
       });
     }
     return due;
@@ -1136,8 +1137,10 @@ function createOpened(): Deferred<void> {
  * the first timer of a Deno process loads Node's (timer.ts).
  */
 function ring(time: number, done: () => void): () => void {
-  // A longer one would be over at once.
-  const signal = AbortSignal.timeout(Math.min(time, 0x7fff_ffff));
+  // Whole and positive, or it throws; a longer one would be over at once.
+  const signal = AbortSignal.timeout(
+    Math.min(Math.max(Math.ceil(time), 0), 0x7fff_ffff),
+  );
   signal.addEventListener("abort", done);
   return () => signal.removeEventListener("abort", done);
 }

@@ -17,6 +17,10 @@ export class FakeTime implements Disposable {
     mock.timers.enable({ apis: ["setTimeout"] });
     performance.now = (): number => this.#elapsed;
     AbortSignal.timeout = (milliseconds): AbortSignal => {
+      // Node's takes no others, and throws where nobody catches it.
+      if (!Number.isInteger(milliseconds) || milliseconds < 0) {
+        throw new RangeError(`Not a whole number: ${milliseconds}`);
+      }
       const controller = new AbortController();
       setTimeout(() => controller.abort(), milliseconds);
       return controller.signal;

@@ -50,8 +50,10 @@ async function exerciseWith(
   done.push(
     await client.request<string>("keep", [marshal({ get: () => "kept" })]),
   );
+  const slow = client.with({ timeout: 40.5 }).never();
   const hurried = client.with({ timeout: 20 }).never();
   done.push(await hurried.catch((error: DOMException) => error.name));
+  done.push(await slow.catch((error: DOMException) => error.name));
   const cut = remote.never().catch((error) =>
     error instanceof ConnectionClosedError && error.sent
   );

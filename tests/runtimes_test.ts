@@ -28,6 +28,7 @@ const one = [
   "who? ann",
   "kept",
   "TimeoutError",
+  "TimeoutError",
   4000,
   true,
   4000,

@@ -451,10 +451,23 @@ Deno.test("One timer serves the calls of a SlimPeer", async () => {
   assertEquals(ended.splice(0), [200]);
   await time.pass(100);
   assertEquals(ended, Array(1_002).fill(300));
-  assertEquals(timers.length, 3);
+  assertEquals(timers.length, 2);
   call(50);
   await time.pass(50);
   assertEquals(ended.at(-1), 50);
+});
+
+Deno.test("A SlimPeer takes any number for a time-out", async () => {
+  using time = new FakeTime();
+  await using it = await open();
+  const ended: unknown[] = [];
+  for (const timeout of [90.5, 30.25, -1, 60, 0.5, NaN, 2 ** 40]) {
+    it.peer.request("m", [], { timeout }).catch(() => ended.push(timeout));
+  }
+  for (let n = 0; n < 10; n++) await time.pass(0.75);
+  assertEquals(ended.splice(0), [-1, 0.5]);
+  for (let n = 0; n < 120; n++) await time.pass(0.75);
+  assertEquals(ended, [30.25, 60, 90.5]);
 });
 
 Deno.test("A process ends once its SlimPeers are closed", async () => {

@@ -34,6 +34,9 @@ const stableTime = 5_000;
 
 const leastDelay = 100;
 
+// No timer takes more than a little longer.
+const longest = 2_000_000_000;
+
 // An overloaded server is not asked again before.
 const overloadDelay = 5_000;
 
@@ -107,9 +110,10 @@ export class Retries {
     const row = this.#row++;
     if (row >= attempts) return undefined;
     const hint = /retry in (\d+) ms/.exec(reason);
+    // Where one of them is 0, the other is soon infinite: NaN.
     const wanted = hint
       ? Math.min(Number(hint[1]), mostHint)
-      : Math.random() * Math.min(maxDelay, delay * 2 ** row) +
+      : Math.random() * (Math.min(maxDelay, delay * 2 ** row, longest) || 0) +
         (code === tryAgainLater ? overloadDelay : 0);
     return Math.max(leastDelay, wanted);
   }

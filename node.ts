@@ -58,6 +58,7 @@ import { CloseCode } from "./src/error.ts";
 import { usualLength } from "./src/frame.ts";
 import { completeLimits } from "./src/limits.ts";
 import { ListeningServer } from "./src/listening.ts";
+import { authority } from "./src/origin.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
 import { ReadyState } from "./src/socket.ts";
 
@@ -192,13 +193,20 @@ export async function serve(
   const { fetch = requireUpgrade, cert, key, signal } = options;
   const acceptor = new Acceptor(service, options);
   signal?.throwIfAborted();
+  const upgrades: object = {
+    // What is offered another protocol (h2c) is a request like any other, with a
+    // body. Node knows of this since 24.9.
+    shouldUpgradeCallback: (incoming: IncomingMessage): boolean =>
+      isHandshake(incoming.method, new IncomingHandshake(incoming)),
+  };
   const http: HttpServer = cert === undefined
-    ? createServer()
-    : createSecureServer({ cert, key });
+    ? createServer(upgrades)
+    : createSecureServer({ ...upgrades, cert, key });
   http.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answer(acceptor, fetch, incoming, outgoing);
   });
-  http.on("upgrade", createListener(acceptor, options, fetch));
+  const others = new Set<Duplex>();
+  http.on("upgrade", createListener(acceptor, options, fetch, others));
   http.on("clientError", (_error: Error, socket: Duplex) => {
     if (socket.writable) write(socket, badRequest());
     else socket.destroy();
@@ -217,7 +225,10 @@ export async function serve(
       http.closeIdleConnections();
       await finished;
     },
-    cut: () => http.closeAllConnections(),
+    cut() {
+      http.closeAllConnections();
+      for (const socket of others) socket.destroy();
+    },
   });
   signal?.addEventListener("abort", () => void server.shutdown());
   if (signal?.aborted) void server.shutdown();
@@ -299,10 +310,12 @@ type Fetch = (
   info: ConnectionInfo,
 ) => Response | Promise<Response>;
 
+/** @param others Has the sockets that upgrade to nothing, while they are open. */
 function createListener(
   acceptor: Acceptor<ConnectionInfo>,
   options: UpgradeOptions,
   fetch: Fetch,
+  others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
@@ -353,7 +366,13 @@ function createListener(
     socket.on("error", destroy);
     const handshake = new IncomingHandshake(incoming);
     if (!isHandshake(incoming.method, handshake)) {
-      respond(acceptor, fetch, incoming).then((response) =>
+      const gone = new AbortController();
+      others.add(socket);
+      socket.on("close", () => {
+        others.delete(socket);
+        gone.abort();
+      });
+      respond(acceptor, fetch, incoming, gone.signal).then((response) =>
         write(socket, response)
       );
     } else if (urlOf(incoming) === undefined) {
@@ -472,12 +491,7 @@ async function answer(
       await response.body?.cancel();
       outgoing.end();
     } else {
-      await pipeline(
-        Readable.fromWeb(
-          response.body as Parameters<typeof Readable.fromWeb>[0],
-        ),
-        outgoing,
-      );
+      await pipeline(readable(response.body), outgoing);
     }
   } catch {
     // The client is gone, or its owner's body ended too early.
@@ -514,21 +528,26 @@ function failure(acceptor: Acceptor<ConnectionInfo>, error: unknown): Response {
 /** Answers an upgrade with a response, and ends its connection. */
 async function write(socket: Duplex, response: Response): Promise<void> {
   try {
-    const body = new Uint8Array(await response.arrayBuffer());
-    const { status } = response;
+    const { status, body } = response;
     const headers = headersOf(response).filter(([name]) =>
-      !/^(connection|content-length|transfer-encoding)$/.test(name)
+      !/^(connection|transfer-encoding)$/.test(name)
     );
-    headers.push(["content-length", `${body.length}`], ["connection", "close"]);
-    const head = headers.map(([name, value]) => `${name}: ${value}\r\n`).join(
-      "",
-    );
+    // The body ends where the connection does.
+    const head = [...headers, ["connection", "close"]].map(([name, value]) =>
+      `${name}: ${value}\r\n`
+    ).join("");
     const reason = response.statusText || STATUS_CODES[status] || "";
     socket.write(`HTTP/1.1 ${status} ${reason}\r\n${head}\r\n`);
-    socket.end(body, () => socket.destroy());
+    if (body !== null) await pipeline(readable(body), socket);
+    socket.end(() => socket.destroy());
   } catch {
+    // The client is gone, or its owner's body ended too early.
     socket.destroy();
   }
+}
+
+function readable(body: ReadableStream<Uint8Array>): Readable {
+  return Readable.fromWeb(body as Parameters<typeof Readable.fromWeb>[0]);
 }
 
 function headersOf(response: Response): [name: string, value: string][] {
@@ -567,6 +586,8 @@ function urlOf(incoming: IncomingMessage): URL | undefined {
   const { url: target = "" } = incoming;
   const scheme = isSecure(incoming) ? "https" : "http";
   const host = headerOf(incoming, "host") ?? "localhost";
+  // With more than a host in it, it would be a part of the path.
+  if (!authority.test(host)) return undefined;
   // Joined as text: "//example.com/" is a path here.
   const url = URL.parse(
     target.startsWith("/") ? `${scheme}://${host}${target}` : target,

@@ -38,6 +38,23 @@ function knock(url: string, name: string, value: string): Promise<number> {
   });
 }
 
+/** Posts to a page, as clients do that would rather speak HTTP/2. */
+function offer(url: string): Promise<string> {
+  return new Promise((resolve, reject) => {
+    const asked = request(`${url.replace("ws", "http")}form`, {
+      method: "POST",
+      headers: { connection: "Upgrade", upgrade: "h2c" },
+    });
+    asked.on("response", async (response) => {
+      let text = "";
+      for await (const part of response) text += part;
+      resolve(text);
+    });
+    asked.on("error", reject);
+    asked.end(", hello");
+  });
+}
+
 // Ends are looked at here, not beginnings.
 const once = { reconnect: false };
 
@@ -47,13 +64,17 @@ export async function exercise(): Promise<unknown[]> {
   const server = await serve(Service, {
     port: 0,
     hostname: "127.0.0.1",
-    fetch: ({ url }) => new Response(`A page at ${new URL(url).pathname}`),
+    fetch: async (request) =>
+      new Response(
+        `A page at ${new URL(request.url).pathname}${await request.text()}`,
+      ),
   });
   const { url } = server;
   const client = connect<Service["local"]>(url, {}, once);
   done.push(await client.remote.echo("hello"));
   const page = await fetch(`${url.replace("ws", "http")}about`);
   done.push(await page.text());
+  done.push(await offer(url));
   done.push(await knock(url, "origin", "https://evil.net"));
   done.push(await knock(url, "host", "evil.net"));
   done.push(
@@ -69,6 +90,8 @@ export async function exercise(): Promise<unknown[]> {
   const waited = client.remote.wait();
   await client.remote.echo("It runs");
   await idle.opened;
+  // Those that were cut are not known to be gone at once.
+  while (server.peers.size > 2) await client.remote.echo("still here");
   const drained = server.drain();
   const refused = await client.remote.echo("late").catch((error: RpcError) =>
     error.code

@@ -186,6 +186,8 @@ Deno.test("serve outlives requests that are none", async () => {
       `GET / HTTP/1.1\r\nHost: localhost\r\nHost: evil.net\r\n${upgrade}\r\n\r\n`,
       `GET http://a:b@localhost/ HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
       `GET http://[ HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
+      "GET / HTTP/1.1\r\nHost: x/admin?\r\n\r\n",
+      `GET / HTTP/1.1\r\nHost: x/admin?\r\n${upgrade}\r\n\r\n`,
     ]
   ) {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -199,6 +201,40 @@ Deno.test("serve outlives requests that are none", async () => {
   assertEquals(errors, []);
   await using client = connect<Witness["local"]>(server.url);
   assertEquals(await client.remote.echo("alive"), "alive");
+});
+
+Deno.test("What is offered another protocol is answered as it is read, and let go of with its client", async () => {
+  let reads = 0;
+  const ended = Promise.withResolvers<boolean>();
+  await using server = await serve(Witness, {
+    ...quiet,
+    fetch: ({ signal }) =>
+      new Response(
+        new ReadableStream({
+          pull(controller) {
+            reads++;
+            controller.enqueue(new Uint8Array(65_536));
+          },
+          cancel: () => ended.resolve(signal.aborted),
+        }),
+      ),
+  });
+  const port = Number(new URL(server.url).port);
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port });
+  await conn.write(new TextEncoder().encode(
+    "GET /events HTTP/1.1\r\nHost: localhost\r\nConnection: Upgrade, HTTP2-Settings\r\nUpgrade: h2c\r\nHTTP2-Settings: AAAA\r\n\r\n",
+  ));
+  const buffer = new Uint8Array(1_000);
+  await conn.read(buffer);
+  assertMatch(new TextDecoder().decode(buffer), /^HTTP\/1\.1 200 /);
+  // Nobody reads on: the system's buffers are full before long.
+  let before: number;
+  do {
+    before = reads;
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  } while (reads > before);
+  conn.close();
+  await ended.promise;
 });
 
 Deno.test("serve rejects where it can't listen, and obeys a signal", async () => {
@@ -341,6 +377,7 @@ Deno.test("serve works in real Node, from its sources", async () => {
   assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [
     "hello",
     "A page at /about",
+    "A page at /form, hello",
     403,
     403,
     101,

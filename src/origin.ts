@@ -36,8 +36,8 @@ export type Origins =
 // a comma, and a function that looks at its end alone would see the second.
 const serialized = /^[a-z][a-z0-9+.-]*:\/\/[^\s,/?#@\\]+$/;
 
-// A host and perhaps a port; a URL would also take a user, a path, a query.
-const authority = /^[^\s,/?#@\\]+$/;
+/** A host and perhaps a port; a URL would also take a user, a path, a query. */
+export const authority: RegExp = /^[^\s,/?#@\\]+$/;
 
 /**
  * Looks at a list of origins before anybody connects.
@@ -141,7 +141,10 @@ export function checkHosts(hosts: Hosts | undefined): void {
  * listens there, but the header `Host` still has its name (DNS rebinding).
  */
 export function admitsHost(head: RequestHead, hosts: Hosts): boolean {
-  if (hosts === "*") return true;
+  if (hosts === "*") {
+    const host = head.get("host");
+    return host === null || authority.test(host);
+  }
   const name = readHost(head, "http:")?.hostname;
   if (name === undefined) return false;
   return hosts === "loopback"

@@ -37,6 +37,27 @@ async function status(
 }
 
 bothTest(
+  "authorize judges the path that was asked for, whatever the host",
+  async (platform) => {
+    const paths: string[] = [];
+    await using server = await platform.serve(Peer, {
+      hosts: "*",
+      authorize: ({ url }) => void paths.push(new URL(url).pathname),
+    });
+    const lines = upgradeLines.filter((line) => !/^host:/i.test(line));
+    for (const host of ["x/admin?", "x#", "a@b"]) {
+      const { head, conn } = await handshake(server, [
+        `Host: ${host}`,
+        ...lines,
+      ]);
+      conn.close();
+      assertMatch(head, /^HTTP\/1\.1 40[03] /);
+    }
+    assertEquals(paths, []);
+  },
+);
+
+bothTest(
   "origins refuses a foreign page before authorize is asked",
   async (platform) => {
     let asked = 0;

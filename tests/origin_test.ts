@@ -219,7 +219,25 @@ Deno.test("admitsHost on a loopback address wants a name that always means it", 
       isAdmitted,
       String(host),
     );
-    assertEquals(admitsHost(request({ host }), "*"), true);
+  }
+});
+
+Deno.test("admitsHost with any name wants one, or none", () => {
+  const rows: [isAdmitted: boolean, host: string | string[]][] = [
+    [true, "localhost:8888"],
+    [true, "evil.net"],
+    [true, "[::2]"],
+    [true, []],
+    [false, "evil.net@localhost"],
+    [false, "evil.net/admin?"],
+    [false, ["localhost", "evil.net"]],
+  ];
+  for (const [isAdmitted, host] of rows) {
+    assertEquals(
+      admitsHost(request({ host }), "*"),
+      isAdmitted,
+      String(host),
+    );
   }
 });
 

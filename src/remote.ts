@@ -19,11 +19,7 @@ export type SendRequest = (
  * would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
-  return new Names(
-    Object.create(found),
-    request,
-    "",
-  ) as object as UntypedRemote;
+  return know(Object.create(found), request, "");
 }
 
 /**
@@ -46,37 +42,31 @@ export function createMethod(
   // Those are names of methods, like any other.
   delete (method as { length?: number }).length;
   delete (method as { name?: string }).name;
-  return new Names(method, request, prefix) as object as UntypedRemote;
+  return know(method, request, prefix);
 }
 
-/** Makes an instance out of any object. */
-class Itself {
-  constructor(object: object) {
-    return object;
-  }
-}
+/** Finds a method in a remote, or in a method of it. */
+type Find = (name: string) => UntypedRemote;
+
+/** Under what a remote keeps how to find what is in it. */
+const finding = Symbol();
 
 // Names computed at run time should not pile up.
 const mostKept = 1_024;
 
-/** What a remote, or a method of it, knows about what is found in it. */
-class Names extends Itself {
-  readonly #request: SendRequest;
-  readonly #prefix: string;
-  #kept = 0;
-
-  constructor(object: object, request: SendRequest, prefix: string) {
-    super(object);
-    this.#request = request;
-    this.#prefix = prefix;
-  }
-
-  static find(names: Names, name: string): UntypedRemote {
-    const path = names.#prefix + name;
-    const value = createMethod(names.#request, path, `${path}.`);
-    if (names.#kept++ < mostKept) Object.defineProperty(names, name, { value });
+function know(
+  remote: object,
+  request: SendRequest,
+  prefix: string,
+): UntypedRemote {
+  let kept = 0;
+  const value: Find = (name) => {
+    const path = prefix + name;
+    const value = createMethod(request, path, `${path}.`);
+    if (kept++ < mostKept) Object.defineProperty(remote, name, { value });
     return value;
-  }
+  };
+  return Object.defineProperty(remote, finding, { value }) as UntypedRemote;
 }
 
 // What is found becomes the remote's own, so that to call a method again costs no
@@ -84,8 +74,9 @@ class Names extends Itself {
 // the one prototype of them all: one each would be a part of what a connection costs
 // (bench/, "2,000 idle").
 const found = new Proxy({}, {
-  get: (_target, key, names: Names) =>
-    isName(key) ? Names.find(names, key) : undefined,
+  // Who asks may be a proxy of a remote, or inherit from it.
+  get: (_target, key, asking: { readonly [finding]?: Find }) =>
+    isName(key) ? asking[finding]?.(key) : undefined,
   has: (_target, key) => isName(key),
   set: () => false,
 });

@@ -42,6 +42,23 @@ Deno.test("remote can be awaited and inspected without calling anybody", async (
   assertEquals(calls, []);
 });
 
+Deno.test("remote answers for a proxy of it, and for what inherits from it", async () => {
+  for (const part of ["", "math"]) {
+    const { remote, calls } = recorder();
+    const whole = part === "" ? remote : remote[part]!;
+    const logging = new Proxy(whole, {
+      get: (target, key, receiver) => Reflect.get(target, key, receiver),
+    });
+    for (const other of [new Proxy(whole, {}), logging, Object.create(whole)]) {
+      await other.add(1);
+    }
+    assertEquals(
+      calls,
+      Array(3).fill([part === "" ? "add" : "math.add", [1]]),
+    );
+  }
+});
+
 Deno.test("remote gives the same object for the same name", () => {
   const { remote } = recorder();
   assertEquals(remote["a"] === remote["a"], true);

@@ -392,7 +392,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
   /** Asks for values, unless they have been asked for; never rejects. */
   #ask(): Promise<void> {
     if (this.#isOver) return Promise.resolve();
-    return this.#asking ??= Promise.race([this.#fetch(), this.#left]).then(
+    return this.#asking ??= this.#fetchOrLeave().then(
       () => void (this.#asking = undefined),
       (error: unknown) => {
         this.#asking = undefined;
@@ -400,6 +400,16 @@ class Consumer implements AsyncIterableIterator<unknown> {
         this.#fail(error);
       },
     );
+  }
+
+  /**
+   * Who waits for the source can't tell it to stop. It is waited for once: a race
+   * for each batch would leave its traces on a promise that is there to the end.
+   */
+  #fetchOrLeave(): Promise<void> {
+    return this.#source === undefined
+      ? this.#fetch()
+      : Promise.race([this.#fetch(), this.#left]);
   }
 
   async #fetch(): Promise<void> {

@@ -542,3 +542,32 @@ Deno.test("What looks like a stream goes back as the data that it may be", async
   socket.receive({ id: 1, method: "echo", params: [{ values: [1] }] });
   assertEquals(socket.take(), [{ id: 1, result: { values: [1] } }]);
 });
+
+Deno.test("A stream leaves nothing behind for each of its batches", async () => {
+  const [left, right] = socketPair();
+  const local = {
+    async *ticks() {
+      for (let n = 0; n < 100; n++) {
+        // One value a batch: the next takes longer than to ask for it.
+        for (let turn = 0; turn < 50; turn++) await null;
+        yield n;
+      }
+    },
+  };
+  await using _server = new Peer(left, { local, use: [streams] });
+  await using client = new Peer<typeof local>(right, { use: [streams] });
+  const { race } = Promise;
+  let races = 0;
+  Promise.race = ((values: []) => {
+    races++;
+    return race.call(Promise, values);
+  }) as typeof race;
+  let sum = 0;
+  try {
+    for await (const n of client.remote.ticks()) sum += n;
+  } finally {
+    Promise.race = race;
+  }
+  assertEquals(sum, 4_950);
+  assertEquals(races, 1);
+});

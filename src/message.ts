@@ -275,10 +275,11 @@ function headOf(method: string): Head {
   if (head === undefined) {
     const name = JSON.stringify(method);
     head = { name, text: `{"jsonrpc":"2.0","method":${name},"params":` };
-    // Handles are part of names that don't come back.
-    if (heads.size < 1_024 && !method.startsWith("$/invokeProxy/")) {
-      heads.set(method, head);
-    }
+    // Handles are part of names that don't come back, and long ones may be a peer's.
+    if (
+      heads.size < 1_024 && method.length <= 256 &&
+      !method.startsWith("$/invokeProxy/")
+    ) heads.set(method, head);
   }
   return head;
 }

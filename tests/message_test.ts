@@ -1,4 +1,4 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { completeLimits, defaultLimits } from "../src/limits.ts";
 import {
   type Id,
@@ -345,4 +345,13 @@ Deno.test("writeValue writes what JSON.stringify does", () => {
     assertEquals(writeValue(value), JSON.stringify(value));
   }
   assertThrows(() => writeValue(1n), TypeError);
+});
+
+Deno.test("Long names, which may be a peer's, are not kept", () => {
+  const before = Deno.memoryUsage().heapUsed;
+  for (let n = 0; n < 600; n++) {
+    writeNotification("2.0", `${n}`.padEnd(1_000_000, "x"), undefined);
+  }
+  const grown = (Deno.memoryUsage().heapUsed - before) / 1e6;
+  assert(grown < 400, `${grown} MB`);
 });

@@ -246,6 +246,10 @@ export abstract class Core implements Host, Carrier, Sweeper {
           this.#writeParams(what, method, params, writing),
         ));
         this.checkLength(what, method, text);
+        // What writes itself may have closed it.
+        if (this.ended !== undefined) {
+          throw this.closedError(what, false, method);
+        }
       } catch (error) {
         this.capabilities?.release(writing);
         throw error;

@@ -140,7 +140,7 @@ export function subscribe<Event = unknown>(
   const queue = new EventQueue<Event>(notification, options, () => {
     isDone = true;
     stop();
-    if (id !== undefined) unsubscribe();
+    if (id !== undefined && !isLost) unsubscribe();
   });
   stop = observe(peer, notification, {
     next(params) {
@@ -164,6 +164,7 @@ export function subscribe<Event = unknown>(
   const untyped = peer as Peer;
   untyped.request<Id>(methods.subscribe, params).then((answer) => {
     id = answer;
+    // An answer comes by the connection that the subscription is of, be it the next.
     if (isDone) return unsubscribe();
     for (const notice of early ?? []) take(notice);
     early = undefined;
@@ -176,7 +177,6 @@ export function subscribe<Event = unknown>(
   }
 
   function unsubscribe(): void {
-    if (isLost) return;
     // Gone already, or the connection is: either way there is nothing to end.
     untyped.request(methods.unsubscribe, [id]).catch(() => {});
   }

@@ -18,9 +18,11 @@ import {
 import { serve } from "../server.ts";
 import * as slim from "../slim.ts";
 import { extension } from "../src/extension.ts";
+import { Retries } from "../src/retry.ts";
 import { ReadyState } from "../src/socket.ts";
 import { socketPair } from "../src/socket_pair.ts";
 import { streams } from "../src/stream.ts";
+import { ethereum, subscribe } from "../src/subscription.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 
@@ -133,6 +135,86 @@ eachTest(
     assertEquals([error.code, error.cause], [1006, undefined]);
   },
 );
+
+eachTest(
+  "A subscription that nobody waits for any more ends, on the next connection too",
+  async (lab) => {
+    await using it = lab();
+    it.socket.open();
+    it.socket.readyState = ReadyState.Closing;
+    const heads = subscribe(it.client, ethereum, ["newHeads"]);
+    const ended = assertRejects(() => heads.next(), ConnectionClosedError);
+    it.socket.end(1012);
+    await ended;
+    await it.time.pass(250);
+    it.socket.open();
+    const [{ method, id }] = it.socket.take() as [
+      { method: string; id: number },
+    ];
+    assertEquals(method, "eth_subscribe");
+    it.socket.receive(result(id, "0x1"));
+    await it.time.pass(0);
+    assertEquals(
+      it.socket.take().map((sent) => (sent as { params: unknown }).params),
+      [["0x1"]],
+    );
+  },
+);
+
+eachTest("A call whose params close the peer rejects", async (lab) => {
+  for (const isOpen of [false, true]) {
+    await using it = lab();
+    if (isOpen) it.socket.open();
+    const fatal = { toJSON: () => (it.client.close(), 1) };
+    await assertRejects(
+      () => it.client.request("m", [fatal]),
+      ConnectionClosedError,
+      'Cannot send request "m"',
+    );
+    assertEquals(it.socket.sent, []);
+  }
+});
+
+eachTest(
+  "close is the last word, to a socket that ends within it, too",
+  async (lab) => {
+    class Hasty extends ScriptedSocket {
+      override close(): void {
+        this.end(1006, "", false);
+      }
+    }
+    const sockets: Hasty[] = [];
+    await using it = lab({
+      createSocket() {
+        sockets.push(new Hasty(ReadyState.Connecting));
+        return sockets.at(-1)!;
+      },
+    });
+    sockets[0]!.open();
+    it.client.close();
+    await it.client.closed;
+    await it.time.pass(60_000);
+    assertEquals(
+      it.log.map((entry) => typeof entry === "string" || entry.code),
+      [
+        true,
+        1000,
+      ],
+    );
+    assertEquals(sockets.length, 1);
+  },
+);
+
+Deno.test("No delay is too short or too long for a timer, however many attempts failed", () => {
+  const lost = { code: 1006, reason: "" };
+  const none = new Retries({ delay: 0 });
+  const endless = new Retries({ maxDelay: Infinity });
+  for (let attempt = 0; attempt < 1_100; attempt++) {
+    assertEquals(none.delayAfter(lost, false), 100);
+    const delay = endless.delayAfter(lost, false)!;
+    assert(delay >= 100 && delay <= 0x7fff_ffff, `${delay}`);
+  }
+});
 
 eachTest(
   "connect replaces a lost connection, and calls onopen and onclose each time",

@@ -162,8 +162,9 @@ function open(
     typeof url !== "string" || !/^wss?:[^#]*$/.test(url) ||
     !Array.isArray(protocols)
   ) return openSocket(url, protocols, createSocket);
-  // The socket parses it anyway, and parsing is slow (bench/, "2,000 idle"). Not in
-  // openSocket, which has to be small.
+  // The platform's own socket parses it anyway, and parsing is slow (bench/, "2,000
+  // idle"). Not in openSocket, which has to be small.
+  if (createSocket !== createWebSocket) new URL(url); // Throws if it is none.
   try {
     return createSocket(url, [...protocols]);
   } catch (error) {

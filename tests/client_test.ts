@@ -54,6 +54,10 @@ Deno.test("connect takes http addresses, URL objects and fragments", async () =>
   connect("https://example.com/rpc#top", {}, { createSocket }).close();
   connect("http://example.com", {}, { createSocket }).close();
   assertEquals(urls, ["wss://example.com/rpc", "ws://example.com/"]);
+  for (const address of ["ws://", "ws://a b/", "ws://localhost:99999/"]) {
+    assertThrows(() => connect(address, {}, { createSocket }), TypeError);
+  }
+  assertEquals(urls.length, 2);
 });
 
 Deno.test("connect keeps its protocols from who makes a socket of them", () => {

@@ -174,13 +174,20 @@ Deno.test("anvil's new heads reach each of two subscriptions on one connection, 
     }
     return numbers;
   };
+  // Whoever asks for a block at once may have it before the subscription.
+  let subscriptions = 0;
+  node.ws.addEventListener("message", ({ data }) => {
+    if (/"result":"0x[0-9a-f]{32}"/.test(String(data))) subscriptions++;
+  });
   const one = subscribe<Head>(node, ethereum, ["newHeads"]);
   const other = subscribe<Head>(node, ethereum, ["newHeads"]);
+  await until(() => subscriptions === 2, "both subscriptions");
   for (let i = 0; i < 3; i++) await node.remote.evm_mine();
   assertEquals(await take(one, 1), ["0x1"]);
   assertEquals(await take(other, 3), ["0x1", "0x2", "0x3"]);
 
   await using last = subscribe<Head>(node, ethereum, ["newHeads"]);
+  await until(() => subscriptions === 3, "the last subscription");
   await node.remote.evm_mine();
   assertEquals((await last.next()).value?.number, "0x4");
   const next = last.next();

@@ -342,9 +342,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** Parsing addresses is a tenth of what a connection costs. */
   #admitsHost(head: RequestHead): boolean {
     // With more than a host in it, it would be a part of the path that is judged.
-    if (this.#hosts === "*" && this.#options.authorize === undefined) {
-      return true;
-    }
+    const { authorize, origins } = this.#options;
+    const isJudged = authorize !== undefined || typeof origins === "function";
+    if (this.#hosts === "*" && !isJudged) return true;
     const host = head.get("host");
     if (host !== null && host === this.#admittedHost) return true;
     if (!admitsHost(head, this.#hosts)) return false;

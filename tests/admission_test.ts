@@ -37,21 +37,32 @@ async function status(
 }
 
 bothTest(
-  "authorize judges the path that was asked for, whatever the host",
+  "authorize and origins judge the path that was asked for, whatever the host",
   async (platform) => {
     const paths: string[] = [];
-    await using server = await platform.serve(Peer, {
-      hosts: "*",
-      authorize: ({ url }) => void paths.push(new URL(url).pathname),
-    });
-    const lines = upgradeLines.filter((line) => !/^host:/i.test(line));
-    for (const host of ["x/admin?", "x#", "a@b"]) {
-      const { head, conn } = await handshake(server, [
-        `Host: ${host}`,
-        ...lines,
-      ]);
-      conn.close();
-      assertMatch(head, /^HTTP\/1\.1 40[03] /);
+    const look = (url: string): true => {
+      paths.push(new URL(url).pathname);
+      return true;
+    };
+    for (
+      const judge of [
+        {
+          origins: "*" as const,
+          authorize: ({ url }: Request) => void look(url),
+        },
+        { origins: (_origin: string, { url }: Request) => look(url) },
+      ]
+    ) {
+      await using server = await platform.serve(Peer, { hosts: "*", ...judge });
+      for (const host of ["x/admin?", "x#", "a@b"]) {
+        const { head, conn } = await handshake(server, [
+          `Host: ${host}`,
+          "Origin: https://example.com",
+          ...upgradeLines,
+        ]);
+        conn.close();
+        assertMatch(head, /^HTTP\/1\.1 40[03] /);
+      }
     }
     assertEquals(paths, []);
   },

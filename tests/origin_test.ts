@@ -228,6 +228,7 @@ Deno.test("admitsHost with any name wants one, or none", () => {
     [true, "evil.net"],
     [true, "[::2]"],
     [true, []],
+    [false, ""],
     [false, "evil.net@localhost"],
     [false, "evil.net/admin?"],
     [false, ["localhost", "evil.net"]],

@@ -131,10 +131,9 @@ export function connect(
       open(
         url,
         protocols,
+        createSocket,
         // A browser fails where a server selects nothing of what it is offered.
-        options.sharedFrames && failures % 2 === 0
-          ? (url, protocols) => createSocket(url, [sharedFrames, ...protocols])
-          : createSocket,
+        options.sharedFrames && failures % 2 === 0 ? [sharedFrames] : [],
       ),
     isFresh: typeof url === "function" || typeof protocols === "function",
     hasFallback: options.sharedFrames ?? false,
@@ -152,21 +151,32 @@ export function connect(
   }
 }
 
-/** Makes the socket of one attempt; see {@linkcode openSocket}. */
+/**
+ * Makes the socket of one attempt; see {@linkcode openSocket}.
+ *
+ * @param own What is offered before the protocols.
+ */
 function open(
   url: Address,
   protocols: Protocols,
   createSocket: CreateSocket,
+  own: readonly string[],
 ): Socket | Promise<Socket> {
   if (
     typeof url !== "string" || !/^wss?:[^#]*$/.test(url) ||
     !Array.isArray(protocols)
-  ) return openSocket(url, protocols, createSocket);
+  ) {
+    return openSocket(
+      url,
+      protocols,
+      (url, protocols) => createSocket(url, [...own, ...protocols]),
+    );
+  }
   // The platform's own socket parses it anyway, and parsing is slow (bench/, "2,000
   // idle"). Not in openSocket, which has to be small.
   if (createSocket !== createWebSocket) new URL(url); // Throws if it is none.
   try {
-    return createSocket(url, [...protocols]);
+    return createSocket(url, [...own, ...protocols]);
   } catch (error) {
     new URL(url); // Throws if that is the reason.
     throw error;

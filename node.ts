@@ -366,13 +366,9 @@ function createListener(
     socket.on("error", destroy);
     const handshake = new IncomingHandshake(incoming);
     if (!isHandshake(incoming.method, handshake)) {
-      const gone = new AbortController();
       others.add(socket);
-      socket.on("close", () => {
-        others.delete(socket);
-        gone.abort();
-      });
-      respond(acceptor, fetch, incoming, gone.signal).then((response) =>
+      socket.on("close", () => others.delete(socket));
+      respond(acceptor, fetch, incoming, socket).then((response) =>
         write(socket, response)
       );
     } else if (urlOf(incoming) === undefined) {
@@ -482,9 +478,7 @@ async function answer(
   incoming: IncomingMessage,
   outgoing: ServerResponse,
 ): Promise<void> {
-  const gone = new AbortController();
-  outgoing.on("close", () => gone.abort());
-  const response = await respond(acceptor, fetch, incoming, gone.signal);
+  const response = await respond(acceptor, fetch, incoming, outgoing);
   try {
     outgoing.writeHead(response.status, headersOf(response));
     if (response.body === null || incoming.method === "HEAD") {
@@ -499,15 +493,21 @@ async function answer(
   }
 }
 
-/** What a request that is no handshake is answered; never rejects. */
+/**
+ * What a request that is no handshake is answered; never rejects.
+ *
+ * @param outgoing Where to: its end is the request's.
+ */
 async function respond(
   acceptor: Acceptor<ConnectionInfo>,
   fetch: Fetch,
   incoming: IncomingMessage,
-  signal?: AbortSignal,
+  outgoing: ServerResponse | Duplex,
 ): Promise<Response> {
+  const gone = new AbortController();
+  outgoing.on("close", () => gone.abort());
   try {
-    const request = toRequest(incoming, signal);
+    const request = toRequest(incoming, gone.signal);
     return request === undefined
       ? badRequest()
       : await fetch(request, infoOf(incoming));

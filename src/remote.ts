@@ -19,7 +19,7 @@ export type SendRequest = (
  * would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
-  return know(Object.create(found), request, "");
+  return fill(Object.create(found), request, "");
 }
 
 /**
@@ -42,7 +42,7 @@ export function createMethod(
   // Those are names of methods, like any other.
   delete (method as { length?: number }).length;
   delete (method as { name?: string }).name;
-  return know(method, request, prefix);
+  return fill(method, request, prefix);
 }
 
 /** Finds a method in a remote, or in a method of it. */
@@ -54,19 +54,22 @@ const finding = Symbol();
 // Names computed at run time should not pile up.
 const mostKept = 1_024;
 
-function know(
+/** Makes an object a remote, or a method one in which there are others. */
+function fill(
   remote: object,
   request: SendRequest,
   prefix: string,
 ): UntypedRemote {
   let kept = 0;
-  const value: Find = (name) => {
+  const find: Find = (name) => {
     const path = prefix + name;
     const value = createMethod(request, path, `${path}.`);
     if (kept++ < mostKept) Object.defineProperty(remote, name, { value });
     return value;
   };
-  return Object.defineProperty(remote, finding, { value }) as UntypedRemote;
+  return Object.defineProperty(remote, finding, {
+    value: find,
+  }) as UntypedRemote;
 }
 
 // What is found becomes the remote's own, so that to call a method again costs no

@@ -57,7 +57,7 @@ const ownTypes = ["open", "error", "close"];
  */
 export class ReconnectingSocket implements RenewableSocket, Sleeper {
   readonly #opening: Opening;
-  #listeners: readonly Listening[] = [];
+  readonly #listeners: Listening[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   readonly #retries: Retries | undefined;
   #binaryType = "blob";
@@ -146,8 +146,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   addEventListener(type: string, listener: Listener): void {
     if (this.#indexOf(type, listener) !== -1) return;
-    // Anew, because whoever is told of something may listen to more.
-    this.#listeners = this.#listeners.concat({ type, listener });
+    this.#listeners.push({ type, listener });
     // Messages come straight from the socket: they are many.
     if (type === "message") this.#socket?.addEventListener(type, listener);
   }
@@ -155,7 +154,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   removeEventListener(type: string, listener: Listener): void {
     const index = this.#indexOf(type, listener);
     if (index === -1) return;
-    this.#listeners = this.#listeners.toSpliced(index, 1);
+    this.#listeners.splice(index, 1);
     if (type === "message") this.#socket?.removeEventListener(type, listener);
   }
 
@@ -302,7 +301,8 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   }
 
   #dispatch(event: SocketEvent): void {
-    for (const { type, listener } of this.#listeners) {
+    // Whoever is told of something may listen to more, or no more.
+    for (const { type, listener } of this.#listeners.slice()) {
       if (type === event.type) listener(event);
     }
   }

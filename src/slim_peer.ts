@@ -99,8 +99,16 @@ export interface SlimOptions<Context = unknown>
  */
 export type SocketMaker = () => Socket | Promise<Socket>;
 
+/** What may not take for ever. */
+interface Deadline {
+  /** When it has waited too long. */
+  readonly deadline: number;
+  /** Gives it up, because of that or for another reason. */
+  cancel(reason?: unknown): void;
+}
+
 /** A request that waits for its response. */
-interface Pending {
+interface Pending extends Deadline {
   readonly method: string;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
@@ -109,10 +117,6 @@ interface Pending {
   readonly text: string;
   /** Whether its params carry what only the connection of then knows. */
   readonly lends: boolean;
-  /** When it has waited too long. */
-  readonly deadline: number;
-  /** Gives it up, because of that or for another reason. */
-  cancel(reason?: unknown): void;
   /** Lets go of its caller's signal, and of what its params lent. */
   release(succeeded: boolean): void;
   /** Whether it was handed to the socket, and to that of an earlier connection. */
@@ -198,11 +202,13 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #attempt = 0;
   #isFresh = false;
   #state: ConnectionState = "connecting";
-  /** Ends what it waits for. */
-  #stop = (): void => {};
-  /** When it looks for calls that have waited too long, and how it doesn't. */
+  /** Ends the wait for the next attempt. */
+  #stop = ignoreError;
+  /** What is given up at some time, if it still waits: a handshake, a socket. */
+  #expected: readonly Deadline[] = [];
+  /** When it looks for what has taken too long, and how it doesn't. */
   #due = Infinity;
-  #sleep = this.#stop;
+  #sleep = ignoreError;
   /** What the socket last complained of. */
   #cause: unknown;
   /** How the last connection ended. */
@@ -431,7 +437,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         options,
         lends: Boolean(writing?.releases.length),
         text,
-        deadline: this.#wakeIn(timeout || Infinity),
+        deadline: this.#wakeIn(timeout),
         cancel,
         release(succeeded) {
           signal?.removeEventListener("abort", abort);
@@ -519,15 +525,14 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     if (this.#state === "closed") return;
     const info = { code, reason: cutReason(reason), wasClean: true };
     this.#stopWaiting();
-    const ws = this.#ws;
     this.#end(info);
-    if (!ws) return this.#leave();
+    if (!this.#ws) return this.#leave();
     // A peer is not trusted to finish the handshake.
-    this.#stop = ring(5_000, () => {
-      ws.terminate?.();
-      this.#leave();
-    });
-    closeSocket(ws, info);
+    this.#expected = [{
+      deadline: this.#wakeIn(5_000),
+      cancel: () => this.#leave(),
+    }];
+    closeSocket(this.#ws, info);
   }
 
   /** Closes the connection and waits until it is gone. */
@@ -559,22 +564,34 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#stop();
   }
 
-  /** Looks in so many milliseconds, or sooner, for calls that are due. */
+  /** Looks in so many milliseconds, or sooner, for what is due; 0: never. */
   #wakeIn(time: number): number {
-    const due = performance.now() + time;
+    const due = performance.now() + (time || Infinity);
     if (due < this.#due) {
       this.#sleep();
       this.#due = due;
-      this.#sleep = ring(time, () => {
-        this.#due = Infinity;
-        let next = Infinity;
-        for (const { deadline, cancel } of this.#pending.values()) {
+      // By a signal, since the first timer of a Deno process loads Node's
+      // (timer.ts). Whole and positive, or it throws; a longer one would be over at
+      // once.
+      const signal = AbortSignal.timeout(
+        Math.min(Math.max(Math.ceil(time), 0), 0x7fff_ffff),
+      );
+      const wake = (): void => {
+        let next = this.#due = Infinity;
+        for (
+          const { deadline, cancel } of [
+            ...this.#expected,
+            ...this.#pending.values(),
+          ]
+        ) {
           const left = deadline - performance.now();
           if (left > 0) next = Math.min(next, left);
           else cancel();
         }
         this.#wakeIn(next);
-      });
+      };
+      signal.addEventListener("abort", wake);
+      this.#sleep = (): void => signal.removeEventListener("abort", wake);
     }
     return due;
   }
@@ -595,11 +612,11 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     };
     const socket = this.#makeSocket();
     const { handshakeTimeout = 20_000 } = this.#options;
-    if (handshakeTimeout > 0 && attempt === this.#attempt) {
-      this.#stop = ring(
-        handshakeTimeout,
-        () => fail(`No handshake within ${handshakeTimeout} ms`),
-      );
+    if (attempt === this.#attempt) {
+      this.#expected = [{
+        deadline: this.#wakeIn(handshakeTimeout),
+        cancel: () => fail(`No handshake within ${handshakeTimeout} ms`),
+      }];
     }
     if (socket instanceof Promise) {
       this.#isFresh = true;
@@ -730,6 +747,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #leave(): void {
     this.#stopWaiting();
     this.#sleep();
+    this.#ws?.terminate?.();
     this.#closed.resolve(this.#lost);
   }
 
@@ -1107,7 +1125,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   /** Tells the owner of an error, unless the connection's close tells it. */
   #report(error: unknown): void {
     if (error instanceof ConnectionClosedError && !this.#isOpen) return;
-    this.#run(() => this.onerror(error), () => {});
+    this.#run(() => this.onerror(error), ignoreError);
   }
 }
 
@@ -1128,19 +1146,6 @@ function refusal(code: Code, message: string): RpcError {
 /** Tells whoever awaits it; a rejection that nobody awaits must not end a process. */
 function createOpened(): Deferred<void> {
   const opened = new Deferred<void>();
-  opened.promise.catch(() => {});
+  opened.promise.catch(ignoreError);
   return opened;
-}
-
-/**
- * Calls something after some milliseconds; returns how not to. By a signal, since
- * the first timer of a Deno process loads Node's (timer.ts).
- */
-function ring(time: number, done: () => void): () => void {
-  // Whole and positive, or it throws; a longer one would be over at once.
-  const signal = AbortSignal.timeout(
-    Math.min(Math.max(Math.ceil(time), 0), 0x7fff_ffff),
-  );
-  signal.addEventListener("abort", done);
-  return () => signal.removeEventListener("abort", done);
 }

@@ -83,20 +83,20 @@ const comparisons: Comparison[] = [
     rounds: 2,
     milliseconds: 0,
   },
-  compareAll("deno", () => deno),
+  compareAll("deno", deno),
   compareAll("node", node),
 ];
 
 function compareAll(
   name: string,
-  runtime: () => Runtime | Promise<Runtime>,
+  runtime: Runtime,
 ): Comparison {
   return {
     name,
     contenders: ["loop", "peer", "shared", "slim", ...others],
     settings: [
       {
-        start: async (contender) => overSockets(contender, await runtime()),
+        start: (contender) => overSockets(contender, runtime),
         rows: [
           "1 in flight",
           "64 in flight",
@@ -107,17 +107,16 @@ function compareAll(
         ],
       },
       {
-        start: async (contender) => overPair(contender, await runtime()),
+        start: (contender) => overPair(contender, runtime),
         rows: ["one process"],
       },
       {
-        start: async (contender) =>
-          overFreshSockets(contender, await runtime()),
+        start: (contender) => overFreshSockets(contender, runtime),
         rows: ["2,000 idle"],
         coldRounds: 6,
       },
       {
-        start: async (contender) => overFirstCalls(contender, await runtime()),
+        start: (contender) => overFirstCalls(contender, runtime),
         rows: ["first call"],
         coldRounds: 4,
       },

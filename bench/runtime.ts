@@ -5,13 +5,11 @@ import { node24 } from "../tests/interop/node_program.ts";
 
 export interface Runtime {
   name: string;
-  /** The command of `worker.ts`. */
-  worker: string[];
-  /** The path of a contender's module, for this role of `worker.ts`. */
-  moduleOf(contender: string, role: Role): string;
+  /** The command of a process that does this for a contender, but for what comes after its module. */
+  commandOf(contender: string, role: Role): Promise<string[]>;
 }
 
-/** What a process of a contender does. */
+/** What such a process does; see `worker.ts`, and `first.ts`. */
 export type Role = "server" | "client" | "pair" | "first";
 
 const files = Array.from(
@@ -30,53 +28,62 @@ function fileOf(contender: string, role: Role): string {
 
 export const deno: Runtime = {
   name: "Deno",
-  worker: [
-    "deno",
-    "run",
-    "--no-prompt",
-    "--v8-flags=--expose-gc",
-    // What packages from npm want to know of the machine, and no other network.
-    ...["--allow-env", "--allow-read", "--allow-sys"],
-    "--allow-net=127.0.0.1",
-    pathOf("worker.ts"),
-  ],
-  moduleOf: (contender, role) =>
-    pathOf(`contenders/${fileOf(contender, role)}`),
+  commandOf: (contender, role) =>
+    Promise.resolve([
+      "deno",
+      "run",
+      "--no-prompt",
+      "--v8-flags=--expose-gc",
+      // What packages from npm want to know of the machine, and no other network.
+      ...["--allow-env", "--allow-read", "--allow-sys"],
+      "--allow-net=127.0.0.1",
+      ...role === "first" ? [pathOf("first.ts")] : [pathOf("worker.ts"), role],
+      pathOf(`contenders/${fileOf(contender, role)}`),
+    ]),
 };
 
-let bundled: Promise<Runtime> | undefined;
+/** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
+export const node: Runtime = {
+  name: "Node",
+  async commandOf(contender, role) {
+    const file = fileOf(contender, role);
+    const own = await bundled("worker.ts", "first.ts");
+    // By itself, or what it shares with others would be files of their own.
+    const its = await bundled("node_sockets.ts", `contenders/${file}`);
+    const sockets = `${its}/node_sockets.js`;
+    return [
+      ...[node24, "--expose-gc", "--no-deprecation"],
+      ...role === "first"
+        ? [`${own}/first.js`, sockets]
+        : ["--import", sockets, `${own}/worker.js`, role],
+      `${its}/contenders/${file.replace(/ts$/, "js")}`,
+    ];
+  },
+};
 
-/** Node 24, for which everything is bundled once: it doesn't know the names in `deno.json`. */
-export function node(): Promise<Runtime> {
-  return bundled ??= bundle();
+const bundles = new Map<string, Promise<string>>();
+
+/** Bundles these files, once; resolves to the directory where they are. */
+function bundled(...files: string[]): Promise<string> {
+  const name = files.join();
+  const directory = bundles.get(name) ?? bundle(files);
+  bundles.set(name, directory);
+  return directory;
 }
 
-async function bundle(): Promise<Runtime> {
+async function bundle(files: string[]): Promise<string> {
   const directory = await Deno.makeTempDir();
   addEventListener("unload", () => {
     Deno.removeSync(directory, { recursive: true });
   });
-  const contenders = files.map((name) => pathOf(`contenders/${name}`));
   const { success, stderr } = await new Deno.Command("deno", {
     args: [
       ...["bundle", "--platform", "deno", "--code-splitting"],
-      ...["--outdir", directory, pathOf("worker.ts"), ...contenders],
+      ...["--outdir", directory, ...files.map(pathOf)],
     ],
   }).output();
-  if (!success) {
-    throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
-  }
-  return {
-    name: "Node",
-    worker: [
-      node24,
-      "--expose-gc",
-      "--no-deprecation",
-      `${directory}/worker.js`,
-    ],
-    moduleOf: (contender, role) =>
-      `${directory}/contenders/${fileOf(contender, role).replace(/ts$/, "js")}`,
-  };
+  if (success) return directory;
+  throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
 }
 
 function pathOf(file: string): string {

@@ -1,19 +1,15 @@
-/** The WebSockets of the runtime at hand: Deno's own, or in Node those of `ws`. */
+/** The WebSockets of the runtime at hand: Deno's own, or in Node those of `ws` (`node_sockets.ts`). */
+
+import type { WebSocketServer } from "ws";
 
 /** Whether this is Deno; otherwise it is Node. */
 export const isDeno: boolean = "Deno" in globalThis;
-
-const ws = isDeno ? undefined : await import("ws");
-
-/** The class of the clients' sockets. */
-export const ClientSocket: typeof WebSocket =
-  (ws?.WebSocket ?? WebSocket) as typeof WebSocket;
 
 /** Listens on a free port of 127.0.0.1, hands over each socket once it is open, and returns the URL. */
 export async function listen(
   accept: (socket: WebSocket) => void,
 ): Promise<string> {
-  if (ws === undefined) {
+  if (isDeno) {
     const { addr } = Deno.serve(
       { hostname: "127.0.0.1", port: 0, onListen() {} },
       (request) => {
@@ -24,7 +20,10 @@ export async function listen(
     );
     return `ws://127.0.0.1:${addr.port}/`;
   }
-  const server = new ws.WebSocketServer({ host: "127.0.0.1", port: 0 });
+  const { WebSocketServer: Server } = globalThis as unknown as {
+    WebSocketServer: typeof WebSocketServer;
+  };
+  const server = new Server({ host: "127.0.0.1", port: 0 });
   server.on("connection", (socket) => accept(socket as unknown as WebSocket));
   await new Promise((resolve) => server.on("listening", resolve));
   return `ws://127.0.0.1:${(server.address() as { port: number }).port}/`;
@@ -32,7 +31,7 @@ export async function listen(
 
 /** Connects, and resolves once the socket is open. */
 export function open(url: string): Promise<WebSocket> {
-  const socket = new ClientSocket(url);
+  const socket = new WebSocket(url);
   return new Promise((resolve, reject) => {
     socket.onopen = (): void => resolve(socket);
     socket.onerror = (): void => reject(new Error(`Cannot connect to ${url}`));

@@ -23,7 +23,7 @@ export async function overSockets(
   await using started = new AsyncDisposableStack();
   const { server, url } = await startServer(started, contender, runtime);
   const client = started.use(
-    startWorker(1, runtime, "client", contender, url),
+    await start(1, runtime, "client", contender, url),
   );
   await client.read();
   const processes = started.move();
@@ -62,11 +62,11 @@ export function overFreshSockets(contender: string, runtime: Runtime): Team {
       await using started = new AsyncDisposableStack();
       const { server, url } = await startServer(started, contender, runtime);
       const client = started.use(
-        startWorker(1, runtime, "client", contender, url),
+        await start(1, runtime, "client", contender, url),
       );
       await client.read();
       // By then the code is compiled, and what there is once is there.
-      await client.ask({ ...task, row: "100 idle" });
+      await client.ask({ ...task, row: "1,000 idle" });
       const before = await server.ask<Usage>("collect");
       const { count, seconds, cpu } = await Promise.race([
         client.ask<Work>(task),
@@ -96,7 +96,7 @@ export async function overFirstCalls(
   const server = started.move();
   return {
     async measure() {
-      await using client = startWorker(1, runtime, "first", contender, url);
+      await using client = await start(1, runtime, "first", contender, url);
       return { "import to answer, ms": await client.read<number>() };
     },
     [Symbol.asyncDispose]: () => server.disposeAsync(),
@@ -109,7 +109,7 @@ export async function overPair(
   runtime: Runtime,
   methods = 1,
 ): Promise<Team> {
-  const both = startWorker(1, runtime, "pair", contender, `${methods}`);
+  const both = await start(1, runtime, "pair", contender, `${methods}`);
   const isPossible = await both.read() !== null;
   return {
     async measure(task) {
@@ -154,21 +154,21 @@ async function startServer(
   contender: string,
   runtime: Runtime,
 ): Promise<{ server: Process; url: string }> {
-  const server = started.use(startWorker(0, runtime, "server", contender));
+  const server = started.use(await start(0, runtime, "server", contender));
   return { server, url: await server.read<string>() };
 }
 
-function startWorker(
+async function start(
   core: number,
-  { name, worker, moduleOf }: Runtime,
+  runtime: Runtime,
   role: Role,
   contender: string,
   ...args: string[]
-): Process {
-  const command = [...worker, role, moduleOf(contender, role), ...args];
+): Promise<Process> {
   return new Process(
     core,
-    `the ${role} of ${contender} on ${name}`,
-    ...command,
+    `the ${role} of ${contender} on ${runtime.name}`,
+    ...await runtime.commandOf(contender, role),
+    ...args,
   );
 }

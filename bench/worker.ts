@@ -1,7 +1,6 @@
 /**
- * One measured process: `worker.ts server MODULE`, `worker.ts client MODULE URL`,
- * `worker.ts pair MODULE METHODS` or `worker.ts first MODULE URL`, where MODULE is a
- * contender's. It writes one line of JSON when it is ready, then one for each
+ * One measured process: `worker.ts server MODULE`, `worker.ts client MODULE URL`
+ * or `worker.ts pair MODULE METHODS`, where MODULE is a contender's. It writes one line of JSON when it is ready, then one for each
  * line of JSON that it reads.
  */
 
@@ -59,16 +58,6 @@ switch (role) {
       const methods = Number(args[0]);
       await work(new Clients(async () => await pair(server, client, methods)));
     }
-    break;
-  }
-  case "first": {
-    const before = performance.now();
-    const { connect }: Pick<Contender, "connect"> = await import(module);
-    const client = await connect(args[0]!);
-    const sum = await client.add(1, 2);
-    const milliseconds = performance.now() - before;
-    if (sum !== 3) throw new Error(`Wrong answer: add(1, 2) is ${sum}`);
-    await converse(milliseconds, () => {});
     break;
   }
 }

@@ -5,7 +5,6 @@ import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import { streams } from "@jsonrpcws/peer/stream";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
-import { ClientSocket, isDeno } from "../sockets.ts";
 
 /** What the server's `local` has. */
 export interface Methods {
@@ -52,9 +51,6 @@ export class Caller extends Peer<Methods> implements Client {
 export function createConnect(settings: PeerSettings): Connect {
   return async (url) => {
     const peer = connectPeer(url, Caller, {
-      ...(!isDeno && {
-        createSocket: (url, protocols) => new ClientSocket(url, protocols),
-      }),
       use: [streams],
       ...settings,
     });

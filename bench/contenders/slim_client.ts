@@ -3,7 +3,6 @@
 import { connect as connectSlim, SlimPeer } from "@jsonrpcws/peer/slim";
 import type { Client } from "../contender.ts";
 import type { Item } from "../item.ts";
-import { ClientSocket, isDeno } from "../sockets.ts";
 import type { Methods } from "./peer_client.ts";
 
 /** The caller, over whatever socket. */
@@ -29,11 +28,7 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
 }
 
 export async function connect(url: string): Promise<Client> {
-  const peer = connectSlim(url, SlimCaller, {
-    ...(!isDeno && {
-      createSocket: (url, protocols) => new ClientSocket(url, protocols),
-    }),
-  });
+  const peer = connectSlim(url, SlimCaller);
   await peer.opened;
   return peer;
 }

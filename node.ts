@@ -361,6 +361,18 @@ function createListener(
     if (!isOpen) admission.abandon();
   }
 
+  /** The last header `Host` that was good: parsing addresses takes its time. */
+  let knownHost: string | undefined;
+
+  function goesSomewhere(incoming: IncomingMessage): boolean {
+    const host = headerOf(incoming, "host");
+    const isPath = incoming.url?.startsWith("/") ?? false;
+    if (isPath && host !== undefined && host === knownHost) return true;
+    if (urlOf(incoming) === undefined) return false;
+    if (isPath) knownHost = host;
+    return true;
+  }
+
   return (incoming, socket, head) => {
     // An error that nobody listens to is a throw.
     socket.on("error", destroy);
@@ -371,7 +383,7 @@ function createListener(
       respond(acceptor, fetch, incoming, socket).then((response) =>
         write(socket, response)
       );
-    } else if (urlOf(incoming) === undefined) {
+    } else if (!goesSomewhere(incoming)) {
       write(socket, badRequest());
     } else {
       const admission = acceptor.admit(handshake);
@@ -597,12 +609,22 @@ function urlOf(incoming: IncomingMessage): URL | undefined {
     : url;
 }
 
-/** A header's value; of several they are joined, which no host and no origin is. */
+/**
+ * A header's value; of several they are joined, which no host and no origin is.
+ * Not by a table of them, which would be made for each connection.
+ */
 function headerOf(
-  incoming: IncomingMessage,
+  { rawHeaders }: IncomingMessage,
   name: string,
 ): string | undefined {
-  return incoming.headersDistinct[name]?.join(", ");
+  let value: string | undefined;
+  for (let index = 0; index < rawHeaders.length; index += 2) {
+    const key = rawHeaders[index]!;
+    if (key.length !== name.length || key.toLowerCase() !== name) continue;
+    const more = rawHeaders[index + 1]!;
+    value = value === undefined ? more : `${value}, ${more}`;
+  }
+  return value;
 }
 
 function isSecure({ socket }: IncomingMessage): boolean {

@@ -7,6 +7,8 @@
  * @module
  */
 
+import { isTooSoon } from "./timer.ts";
+
 /** The subprotocol by which two peers agree to share frames. */
 export const sharedFrames = "jsonrpcws.v1";
 
@@ -148,6 +150,7 @@ const turn = {
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
   if (turn.sending.push(frames) > 1) return;
+  if (isTooSoon()) return queueMicrotask(endTurns);
   const { setImmediate } = globalThis as {
     setImmediate?: (task: () => void) => unknown;
   };

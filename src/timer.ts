@@ -100,23 +100,27 @@ const most = 0x7fff_ffff;
 const far = 1_000;
 
 /**
- * Calls something after some milliseconds; returns how not to.
- *
- * The first timer of a Deno process loads Node's, which takes longer than all else
- * that a first call does: 5 ms of 17 (seen in 2.9.5). So what is far away has its
- * time from a signal there, while the process is young.
+ * Calls something after some milliseconds; returns how not to. What is far away has
+ * its time from a signal where timers should not be loaded yet.
  */
 export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
-  if (
-    delay >= far && performance.now() - loaded < firstTime && isUnloaded()
-  ) {
+  if (delay >= far && isTooSoon()) {
     const signal = AbortSignal.timeout(delay);
     signal.addEventListener("abort", ring);
     return () => signal.removeEventListener("abort", ring);
   }
   const id = setTimeout(ring, delay);
   return () => clearTimeout(id);
+}
+
+/**
+ * Whether timers and immediates would keep a first answer waiting: the first look
+ * at them loads Node's in a Deno process, which takes longer than all else that a
+ * first call does, 5 ms of 17 (seen in 2.9.5).
+ */
+export function isTooSoon(): boolean {
+  return performance.now() - loaded < firstTime && isUnloaded();
 }
 
 /**

@@ -145,8 +145,33 @@ Deno.test("SharedFrames fills frames to the last byte, and halves what has more 
   }
 });
 
+// A process of its own, since it is about the first turns of one.
+Deno.test("SharedFrames loads no timers for the first turns of a process", async () => {
+  const module = JSON.stringify(new URL("../src/frame.ts", import.meta.url));
+  const program = `
+    import { SharedFrames } from ${module};
+    const shared = new SharedFrames((frame) => console.log(frame));
+    for (const turn of ["1", "2"]) {
+      for (const n of [1, 2, 3]) shared.push(turn + n);
+      await Promise.resolve();
+    }
+    for (const name of ["setTimeout", "setImmediate"]) {
+      const { get } = Object.getOwnPropertyDescriptor(globalThis, name);
+      console.log(get === undefined ? "loaded" : "not loaded");
+    }
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", program],
+  }).output();
+  assertEquals(
+    new TextDecoder().decode(stdout).split("\n"),
+    ["11", "[12,13]", "21", "[22,23]", "not loaded", "not loaded", ""],
+  );
+});
+
 Deno.test("SharedFrames of all connections end their turn by one task", async () => {
-  const { setImmediate } = globalThis;
+  const { setImmediate, setTimeout } = globalThis;
+  globalThis.setTimeout = setTimeout; // It is loaded, as in an older process.
   let tasks = 0;
   globalThis.setImmediate = ((task: () => void) => {
     tasks++;

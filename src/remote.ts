@@ -19,7 +19,7 @@ export type SendRequest = (
  * would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
-  return fill(Object.create(found), request, "");
+  return fill({}, request, "");
 }
 
 /**
@@ -38,7 +38,6 @@ export function createMethod(
     while (params.length > 0 && params.at(-1) === undefined) params.pop();
     return request(name, params.length > 0 ? params : undefined);
   };
-  Object.setPrototypeOf(method, found);
   // Those are names of methods, like any other.
   delete (method as { length?: number }).length;
   delete (method as { name?: string }).name;
@@ -67,9 +66,9 @@ function fill(
     if (kept++ < mostKept) Object.defineProperty(remote, name, { value });
     return value;
   };
-  return Object.defineProperty(remote, finding, {
-    value: find,
-  }) as UntypedRemote;
+  (remote as { [finding]: Find })[finding] = find;
+  // Last, because from then on nothing can be set.
+  return Object.setPrototypeOf(remote, found);
 }
 
 // What is found becomes the remote's own, so that to call a method again costs no

@@ -747,8 +747,8 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #leave(): void {
     this.#stopWaiting();
     this.#sleep();
-    this.#ws?.terminate?.();
     this.#closed.resolve(this.#lost);
+    this.#ws?.terminate?.();
   }
 
   // What leaves.

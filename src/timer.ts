@@ -115,9 +115,9 @@ export function startTimer(delay: number, ring: () => void): () => void {
 }
 
 /**
- * Whether timers and immediates would keep a first answer waiting: the first look
- * at them loads Node's in a Deno process, which takes longer than all else that a
- * first call does, 5 ms of 17 (seen in 2.9.5).
+ * Whether a timer, or an immediate, would keep a first answer waiting: the first
+ * look at one loads Node's in a Deno process, 5 ms (seen in 2.9.5), where the
+ * small client's whole first call takes 9.
  */
 export function isTooSoon(): boolean {
   return performance.now() - loaded < firstTime && isUnloaded();

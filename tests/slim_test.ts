@@ -537,10 +537,12 @@ Deno.test("A SlimPeer doesn't wait for ever for a close handshake", async () => 
   assertEquals(socket.closes, [{ code: undefined, reason: undefined }]);
   let isClosed = false;
   peer.closed.then(() => isClosed = true);
+  const terminated: boolean[] = [];
+  Object.assign(socket, { terminate: () => terminated.push(isClosed) });
   await time.pass(4_999);
-  assertEquals(isClosed, false);
+  assertEquals([isClosed, terminated], [false, []]);
   await time.pass(1);
-  assertEquals(isClosed, true);
+  assertEquals([isClosed, terminated], [true, [false]]);
   socket.end();
 });
 

@@ -5,7 +5,10 @@ import { node24 } from "../tests/interop/node_program.ts";
 
 export interface Runtime {
   name: string;
-  /** The command of a process that does this for a contender, but for what comes after its module. */
+  /**
+   * The command of a process that does this for a contender, but for the arguments
+   * after its module.
+   */
   commandOf(contender: string, role: Role): Promise<string[]>;
 }
 

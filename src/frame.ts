@@ -7,7 +7,7 @@
  * @module
  */
 
-import { isTooSoon } from "./timer.ts";
+import { isTooSoonForTimers } from "./timer.ts";
 
 /** The subprotocol by which two peers agree to share frames. */
 export const sharedFrames = "jsonrpcws.v1";
@@ -137,8 +137,9 @@ function join(texts: readonly string[]): string {
 }
 
 // A microtask would be too soon, since each frame that arrives is an event of its
-// own; a timer too late, by a factor of ten. And one task is for all connections,
-// or what is told to many at once would cost as many.
+// own, and has to do only while a process begins; a timer too late, by a factor of
+// ten. And one task is for all connections, or what is told to many at once would
+// cost as many.
 const turn = {
   /** Those that have sent something in it. */
   sending: [] as SharedFrames[],
@@ -150,7 +151,7 @@ const turn = {
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
   if (turn.sending.push(frames) > 1) return;
-  if (isTooSoon()) return queueMicrotask(endTurns);
+  if (isTooSoonForTimers()) return queueMicrotask(endTurns);
   const { setImmediate } = globalThis as {
     setImmediate?: (task: () => void) => unknown;
   };

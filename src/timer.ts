@@ -105,7 +105,7 @@ const far = 1_000;
  */
 export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
-  if (delay >= far && isTooSoon()) {
+  if (delay >= far && isTooSoonForTimers()) {
     const signal = AbortSignal.timeout(delay);
     signal.addEventListener("abort", ring);
     return () => signal.removeEventListener("abort", ring);
@@ -119,7 +119,7 @@ export function startTimer(delay: number, ring: () => void): () => void {
  * look at one loads Node's in a Deno process, 5 ms (seen in 2.9.5), where the
  * small client's whole first call takes 9.
  */
-export function isTooSoon(): boolean {
+export function isTooSoonForTimers(): boolean {
   return performance.now() - loaded < firstTime && isUnloaded();
 }
 

@@ -530,7 +530,10 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     // A peer is not trusted to finish the handshake.
     this.#expected = [{
       deadline: this.#wakeIn(5_000),
-      cancel: () => this.#leave(),
+      cancel: () => {
+        this.#leave();
+        this.#ws!.terminate?.();
+      },
     }];
     closeSocket(this.#ws, info);
   }
@@ -562,6 +565,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #stopWaiting(): void {
     this.#attempt++;
     this.#stop();
+    this.#expected = [];
   }
 
   /** Looks in so many milliseconds, or sooner, for what is due; 0: never. */
@@ -747,8 +751,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   #leave(): void {
     this.#stopWaiting();
     this.#sleep();
+    // Nor will it wake again.
+    this.#due = -Infinity;
     this.#closed.resolve(this.#lost);
-    this.#ws?.terminate?.();
   }
 
   // What leaves.

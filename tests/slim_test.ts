@@ -450,8 +450,7 @@ Deno.test("One timer serves the calls of a SlimPeer", async () => {
   assertEquals(ended.splice(0), [200]);
   await time.pass(100);
   assertEquals(ended, Array(1_002).fill(300));
-  // The last is for the handshake, which is over.
-  assertEquals(timers, [100, 100, 19_700]);
+  assertEquals(timers, [100, 100]);
   call(50);
   await time.pass(50);
   assertEquals(ended.at(-1), 50);
@@ -489,6 +488,44 @@ Deno.test("A process ends once its SlimPeers are closed", async () => {
   });
   const { success, stdout } = await process.output();
   assertEquals([success, new TextDecoder().decode(stdout)], [true, "done\n"]);
+});
+
+Deno.test("A SlimPeer that has ended has no timer, whatever waited", async () => {
+  using time = new FakeTime();
+  const timers: number[] = [];
+  const { timeout: fake } = AbortSignal;
+  AbortSignal.timeout = (milliseconds): AbortSignal => {
+    timers.push(milliseconds);
+    return fake(milliseconds);
+  };
+  const peer = new SlimPeer(() => new Promise(() => {}), {
+    handshakeTimeout: 500,
+    reconnect: false,
+  });
+  const call = assertRejects(() => peer.request("m"), ConnectionClosedError);
+  await time.pass(500);
+  await call;
+  await peer.closed;
+  assertEquals(timers, [500]);
+});
+
+Deno.test("A SlimPeer lets the other side close as it wants to", async () => {
+  const [left, right] = socketPair();
+  await using peer = new SlimPeer(right);
+  await peer.opened;
+  const events: unknown[] = [];
+  const ended = new Promise<void>((resolve) => {
+    for (const type of ["error", "close"]) {
+      left.addEventListener(type, ({ type, code, reason }) => {
+        events.push([type, code, reason]);
+        if (type === "close") resolve();
+      });
+    }
+  });
+  left.close(3000, "bye");
+  await ended;
+  assertEquals(events, [["close", 3000, "bye"]]);
+  assertEquals((await peer.closed).code, 3000);
 });
 
 Deno.test("A SlimPeer that is closed rejects, aborts, and does nothing more", async () => {

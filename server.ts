@@ -325,7 +325,7 @@ async function isGone({ signal }: Request): Promise<boolean> {
  * Lets an upgraded request end without an error. Deno (2.9.5) ends it twice, and
  * the second time makes an `AbortError`, with its stack, for a signal that nobody
  * has asked for: a quarter of what a handshake costs a server (bench/, "2,000
- * idle"). Where it doesn't, this changes nothing.
+ * idle"). Where it keeps this otherwise, nothing changes.
  */
 function spareError(request: Request): void {
   const own = request as unknown as { [symbol: symbol]: unknown };

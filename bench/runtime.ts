@@ -1,6 +1,6 @@
 /** What runs the contenders: Deno as they are, or Node as bundles. */
 
-import { fileURLToPath } from "node:url";
+import { fileURLToPath, pathToFileURL } from "node:url";
 import { node24 } from "../tests/interop/node_program.ts";
 
 export interface Runtime {
@@ -41,7 +41,7 @@ export const deno: Runtime = {
       ...["--allow-env", "--allow-read", "--allow-sys"],
       "--allow-net=127.0.0.1",
       ...role === "first" ? [pathOf("first.ts")] : [pathOf("worker.ts"), role],
-      pathOf(`contenders/${fileOf(contender, role)}`),
+      new URL(`contenders/${fileOf(contender, role)}`, import.meta.url).href,
     ]),
 };
 
@@ -53,20 +53,20 @@ export const node: Runtime = {
     const own = await bundled("worker.ts", "first.ts");
     // By itself, or what it shares with others would be files of their own.
     const its = await bundled("node_sockets.ts", `contenders/${file}`);
-    const sockets = `${its}/node_sockets.js`;
+    const sockets = `${its}node_sockets.js`;
     return [
       ...[node24, "--expose-gc", "--no-deprecation"],
       ...role === "first"
-        ? [`${own}/first.js`, sockets]
-        : ["--import", sockets, `${own}/worker.js`, role],
-      `${its}/contenders/${file.replace(/ts$/, "js")}`,
+        ? [fileURLToPath(`${own}first.js`), sockets]
+        : ["--import", sockets, fileURLToPath(`${own}worker.js`), role],
+      `${its}contenders/${file.replace(/ts$/, "js")}`,
     ];
   },
 };
 
 const bundles = new Map<string, Promise<string>>();
 
-/** Bundles these files, once; resolves to the directory where they are. */
+/** Bundles these files, once; resolves to the URL of the directory where they are. */
 function bundled(...files: string[]): Promise<string> {
   const name = files.join();
   const directory = bundles.get(name) ?? bundle(files);
@@ -85,8 +85,12 @@ async function bundle(files: string[]): Promise<string> {
       ...["--outdir", directory, ...files.map(pathOf)],
     ],
   }).output();
-  if (success) return directory;
-  throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
+  if (!success) {
+    throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
+  }
+  // Or Node would read them as CommonJS first.
+  await Deno.writeTextFile(`${directory}/package.json`, '{"type":"module"}');
+  return pathToFileURL(`${directory}/`).href;
 }
 
 function pathOf(file: string): string {

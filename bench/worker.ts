@@ -1,11 +1,10 @@
 /**
  * One measured process: `worker.ts server MODULE`, `worker.ts client MODULE URL`
- * or `worker.ts pair MODULE METHODS`, where MODULE is a contender's. It writes one
+ * or `worker.ts pair MODULE METHODS`, where MODULE is a contender's URL. It writes one
  * line of JSON when it is ready, then one for each line of JSON that it reads.
  */
 
 import process from "node:process";
-import { pathToFileURL } from "node:url";
 import { Clients } from "./clients.ts";
 import type { Contender } from "./contender.ts";
 import { converse } from "./lines.ts";
@@ -32,11 +31,10 @@ export interface Work {
 // Some packages log, and what is written is answers.
 console.log = console.error;
 
-const [role, path, ...args] = process.argv.slice(2);
-const module = pathToFileURL(path!).href;
+const [role, module, ...args] = process.argv.slice(2);
 switch (role) {
   case "server": {
-    const contender: Contender = await import(module);
+    const contender: Contender = await import(module!);
     const url = await contender.serve();
     await converse(url, (question: "collect" | "usage"): Usage => {
       if (question === "collect") collect();
@@ -45,12 +43,12 @@ switch (role) {
     break;
   }
   case "client": {
-    const { connect }: Pick<Contender, "connect"> = await import(module);
+    const { connect }: Pick<Contender, "connect"> = await import(module!);
     await work(new Clients(() => connect(args[0]!)));
     break;
   }
   case "pair": {
-    const { pair }: Contender = await import(module);
+    const { pair }: Contender = await import(module!);
     if (pair === undefined) await converse(null, () => {});
     else {
       const { socketPair } = await import("@jsonrpcws/peer/testing");

@@ -67,7 +67,7 @@ function fill(
     return value;
   };
   (remote as { [finding]: Find })[finding] = find;
-  // Last, because from then on nothing can be set.
+  // Last, because from then on nothing more can be set.
   return Object.setPrototypeOf(remote, found);
 }
 

@@ -1,7 +1,8 @@
 /**
  * One measured process: `worker.ts server MODULE`, `worker.ts client MODULE URL`
- * or `worker.ts pair MODULE METHODS`, where MODULE is a contender's URL. It writes one
- * line of JSON when it is ready, then one for each line of JSON that it reads.
+ * or `worker.ts pair MODULE METHODS`, where MODULE is the URL of a contender's
+ * module. It writes one line of JSON when it is ready, then one for each line of
+ * JSON that it reads.
  */
 
 import process from "node:process";

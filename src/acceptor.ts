@@ -184,6 +184,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   readonly limits: AdmissionLimits;
   /** Whether a handshake was answered after which the socket never opened. */
   hasUnopened = false;
+  place = -1;
 
   readonly #service: ServiceClass<ServicePeer> | ServiceDefinition;
   readonly #options: AcceptOptions<unknown, Info>;

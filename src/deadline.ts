@@ -30,6 +30,7 @@ export const deadlineAlarm: Alarm = new Alarm();
  * away: a call is given its time-out at least, and a sixteenth more at most.
  */
 export class Deadlines implements Sleeper {
+  place = -1;
   readonly #sweeper: Sweeper;
   readonly #grain: number;
   /** When to look next; Infinity: nothing waits. */

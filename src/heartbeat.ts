@@ -31,6 +31,7 @@ const mostReprieves = 3;
 export class Heartbeat implements Sleeper {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard = true;
+  place = -1;
   readonly #peer: Patient;
   readonly #backlog: Backlog;
   /** The look before the last message came. */

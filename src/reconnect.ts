@@ -41,14 +41,24 @@ const noStatus: typeof CloseCode.NoStatus = 1005;
 
 type Listener = (event: SocketEvent) => void;
 
-/** Whom to tell of what. */
+/** Whom to tell, and of what. */
 interface Listening {
-  readonly type: string;
   readonly listener: Listener;
+  /** The bits of the types, see {@linkcode bitOf}. */
+  types: number;
 }
 
+const eventTypes = ["open", "error", "close", "message"];
+
 // What the connection's listener is told of; messages go straight to theirs.
-const ownTypes = ["open", "error", "close"];
+const ownTypes = eventTypes.slice(0, 3);
+
+/** A bit for each type; what is none has one that nobody is told of. */
+function bitOf(type: string): number {
+  return 1 << eventTypes.indexOf(type);
+}
+
+const message = bitOf("message");
 
 /**
  * A socket that is connecting whenever it has no connection, until it is closed
@@ -56,8 +66,11 @@ const ownTypes = ["open", "error", "close"];
  * the last.
  */
 export class ReconnectingSocket implements RenewableSocket, Sleeper {
+  place = -1;
   readonly #opening: Opening;
-  readonly #listeners: Listening[] = [];
+  // Never changed in place: whoever is told of something may listen to more, or to
+  // no more.
+  #listeners: readonly Listening[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   readonly #retries: Retries | undefined;
   #binaryType = "blob";
@@ -145,26 +158,35 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   }
 
   addEventListener(type: string, listener: Listener): void {
-    if (this.#indexOf(type, listener) !== -1) return;
-    this.#listeners.push({ type, listener });
+    const bit = bitOf(type);
+    let known = this.#find(listener);
+    if (known === undefined) {
+      known = { listener, types: 0 };
+      this.#listeners = this.#listeners.concat(known);
+    }
+    if ((known.types & bit) !== 0) return;
+    known.types |= bit;
     // Messages come straight from the socket: they are many.
-    if (type === "message") this.#socket?.addEventListener(type, listener);
+    if (bit === message) this.#socket?.addEventListener(type, listener);
   }
 
   removeEventListener(type: string, listener: Listener): void {
-    const index = this.#indexOf(type, listener);
-    if (index === -1) return;
-    this.#listeners.splice(index, 1);
-    if (type === "message") this.#socket?.removeEventListener(type, listener);
+    const known = this.#find(listener);
+    const bit = bitOf(type);
+    if (known === undefined || (known.types & bit) === 0) return;
+    known.types &= ~bit;
+    if (known.types === 0) {
+      this.#listeners = this.#listeners.filter((other) => other !== known);
+    }
+    if (bit === message) this.#socket?.removeEventListener(type, listener);
   }
 
   // No closure, since every connection asks four times.
-  #indexOf(type: string, listener: Listener): number {
-    for (let index = 0; index < this.#listeners.length; index++) {
-      const known = this.#listeners[index]!;
-      if (known.type === type && known.listener === listener) return index;
+  #find(listener: Listener): Listening | undefined {
+    for (const known of this.#listeners) {
+      if (known.listener === listener) return known;
     }
-    return -1;
+    return undefined;
   }
 
   #start(): void {
@@ -214,12 +236,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   #attach(socket: Socket): void {
     this.#socket = socket;
     socket.binaryType = this.#binaryType;
-    for (const type of ownTypes) {
-      socket.addEventListener(type, this.#listener);
-    }
-    for (const { type, listener } of this.#listeners) {
-      if (type === "message") socket.addEventListener(type, listener);
-    }
+    this.#listen(socket, "addEventListener");
     if (socket.readyState === ReadyState.Open) {
       queueMicrotask(() => {
         if (this.#socket === socket && !this.#hasOpened) {
@@ -240,11 +257,17 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     if (socket.readyState !== ReadyState.Closed) {
       socket.addEventListener("error", ignoreError);
     }
-    for (const type of ownTypes) {
-      socket.removeEventListener(type, this.#listener);
-    }
-    for (const { type, listener } of this.#listeners) {
-      if (type === "message") socket.removeEventListener(type, listener);
+    this.#listen(socket, "removeEventListener");
+  }
+
+  /** Begins to listen to a socket, or stops. */
+  #listen(
+    socket: Socket,
+    change: "addEventListener" | "removeEventListener",
+  ): void {
+    for (const type of ownTypes) socket[change](type, this.#listener);
+    for (const { listener, types } of this.#listeners) {
+      if (types & message) socket[change]("message", listener);
     }
   }
 
@@ -301,9 +324,9 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   }
 
   #dispatch(event: SocketEvent): void {
-    // Whoever is told of something may listen to more, or no more.
-    for (const { type, listener } of this.#listeners.slice()) {
-      if (type === event.type) listener(event);
+    const bit = bitOf(event.type);
+    for (const { listener, types } of this.#listeners) {
+      if (types & bit) listener(event);
     }
   }
 }

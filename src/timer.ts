@@ -9,6 +9,8 @@
 
 /** Who is woken by an {@linkcode Alarm}. */
 export interface Sleeper {
+  /** Where its alarm has it, which nobody else says; -1: nowhere. */
+  place: number;
   /**
    * Does what there is to do.
    *
@@ -27,7 +29,8 @@ export interface Sleeper {
  * would be a large part of an idle connection.
  */
 export class Alarm {
-  readonly #sleepers = new Set<Sleeper>();
+  // No Set: thousands of connections come and go, and each knows its place.
+  readonly #sleepers: Sleeper[] = [];
   #stop: (() => void) | undefined;
   #due = Infinity;
   /** Milliseconds from when it was set to when it is due. */
@@ -41,7 +44,9 @@ export class Alarm {
 
   /** Wakes someone within some milliseconds. */
   set(sleeper: Sleeper, within: number): void {
-    this.#sleepers.add(sleeper);
+    if (sleeper.place === -1) {
+      sleeper.place = this.#sleepers.push(sleeper) - 1;
+    }
     // No look at the clock where it rings soon enough in any case.
     if (within >= this.#span) return;
     const now = performance.now();
@@ -51,11 +56,22 @@ export class Alarm {
 
   /** Lets someone sleep; nothing is left of the alarm once the last one does. */
   delete(sleeper: Sleeper): void {
-    this.#sleepers.delete(sleeper);
-    if (this.#sleepers.size > 0) return;
+    this.#remove(sleeper);
+    if (this.#sleepers.length > 0) return;
     this.#stop?.();
     this.#stop = undefined;
     this.#due = this.#span = Infinity;
+  }
+
+  /** The last one takes its place. */
+  #remove(sleeper: Sleeper): void {
+    if (sleeper.place === -1) return;
+    const last = this.#sleepers.pop()!;
+    if (last !== sleeper) {
+      this.#sleepers[sleeper.place] = last;
+      last.place = sleeper.place;
+    }
+    sleeper.place = -1;
   }
 
   #setTimer(time: number, now: number): void {
@@ -74,17 +90,20 @@ export class Alarm {
     this.#stop = undefined;
     this.#due = this.#span = Infinity;
     let next = Infinity;
-    for (const sleeper of this.#sleepers) {
+    // From the last one on: who takes another's place meanwhile has been woken.
+    for (let index = this.#sleepers.length - 1; index >= 0; index--) {
+      const sleeper = this.#sleepers[index];
+      if (sleeper === undefined) continue; // Others were let sleep, too.
       try {
         sleeper.wake(now, due, before);
       } catch (error) {
         sleeper.report(error); // The others are not to blame.
       }
       const time = sleeper.wakeAt(now);
-      if (time === Infinity) this.#sleepers.delete(sleeper);
+      if (time === Infinity) this.#remove(sleeper);
       next = Math.min(next, time);
     }
-    if (this.#sleepers.size > 0) this.#setTimer(next, now);
+    if (this.#sleepers.length > 0) this.#setTimer(next, now);
   }
 }
 

@@ -1017,6 +1017,38 @@ eachTest(
   },
 );
 
+Deno.test("The socket of a client tells who listens, on each of its connections", async () => {
+  await using it = lab();
+  const ws = it.client.ws as WebSocket;
+  const heard: string[] = [];
+  const late = (): void => void heard.push("late");
+  const hear = ({ type }: { type: string }): void => {
+    heard.push(type);
+    if (type === "open") ws.addEventListener("open", late);
+    if (type === "close") ws.removeEventListener("open", late);
+  };
+  for (const type of ["open", "message", "close", "nothing", "open"]) {
+    ws.addEventListener(type, hear);
+  }
+  it.socket.open();
+  it.socket.receive(result(1, "late"));
+  assertEquals(heard.splice(0), ["open", "message"]);
+  it.socket.end(1006);
+  await it.time.pass(500);
+  it.socket.open();
+  assertEquals(heard.splice(0), ["close", "open"]);
+  ws.removeEventListener("message", hear);
+  it.socket.receive(result(1, "late"));
+  it.socket.end(1006);
+  ws.removeEventListener("open", hear);
+  await it.time.pass(500);
+  it.socket.open();
+  it.socket.receive(result(1, "late"));
+  assertEquals(heard, ["close"]);
+  ws.removeEventListener("close", hear);
+  ws.removeEventListener("close", hear);
+});
+
 Deno.test("connect replaces a connection whose other end has died", async () => {
   await using it = lab();
   it.socket.open();

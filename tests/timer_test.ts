@@ -52,6 +52,7 @@ function sleeper(
 ): Sleeper & { errors: unknown[] } {
   const errors: unknown[] = [];
   return {
+    place: -1,
     errors,
     wake(now, due, before) {
       woken.push(`${name} ${now} ${due} ${before}`);
@@ -77,9 +78,9 @@ Deno.test("An Alarm wakes all of them when the first is due, and says when it sh
   alarm.set(patient, 100);
   assertEquals(alarm.due, 40);
   await time.pass(30);
-  assertEquals(woken.splice(0), ["patient 40 40 0", "hasty 40 40 0"]);
+  assertEquals(woken.splice(0), ["hasty 40 40 0", "patient 40 40 0"]);
   await time.pass(50);
-  assertEquals(woken.splice(0), ["patient 90 70 40", "hasty 90 70 40"]);
+  assertEquals(woken.splice(0), ["hasty 90 70 40", "patient 90 70 40"]);
   alarm.delete(hasty);
   await time.pass(30);
   assertEquals(woken.splice(0), ["patient 120 120 90"]);
@@ -95,21 +96,42 @@ Deno.test("An Alarm wakes nobody who is to sleep on, and again who is set meanwh
   const woken: string[] = [];
   const once = sleeper(woken, "once", Infinity);
   const eager: Sleeper = sleeper(woken, "eager", Infinity, () => {
-    if (woken.length === 2) alarm.set(late, 5);
+    if (woken.length === 1) alarm.set(late, 5);
   });
   const late = sleeper(woken, "late", Infinity);
   alarm.set(once, 10);
   alarm.set(eager, 10);
   await time.pass(10);
-  assertEquals(woken.splice(0), [
-    "once 10 10 0",
-    "eager 10 10 0",
-    "late 10 10 0",
-  ]);
+  assertEquals(woken.splice(0), ["eager 10 10 0", "once 10 10 0"]);
   assertEquals(alarm.due, 15);
   await time.pass(5);
-  assertEquals(woken, []);
+  assertEquals(woken, ["late 15 15 10"]);
   assertEquals(alarm.due, Infinity);
+});
+
+Deno.test("An Alarm wakes the others when one of them ends many", async () => {
+  for (let ending = 0; ending < 6; ending++) {
+    using time = new FakeTime();
+    const alarm = new Alarm();
+    const woken: string[] = [];
+    const all: Sleeper[] = Array.from(
+      { length: 6 },
+      (_, index) =>
+        sleeper(woken, `${index}`, 10, () => {
+          if (index !== ending) return;
+          for (const ended of [0, ending, 4]) alarm.delete(all[ended]!);
+        }),
+    );
+    for (const one of all) alarm.set(one, 10);
+    await time.pass(10);
+    const first = woken.splice(0).map((line) => line[0]);
+    await time.pass(10);
+    const left = ["1", "2", "3", "5"].filter((name) => name !== `${ending}`);
+    assertEquals(left.filter((name) => !first.includes(name)), []);
+    assertEquals(woken.map((line) => line[0]).sort(), left);
+    for (const one of all) alarm.delete(one);
+    assertEquals(alarm.due, Infinity);
+  }
 });
 
 Deno.test("An Alarm wakes the others when one of them throws", async () => {
@@ -120,8 +142,8 @@ Deno.test("An Alarm wakes the others when one of them throws", async () => {
   const failing = sleeper(woken, "failing", 10, () => {
     throw error;
   });
-  alarm.set(failing, 10);
   alarm.set(sleeper(woken, "other", Infinity), 10);
+  alarm.set(failing, 10);
   await time.pass(10);
   assertEquals(woken, ["failing 10 10 0", "other 10 10 0"]);
   assertEquals(failing.errors, [error]);

@@ -110,13 +110,13 @@ export abstract class Core implements Host, Carrier, Sweeper {
   readonly timeout: number;
   readonly stringErrors: boolean;
   readonly pending: PendingTable = new PendingTable();
-  /** What waits for the handshake. */
-  readonly queue: Queue;
   /** The version that this side was told to speak. */
   readonly #toldVersion: Version | undefined;
   readonly #use: readonly Extension[];
   readonly #definedLocal: object | undefined;
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
+  /** What waits for the handshake; few have anything wait. */
+  #queue: Queue | undefined;
   #methods: Methods | undefined;
   #deadlines: Deadlines | undefined;
   hasOpened = false;
@@ -141,7 +141,6 @@ export abstract class Core implements Host, Carrier, Sweeper {
     this.limits = completeLimits(options.limits);
     this.timeout = readTimeout(options.timeout ?? defaultTimeout);
     this.stringErrors = options.stringErrors ?? false;
-    this.queue = new Queue(this.limits);
     this.#toldVersion = options.version;
     this.#use = options.use ?? [];
     this.#definedLocal = options.local;
@@ -167,7 +166,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
   }
 
   /** Whether the socket is about to say that its connection is lost. */
-  get isLosing(): boolean {
+  isLosing(): boolean {
     return this.hasOpened && this.ws.renew !== undefined &&
       this.ws.readyState !== ReadyState.Open;
   }
@@ -298,7 +297,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
     else if (this.ws.readyState === ReadyState.Open) {
       pending.sent = true;
       this.transmit(text);
-    } else if (this.isLosing) this.enqueue(what, method, { text, pending });
+    } else if (this.isLosing()) this.enqueue(what, method, { text, pending });
     else throw this.closedError(what, false, method);
   }
 
@@ -334,9 +333,9 @@ export abstract class Core implements Host, Carrier, Sweeper {
     if (this.ended !== undefined) return false;
     if (this.hasOpened) {
       if (this.send(text)) return true;
-      if (!this.isLosing) return false;
+      if (!this.isLosing()) return false;
     }
-    return this.queue.add([{ text, pending: undefined }]);
+    return this.#waiting.add([{ text, pending: undefined }]);
   }
 
   /**
@@ -368,7 +367,17 @@ export abstract class Core implements Host, Carrier, Sweeper {
 
   /** Lets messages wait for the handshake, all or none. */
   enqueue(what: string, name: string, ...entries: Entry[]): void {
-    if (!this.queue.add(entries)) throw this.queue.error(what, name, entries);
+    const queue = this.#waiting;
+    if (!queue.add(entries)) throw queue.error(what, name, entries);
+  }
+
+  /** How many messages wait for the handshake. */
+  queued(): number {
+    return this.#queue?.size ?? 0;
+  }
+
+  get #waiting(): Queue {
+    return this.#queue ??= new Queue(this.limits);
   }
 
   /** Sends what has waited. */
@@ -487,9 +496,12 @@ export abstract class Core implements Host, Carrier, Sweeper {
     this.start();
     this.runHook(() => this.owner.onopen());
     // The hook, or what is sent, may end it, for now or for good.
-    while (this.isOpen && !this.isLosing) {
-      const entry = this.queue.takeFirst();
-      if (entry === undefined) break;
+    while (this.isOpen && !this.isLosing()) {
+      const entry = this.#queue?.takeFirst();
+      if (entry === undefined) {
+        this.#queue = undefined;
+        break;
+      }
       this.sendEntry(entry);
     }
     opened?.resolve();
@@ -529,7 +541,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
         again.push({ text: pending.again, pending });
       }
     }
-    this.queue.addFirst(again);
+    if (again.length > 0) this.#waiting.addFirst(again);
     end();
     // Who was told to stop may have closed it.
     if (this.ended !== undefined) return;
@@ -564,7 +576,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
     if (isClosing) this.#closeSocket(info);
 
     this.#deadlines?.clear();
-    this.queue.take();
+    this.#queue = undefined;
     const end = this.#takeConnection(info);
     for (const pending of this.pending.all()) this.#abandon(pending, info);
     end();

@@ -145,7 +145,7 @@ export interface Carrier {
   readonly limits: Limits;
   readonly version: Version;
   /** Whether the socket is about to say that its connection is lost. */
-  readonly isLosing: boolean;
+  isLosing(): boolean;
   readonly incoming: { within: Link["within"] };
   request: Link["request"];
   tell: Link["notify"];
@@ -153,20 +153,22 @@ export interface Carrier {
 }
 
 /**
- * One connection of a peer, as its capabilities see it: what it carries knows
- * nothing of the next one's tokens.
+ * The capabilities of one connection of a peer, and the connection as they see it:
+ * what it carries knows nothing of the next one's tokens.
  */
-class Side implements Link {
+export class Capabilities implements Link {
   readonly limits: Limits;
   readonly #carrier: Carrier;
+  readonly #all: readonly Capability[];
   /** Why nothing can be asked for any more; told when somebody does. */
   #reason: (() => Error) | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
-  constructor(carrier: Carrier) {
+  constructor(extensions: readonly Extension[], carrier: Carrier) {
     this.limits = carrier.limits;
     this.#carrier = carrier;
+    this.#all = extensions.map(({ attach }) => attach(this));
   }
 
   request(
@@ -175,7 +177,7 @@ class Side implements Link {
     options?: CallOptions,
   ): Promise<unknown> {
     if (this.#reason !== undefined) return Promise.reject(this.#reason());
-    if (!this.#carrier.isLosing) {
+    if (!this.#carrier.isLosing()) {
       return this.#carrier.request(method, params, options);
     }
     return (this.#ending ??= new Deferred<never>()).promise;
@@ -195,22 +197,6 @@ class Side implements Link {
 
   report(error: unknown): void {
     this.#carrier.report(error);
-  }
-
-  end(reason: () => Error): void {
-    this.#reason = reason;
-    this.#ending?.reject(reason());
-  }
-}
-
-/** The capabilities of one connection, one after the other. */
-export class Capabilities {
-  readonly #side: Side;
-  readonly #all: readonly Capability[];
-
-  constructor(extensions: readonly Extension[], carrier: Carrier) {
-    const side = this.#side = new Side(carrier);
-    this.#all = extensions.map(({ attach }) => attach(side));
   }
 
   // Most calls carry nothing but scalars, and pay for a look at each alone
@@ -315,7 +301,8 @@ export class Capabilities {
 
   /** Lets nothing more be asked for. */
   cut(reason: () => Error): void {
-    this.#side.end(reason);
+    this.#reason = reason;
+    this.#ending?.reject(reason());
   }
 
   /** The connection closed. */

@@ -218,7 +218,7 @@ export class Full extends Core implements Sender, Patient {
     // Its requests were rejected one by one.
     if (this.ended !== undefined) return;
     const entries = isOne ? [{ text, pending: undefined, batch }] : members;
-    if (this.hasOpened && !this.isLosing) {
+    if (this.hasOpened && !this.isLosing()) {
       for (const entry of entries) this.sendEntry(entry);
     } else this.enqueue("Cannot send", "batch", ...entries);
   }
@@ -303,10 +303,6 @@ export class Full extends Core implements Sender, Patient {
 
   bufferedAmount(): number {
     return this.ws.bufferedAmount;
-  }
-
-  queued(): number {
-    return this.queue.size;
   }
 
   /**

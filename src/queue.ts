@@ -19,7 +19,7 @@ export interface Entry {
 /** What waits for the handshake of one peer. */
 export class Queue {
   readonly #limits: Limits;
-  #entries: Entry[] | undefined;
+  #entries: Entry[] = [];
   /** In characters. */
   #length = 0;
 
@@ -29,7 +29,7 @@ export class Queue {
 
   /** How many wait. */
   get size(): number {
-    return this.#entries?.length ?? 0;
+    return this.#entries.length;
   }
 
   /** Lets messages wait, all or none; `false` if there is no room. */
@@ -37,34 +37,26 @@ export class Queue {
     const length = lengthOf(entries);
     if (!this.#hasRoom(entries.length, length)) {
       // Those that were given up meanwhile wait no more.
-      const wanted = this.take().filter(isWanted);
-      this.addFirst(wanted);
+      this.#entries = this.#entries.filter(isWanted);
+      this.#length = lengthOf(this.#entries);
       if (!this.#hasRoom(entries.length, length)) return false;
     }
-    (this.#entries ??= []).push(...entries);
+    this.#entries.push(...entries);
     this.#length += length;
     return true;
   }
 
   /** Lets messages wait that have been sent once, before all others. */
   addFirst(entries: readonly Entry[]): void {
-    (this.#entries ??= []).unshift(...entries);
+    this.#entries.unshift(...entries);
     this.#length += lengthOf(entries);
   }
 
   /** Takes the one that has waited longest. */
   takeFirst(): Entry | undefined {
-    const entry = this.#entries?.shift();
+    const entry = this.#entries.shift();
     if (entry !== undefined) this.#length -= lengthOf([entry]);
     return entry;
-  }
-
-  /** Takes all that wait. */
-  take(): Entry[] {
-    const entries = this.#entries ?? [];
-    this.#entries = undefined;
-    this.#length = 0;
-    return entries;
   }
 
   /** What is said to whom there is no room for. */

@@ -251,7 +251,6 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     for (const name of ["local", "onopen", "onclose", "onerror"] as const) {
       (this as Record<string, unknown>)[name] = options[name] ?? this[name];
     }
-    const peer = this as unknown as SlimPeer;
     this.#inside = {
       limits: {
         messageLength: mostLength,
@@ -259,12 +258,10 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         handles: 128,
       } as Limits,
       version: "2.0",
-      get isLosing() {
-        return peer.#state === "open" && !peer.#isOpen;
-      },
+      isLosing: () => this.#state === "open" && !this.#isOpen,
       incoming: { within: (call, run) => this.#within(call, run) },
       request: (method, params, options) =>
-        peer.request(method, params, options),
+        (this as SlimPeer).request(method, params, options),
       tell: (method, params) => this.#tell(method, params),
       report: (error) => this.#report(error),
       observers: undefined,

@@ -38,17 +38,24 @@ export function createMethod(
     while (params.length > 0 && params.at(-1) === undefined) params.pop();
     return request(name, params.length > 0 ? params : undefined);
   };
-  // Those are names of methods, like any other.
+  const remote = fill(method, request, prefix);
+  // Those are names of methods, like any other. Last, or each would have a shape of
+  // its own.
   delete (method as { length?: number }).length;
   delete (method as { name?: string }).name;
-  return fill(method, request, prefix);
+  return remote;
 }
 
-/** Finds a method in a remote, or in a method of it. */
-type Find = (name: string) => UntypedRemote;
+/** Under what a remote keeps what its methods are made of. */
+const inside = Symbol();
 
-/** Under what a remote keeps how to find what is in it. */
-const finding = Symbol();
+/** What the methods in a remote are made of, or those in a method. */
+interface Inside {
+  readonly request: SendRequest;
+  readonly prefix: string;
+  /** How many were found, and kept. */
+  kept: number;
+}
 
 // Names computed at run time should not pile up.
 const mostKept = 1_024;
@@ -59,14 +66,7 @@ function fill(
   request: SendRequest,
   prefix: string,
 ): UntypedRemote {
-  let kept = 0;
-  const find: Find = (name) => {
-    const path = prefix + name;
-    const value = createMethod(request, path, `${path}.`);
-    if (kept++ < mostKept) Object.defineProperty(remote, name, { value });
-    return value;
-  };
-  (remote as { [finding]: Find })[finding] = find;
+  (remote as { [inside]: Inside })[inside] = { prefix, kept: 0, request };
   // Last, because from then on nothing more can be set.
   return Object.setPrototypeOf(remote, found);
 }
@@ -77,8 +77,15 @@ function fill(
 // (bench/, "2,000 idle").
 const found = new Proxy({}, {
   // Who asks may be a proxy of a remote, or inherit from it.
-  get: (_target, key, asking: { readonly [finding]?: Find }) =>
-    isName(key) ? asking[finding]?.(key) : undefined,
+  get(_target, key, asking: { readonly [inside]?: Inside }) {
+    const its = isName(key) && asking[inside];
+    if (!its) return undefined;
+
+    const name = its.prefix + key;
+    const value = createMethod(its.request, name, name + ".");
+    if (its.kept++ < mostKept) Object.defineProperty(asking, key, { value });
+    return value;
+  },
   has: (_target, key) => isName(key),
   set: () => false,
 });

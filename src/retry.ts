@@ -112,7 +112,7 @@ export class Retries {
     const hint = /retry in (\d+) ms/.exec(reason);
     // Where one of them is 0, the other is soon infinite: NaN.
     const wanted = hint
-      ? Math.min(Number(hint[1]), mostHint)
+      ? Math.min(+hint[1]!, mostHint)
       : Math.random() * (Math.min(maxDelay, delay * 2 ** row, longest) || 0) +
         (code === tryAgainLater ? overloadDelay : 0);
     return Math.max(leastDelay, wanted);

@@ -137,13 +137,10 @@ class Streams implements Capability {
 
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     const signal = options?.signal;
-    const link = this.#link;
     // Assigned: to define it would cost several times as much.
     (promise as Iterable)[Symbol.asyncIterator] = signal === undefined
-      ? this.#iterate ??= function (): Consumer {
-        return new Consumer(link, this, undefined);
-      }
-      : (): Consumer => new Consumer(this.#link, promise, signal);
+      ? this.#iterate ??= iterateBy(this.#link, undefined)
+      : iterateBy(this.#link, signal);
   }
 
   control(
@@ -171,6 +168,16 @@ class Streams implements Capability {
       producer.release();
     }
   }
+}
+
+/** Iterates the promise that it is a function of, which it doesn't keep. */
+function iterateBy(
+  link: Link,
+  signal: AbortSignal | undefined,
+): (this: unknown) => Consumer {
+  return function (): Consumer {
+    return new Consumer(link, this, signal);
+  };
 }
 
 /** The side that has the values. */

@@ -571,3 +571,37 @@ Deno.test("A stream leaves nothing behind for each of its batches", async () => 
   assertEquals(sum, 4_950);
   assertEquals(races, 1);
 });
+
+// A process of its own, since only such a one has gc().
+Deno.test("A connection keeps no call that is over, the first neither", async () => {
+  const moduleOf = (name: string): string =>
+    JSON.stringify(new URL(`../${name}`, import.meta.url));
+  const program = `
+    import { Peer } from ${moduleOf("mod.ts")};
+    import { socketPair } from ${moduleOf("src/socket_pair.ts")};
+    import { streams } from ${moduleOf("src/stream.ts")};
+    const [left, right] = socketPair();
+    const use = [streams];
+    const server = new Peer(left, { local: { echo: (x) => x }, use });
+    const client = new Peer(right, { use });
+    const calls = [];
+    async function call() {
+      const promise = client.remote.echo("x");
+      calls.push(new WeakRef(promise));
+      await promise;
+    }
+    await call();
+    await call();
+    await new Promise((resolve) => setTimeout(resolve, 0));
+    gc();
+    console.log(calls.map((call) => call.deref()), client.state, server.state);
+    Deno.exit();
+  `;
+  const { stdout } = await new Deno.Command(Deno.execPath(), {
+    args: ["eval", "--v8-flags=--expose-gc", program],
+  }).output();
+  assertEquals(
+    new TextDecoder().decode(stdout),
+    "[ undefined, undefined ] open open\n",
+  );
+});

@@ -61,6 +61,7 @@ import { ListeningServer } from "./src/listening.ts";
 import { authority } from "./src/origin.ts";
 import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
 import { ReadyState } from "./src/socket.ts";
+import { PeerSocket } from "./src/ws_socket.ts";
 
 export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
 export type { Hosts, Origins } from "./src/origin.ts";
@@ -326,6 +327,7 @@ function createListener(
   let selected: string | undefined;
   const sockets = new WebSocketServer({
     noServer: true,
+    WebSocket: PeerSocket,
     clientTracking: false,
     // Three bytes of UTF-8 are the most that one UTF-16 code unit can take; the
     // peer counts the units. Short messages may share a frame. 0: no limit.
@@ -437,12 +439,24 @@ const closeCodes: { readonly [code: string]: number } = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.MessageTooBig,
 };
 
+/** By what a socket's peer is found, without a closure for each. */
+const peerOf = Symbol();
+
 /** Closes at once what `ws` would wait 30 seconds for; it has told the peer. */
-function watch(ws: WebSocket, peer: ServicePeer | undefined): void {
-  ws.on("error", ({ code = "", message }: Error & { code?: string }) => {
-    if (!code.startsWith("WS_ERR_")) return;
-    peer?.close(closeCodes[code] ?? 1002, message);
-  });
+function watch(
+  ws: WebSocket & { [peerOf]?: ServicePeer | undefined },
+  peer: ServicePeer | undefined,
+): void {
+  ws[peerOf] = peer;
+  ws.on("error", closePeer);
+}
+
+function closePeer(
+  this: { readonly [peerOf]?: ServicePeer },
+  { code = "", message }: Error & { code?: string },
+): void {
+  if (!code.startsWith("WS_ERR_")) return;
+  this[peerOf]?.close(closeCodes[code] ?? 1002, message);
 }
 
 /** Pings the connections, and cuts those that were silent since the last time. */

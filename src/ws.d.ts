@@ -8,12 +8,28 @@
 
 import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
-import type { Socket } from "./socket.ts";
+import type { Socket, SocketEvent } from "./socket.ts";
 
 /** A server's side of a connection. */
-export interface WebSocket extends Socket {
-  on(type: "error", listener: (error: Error & { code?: string }) => void): this;
-  on(type: string, listener: () => void): this;
+export class WebSocket implements Socket {
+  readonly readyState: number;
+  readonly bufferedAmount: number;
+  binaryType: string;
+  readonly protocol: string;
+  send(data: string): void;
+  close(code?: number, reason?: string): void;
+  addEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+    options?: object,
+  ): void;
+  removeEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+  ): void;
+  on(type: string, listener: (...args: never[]) => void): this;
+  off(type: string, listener: (...args: never[]) => void): this;
+  listeners(type: string): ((...args: never[]) => void)[];
   ping(): void;
   terminate(): void;
 }
@@ -21,6 +37,7 @@ export interface WebSocket extends Socket {
 /** What a server is made with. */
 export interface WebSocketServerOptions {
   noServer: true;
+  WebSocket: new (...args: never[]) => WebSocket;
   clientTracking: boolean;
   maxPayload: number;
   maxFragments: number;

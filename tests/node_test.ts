@@ -97,6 +97,52 @@ Deno.test("serve bounds fragments and what is no UTF-8, and tells its own side",
   assertEquals(await client.remote.echo("alive"), "alive");
 });
 
+Deno.test("The socket of a served peer tells who listens, each once, until it isn't to", async () => {
+  Witness.last = undefined;
+  await using server = await serve(Witness, quiet);
+  await using client = connect<Witness["local"]>(server.url);
+  await client.opened;
+  await until(() => Witness.last !== undefined);
+  const witness = Witness.last!;
+  const ws = witness.ws as NodeWebSocket;
+  const heard: unknown[] = [];
+  const hear = ({ type, data }: { type: string; data?: unknown }): void =>
+    void heard.push(type, JSON.parse(data as string).params);
+  ws.addEventListener("message", hear);
+  ws.addEventListener("message", hear);
+  ws.addEventListener("message", () => heard.push("once"), { once: true });
+  await client.remote.see(1);
+  await client.remote.see(2);
+  assertEquals(heard.splice(0), ["message", [1], "once", "message", [2]]);
+  ws.removeEventListener("message", hear);
+  await client.remote.see(3);
+  assertEquals([heard, witness.seen], [[], [1, 2, 3]]);
+
+  const closed = Promise.withResolvers<unknown[]>();
+  ws.addEventListener("close", ({ code, reason, wasClean }) => {
+    closed.resolve([code, reason, wasClean]);
+  });
+  client.close(4000, "enough");
+  assertEquals(await closed.promise, [4000, "enough", true]);
+  await until(() => witness.end !== undefined);
+  assertEquals(
+    { ...witness.end },
+    { code: 4000, reason: "enough", wasClean: true },
+  );
+  assertEquals(ws.listeners("message").length, 0);
+});
+
+Deno.test("The socket of a served peer tells of an end without a close", async () => {
+  Witness.last = undefined;
+  await using server = await serve(Witness, quiet);
+  using socket = await RawSocket.connect(server.url);
+  await until(() => Witness.last !== undefined);
+  socket[Symbol.dispose]();
+  await until(() => Witness.last!.end !== undefined);
+  const { code, wasClean } = Witness.last!.end!;
+  assertEquals([code, wasClean], [1006, false]);
+});
+
 Deno.test("serve cuts a peer that ignores the close, and shuts down", async () => {
   const server = await serve(Witness, quiet);
   Witness.last = undefined;

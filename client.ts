@@ -27,7 +27,7 @@ import {
   type Protocols,
 } from "./src/address.ts";
 import { sharedFrames } from "./src/frame.ts";
-import type { PeerOptions, PeerSettings } from "./src/options.ts";
+import type { PeerSettings } from "./src/options.ts";
 import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
 import { ReconnectingSocket } from "./src/reconnect.ts";
 import type { ReconnectOptions } from "./src/retry.ts";
@@ -124,7 +124,6 @@ export function connect(
     createSocket = createWebSocket,
     reconnect = true,
     handshakeTimeout = 20_000,
-    ...settings
   } = options;
   const socket = new ReconnectingSocket({
     open: (failures) =>
@@ -143,8 +142,8 @@ export function connect(
   });
   try {
     return typeof service === "function"
-      ? new service(socket, settings as PeerOptions)
-      : new Peer(socket, { ...service, ...settings });
+      ? new service(socket, options)
+      : new Peer(socket, { ...service, ...options });
   } catch (error) {
     socket.close();
     throw error;

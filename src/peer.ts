@@ -22,7 +22,7 @@ import { Full } from "./full.ts";
 import type { Id, Params, Version } from "./message.ts";
 import { observables } from "./observer.ts";
 import type { Definition, PeerOptions } from "./options.ts";
-import { createRemote } from "./remote.ts";
+import { createRemote, nameRemotes } from "./remote.ts";
 import type { Socket } from "./socket.ts";
 
 /** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
@@ -42,6 +42,8 @@ export type AnyPeer = Pick<Peer, "close" | "closed" | "opened" | "state">;
 
 // Set by the class, so that its core stays its own.
 let coreIn: (peer: object) => Full | undefined;
+
+nameRemotes();
 
 /** The core of a peer. For modules of this package: who uses it has `local`. */
 export function coreOf(peer: object): Full {

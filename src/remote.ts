@@ -15,8 +15,8 @@ export type SendRequest = (
 /**
  * Makes the remote whose methods are requests.
  *
- * `then` and `toJSON` are always `undefined`, or awaiting or logging the remote
- * would call them; methods of these names are within reach of `request`.
+ * `then` and `toJSON` are always `undefined`, or to await the remote, or to
+ * write it as JSON, would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
   return fill({}, request, "");
@@ -75,12 +75,11 @@ function fill(
 // more than to call any (bench/, "one process"). What is not is looked for here, in
 // the one prototype of them all: one each would be a part of what a connection costs
 // (bench/, "2,000 idle").
-const found = new Proxy({}, {
+let found: object = new Proxy({}, {
   // Who asks may be a proxy of a remote, or inherit from it.
   get(_target, key, asking: { readonly [inside]?: Inside }) {
     const its = isName(key) && asking[inside];
     if (!its) return undefined;
-
     const name = its.prefix + key;
     const value = createMethod(its.request, name, name + ".");
     if (its.kept++ < mostKept) Object.defineProperty(asking, key, { value });
@@ -93,4 +92,21 @@ const found = new Proxy({}, {
 /** Whether it is none of the names that the language itself looks up and calls. */
 function isName(key: string | symbol): key is string {
   return typeof key === "string" && key !== "then" && key !== "toJSON";
+}
+
+/**
+ * Lets remotes be logged, and stand in a text: to say what they are, a runtime would
+ * call methods of theirs, and a template `toString`. The small client does without.
+ *
+ * @see {@link https://nodejs.org/api/util.html#utilinspectcustom}
+ */
+export function nameRemotes(): void {
+  function show(this: { readonly [inside]?: Inside }): string {
+    const name = this[inside]?.prefix.slice(0, -1);
+    return name ? `[remote ${name}]` : "[remote]";
+  }
+  found = Object.setPrototypeOf({
+    [Symbol.toPrimitive]: show,
+    [Symbol.for("nodejs.util.inspect.custom")]: show,
+  }, found);
 }

@@ -1,6 +1,9 @@
+import { inspect } from "node:util";
 import { assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
-import { createRemote } from "../src/remote.ts";
+import { createRemote, nameRemotes } from "../src/remote.ts";
+
+nameRemotes();
 
 function recorder(): { remote: UntypedRemote; calls: unknown[][] } {
   const calls: unknown[][] = [];
@@ -42,6 +45,25 @@ Deno.test("remote can be awaited and inspected without calling anybody", async (
   assertEquals(calls, []);
 });
 
+Deno.test("remote and its methods can be logged, and stand in a text", () => {
+  const { remote, calls } = recorder();
+  const shown: [what: unknown, text: string][] = [
+    [remote, "[remote]"],
+    [remote["add"], "[remote add]"],
+    [remote["math"]!["name"], "[remote math.name]"],
+    [new Proxy(remote["math"]!, {}), "[remote math]"],
+    [Object.create(remote["math"]!), "[remote math]"],
+  ];
+  for (const [what, text] of shown) {
+    assertEquals(`${what}`, text);
+    assertEquals(`${what}` + what, text + text);
+    assertEquals(inspect(what), text);
+    assertEquals(inspect({ what }), `{ what: ${text} }`);
+    assertEquals(Deno.inspect([what]), `[ ${text} ]`);
+  }
+  assertEquals(calls, []);
+});
+
 Deno.test("remote answers for a proxy of it, and for what inherits from it", async () => {
   for (const part of ["", "math"]) {
     const { remote, calls } = recorder();
@@ -75,7 +97,6 @@ Deno.test("remote has every name but those that the language calls", () => {
     assertEquals(Symbol.iterator in group, false);
     assertEquals(Object.keys(group), []);
   }
-  assertEquals(typeof Deno.inspect(remote), "string");
   assertEquals(calls, []);
 });
 

@@ -38,7 +38,7 @@ async function exerciseWith(
   }, { use: [streams, references] });
   const { remote } = client;
 
-  done.push(await remote.add(1, 2));
+  done.push(`${remote.add}`, await remote.add(1, 2));
   done.push(await client.request<string>("greetMe"));
   done.push(await remote.refuse().catch((error: RpcError) => error.code));
   for await (const n of remote.count(2)) done.push(n);

@@ -19,6 +19,7 @@ const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
 /** What {@linkcode exercise} has to say of one client. */
 const one = [
+  "[remote add]",
   3,
   "hi, server",
   7,

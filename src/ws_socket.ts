@@ -64,15 +64,15 @@ function tellerOf(type: string): Teller | undefined {
   }
 }
 
-function tellMessage(this: PeerSocket, data: unknown, isBinary: boolean): void {
-  this.tell({ type: "message", data: isBinary ? data : `${data}` });
+function tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
+  this.tell({ type: "message", data: isBinary ? data : data.toString() });
 }
 
 function tellError(this: PeerSocket, error: Error): void {
   this.tell({ type: "error", error, message: error.message });
 }
 
-function tellClose(this: PeerSocket, code: number, reason: unknown): void {
+function tellClose(this: PeerSocket, code: number, reason: object): void {
   const wasClean = code !== abnormal;
-  this.tell({ type: "close", code, reason: `${reason}`, wasClean });
+  this.tell({ type: "close", code, reason: reason.toString(), wasClean });
 }

@@ -354,6 +354,7 @@ function createListener(
       // Calls back at once, or refuses by itself.
       sockets.handleUpgrade(incoming, socket, head, (ws) => {
         isOpen = true;
+        socket.off("error", destroy); // From now on it is for `ws` to listen.
         watch(ws, admission.accept(ws));
         heartbeat.add(ws);
       });
@@ -439,24 +440,19 @@ const closeCodes: { readonly [code: string]: number } = {
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.MessageTooBig,
 };
 
-/** By what a socket's peer is found, without a closure for each. */
-const peerOf = Symbol();
-
 /** Closes at once what `ws` would wait 30 seconds for; it has told the peer. */
-function watch(
-  ws: WebSocket & { [peerOf]?: ServicePeer | undefined },
-  peer: ServicePeer | undefined,
-): void {
-  ws[peerOf] = peer;
+function watch(ws: PeerSocket, peer: ServicePeer | undefined): void {
+  ws.peer = peer;
   ws.on("error", closePeer);
 }
 
+/** No closure, since every connection has one. */
 function closePeer(
-  this: { readonly [peerOf]?: ServicePeer },
+  this: PeerSocket,
   { code = "", message }: Error & { code?: string },
 ): void {
   if (!code.startsWith("WS_ERR_")) return;
-  this[peerOf]?.close(closeCodes[code] ?? 1002, message);
+  this.peer?.close(closeCodes[code] ?? 1002, message);
 }
 
 /** Pings the connections, and cuts those that were silent since the last time. */

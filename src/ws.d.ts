@@ -27,6 +27,7 @@ export class WebSocket implements Socket {
     type: string,
     listener: (event: SocketEvent) => void,
   ): void;
+  on(type: "error", listener: (error: Error & { code?: string }) => void): this;
   on(type: string, listener: (...args: never[]) => void): this;
   off(type: string, listener: (...args: never[]) => void): this;
   listeners(type: string): ((...args: never[]) => void)[];
@@ -35,9 +36,9 @@ export class WebSocket implements Socket {
 }
 
 /** What a server is made with. */
-export interface WebSocketServerOptions {
+export interface WebSocketServerOptions<Served extends WebSocket> {
   noServer: true;
-  WebSocket: new (...args: never[]) => WebSocket;
+  WebSocket: new (...args: never[]) => Served;
   clientTracking: boolean;
   maxPayload: number;
   maxFragments: number;
@@ -47,12 +48,12 @@ export interface WebSocketServerOptions {
 }
 
 /** Does the handshakes. */
-export class WebSocketServer {
-  constructor(options: WebSocketServerOptions);
+export class WebSocketServer<Served extends WebSocket> {
+  constructor(options: WebSocketServerOptions<Served>);
   handleUpgrade(
     incoming: IncomingMessage,
     socket: Duplex,
     head: Uint8Array,
-    accept: (ws: WebSocket) => void,
+    accept: (ws: Served) => void,
   ): void;
 }

@@ -12,16 +12,17 @@ import { WebSocket } from "ws";
 
 type Listener = (event: SocketEvent) => void;
 
-const abnormal = 1006;
-
 /**
- * A socket that tells its peer what happens by functions that all sockets share,
- * and by no more than a {@linkcode SocketEvent}: a wrapper for each type and socket,
- * as `ws` has them, is a tenth of what an idle connection weighs (bench/, "2,000
- * idle"). Every listener but the peer's is told as usual.
+ * A socket that tells its peer of messages and errors by functions that all sockets
+ * share, and by no more than a {@linkcode SocketEvent}: a wrapper for each, as `ws`
+ * has it, is a part of what an idle connection weighs (bench/, "2,000 idle").
+ *
+ * The peer is taken to be who listens first: a service that did so before it called
+ * `super` would be told so little. Everybody else is told as usual.
  */
 export class PeerSocket extends WebSocket {
-  /** The peer's: the first that there is. */
+  /** The peer, once there is one. */
+  peer: { close(code: number, reason: string): void } | undefined;
   #listener: Listener | undefined;
 
   override addEventListener(
@@ -32,47 +33,37 @@ export class PeerSocket extends WebSocket {
     if (options === undefined && typeof listener === "function") {
       this.#listener ??= listener;
     }
-    const tell = tellerOf(type);
-    if (tell === undefined || listener !== this.#listener) {
+    // There is no peer yet when it opens.
+    if (type === "open" && listener === this.#listener) return;
+    const tell = this.#tellerOf(type, listener);
+    if (tell === undefined || options !== undefined) {
       super.addEventListener(type, listener, options);
     } else if (!this.listeners(type).includes(tell)) this.on(type, tell);
   }
 
   override removeEventListener(type: string, listener: Listener): void {
-    const tell = tellerOf(type);
-    if (tell !== undefined && listener === this.#listener) this.off(type, tell);
-    super.removeEventListener(type, listener);
+    const tell = this.#tellerOf(type, listener);
+    if (tell === undefined) super.removeEventListener(type, listener);
+    else this.off(type, tell);
   }
 
-  /** Tells the peer. */
-  tell(event: SocketEvent): void {
-    this.#listener?.(event);
+  /** How a listener is told; `undefined`: as `ws` does it. */
+  #tellerOf(type: string, listener: Listener): Teller | undefined {
+    if (listener !== this.#listener) return undefined;
+    if (type === "message") return PeerSocket.#tellMessage;
+    return type === "error" ? PeerSocket.#tellError : undefined;
+  }
+
+  static #tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
+    this.#listener?.({
+      type: "message",
+      data: isBinary ? data : data.toString(),
+    });
+  }
+
+  static #tellError(this: PeerSocket, error: Error): void {
+    this.#listener?.({ type: "error", error, message: error.message });
   }
 }
 
 type Teller = (this: PeerSocket, ...args: never[]) => void;
-
-/** What tells of such an event. The socket is open before there is a peer. */
-function tellerOf(type: string): Teller | undefined {
-  switch (type) {
-    case "message":
-      return tellMessage;
-    case "error":
-      return tellError;
-    case "close":
-      return tellClose;
-  }
-}
-
-function tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
-  this.tell({ type: "message", data: isBinary ? data : data.toString() });
-}
-
-function tellError(this: PeerSocket, error: Error): void {
-  this.tell({ type: "error", error, message: error.message });
-}
-
-function tellClose(this: PeerSocket, code: number, reason: object): void {
-  const wasClean = code !== abnormal;
-  this.tell({ type: "close", code, reason: reason.toString(), wasClean });
-}

@@ -151,7 +151,8 @@ export abstract class Core implements Host, Carrier, Sweeper {
     if (ws.readyState !== ReadyState.Connecting) {
       queueMicrotask(() => {
         if (ws.readyState === ReadyState.Open) this.open();
-        else this.finish(abnormal, false);
+        // Whose end has come already is told of it by the socket.
+        else if (!this.hasOpened) this.finish(abnormal, false);
       });
     }
   }
@@ -376,6 +377,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
     return this.#queue?.size ?? 0;
   }
 
+  /** Made for the first one. */
   get #waiting(): Queue {
     return this.#queue ??= new Queue(this.limits);
   }

@@ -309,6 +309,23 @@ Deno.test("Peer says that nothing was sent of what waited when onopen closes the
   assertEquals([socket.sent, (await call).sent], [[], false]);
 });
 
+Deno.test("Peer is told how a connection ended, though its first message was its last", async () => {
+  const socket = new ScriptedSocket();
+  const log: unknown[] = [];
+  const peer = new Peer(socket, {
+    local: { hi: () => void log.push("hi") },
+    onopen: () => void log.push("open"),
+    onclose: ({ code, reason }) => void log.push([code, reason]),
+  });
+  // All of it came with the handshake.
+  socket.receive({ jsonrpc: "2.0", method: "hi" });
+  socket.readyState = ReadyState.Closing;
+  await settle();
+  socket.end(4000, "bye");
+  assertEquals(log, ["open", "hi", [4000, "bye"]]);
+  assertEquals((await peer.closed).code, 4000);
+});
+
 Deno.test("Peer lets go of a signal when it is closed before it is open", async () => {
   const socket = new ScriptedSocket(ReadyState.Connecting);
   const peer = new Peer(socket, { use });

@@ -161,7 +161,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /**
    * The other side's methods, to be called as if they were here. `add` of
    * `remote.math.add(1, 2)` is called by the name "math.add", with params by
-   * position; trailing `undefined` are left out.
+   * position; trailing `undefined` are left out. Methods named `then` or `toJSON`
+   * are within reach of {@linkcode Peer.request} alone.
    *
    * The promise rejects as that of {@linkcode Peer.request} does.
    */

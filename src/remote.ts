@@ -15,8 +15,8 @@ export type SendRequest = (
 /**
  * Makes the remote whose methods are requests.
  *
- * `then` and `toJSON` are always `undefined`, or to await the remote, or to
- * write it as JSON, would call them; methods of these names are within reach of `request`.
+ * `then` and `toJSON` are always `undefined`, or `await` and `JSON.stringify`
+ * would call them; methods of these names are within reach of `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
   return fill({}, request, "");
@@ -53,8 +53,8 @@ const inside = Symbol();
 interface Inside {
   readonly request: SendRequest;
   readonly prefix: string;
-  /** How many were found, and kept. */
-  kept: number;
+  /** How many more may be kept. */
+  room: number;
 }
 
 // Names computed at run time should not pile up.
@@ -66,7 +66,11 @@ function fill(
   request: SendRequest,
   prefix: string,
 ): UntypedRemote {
-  (remote as { [inside]: Inside })[inside] = { prefix, kept: 0, request };
+  (remote as { [inside]: Inside })[inside] = {
+    prefix,
+    room: mostKept,
+    request,
+  };
   // Last, because from then on nothing more can be set.
   return Object.setPrototypeOf(remote, found);
 }
@@ -82,7 +86,9 @@ let found: object = new Proxy({}, {
     if (!its) return undefined;
     const name = its.prefix + key;
     const value = createMethod(its.request, name, name + ".");
-    if (its.kept++ < mostKept) Object.defineProperty(asking, key, { value });
+    if (its.room-- > 0) {
+      Reflect.defineProperty(asking, key, { configurable: true, value });
+    }
     return value;
   },
   has: (_target, key) => isName(key),

@@ -313,7 +313,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
   get call(): SlimCall {
     if (!this.#current) {
       throw new TypeError(
-        "Cannot read call: no method is running",
+        "No method is running",
       );
     }
     return this.#current;
@@ -443,7 +443,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       });
       if (!this.#post(text, id)) {
         this.#take(id)?.reject(
-          new RangeError(`${what}: too many messages wait for the handshake`),
+          new RangeError(`${what}: too many messages wait`),
         );
       }
     });

@@ -81,6 +81,24 @@ Deno.test("remote answers for a proxy of it, and for what inherits from it", asy
   }
 });
 
+Deno.test("remote answers for what can't have what is found for its own", async () => {
+  const { remote, calls } = recorder();
+  await Object.freeze(Object.create(remote)).add(1);
+  const counted = new Proxy(remote, {
+    get: (target, key) => (...params: unknown[]) =>
+      target[key as string]!("counted", ...params),
+  });
+  await counted["add"]!(2);
+  await counted["add"]!(3);
+  await Object.freeze(remote)["sub"]!(4);
+  assertEquals(calls, [
+    ["add", [1]],
+    ["add", ["counted", 2]],
+    ["add", ["counted", 3]],
+    ["sub", [4]],
+  ]);
+});
+
 Deno.test("remote gives the same object for the same name", () => {
   const { remote } = recorder();
   assertEquals(remote["a"] === remote["a"], true);

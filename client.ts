@@ -142,7 +142,7 @@ export function connect(
   });
   try {
     return typeof service === "function"
-      ? new service(socket, options)
+      ? new service(socket, { ...options })
       : new Peer(socket, { ...service, ...options });
   } catch (error) {
     socket.close();

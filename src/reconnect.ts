@@ -58,7 +58,7 @@ function bitOf(type: string): number {
   return 1 << eventTypes.indexOf(type);
 }
 
-const message = bitOf("message");
+const messageBit = bitOf("message");
 
 /**
  * A socket that is connecting whenever it has no connection, until it is closed
@@ -68,8 +68,6 @@ const message = bitOf("message");
 export class ReconnectingSocket implements RenewableSocket, Sleeper {
   place = -1;
   readonly #opening: Opening;
-  // Never changed in place: whoever is told of something may listen to more, or to
-  // no more.
   #listeners: readonly Listening[] = [];
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   readonly #retries: Retries | undefined;
@@ -167,7 +165,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     if ((known.types & bit) !== 0) return;
     known.types |= bit;
     // Messages come straight from the socket: they are many.
-    if (bit === message) this.#socket?.addEventListener(type, listener);
+    if (bit === messageBit) this.#socket?.addEventListener(type, listener);
   }
 
   removeEventListener(type: string, listener: Listener): void {
@@ -178,7 +176,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     if (known.types === 0) {
       this.#listeners = this.#listeners.filter((other) => other !== known);
     }
-    if (bit === message) this.#socket?.removeEventListener(type, listener);
+    if (bit === messageBit) this.#socket?.removeEventListener(type, listener);
   }
 
   // No closure, since every connection asks four times.
@@ -267,7 +265,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   ): void {
     for (const type of ownTypes) socket[change](type, this.#listener);
     for (const { listener, types } of this.#listeners) {
-      if (types & message) socket[change]("message", listener);
+      if (types & messageBit) socket[change]("message", listener);
     }
   }
 
@@ -325,8 +323,8 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   #dispatch(event: SocketEvent): void {
     const bit = bitOf(event.type);
-    for (const { listener, types } of this.#listeners) {
-      if (types & bit) listener(event);
-    }
+    // Whoever is told of something may listen to more, or to no more.
+    const told = this.#listeners.filter(({ types }) => (types & bit) !== 0);
+    for (const { listener } of told) listener(event);
   }
 }

@@ -12,7 +12,8 @@ export interface Sleeper {
   /** Where its alarm has it, which nobody else says; -1: nowhere. */
   place: number;
   /**
-   * Does what there is to do.
+   * Does what there is to do; now and then twice at a time, where another one has
+   * let somebody sleep.
    *
    * @param due When the alarm should have rung.
    * @param before When it rang the last time.

@@ -1024,9 +1024,18 @@ Deno.test("The socket of a client tells who listens, on each of its connections"
   const late = (): void => void heard.push("late");
   const hear = ({ type }: { type: string }): void => {
     heard.push(type);
-    if (type === "open") ws.addEventListener("open", late);
-    if (type === "close") ws.removeEventListener("open", late);
+    if (type === "open") {
+      ws.addEventListener("open", late);
+      ws.addEventListener("open", ending);
+    }
+    if (type === "close") {
+      ws.removeEventListener("open", late);
+      ws.removeEventListener("open", ending);
+    }
   };
+  const ending = ({ type }: { type: string }): void =>
+    void heard.push(`${type} for another`);
+  ws.addEventListener("close", ending);
   for (const type of ["open", "message", "close", "nothing", "open"]) {
     ws.addEventListener(type, hear);
   }
@@ -1036,7 +1045,7 @@ Deno.test("The socket of a client tells who listens, on each of its connections"
   it.socket.end(1006);
   await it.time.pass(500);
   it.socket.open();
-  assertEquals(heard.splice(0), ["close", "open"]);
+  assertEquals(heard.splice(0), ["close for another", "close", "open"]);
   ws.removeEventListener("message", hear);
   it.socket.receive(result(1, "late"));
   it.socket.end(1006);
@@ -1044,7 +1053,7 @@ Deno.test("The socket of a client tells who listens, on each of its connections"
   await it.time.pass(500);
   it.socket.open();
   it.socket.receive(result(1, "late"));
-  assertEquals(heard, ["close"]);
+  assertEquals(heard, ["close for another", "close"]);
   ws.removeEventListener("close", hear);
   ws.removeEventListener("close", hear);
 });

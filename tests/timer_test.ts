@@ -1,4 +1,4 @@
-import { assertEquals } from "@std/assert";
+import { assert, assertEquals } from "@std/assert";
 import { Alarm, type Sleeper, startTimer } from "../src/timer.ts";
 import { FakeTime } from "./fake_time.ts";
 
@@ -126,6 +126,8 @@ Deno.test("An Alarm wakes the others when one of them ends many", async () => {
     await time.pass(10);
     const first = woken.splice(0).map((line) => line[0]);
     await time.pass(10);
+    // Whoever was woken may be so again, if it has another's place by then.
+    assert(first.length - new Set(first).size <= 1, `${first}`);
     const left = ["1", "2", "3", "5"].filter((name) => name !== `${ending}`);
     assertEquals(left.filter((name) => !first.includes(name)), []);
     assertEquals(woken.map((line) => line[0]).sort(), left);

@@ -83,17 +83,18 @@ const comparisons: Comparison[] = [
     rounds: 2,
     milliseconds: 0,
   },
-  compareAll("deno", deno),
-  compareAll("node", node),
+  compareAll("deno", deno, ["peer", "peer on ws"]),
+  compareAll("node", node, ["peer"]),
 ];
 
 function compareAll(
   name: string,
   runtime: Runtime,
+  peers: string[],
 ): Comparison {
   return {
     name,
-    contenders: ["loop", "peer", "shared", "slim", ...others],
+    contenders: ["loop", ...peers, "shared", "slim", ...others],
     settings: [
       {
         start: (contender) => overSockets(contender, runtime),

@@ -33,8 +33,15 @@ class Calculator extends Peer<{ news(n: number): void }> {
   }
 }
 
-/** The library with these settings on both sides. */
-export function createContender(settings: PeerSettings): Required<Contender> {
+/**
+ * The library with these settings on both sides.
+ *
+ * @param isOnWs Whether its server's sockets are those of `ws`; Deno has its own.
+ */
+export function createContender(
+  settings: PeerSettings,
+  isOnWs: boolean = !isDeno,
+): Required<Contender> {
   return {
     async serve() {
       const options = {
@@ -45,12 +52,12 @@ export function createContender(settings: PeerSettings): Required<Contender> {
         // What is measured is more calls a second than a server takes.
         limits: { ...settings.limits, messageRate: 0 },
       };
-      if (isDeno) {
-        const { serve } = await import("@jsonrpcws/peer/server");
-        return serve(Calculator, options).url;
+      if (isOnWs) {
+        const { serve } = await import("@jsonrpcws/peer/node");
+        return (await serve(Calculator, options)).url;
       }
-      const { serve } = await import("@jsonrpcws/peer/node");
-      return (await serve(Calculator, options)).url;
+      const { serve } = await import("@jsonrpcws/peer/server");
+      return serve(Calculator, options).url;
     },
     connect: createConnect(settings),
     pair(server, client, methods = 1) {

@@ -1,0 +1,3 @@
+/** The client of the library. */
+
+export { connect } from "./peer_client.ts";

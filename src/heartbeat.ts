@@ -65,7 +65,8 @@ export class Heartbeat implements Sleeper {
     this.#asked = undefined;
     this.#reprieves = 0;
     this.#backlog.begin();
-    if (this.period !== Infinity) alarm.set(this, this.period);
+    const { period } = this;
+    if (period !== Infinity) alarm.set(this, period);
   }
 
   /** Stops. */

@@ -189,23 +189,33 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   #start(): void {
     const attempt = ++this.#attempt;
-    const isWanted = (): boolean => attempt === this.#attempt && !this.#isOver;
-    const take = (socket: Socket): void => {
-      if (isWanted()) return this.#attach(socket);
-      socket.addEventListener("error", ignoreError);
-      socket.close();
-    };
     const socket = this.#opening.open(this.#failures);
     const { timeout } = this.#opening;
     // Whoever was asked for an address or a socket may have closed it.
-    if (isWanted() && timeout !== 0) {
+    if (this.#isWanted(attempt) && timeout !== 0) {
       this.#due = performance.now() + timeout;
       deadlineAlarm.set(this, timeout);
     }
-    if (!(socket instanceof Promise)) return take(socket);
-    socket.then(take).catch((error) => {
-      if (isWanted()) this.#fail(error);
+    if (socket instanceof Promise) this.#takeLater(socket, attempt);
+    else this.#take(socket, attempt);
+  }
+
+  // By itself: what closures see costs an object, also where none is made.
+  #takeLater(socket: Promise<Socket>, attempt: number): void {
+    socket.then((socket) => this.#take(socket, attempt)).catch((error) => {
+      if (this.#isWanted(attempt)) this.#fail(error);
     });
+  }
+
+  /** Takes the socket of an attempt, unless it comes too late. */
+  #take(socket: Socket, attempt: number): void {
+    if (this.#isWanted(attempt)) return this.#attach(socket);
+    socket.addEventListener("error", ignoreError);
+    socket.close();
+  }
+
+  #isWanted(attempt: number): boolean {
+    return attempt === this.#attempt && !this.#isOver;
   }
 
   /** Ends an attempt that takes too long. */

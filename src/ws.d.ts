@@ -11,21 +11,12 @@ import type { Duplex } from "node:stream";
 import type { Socket, SocketEvent } from "./socket.ts";
 
 /** A server's side of a connection. */
-export class WebSocket implements Socket {
-  readonly readyState: number;
-  readonly bufferedAmount: number;
-  binaryType: string;
-  readonly protocol: string;
-  send(data: string): void;
-  close(code?: number, reason?: string): void;
+export interface WebSocket extends Socket {}
+export class WebSocket {
   addEventListener(
     type: string,
     listener: (event: SocketEvent) => void,
     options?: object,
-  ): void;
-  removeEventListener(
-    type: string,
-    listener: (event: SocketEvent) => void,
   ): void;
   on(type: "error", listener: (error: Error & { code?: string }) => void): this;
   on(type: string, listener: (...args: never[]) => void): this;

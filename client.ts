@@ -132,7 +132,7 @@ export function connect(
         protocols,
         createSocket,
         // A browser fails where a server selects nothing of what it is offered.
-        options.sharedFrames && failures % 2 === 0 ? [sharedFrames] : [],
+        options.sharedFrames && failures % 2 === 0 ? [sharedFrames] : none,
       ),
     isFresh: typeof url === "function" || typeof protocols === "function",
     hasFallback: options.sharedFrames ?? false,
@@ -168,19 +168,21 @@ function open(
     return openSocket(
       url,
       protocols,
-      (url, protocols) => createSocket(url, [...own, ...protocols]),
+      (url, protocols) => createSocket(url, own.concat(protocols)),
     );
   }
   // The platform's own socket parses it anyway, and parsing is slow (bench/, "2,000
   // idle"). Not in openSocket, which has to be small.
   if (createSocket !== createWebSocket) new URL(url); // Throws if it is none.
   try {
-    return createSocket(url, [...own, ...protocols]);
+    return createSocket(url, own.concat(protocols));
   } catch (error) {
     new URL(url); // Throws if that is the reason.
     throw error;
   }
 }
+
+const none: readonly string[] = [];
 
 // One for all connections that are replaced as is usual.
 const usually: ReconnectOptions = {};

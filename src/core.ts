@@ -89,9 +89,6 @@ export interface Keeper {
 /** Where a connection is in its life; see {@linkcode Peer.state}. */
 export type ConnectionState = "connecting" | "open" | "closed";
 
-// One listener serves every event: a closure less, three times a connection.
-const eventTypes = ["open", "message", "error", "close"] as const;
-
 /** The question for a stream's next values. */
 export const enumeratorNext = "$/enumerator/next";
 
@@ -114,6 +111,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
   readonly #toldVersion: Version | undefined;
   readonly #use: readonly Extension[];
   readonly #definedLocal: object | undefined;
+  // One serves every event: a closure less, three times a connection.
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
   /** What waits for the handshake; few have anything wait. */
   #queue: Queue | undefined;
@@ -146,7 +144,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
     this.#definedLocal = options.local;
     this.begin();
     ws.binaryType = "arraybuffer";
-    for (const type of eventTypes) ws.addEventListener(type, this.#listener);
+    this.#listen("addEventListener");
     // The fields of a subclass are not there yet.
     if (ws.readyState !== ReadyState.Connecting) {
       queueMicrotask(() => {
@@ -460,6 +458,15 @@ export abstract class Core implements Host, Carrier, Sweeper {
 
   // The life of the socket.
 
+  /** Begins to listen to the socket, or stops. */
+  #listen(change: "addEventListener" | "removeEventListener"): void {
+    const { ws } = this;
+    ws[change]("open", this.#listener);
+    ws[change]("message", this.#listener);
+    ws[change]("error", this.#listener);
+    ws[change]("close", this.#listener);
+  }
+
   /** A throw from a listener would end the process, so none leaves here. */
   #handle(event: SocketEvent): void {
     try {
@@ -572,8 +579,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
   finish(info: CloseInfo, isClosing: boolean): void {
     if (this.ended !== undefined) return;
     this.ended = info;
-    const { ws } = this;
-    for (const type of eventTypes) ws.removeEventListener(type, this.#listener);
+    this.#listen("removeEventListener");
     this.stop(isClosing);
     if (isClosing) this.#closeSocket(info);
 

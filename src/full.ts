@@ -65,8 +65,8 @@ export class Full extends Core implements Sender, Patient {
   readonly #discover: ((local: object) => unknown) | undefined;
   readonly #trace: Trace | undefined;
   readonly #mayShare: boolean;
-  /** None, if the peer may send as often as it likes. */
-  readonly #rate: Bucket | undefined;
+  /** None, unless something arrived, and where anything may as often as it likes. */
+  #rate: Bucket | undefined;
   #invalid: Recent | undefined;
   readonly #backlog: Backlog;
   readonly #heartbeat: Heartbeat;
@@ -94,10 +94,6 @@ export class Full extends Core implements Sender, Patient {
     this.#discover = options.discover;
     this.#trace = options.trace;
     this.#mayShare = options.sharedFrames ?? false;
-    const { messageRate, messageBurst } = this.limits;
-    if (messageRate !== Infinity) {
-      this.#rate = new Bucket(messageRate, messageBurst);
-    }
     this.#backlog = new Backlog(this);
     this.#heartbeat = new Heartbeat(this, this.#backlog);
   }
@@ -356,8 +352,10 @@ export class Full extends Core implements Sender, Patient {
   }
 
   override count(): boolean {
-    if (this.#rate === undefined || this.#rate.take()) return true;
-    const { messageRate } = this.limits;
+    const { messageRate, messageBurst } = this.limits;
+    if (messageRate === Infinity) return true;
+    this.#rate ??= new Bucket(messageRate, messageBurst);
+    if (this.#rate.take()) return true;
     const reason = `More than ${messageRate} messages a second`;
     this.cut(CloseCode.TooManyRequests, reason);
     return false;

@@ -106,6 +106,7 @@ export class PendingTable {
 
   /** All that wait, the oldest first. */
   all(): Pending[] {
+    if (this.#size === 0) return [];
     return this.#slots.filter((pending) => pending !== undefined)
       .sort((left, right) => left.id - right.id);
   }
@@ -115,10 +116,10 @@ export class PendingTable {
     const slots: (Pending | undefined)[] = new Array(length * 2 || 8)
       .fill(undefined);
     // Whose slots differ in few bits, differ in more.
-    for (const pending of this.#slots) {
-      if (pending !== undefined) {
-        slots[pending.id & (slots.length - 1)] = pending;
-      }
+    for (let index = 0; index < length; index++) {
+      const pending = this.#slots[index];
+      if (pending === undefined) continue;
+      slots[pending.id & (slots.length - 1)] = pending;
     }
     this.#slots = slots;
   }

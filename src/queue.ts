@@ -55,7 +55,7 @@ export class Queue {
   /** Takes the one that has waited longest. */
   takeFirst(): Entry | undefined {
     const entry = this.#entries.shift();
-    if (entry !== undefined) this.#length -= lengthOf([entry]);
+    if (entry !== undefined) this.#length -= entry.text.length;
     return entry;
   }
 

@@ -50,9 +50,6 @@ interface Listening {
 
 const eventTypes = ["open", "error", "close", "message"];
 
-// What the connection's listener is told of; messages go straight to theirs.
-const ownTypes = eventTypes.slice(0, 3);
-
 /** A bit for each type; what is none has one that nobody is told of. */
 function bitOf(type: string): number {
   return 1 << eventTypes.indexOf(type);
@@ -179,10 +176,11 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     if (bit === messageBit) this.#socket?.removeEventListener(type, listener);
   }
 
-  // No closure, since every connection asks four times.
+  // Neither closure nor iterator, since every connection asks four times.
   #find(listener: Listener): Listening | undefined {
-    for (const known of this.#listeners) {
-      if (known.listener === listener) return known;
+    const listeners = this.#listeners;
+    for (let index = 0; index < listeners.length; index++) {
+      if (listeners[index]!.listener === listener) return listeners[index];
     }
     return undefined;
   }
@@ -273,7 +271,10 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     socket: Socket,
     change: "addEventListener" | "removeEventListener",
   ): void {
-    for (const type of ownTypes) socket[change](type, this.#listener);
+    socket[change]("open", this.#listener);
+    socket[change]("error", this.#listener);
+    socket[change]("close", this.#listener);
+    // Messages go straight to theirs.
     for (const { listener, types } of this.#listeners) {
       if (types & messageBit) socket[change]("message", listener);
     }
@@ -333,8 +334,9 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   #dispatch(event: SocketEvent): void {
     const bit = bitOf(event.type);
-    // Whoever is told of something may listen to more, or to no more.
-    const told = this.#listeners.filter(({ types }) => (types & bit) !== 0);
-    for (const { listener } of told) listener(event);
+    let told = this.#listeners;
+    // Whoever is told of something may let others listen, or no more.
+    if (told.length > 1) told = told.filter(({ types }) => types & bit);
+    for (const { listener, types } of told) if (types & bit) listener(event);
   }
 }

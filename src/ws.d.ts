@@ -1,5 +1,5 @@
 /**
- * The part of the package `ws` that the server for Node uses.
+ * The part of the package `ws` that is used in Node.
  *
  * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md}
  *
@@ -10,9 +10,23 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket, SocketEvent } from "./socket.ts";
 
-/** A server's side of a connection. */
+/** What a client's socket is made with: more than this, see `ws`. */
+export interface WebSocketOptions {
+  headers?: { readonly [name: string]: string };
+  perMessageDeflate?: boolean | object;
+  readonly [option: string]: unknown;
+}
+
+/** One side of a connection. */
 export interface WebSocket extends Socket {}
 export class WebSocket {
+  /** @param url Where to; null: for a server that has accepted it. */
+  constructor(
+    url: string | null,
+    protocols?: string[],
+    options?: WebSocketOptions,
+  );
+  send(data: string, ...rest: unknown[]): void;
   addEventListener(
     type: string,
     listener: (event: SocketEvent) => void,
@@ -29,7 +43,7 @@ export class WebSocket {
 /** What a server is made with. */
 export interface WebSocketServerOptions<Served extends WebSocket> {
   noServer: true;
-  WebSocket: new (...args: never[]) => Served;
+  WebSocket: new (url: null) => Served;
   clientTracking: boolean;
   maxPayload: number;
   maxFragments: number;

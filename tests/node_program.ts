@@ -4,7 +4,9 @@ import { request } from "node:http";
 import { connect } from "../client.ts";
 import type { RpcError } from "../mod.ts";
 import { Peer } from "../mod.ts";
-import { serve } from "../node.ts";
+import { serve, sockets } from "../node.ts";
+import type { PeerSocket } from "../src/ws_socket.ts";
+import { countedWrites } from "./counted_writes.ts";
 
 let answer: (text: string) => void;
 const bell: Promise<string> = new Promise((resolve) => answer = resolve);
@@ -85,6 +87,15 @@ export async function exercise(): Promise<unknown[]> {
   await long.opened;
   (long.ws as WebSocket).send("x".repeat(3 * 1_048_576 + 1));
   done.push((await long.closed).code);
+
+  const socket = sockets()(url, []) as PeerSocket;
+  const quick = new Peer<Service["local"]>(socket);
+  await quick.opened;
+  const writes = countedWrites(socket.stream!);
+  const echoes = Array.from({ length: 64 }, (_, n) => quick.remote.echo(n));
+  done.push((await Promise.all(echoes)).length, writes());
+  quick.close();
+  await quick.closed;
 
   const idle = connect<Service["local"]>(url, {}, once);
   const waited = client.remote.wait();

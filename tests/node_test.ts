@@ -430,6 +430,8 @@ Deno.test("serve works in real Node, from its sources", async () => {
     403,
     101,
     1009,
+    64,
+    5,
     [-32009, "done", 1012],
     { closed: 2, cut: 0, running: [] },
   ]);

@@ -2,7 +2,7 @@
  * Both clients as any runtime runs them, sources as they are.
  */
 
-import { connect } from "../client.ts";
+import { connect, type CreateSocket } from "../client.ts";
 import { ConnectionClosedError, type RpcError } from "../mod.ts";
 import * as slim from "../slim.ts";
 import { marshal, references } from "../src/reference.ts";
@@ -19,23 +19,32 @@ export interface Contract {
   never(): void;
 }
 
-/** Does a bit of everything, with each client, and says what came of it. */
-export async function exercise(url: string): Promise<unknown[][]> {
+/**
+ * Does a bit of everything, with each client, and says what came of it.
+ *
+ * @param createSocket Makes their sockets; the platform's, if it is left out.
+ */
+export async function exercise(
+  url: string,
+  createSocket?: CreateSocket,
+): Promise<unknown[][]> {
+  const options = { ...(createSocket !== undefined && { createSocket }) };
   return [
-    await exerciseWith(connect, url),
-    await exerciseWith(slim.connect, url),
+    await exerciseWith(connect, url, options),
+    await exerciseWith(slim.connect, url, options),
   ];
 }
 
 async function exerciseWith(
   connectWith: typeof connect | typeof slim.connect,
   url: string,
+  options: { createSocket?: CreateSocket },
 ): Promise<unknown[]> {
   const done: unknown[] = [];
   const client = (connectWith as typeof slim.connect)<Contract>(url, {
     local: { greet: (name: string) => `hi, ${name}` },
     onclose: ({ code }) => void done.push(code),
-  }, { use: [streams, references] });
+  }, { use: [streams, references], ...options });
   const { remote } = client;
 
   done.push(`${remote.add}`, await remote.add(1, 2));

@@ -8,6 +8,7 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { Peer } from "../mod.ts";
+import { sockets } from "../node.ts";
 import { serve, type Server } from "../server.ts";
 import { node24 } from "./interop/node_program.ts";
 import { browsers, browserTest, shows, start } from "./pages.ts";
@@ -72,22 +73,33 @@ Deno.test("The clients work in Deno", async () => {
   assertEquals(await exercise(server.url), expected);
 });
 
+Deno.test("The clients work in Deno, with sockets of ws", async () => {
+  await using server = listen();
+  assertEquals(await exercise(server.url, sockets()), expected);
+});
+
 for (
-  const [name, program, ...args] of [["Node", node24], ["Bun", bun, "-e"]]
+  const [name, makesSockets, program, ...args] of [
+    ["Node", false, node24, "--input-type=module", "--eval"],
+    ["Bun", false, bun, "-e"],
+    // It has a `ws` of its own. Node's is a test of the server for Node.
+    ["Bun, with sockets of ws", true, bun, "-e"],
+  ] as const
 ) {
   Deno.test(`The clients work in ${name}, from its sources`, async () => {
     await using server = listen();
-    const client = new URL("tests/runtime_client.ts", root).href;
+    const importOf = (path: string): string =>
+      `await import(${JSON.stringify(new URL(path, root).href)})`;
     const script = `
-      const { exercise } = await import(${JSON.stringify(client)});
-      console.log(JSON.stringify(await exercise(${
-      JSON.stringify(server.url)
-    })));
+      const { exercise } = ${importOf("tests/runtime_client.ts")};
+      const createSocket = ${
+      makesSockets ? `(${importOf("node.ts")}).sockets()` : "undefined"
+    };
+      const done = await exercise(${JSON.stringify(server.url)}, createSocket);
+      console.log(JSON.stringify(done));
     `;
-    const { stdout, stderr, success } = await new Deno.Command(program!, {
-      args: args.length > 0
-        ? [...args, script]
-        : ["--input-type=module", "--eval", script],
+    const { stdout, stderr, success } = await new Deno.Command(program, {
+      args: [...args, script],
       cwd: root,
     }).output();
     assert(success, new TextDecoder().decode(stderr));

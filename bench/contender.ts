@@ -3,13 +3,17 @@
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Item } from "./item.ts";
 
-/** Connects to what {@linkcode Contender.serve} returned, and resolves once calls can be made. */
+/**
+ * Connects to what {@linkcode Contender.serve} returned, and resolves once calls can
+ * be made: at once, where the contender lets them wait for the handshake.
+ */
 export type Connect = (url: string) => Promise<Client>;
 
 /**
  * A contender, one file in `contenders/`. Where its server has more to load than
  * its client, `connect` has a file of its own, `NAME_client.ts`, so that no client
- * pays for it: Deno loads what it sees that a module might import later, too.
+ * pays for it: Deno loads what it sees that a module might import later, too. Node's
+ * is `NAME_client_on_node.ts` where it has sockets of its own.
  */
 export interface Contender {
   /** Listens on a free port of 127.0.0.1 and returns the URL to connect to. */

@@ -20,13 +20,18 @@ const files = Array.from(
   ({ name }) => name,
 );
 
-/** The file of a contender, or of its client alone if that has one; see `contender.ts`. */
-function fileOf(contender: string, role: Role): string {
+/**
+ * The file of a contender, or of its client alone if that has one; see
+ * `contender.ts`.
+ *
+ * @param suffix Of a client's file for this runtime alone, which goes first.
+ */
+function fileOf(contender: string, role: Role, suffix = ""): string {
   const name = contender.replaceAll(/\W/g, "_");
-  const client = `${name}_client.ts`;
-  return role !== "server" && role !== "pair" && files.includes(client)
-    ? client
-    : `${name}.ts`;
+  const whole = `${name}.ts`;
+  if (role === "server" || role === "pair") return whole;
+  return [`${name}_client${suffix}.ts`, `${name}_client.ts`]
+    .find((client) => files.includes(client)) ?? whole;
 }
 
 export const deno: Runtime = {
@@ -49,7 +54,7 @@ export const deno: Runtime = {
 export const node: Runtime = {
   name: "Node",
   async commandOf(contender, role) {
-    const file = fileOf(contender, role);
+    const file = fileOf(contender, role, "_on_node");
     const own = await bundled("worker.ts", "first.ts");
     // By itself, or what it shares with others would be files of their own.
     const its = await bundled("node_sockets.ts", `contenders/${file}`);

@@ -22,10 +22,8 @@ export async function serve(): Promise<string> {
   });
 }
 
-export async function connect(url: string): Promise<Client> {
-  const client = call(new WebSocketClientIO({ url }));
-  await client.add(0, 0);
-  return client;
+export function connect(url: string): Promise<Client> {
+  return Promise.resolve(call(new WebSocketClientIO({ url })));
 }
 
 export function pair(server: Socket, client: Socket): Client {

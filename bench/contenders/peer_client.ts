@@ -1,7 +1,10 @@
 /** The client of the library: a class with a typed remote. */
 
-import { Peer, type PeerSettings } from "@jsonrpcws/peer";
-import { connect as connectPeer } from "@jsonrpcws/peer/client";
+import { Peer } from "@jsonrpcws/peer";
+import {
+  connect as connectPeer,
+  type ConnectOptions,
+} from "@jsonrpcws/peer/client";
 import { streams } from "@jsonrpcws/peer/stream";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
@@ -47,16 +50,12 @@ export class Caller extends Peer<Methods> implements Client {
   }
 }
 
-/** Connects with these settings. */
-export function createConnect(settings: PeerSettings): Connect {
-  return async (url) => {
-    const peer = connectPeer(url, Caller, {
-      use: [streams],
-      ...settings,
-    });
-    await peer.opened;
-    return peer;
-  };
+/** Connects with these options. */
+export function createConnect(options: ConnectOptions): Connect {
+  return (url) =>
+    Promise.resolve(
+      connectPeer(url, Caller, { use: [streams], ...options }),
+    );
 }
 
 export const connect: Connect = createConnect({});

@@ -1,7 +1,11 @@
 /** The small client. */
 
-import { connect as connectSlim, SlimPeer } from "@jsonrpcws/peer/slim";
-import type { Client } from "../contender.ts";
+import {
+  connect as connectSlim,
+  type SlimConnectOptions,
+  SlimPeer,
+} from "@jsonrpcws/peer/slim";
+import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 import type { Methods } from "./peer_client.ts";
 
@@ -27,8 +31,9 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
   }
 }
 
-export async function connect(url: string): Promise<Client> {
-  const peer = connectSlim(url, SlimCaller);
-  await peer.opened;
-  return peer;
+/** Connects with these options. */
+export function createConnect(options: SlimConnectOptions): Connect {
+  return (url) => Promise.resolve(connectSlim(url, SlimCaller, options));
 }
+
+export const connect: Connect = createConnect({});

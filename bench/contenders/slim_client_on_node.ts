@@ -1,0 +1,7 @@
+/** The small client on Node, with the sockets that the library has there. */
+
+import { sockets } from "@jsonrpcws/peer/node";
+import type { Connect } from "../contender.ts";
+import { createConnect } from "./slim_client.ts";
+
+export const connect: Connect = createConnect({ createSocket: sockets() });

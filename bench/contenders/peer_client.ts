@@ -27,10 +27,7 @@ export class Caller extends Peer<Methods> implements Client {
   }
 
   addBy(name: string, a: number, b: number): Promise<number> {
-    const remote = this.remote as unknown as {
-      [name: string]: (a: number, b: number) => Promise<number>;
-    };
-    return remote[name]!(a, b);
+    return this.request<number>(name, [a, b]);
   }
 
   item(id: number): Promise<Item> {

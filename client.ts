@@ -62,15 +62,15 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
   handshakeTimeout?: number;
   /**
    * Makes the socket. Default: `new WebSocket(url, protocols)`. Other sockets
-   * can do more: send headers, or run where there is no WebSocket.
+   * can do more: those of `@jsonrpcws/peer/node` send headers, and take Node half
+   * of the time.
    *
    * ```ts ignore
    * import { connect } from "@jsonrpcws/peer/client";
-   * import { WebSocket } from "ws";
+   * import { sockets } from "@jsonrpcws/peer/node";
    *
    * connect("wss://example.com/rpc", {}, {
-   *   createSocket: (url, protocols) =>
-   *     new WebSocket(url, protocols, { headers: { authorization: "..." } }),
+   *   createSocket: sockets({ headers: { authorization: "..." } }),
    * });
    * ```
    */

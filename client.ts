@@ -62,12 +62,12 @@ export interface ConnectOptions<Context = unknown> extends PeerSettings {
   handshakeTimeout?: number;
   /**
    * Makes the socket. Default: `new WebSocket(url, protocols)`. Other sockets
-   * can do more: those of `@jsonrpcws/peer/node` send headers, and take Node half
+   * can do more: those of `@jsonrpcws/peer/ws` send headers, and take Node half
    * of the time.
    *
    * ```ts ignore
    * import { connect } from "@jsonrpcws/peer/client";
-   * import { sockets } from "@jsonrpcws/peer/node";
+   * import { sockets } from "@jsonrpcws/peer/ws";
    *
    * connect("wss://example.com/rpc", {}, {
    *   createSocket: sockets({ headers: { authorization: "..." } }),

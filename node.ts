@@ -1,6 +1,6 @@
 /**
  * The server for Node: a new instance of a service for every connection, over
- * `node:http` and the package `ws`; and a client's sockets of `ws`.
+ * `node:http` and the package `ws`.
  *
  * What it bounds that `Deno.serve` can't: a message is refused before it has
  * arrived whole, in however many fragments, and a peer that doesn't answer a
@@ -54,7 +54,6 @@ import {
   type ServicePeer,
   usualIdleTimeout,
 } from "./src/acceptor.ts";
-import type { CreateSocket } from "./src/address.ts";
 import { CloseCode } from "./src/error.ts";
 import { usualLength } from "./src/frame.ts";
 import { completeLimits } from "./src/limits.ts";
@@ -68,7 +67,6 @@ export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
 export type { Hosts, Origins } from "./src/origin.ts";
 export type {
   AcceptOptions,
-  CreateSocket,
   DrainOptions,
   DrainReport,
   ListeningServer,
@@ -306,46 +304,6 @@ export function upgrade(
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
   });
-}
-
-/** What a client's sockets are made with. */
-export interface SocketOptions {
-  /** Headers of the handshake. */
-  headers?: Readonly<Record<string, string>>;
-  /** Whether messages may be compressed, and how: see `ws`. Default `false`. */
-  perMessageDeflate?: boolean | object;
-  /** What else `ws` takes: `ca`, `cert`, `key`, `agent`, `maxPayload`. */
-  readonly [option: string]: unknown;
-}
-
-/**
- * Makes a client's sockets those of `ws`: they can send headers, and hand the
- * messages of one turn to the system together, which takes half of the time that
- * one after the other does.
- *
- * ```ts
- * import { connect } from "@jsonrpcws/peer/client";
- * import { serve, sockets } from "@jsonrpcws/peer/node";
- * import { assertEquals } from "@std/assert";
- *
- * const local = { add: (a: number, b: number) => a + b };
- * await using server = await serve({ local }, {
- *   port: 0,
- *   authorize: ({ headers }) => ({ user: headers.get("x-user") }),
- * });
- * await using client = connect<typeof local>(server.url, {}, {
- *   createSocket: sockets({ headers: { "x-user": "ann" } }),
- * });
- * assertEquals(await client.remote.add(1, 2), 3);
- * ```
- *
- * @param options Those of `ws`, for each socket.
- * @returns For `createSocket` of a client's options.
- * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md#new-websocketaddress-protocols-options}
- */
-export function sockets(options: SocketOptions = {}): CreateSocket {
-  const usual = { perMessageDeflate: false, ...options };
-  return (url, protocols) => new PeerSocket(url, protocols, usual);
 }
 
 type Fetch = (

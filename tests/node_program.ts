@@ -4,8 +4,9 @@ import { request } from "node:http";
 import { connect } from "../client.ts";
 import type { RpcError } from "../mod.ts";
 import { Peer } from "../mod.ts";
-import { serve, sockets } from "../node.ts";
+import { serve } from "../node.ts";
 import type { PeerSocket } from "../src/ws_socket.ts";
+import { sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
 
 let answer: (text: string) => void;

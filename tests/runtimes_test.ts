@@ -8,11 +8,11 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { Peer } from "../mod.ts";
-import { sockets } from "../node.ts";
 import { serve, type Server } from "../server.ts";
 import { node24 } from "./interop/node_program.ts";
 import { browsers, browserTest, shows, start } from "./pages.ts";
 import { exercise } from "./runtime_client.ts";
+import { sockets } from "../ws.ts";
 import { RpcError } from "../mod.ts";
 
 const root = new URL("../", import.meta.url);
@@ -93,7 +93,7 @@ for (
     const script = `
       const { exercise } = ${importOf("tests/runtime_client.ts")};
       const createSocket = ${
-      makesSockets ? `(${importOf("node.ts")}).sockets()` : "undefined"
+      makesSockets ? `(${importOf("ws.ts")}).sockets()` : "undefined"
     };
       const done = await exercise(${JSON.stringify(server.url)}, createSocket);
       console.log(JSON.stringify(done));

@@ -1,6 +1,6 @@
 /** The client of the library under its subprotocol, on Node. */
 
-import { sockets } from "@jsonrpcws/peer/node";
+import { sockets } from "@jsonrpcws/peer/ws";
 import type { Connect } from "../contender.ts";
 import { createConnect } from "./peer_client.ts";
 

@@ -71,15 +71,16 @@ export class PeerSocket extends WebSocket {
 
   override send(data: string, ...rest: unknown[]): void {
     const { stream } = this;
-    if (stream === undefined || this.#turn !== turn.number) {
-      super.send(data, ...rest);
-      this.#turn = turn.number;
-      return awaitEnd();
-    }
+    if (stream === undefined) return super.send(data, ...rest);
     if (this.#gathered === -1) {
+      if (this.#turn !== turn.number) {
+        super.send(data, ...rest);
+        this.#turn = turn.number;
+        return awaitNext();
+      }
       this.#gathered = 0;
       stream.cork();
-      turn.gathering.push(this);
+      awaitEnd(this);
     }
     super.send(data, ...rest);
     this.#gathered += Math.max(data.length, leastLength);
@@ -148,26 +149,36 @@ const { nextTick } = (globalThis as unknown as {
   process: { nextTick(task: () => void): void };
 }).process;
 
-// One task ends the turn for all sockets.
+// Of all sockets.
 const turn = {
   number: 1,
-  isAwaited: false,
-  /** Those that have gathered something in it. */
+  isPassing: false,
+  /** Those that have gathered something. */
   gathering: [] as PeerSocket[],
 };
 
-/** Tells when this turn ends: once what runs, and what it lets follow, is done. */
-function awaitEnd(): void {
-  if (turn.isAwaited) return;
-  turn.isAwaited = true;
-  nextTick(endTurn);
+/**
+ * Begins the next turn once what runs is done, and what waits to follow: soon enough
+ * for who sends one message at a time, whom it costs next to nothing.
+ */
+function awaitNext(): void {
+  if (turn.isPassing) return;
+  turn.isPassing = true;
+  queueMicrotask(pass);
 }
 
-function endTurn(): void {
-  const { gathering } = turn;
+function pass(): void {
+  turn.isPassing = false;
   turn.number++;
-  turn.isAwaited = false;
-  if (gathering.length === 0) return;
+}
+
+/** Has a socket send what it gathers, once all that follows is done, too. */
+function awaitEnd(socket: PeerSocket): void {
+  if (turn.gathering.push(socket) === 1) nextTick(end);
+}
+
+function end(): void {
+  const { gathering } = turn;
   turn.gathering = [];
   for (const socket of gathering) socket.endTurn();
 }

@@ -25,7 +25,8 @@ export interface SocketOptions {
 /**
  * Makes a client's sockets those of `ws`: they can send headers, and hand the
  * messages of one turn to the system together, which takes half of the time that
- * one after the other does.
+ * one after the other does. The first leaves at once, the others when the turn ends
+ * or there is enough of them; to end the process in its midst is to lose those.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";

@@ -28,12 +28,7 @@ type Methods = Parrot["local"];
 /** A server that counts what its sockets hand to the system. */
 async function counting(
   options: ServeOptions = {},
-): Promise<
-  {
-    server: Server<Parrot>;
-    writes: () => number;
-  }
-> {
+): Promise<{ server: Server<Parrot>; writes: () => number }> {
   let writes = () => 0;
   const server = await serve(Parrot, {
     ...quiet,
@@ -110,7 +105,6 @@ Deno.test("What leaves alone leaves at once, and what is long before the turn is
       client.notify("tick", [turn, text]);
       assertEquals(sent() - before, writes);
     }
-    // A tenth of a second would be too late for anybody.
     await new Promise((resolve) => setTimeout(resolve));
     assertEquals(sent() - before, 4);
   }

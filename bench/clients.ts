@@ -6,11 +6,11 @@ import type { Client } from "./contender.ts";
 const atATime = 50;
 
 export class Clients {
-  readonly #connect: () => Promise<Client>;
+  readonly #connect: () => Client | Promise<Client>;
   readonly #clients: Client[] = [];
 
   /** @param connect Connects one more. */
-  constructor(connect: () => Promise<Client>) {
+  constructor(connect: () => Client | Promise<Client>) {
     this.#connect = connect;
   }
 

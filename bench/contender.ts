@@ -7,7 +7,7 @@ import type { Item } from "./item.ts";
  * Connects to what {@linkcode Contender.serve} returned, and resolves once calls can
  * be made: at once, where the contender lets them wait for the handshake.
  */
-export type Connect = (url: string) => Promise<Client>;
+export type Connect = (url: string) => Client | Promise<Client>;
 
 /**
  * A contender, one file in `contenders/`. Where its server has more to load than

@@ -55,7 +55,7 @@ switch (role) {
       const { socketPair } = await import("@jsonrpcws/peer/testing");
       const [server, client] = socketPair({ open: true });
       const methods = Number(args[0]);
-      await work(new Clients(async () => await pair(server, client, methods)));
+      await work(new Clients(() => pair(server, client, methods)));
     }
     break;
   }

@@ -22,8 +22,8 @@ export async function serve(): Promise<string> {
   });
 }
 
-export function connect(url: string): Promise<Client> {
-  return Promise.resolve(call(new WebSocketClientIO({ url })));
+export function connect(url: string): Client {
+  return call(new WebSocketClientIO({ url }));
 }
 
 export function pair(server: Socket, client: Socket): Client {

@@ -20,8 +20,8 @@ type Procedure<Input, Output> = ORPCClient<
   Error
 >;
 
-export function connect(url: string): Promise<Client> {
-  return Promise.resolve(call(new WebSocket(url)));
+export function connect(url: string): Client {
+  return call(new WebSocket(url));
 }
 
 /** The caller, over whatever socket. */

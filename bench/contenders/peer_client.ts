@@ -49,10 +49,7 @@ export class Caller extends Peer<Methods> implements Client {
 
 /** Connects with these options. */
 export function createConnect(options: ConnectOptions): Connect {
-  return (url) =>
-    Promise.resolve(
-      connectPeer(url, Caller, { use: [streams], ...options }),
-    );
+  return (url) => connectPeer(url, Caller, { use: [streams], ...options });
 }
 
 export const connect: Connect = createConnect({});

@@ -33,7 +33,7 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
 
 /** Connects with these options. */
 export function createConnect(options: SlimConnectOptions): Connect {
-  return (url) => Promise.resolve(connectSlim(url, SlimCaller, options));
+  return (url) => connectSlim(url, SlimCaller, options);
 }
 
 export const connect: Connect = createConnect({});

@@ -10,22 +10,11 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket, SocketEvent } from "./socket.ts";
 
-/** What a client's socket is made with: more than this, see `ws`. */
-export interface WebSocketOptions {
-  headers?: { readonly [name: string]: string };
-  perMessageDeflate?: boolean | object;
-  readonly [option: string]: unknown;
-}
-
 /** One side of a connection. */
 export interface WebSocket extends Socket {}
 export class WebSocket {
   /** @param url Where to; null: for a server that has accepted it. */
-  constructor(
-    url: string | null,
-    protocols?: string[],
-    options?: WebSocketOptions,
-  );
+  constructor(url: string | null, protocols?: string[], options?: object);
   send(data: string, ...rest: unknown[]): void;
   addEventListener(
     type: string,

@@ -10,7 +10,7 @@
 import type { Duplex } from "node:stream";
 import { ReadyState, type SocketEvent } from "./socket.ts";
 // @ts-types="./ws.d.ts"
-import { WebSocket, type WebSocketOptions } from "ws";
+import { WebSocket } from "ws";
 
 /** What a server answers a handshake with; Bun doesn't tell by which connection. */
 interface Response {
@@ -56,11 +56,7 @@ export class PeerSocket extends WebSocket {
    * @param protocols The subprotocols to offer.
    * @param options Those of `ws`.
    */
-  constructor(
-    url: string | null,
-    protocols?: string[],
-    options?: WebSocketOptions,
-  ) {
+  constructor(url: string | null, protocols?: string[], options?: object) {
     super(url, protocols, options);
     if (url !== null) this.on("upgrade", PeerSocket.#takeStream);
   }

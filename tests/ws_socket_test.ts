@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
 import { Peer } from "../mod.ts";
-import { serve, type ServeOptions, type Server } from "../node.ts";
+import { serve, type Server } from "../node.ts";
 import type { PeerSocket } from "../src/ws_socket.ts";
 import { type SocketOptions, sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
@@ -26,9 +26,9 @@ class Parrot extends Peer<{ tick(n: number, text: string): void }> {
 type Methods = Parrot["local"];
 
 /** A server that counts what its sockets hand to the system. */
-async function counting(
-  options: ServeOptions = {},
-): Promise<{ server: Server<Parrot>; writes: () => number }> {
+async function counting(): Promise<
+  { server: Server<Parrot>; writes: () => number }
+> {
   let writes = () => 0;
   const server = await serve(Parrot, {
     ...quiet,
@@ -36,7 +36,6 @@ async function counting(
       writes = countedWrites(incoming.socket);
       return undefined;
     },
-    ...options,
   });
   return { server, writes: () => writes() };
 }
@@ -94,7 +93,7 @@ Deno.test("What leaves in one turn takes few writes, on either side", async () =
 });
 
 Deno.test("What leaves alone leaves at once, and what is long before the turn is over", async () => {
-  const { server } = await counting();
+  await using server = await serve(Parrot, quiet);
   const { client, socket } = await dial(server.url);
   const sent = countedWrites(socket.stream!);
   const text = "x".repeat(10_000);
@@ -109,7 +108,6 @@ Deno.test("What leaves alone leaves at once, and what is long before the turn is
     assertEquals(sent() - before, 4);
   }
   await client[Symbol.asyncDispose]();
-  await server.shutdown();
 });
 
 Deno.test("What was gathered leaves before a close, and is lost where it is cut", async () => {

@@ -25,13 +25,17 @@ import {
   createWebSocket,
   openSocket,
   type Protocols,
-} from "./src/address.ts";
-import { sharedFrames } from "./src/frame.ts";
-import type { PeerSettings } from "./src/options.ts";
-import { Peer, type ServiceClass, type ServiceDefinition } from "./src/peer.ts";
-import { ReconnectingSocket } from "./src/reconnect.ts";
-import type { ReconnectOptions } from "./src/retry.ts";
-import type { Socket } from "./src/socket.ts";
+} from "./src/line/address.ts";
+import { sharedFrames } from "./src/parts/shared_frames.ts";
+import type { PeerSettings } from "./src/peer/options.ts";
+import {
+  Peer,
+  type ServiceClass,
+  type ServiceDefinition,
+} from "./src/peer/peer.ts";
+import { ReconnectingSocket } from "./src/line/reconnect.ts";
+import type { ReconnectOptions } from "./src/line/retry.ts";
+import type { Socket } from "./src/line/socket.ts";
 
 export type { Address, CreateSocket, Protocols, ReconnectOptions };
 

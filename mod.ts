@@ -23,8 +23,8 @@
  * @module
  */
 
-export { broadcast } from "./src/broadcast.ts";
-export type { Call, CallOptions } from "./src/call.ts";
+export { broadcast } from "./src/peer/broadcast.ts";
+export type { Call, CallOptions } from "./src/peer/call.ts";
 export type {
   CannotTravel,
   HasMethod,
@@ -46,8 +46,8 @@ export type {
   ResultOf,
   Scalar,
   UntypedRemote,
-} from "./src/contract.ts";
-export type { ConnectionState } from "./src/core.ts";
+} from "./src/peer/contract.ts";
+export type { ConnectionState } from "./src/peer/core.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -55,7 +55,7 @@ export {
   ErrorCode,
   type ErrorObject,
   RpcError,
-} from "./src/error.ts";
+} from "./src/wire/error.ts";
 export type {
   Asked,
   Capability,
@@ -63,16 +63,20 @@ export type {
   Lender,
   Link,
   Writing,
-} from "./src/extension.ts";
-export { defaultLimits, type Limits, serverLimits } from "./src/limits.ts";
-export type { Id, Params, Version } from "./src/message.ts";
-export type { Method } from "./src/method.ts";
-export type { Definition, PeerOptions, PeerSettings } from "./src/options.ts";
+} from "./src/peer/extension.ts";
+export { defaultLimits, type Limits, serverLimits } from "./src/wire/limits.ts";
+export type { Id, Params, Version } from "./src/wire/message.ts";
+export type { Method } from "./src/methods/methods.ts";
+export type {
+  Definition,
+  PeerOptions,
+  PeerSettings,
+} from "./src/peer/options.ts";
 export {
   type AnyPeer,
   Peer,
   type ServiceClass,
   type ServiceDefinition,
-} from "./src/peer.ts";
-export type { Socket, SocketEvent } from "./src/socket.ts";
-export type { Trace, TraceContext } from "./src/trace.ts";
+} from "./src/peer/peer.ts";
+export type { Socket, SocketEvent } from "./src/line/socket.ts";
+export type { Trace, TraceContext } from "./src/parts/trace.ts";

@@ -38,7 +38,7 @@ import { createServer as createSecureServer } from "node:https";
 import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
-// @ts-types="./src/ws.d.ts"
+// @ts-types="./src/runtime/ws.d.ts"
 import { type WebSocket, WebSocketServer } from "ws";
 import {
   type AcceptOptions,
@@ -53,18 +53,21 @@ import {
   requireUpgrade,
   type ServicePeer,
   usualIdleTimeout,
-} from "./src/acceptor.ts";
-import { CloseCode } from "./src/error.ts";
-import { usualLength } from "./src/frame.ts";
-import { completeLimits } from "./src/limits.ts";
-import { ListeningServer } from "./src/listening.ts";
-import { authority } from "./src/origin.ts";
-import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
-import { ReadyState } from "./src/socket.ts";
-import { PeerSocket } from "./src/ws_socket.ts";
+} from "./src/server/acceptor.ts";
+import { CloseCode } from "./src/wire/error.ts";
+import { usualLength } from "./src/parts/shared_frames.ts";
+import { completeLimits } from "./src/wire/limits.ts";
+import { ListeningServer } from "./src/server/listening.ts";
+import { authority } from "./src/server/origin.ts";
+import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer/peer.ts";
+import { ReadyState } from "./src/line/socket.ts";
+import { PeerSocket } from "./src/runtime/ws_socket.ts";
 
-export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
-export type { Hosts, Origins } from "./src/origin.ts";
+export {
+  type AdmissionLimits,
+  defaultAdmissionLimits,
+} from "./src/wire/limits.ts";
+export type { Hosts, Origins } from "./src/server/origin.ts";
 export type {
   AcceptOptions,
   DrainOptions,

@@ -38,12 +38,15 @@ import {
   requireUpgrade,
   type ServicePeer,
   usualIdleTimeout,
-} from "./src/acceptor.ts";
-import { ListeningServer } from "./src/listening.ts";
-import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer.ts";
+} from "./src/server/acceptor.ts";
+import { ListeningServer } from "./src/server/listening.ts";
+import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer/peer.ts";
 
-export { type AdmissionLimits, defaultAdmissionLimits } from "./src/limits.ts";
-export type { Hosts, Origins } from "./src/origin.ts";
+export {
+  type AdmissionLimits,
+  defaultAdmissionLimits,
+} from "./src/wire/limits.ts";
+export type { Hosts, Origins } from "./src/server/origin.ts";
 export type {
   AcceptOptions,
   DrainOptions,

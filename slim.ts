@@ -30,14 +30,14 @@ import {
   createWebSocket,
   openSocket,
   type Protocols,
-} from "./src/address.ts";
+} from "./src/line/address.ts";
 import {
   type SlimDefinition,
   type SlimOptions,
   SlimPeer,
   type SlimSettings,
   type SocketMaker,
-} from "./src/slim_peer.ts";
+} from "./src/peer/slim_peer.ts";
 
 /** A definition, no class, in whose functions `this` is the peer. */
 export type SlimServiceDefinition<Theirs = unknown, Context = unknown> =
@@ -113,11 +113,11 @@ export function connect(
 }
 
 export { SlimPeer };
-export { ConnectionClosedError, RpcError } from "./src/error.ts";
-export type { CloseInfo, ErrorObject } from "./src/error.ts";
-export type { CallOptions } from "./src/call.ts";
-export type { ReconnectOptions } from "./src/retry.ts";
-export type { SlimCall } from "./src/slim_peer.ts";
+export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
+export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
+export type { CallOptions } from "./src/peer/call.ts";
+export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { SlimCall } from "./src/peer/slim_peer.ts";
 export type {
   Address,
   CreateSocket,

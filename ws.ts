@@ -6,9 +6,9 @@
  * @module
  */
 
-import type { CreateSocket } from "./src/address.ts";
-import type { Socket, SocketEvent } from "./src/socket.ts";
-import { PeerSocket } from "./src/ws_socket.ts";
+import type { CreateSocket } from "./src/line/address.ts";
+import type { Socket, SocketEvent } from "./src/line/socket.ts";
+import { PeerSocket } from "./src/runtime/ws_socket.ts";
 
 export type { CreateSocket, Socket, SocketEvent };
 

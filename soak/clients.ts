@@ -14,8 +14,8 @@ import {
   type Peer,
   RpcError,
 } from "../mod.ts";
-import { resume } from "../src/resume.ts";
-import { streams } from "../src/stream.ts";
+import { resume } from "../src/parts/resume.ts";
+import { streams } from "../src/parts/streams.ts";
 import { usedHeap } from "./heap.ts";
 import {
   describe,

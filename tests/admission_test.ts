@@ -3,9 +3,9 @@
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
 import { Peer, RpcError, type ServiceClass } from "../mod.ts";
-import { completeAdmissionLimits } from "../src/limits.ts";
+import { completeAdmissionLimits } from "../src/wire/limits.ts";
 import * as deno from "../server.ts";
-import { Acceptor } from "../src/acceptor.ts";
+import { Acceptor } from "../src/server/acceptor.ts";
 import { FakeTime } from "./fake_time.ts";
 import { scriptedHandshake, ScriptedSocket } from "./scripted_socket.ts";
 import {

@@ -5,8 +5,8 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type CloseInfo, ConnectionClosedError, Peer } from "../mod.ts";
-import { ReadyState } from "../src/socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
 import { openScripted as open, ScriptedSocket } from "./scripted_socket.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { broadcast, Peer, type PeerOptions } from "../mod.ts";
-import { references } from "../src/reference.ts";
-import { streams } from "../src/stream.ts";
+import { references } from "../src/parts/references.ts";
+import { streams } from "../src/parts/streams.ts";
 import { ScriptedSocket } from "./scripted_socket.ts";
 
 /** Peers that are open, and whose sockets note what they are sent. */

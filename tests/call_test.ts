@@ -5,9 +5,9 @@
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type Call, ConnectionClosedError, Peer, RpcError } from "../mod.ts";
-import { Deadlines } from "../src/deadline.ts";
-import { ReadyState } from "../src/socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { Deadlines } from "../src/line/deadlines.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   countListeners,

@@ -423,7 +423,7 @@ Deno.test("The chat serves its page, and the library without its types", async (
     ["/mod.ts", "text/javascript", /from "\.\/src\/peer\.ts"/],
     ["/client.ts", "text/javascript", /export function connect/],
     ["/examples/status.ts", "text/javascript", /export function showClose/],
-    ["/src/peer.ts", "text/javascript", /export class Peer/],
+    ["/src/peer/peer.ts", "text/javascript", /export class Peer/],
   ];
   for (const [path, type, content] of served) {
     const got = await fetch(new URL(path, chat.url));
@@ -471,11 +471,11 @@ Deno.test("The chat serves nothing else of the disk", async () => {
     "/%2e%2e/%2e%2e/%2e%2e/%2e%2e/etc/passwd",
     "/src",
     "/src/",
-    "/src/.ts",
-    "/src/nothing.ts",
+    "/src/peer/.ts",
+    "/src/peer/nothing.ts",
     "/src/Peer.ts",
-    "/src/peer.ts%00",
-    "/src/peer.ts%00.ts",
+    "/src/peer/peer.ts%00",
+    "/src/peer/peer.ts%00.ts",
     "/src/../deno.json",
     "/src/../server.ts",
     "/src/..%2fserver.ts",

@@ -9,7 +9,7 @@ import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { connect } from "../client.ts";
 import { ConnectionClosedError, Peer, type Socket } from "../mod.ts";
 import { serve } from "../server.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 
 const quiet = { port: 0, hostname: "127.0.0.1", onListen() {} } as const;
 

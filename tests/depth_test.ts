@@ -1,5 +1,5 @@
 import { assertEquals } from "@std/assert";
-import { isDeeperThan } from "../src/depth.ts";
+import { isDeeperThan } from "../src/wire/depth.ts";
 
 /** Nested so deep, by one kind of bracket or by both in turn. */
 function nest(depth: number, kind: "[" | "{" | "both", core = ""): string {

@@ -22,9 +22,9 @@ import {
   type DescribeOptions,
   type OpenRpcDocument,
   type OpenRpcMethod,
-} from "../src/discovery.ts";
-import { method, type StandardSchema } from "../src/schema.ts";
-import { socketPair } from "../src/socket_pair.ts";
+} from "../src/parts/discovery.ts";
+import { method, type StandardSchema } from "../src/methods/schema.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 
 const info = { title: "Test", version: "1.0.0" };
 

@@ -9,9 +9,9 @@ import {
 } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
 import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
-import { Acceptor, type ServicePeer } from "../src/acceptor.ts";
-import { references } from "../src/reference.ts";
-import { streams } from "../src/stream.ts";
+import { Acceptor, type ServicePeer } from "../src/server/acceptor.ts";
+import { references } from "../src/parts/references.ts";
+import { streams } from "../src/parts/streams.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   openScripted,

@@ -15,12 +15,12 @@ import {
   RpcError,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { marshal, references } from "../src/reference.ts";
-import { method } from "../src/schema.ts";
-import { ReadyState } from "../src/socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
-import { ethereum, subscribe } from "../src/subscription.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { method } from "../src/methods/schema.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
+import { ethereum, subscribe } from "../src/parts/subscriptions.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   countListeners,

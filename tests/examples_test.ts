@@ -14,7 +14,7 @@ import { Ticker } from "../examples/ticker/ticker.ts";
 import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
 import { ConnectionClosedError, RpcError } from "../mod.ts";
 import { serve } from "../server.ts";
-import { streams } from "../src/stream.ts";
+import { streams } from "../src/parts/streams.ts";
 import { exampleCommand, startExample } from "./example_process.ts";
 import {
   browsers,
@@ -293,7 +293,7 @@ for (
       ["/examples/style.css", "text/css"],
       ["/examples/element.ts", "text/javascript"],
       ["/client.ts", "text/javascript"],
-      ["/src/stream.ts", "text/javascript"],
+      ["/src/parts/streams.ts", "text/javascript"],
       [`/examples/${name}.ts`, undefined],
       [`/examples/${name}/${name}.ts`, undefined],
       [`/examples/${name}/index.html`, undefined],

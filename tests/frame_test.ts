@@ -2,8 +2,8 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../client.ts";
 import { Peer, type PeerOptions } from "../mod.ts";
 import { serve } from "../server.ts";
-import { SharedFrames, sharedFrames } from "../src/frame.ts";
-import { streams } from "../src/stream.ts";
+import { SharedFrames, sharedFrames } from "../src/parts/shared_frames.ts";
+import { streams } from "../src/parts/streams.ts";
 import {
   failure,
   openScripted,
@@ -147,7 +147,9 @@ Deno.test("SharedFrames fills frames to the last byte, and halves what has more 
 
 // A process of its own, since it is about the first turns of one.
 Deno.test("SharedFrames loads no timers for the first turns of a process", async () => {
-  const module = JSON.stringify(new URL("../src/frame.ts", import.meta.url));
+  const module = JSON.stringify(
+    new URL("../src/parts/shared_frames.ts", import.meta.url),
+  );
   const program = `
     import { SharedFrames } from ${module};
     const shared = new SharedFrames((frame) => console.log(frame));

@@ -2,7 +2,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { Peer } from "../mod.ts";
-import { completeLimits } from "../src/limits.ts";
+import { completeLimits } from "../src/wire/limits.ts";
 import { fuzz, FuzzError } from "./fuzz.ts";
 import { Ledger } from "./fuzz/ledger.ts";
 import { Random } from "./fuzz/random.ts";

@@ -1,11 +1,11 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as z from "zod";
 import { Peer, type PeerOptions, RpcError } from "../mod.ts";
-import { describe } from "../src/discovery.ts";
-import { guard, type Verdict } from "../src/guard.ts";
-import { method } from "../src/schema.ts";
+import { describe } from "../src/parts/discovery.ts";
+import { guard, type Verdict } from "../src/methods/guard.ts";
+import { method } from "../src/methods/schema.ts";
 import { openScripted, request } from "./scripted_socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 
 /** What a request is answered with. */
 async function answerTo(

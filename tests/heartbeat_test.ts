@@ -1,6 +1,6 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type CloseInfo, Peer, type PeerOptions, RpcError } from "../mod.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   failure,

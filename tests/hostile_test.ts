@@ -12,7 +12,7 @@ import {
   RpcError,
 } from "../mod.ts";
 import { mock } from "node:test";
-import { ReadyState } from "../src/socket.ts";
+import { ReadyState } from "../src/line/socket.ts";
 import {
   failure,
   openScripted as open,

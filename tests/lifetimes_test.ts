@@ -6,9 +6,9 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { Peer } from "../mod.ts";
-import { marshal, references } from "../src/reference.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
 import { settle } from "./scripted_socket.ts";
 
 const use = [streams, references];

@@ -14,9 +14,9 @@ import {
   serverLimits,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { completeLimits } from "../src/limits.ts";
-import { ReadyState } from "../src/socket.ts";
-import { streams } from "../src/stream.ts";
+import { completeLimits } from "../src/wire/limits.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { streams } from "../src/parts/streams.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   failure,

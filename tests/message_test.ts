@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { completeLimits, defaultLimits } from "../src/limits.ts";
+import { completeLimits, defaultLimits } from "../src/wire/limits.ts";
 import {
   type Id,
   type Message,
@@ -12,8 +12,8 @@ import {
   writeRequest,
   writeResult,
   writeValue,
-} from "../src/message.ts";
-import { readFrame } from "../src/frame_reader.ts";
+} from "../src/wire/message.ts";
+import { readFrame } from "../src/wire/frame_reader.ts";
 
 function read(text: string, unnamed: UnnamedVersion = "1.0"): Message {
   const message = readFrame(text, unnamed, defaultLimits);

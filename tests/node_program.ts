@@ -5,7 +5,7 @@ import { connect } from "../client.ts";
 import type { RpcError } from "../mod.ts";
 import { Peer } from "../mod.ts";
 import { serve } from "../node.ts";
-import type { PeerSocket } from "../src/ws_socket.ts";
+import type { PeerSocket } from "../src/runtime/ws_socket.ts";
 import { sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
 

@@ -8,7 +8,7 @@ import {
   isLoopback,
   type Origins,
   type RequestHead,
-} from "../src/origin.ts";
+} from "../src/server/origin.ts";
 
 interface Asked {
   /** The headers `Origin`; several are sent one after the other. */

@@ -19,7 +19,7 @@ import {
   RpcError,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 
 /** Two peers, connected; disposing ends both and whatever is behind them. */
 interface Connected extends AsyncDisposable {

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { type Pending, PendingTable } from "../src/pending.ts";
+import { type Pending, PendingTable } from "../src/peer/pending.ts";
 
 function add(table: PendingTable): Pending {
   const pending: Pending = {

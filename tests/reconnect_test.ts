@@ -17,12 +17,12 @@ import {
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import * as slim from "../slim.ts";
-import { extension } from "../src/extension.ts";
-import { Retries } from "../src/retry.ts";
-import { ReadyState } from "../src/socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
-import { ethereum, subscribe } from "../src/subscription.ts";
+import { extension } from "../src/peer/extension.ts";
+import { Retries } from "../src/line/retry.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
+import { ethereum, subscribe } from "../src/parts/subscriptions.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 

@@ -13,10 +13,10 @@ import {
   type PeerOptions,
   RpcError,
 } from "../mod.ts";
-import { marshal, references } from "../src/reference.ts";
+import { marshal, references } from "../src/parts/references.ts";
 import { serve } from "../server.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
 import {
   failure,
   openScripted,

@@ -1,7 +1,7 @@
 import { inspect } from "node:util";
 import { assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
-import { createRemote, nameRemotes } from "../src/remote.ts";
+import { createRemote, nameRemotes } from "../src/peer/remote.ts";
 
 nameRemotes();
 

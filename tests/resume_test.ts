@@ -1,11 +1,11 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../client.ts";
 import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
-import { marshal, references } from "../src/reference.ts";
-import { resume } from "../src/resume.ts";
-import { type MemorySocket, socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
-import { notifications, subscribe } from "../src/subscription.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { resume } from "../src/parts/resume.ts";
+import { type MemorySocket, socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
+import { notifications, subscribe } from "../src/parts/subscriptions.ts";
 
 const use = [streams, references];
 

@@ -5,8 +5,8 @@
 import { connect, type CreateSocket } from "../client.ts";
 import { ConnectionClosedError, type RpcError } from "../mod.ts";
 import * as slim from "../slim.ts";
-import { marshal, references } from "../src/reference.ts";
-import { streams } from "../src/stream.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { streams } from "../src/parts/streams.ts";
 
 /** What the server lets be called. */
 export interface Contract {

@@ -17,8 +17,8 @@ import {
   type DeclaredMethod,
   method,
   type StandardSchema,
-} from "../src/schema.ts";
-import { socketPair } from "../src/socket_pair.ts";
+} from "../src/methods/schema.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 
 /** The same schemas in each library. */
 interface Library {

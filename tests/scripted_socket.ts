@@ -7,8 +7,12 @@
 
 import { assertEquals } from "@std/assert";
 import { Peer, type PeerOptions } from "../mod.ts";
-import type { Handshake } from "../src/acceptor.ts";
-import { ReadyState, type Socket, type SocketEvent } from "../src/socket.ts";
+import type { Handshake } from "../src/server/acceptor.ts";
+import {
+  ReadyState,
+  type Socket,
+  type SocketEvent,
+} from "../src/line/socket.ts";
 
 type Listener = (event: SocketEvent) => void;
 

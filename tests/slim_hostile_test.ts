@@ -2,8 +2,8 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { connect, RpcError, SlimPeer } from "../slim.ts";
-import { marshal, references } from "../src/reference.ts";
-import { streams } from "../src/stream.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { streams } from "../src/parts/streams.ts";
 import { Frames } from "./fuzz/frames.ts";
 import { Random } from "./fuzz/random.ts";
 import { Opcode, RawSocket } from "./interop/raw_socket.ts";

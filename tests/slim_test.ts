@@ -16,14 +16,14 @@ import {
   type SlimOptions,
   SlimPeer,
 } from "../slim.ts";
-import { guard } from "../src/guard.ts";
-import { marshal, references } from "../src/reference.ts";
-import { resume } from "../src/resume.ts";
-import { method } from "../src/schema.ts";
-import { ReadyState } from "../src/socket.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
-import { notifications, subscribe } from "../src/subscription.ts";
+import { guard } from "../src/methods/guard.ts";
+import { marshal, references } from "../src/parts/references.ts";
+import { resume } from "../src/parts/resume.ts";
+import { method } from "../src/methods/schema.ts";
+import { ReadyState } from "../src/line/socket.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
+import { notifications, subscribe } from "../src/parts/subscriptions.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   countListeners,
@@ -474,7 +474,7 @@ Deno.test("A process ends once its SlimPeers are closed", async () => {
     JSON.stringify(new URL(path, import.meta.url));
   const program = `
     import { SlimPeer } from ${url("../slim.ts")};
-    import { socketPair } from ${url("../src/socket_pair.ts")};
+    import { socketPair } from ${url("../src/line/socket_pair.ts")};
     const [left, right] = socketPair();
     const one = new SlimPeer(left);
     const other = new SlimPeer(right, { local: { m: () => "done" } });

@@ -14,8 +14,8 @@ import {
   RpcError,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { socketPair } from "../src/socket_pair.ts";
-import { streams } from "../src/stream.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
+import { streams } from "../src/parts/streams.ts";
 import {
   openScripted,
   request,
@@ -578,8 +578,8 @@ Deno.test("A connection keeps no call that is over, the first neither", async ()
     JSON.stringify(new URL(`../${name}`, import.meta.url));
   const program = `
     import { Peer } from ${moduleOf("mod.ts")};
-    import { socketPair } from ${moduleOf("src/socket_pair.ts")};
-    import { streams } from ${moduleOf("src/stream.ts")};
+    import { socketPair } from ${moduleOf("src/line/socket_pair.ts")};
+    import { streams } from ${moduleOf("src/parts/streams.ts")};
     const [left, right] = socketPair();
     const use = [streams];
     const server = new Peer(left, { local: { echo: (x) => x }, use });

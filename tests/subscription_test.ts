@@ -5,7 +5,7 @@ import {
   type EventOptions,
   notifications,
   subscribe,
-} from "../src/subscription.ts";
+} from "../src/parts/subscriptions.ts";
 import { ScriptedSocket, settle } from "./scripted_socket.ts";
 
 async function open(): Promise<

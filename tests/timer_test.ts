@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Alarm, type Sleeper, startTimer } from "../src/timer.ts";
+import { Alarm, type Sleeper, startTimer } from "../src/line/timers.ts";
 import { FakeTime } from "./fake_time.ts";
 
 Deno.test("startTimer rings when its time has come, and not once it was stopped", async () => {
@@ -20,7 +20,9 @@ Deno.test("startTimer rings when its time has come, and not once it was stopped"
 
 // A process of its own, since it is about the first timers of one.
 Deno.test("startTimer does so in a process that has no timers yet, and keeps it no longer", async () => {
-  const module = JSON.stringify(new URL("../src/timer.ts", import.meta.url));
+  const module = JSON.stringify(
+    new URL("../src/line/timers.ts", import.meta.url),
+  );
   const program = `
     import { startTimer } from ${module};
     const start = performance.now();

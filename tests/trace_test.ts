@@ -13,7 +13,7 @@ import {
 import { assert, assertEquals } from "@std/assert";
 import { openTelemetry } from "../examples/opentelemetry.ts";
 import { Peer, type Trace, type TraceContext } from "../mod.ts";
-import { socketPair } from "../src/socket_pair.ts";
+import { socketPair } from "../src/line/socket_pair.ts";
 import { openScripted as open, settle } from "./scripted_socket.ts";
 
 const traceparent = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";

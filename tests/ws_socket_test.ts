@@ -4,7 +4,7 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
 import { Peer } from "../mod.ts";
 import { serve, type Server } from "../node.ts";
-import type { PeerSocket } from "../src/ws_socket.ts";
+import type { PeerSocket } from "../src/runtime/ws_socket.ts";
 import { type SocketOptions, sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
 import { quiet, until } from "./servers.ts";

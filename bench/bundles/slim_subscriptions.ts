@@ -1,4 +1,8 @@
 /** What a page imports to which size matters, and that subscribes. */
 
 export { connect } from "../../slim.ts";
-export { ethereum, notifications, subscribe } from "../../src/subscription.ts";
+export {
+  ethereum,
+  notifications,
+  subscribe,
+} from "../../src/parts/subscriptions.ts";

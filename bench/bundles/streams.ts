@@ -1,4 +1,4 @@
 /** What a program imports that uses streams. */
 
 export { connect } from "../../client.ts";
-export { streams } from "../../src/stream.ts";
+export { streams } from "../../src/parts/streams.ts";

@@ -6,9 +6,9 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
-import { ConnectionClosedError } from "../../src/error.ts";
-import { resume } from "../../src/resume.ts";
-import { streams } from "../../src/stream.ts";
+import { ConnectionClosedError } from "../../src/wire/error.ts";
+import { resume } from "../../src/parts/resume.ts";
+import { streams } from "../../src/parts/streams.ts";
 import { element } from "../element.ts";
 import {
   reconnect,

@@ -7,7 +7,7 @@
 
 import { setImmediate } from "node:timers";
 import type { Limits, PeerOptions, Version } from "../../mod.ts";
-import { completeLimits } from "../../src/limits.ts";
+import { completeLimits } from "../../src/wire/limits.ts";
 import { type Platform, platforms } from "../servers.ts";
 import type { Knowledge } from "./frames.ts";
 import { Ledger } from "./ledger.ts";

@@ -6,10 +6,10 @@
  */
 
 import { type CloseInfo, Peer, type PeerOptions, RpcError } from "../../mod.ts";
-import { method } from "../../src/schema.ts";
-import { marshal, references } from "../../src/reference.ts";
-import { streams } from "../../src/stream.ts";
-import type { Socket } from "../../src/socket.ts";
+import { method } from "../../src/methods/schema.ts";
+import { marshal, references } from "../../src/parts/references.ts";
+import { streams } from "../../src/parts/streams.ts";
+import type { Socket } from "../../src/line/socket.ts";
 
 /** What a method of the subject's throws on purpose. */
 class Planned extends Error {}

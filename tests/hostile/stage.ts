@@ -14,8 +14,8 @@ import {
   Peer,
   type PeerOptions,
 } from "../../mod.ts";
-import { references } from "../../src/reference.ts";
-import { streams } from "../../src/stream.ts";
+import { references } from "../../src/parts/references.ts";
+import { streams } from "../../src/parts/streams.ts";
 import { connectOnce } from "../connect_once.ts";
 import { RawSocket } from "../interop/raw_socket.ts";
 import { type Platform, platforms, until } from "../servers.ts";

@@ -9,7 +9,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
 import { connectOnce as connect } from "../connect_once.ts";
 import { ConnectionClosedError, RpcError } from "../../mod.ts";
-import { ethereum, subscribe } from "../../src/subscription.ts";
+import { ethereum, subscribe } from "../../src/parts/subscriptions.ts";
 import { startAnvil } from "./anvil.ts";
 import { start, until } from "./processes.ts";
 

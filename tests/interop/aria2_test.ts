@@ -8,7 +8,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../client.ts";
 import { ConnectionClosedError, RpcError } from "../../mod.ts";
-import { notifications } from "../../src/subscription.ts";
+import { notifications } from "../../src/parts/subscriptions.ts";
 import { debian, freePort, type Program, start, until } from "./processes.ts";
 
 /** The methods that these tests call. */

@@ -10,7 +10,7 @@ import type { Protocol } from "devtools-protocol";
 import { connect } from "../../client.ts";
 import { CloseCode, ConnectionClosedError, RpcError } from "../../mod.ts";
 import type { Peer, PeerSettings, ServiceDefinition } from "../../mod.ts";
-import { notifications } from "../../src/subscription.ts";
+import { notifications } from "../../src/parts/subscriptions.ts";
 import { type Chromium, startChromium } from "./chromium.ts";
 import { runExample } from "./example.ts";
 

@@ -25,7 +25,7 @@ import type {
 } from "vscode-languageserver-protocol";
 import { connect } from "../../client.ts";
 import { type Peer, RpcError } from "../../mod.ts";
-import { type Events, notifications } from "../../src/subscription.ts";
+import { type Events, notifications } from "../../src/parts/subscriptions.ts";
 import { runExample } from "./example.ts";
 import { start } from "./processes.ts";
 import { temporaryFolder } from "./temporary_folder.ts";

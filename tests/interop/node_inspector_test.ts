@@ -9,7 +9,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import type { Protocol } from "devtools-protocol";
 import { connect } from "../../client.ts";
 import { CloseCode, RpcError } from "../../mod.ts";
-import { notifications } from "../../src/subscription.ts";
+import { notifications } from "../../src/parts/subscriptions.ts";
 import { node24 } from "./node_program.ts";
 import { lookUp, type Program, start } from "./processes.ts";
 

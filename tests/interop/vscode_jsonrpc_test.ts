@@ -17,7 +17,7 @@ import {
 import { listen } from "vscode-ws-jsonrpc";
 import { CloseCode, Peer, RpcError } from "../../mod.ts";
 import { serve, type Server } from "../../server.ts";
-import { notifications } from "../../src/subscription.ts";
+import { notifications } from "../../src/parts/subscriptions.ts";
 
 /** What the editor lets the compiler call. */
 interface Editor {

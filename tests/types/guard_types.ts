@@ -3,8 +3,8 @@
  */
 
 import { Peer } from "../../mod.ts";
-import { guard } from "../../src/guard.ts";
-import { method, type StandardSchema } from "../../src/schema.ts";
+import { guard } from "../../src/methods/guard.ts";
+import { method, type StandardSchema } from "../../src/methods/schema.ts";
 
 declare const number: StandardSchema<number>;
 declare const text: StandardSchema<string>;

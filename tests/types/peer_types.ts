@@ -12,8 +12,8 @@ import {
   type Remote,
   type Socket,
 } from "../../mod.ts";
-import { marshal } from "../../src/reference.ts";
-import { socketPair } from "../../src/socket_pair.ts";
+import { marshal } from "../../src/parts/references.ts";
+import { socketPair } from "../../src/line/socket_pair.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends

@@ -5,8 +5,8 @@
 
 import { connect } from "../../client.ts";
 import { Peer, type Remote } from "../../mod.ts";
-import { describe, type OpenRpcDocument } from "../../src/discovery.ts";
-import { method, type StandardSchema } from "../../src/schema.ts";
+import { describe, type OpenRpcDocument } from "../../src/parts/discovery.ts";
+import { method, type StandardSchema } from "../../src/methods/schema.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends

@@ -4,9 +4,9 @@
  */
 
 import { connect, type SlimCall, SlimPeer } from "../../slim.ts";
-import { resume } from "../../src/resume.ts";
-import { socketPair } from "../../src/socket_pair.ts";
-import { notifications, subscribe } from "../../src/subscription.ts";
+import { resume } from "../../src/parts/resume.ts";
+import { socketPair } from "../../src/line/socket_pair.ts";
+import { notifications, subscribe } from "../../src/parts/subscriptions.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends

@@ -1,0 +1,87 @@
+/**
+ * What a peer needs of a WebSocket.
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
+ *
+ * @module
+ */
+
+import type { CloseInfo } from "../wire/error.ts";
+
+/** The members of a socket's events that a peer reads. */
+export interface SocketEvent {
+  /** `"open"`, `"message"`, `"error"` or `"close"`. */
+  readonly type: string;
+  /** Of a message: a string, or an ArrayBuffer. */
+  readonly data?: unknown;
+  /** Of a close: the close code. */
+  readonly code?: number;
+  /** Of a close: the reason. */
+  readonly reason?: string;
+  /** Of a close: whether there was a close handshake. */
+  readonly wasClean?: boolean;
+  /**
+   * Of a close, where the socket connects again by itself: in how many
+   * milliseconds it tries.
+   */
+  readonly retryIn?: number;
+  /** Of an error, where the runtime tells: what happened. */
+  readonly message?: string;
+  /** Of an error, where the runtime tells: the error itself. */
+  readonly error?: unknown;
+}
+
+/**
+ * The part of the standard WebSocket interface that a peer uses. Browsers',
+ * Deno's, Node's, Bun's and `ws`'s sockets have it, and so does an end of an
+ * in-memory pair.
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
+ */
+export interface Socket {
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
+  readonly readyState: number;
+  /** Bytes that were sent and have not left yet. */
+  readonly bufferedAmount: number;
+  /** Set to `"arraybuffer"`, so that binary frames can be read at once. */
+  binaryType: string;
+  /** The subprotocol that was selected; `""`: none. */
+  readonly protocol?: string;
+  /** Sends a text frame. */
+  send(data: string): void;
+  /** Starts the close handshake. */
+  close(code?: number, reason?: string): void;
+  /** Adds a listener. */
+  addEventListener(type: string, listener: (event: SocketEvent) => void): void;
+  /** Removes a listener. */
+  removeEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+  ): void;
+  /** Most bytes of a frame that it sends without a delay; absent: any number. */
+  readonly frameLength?: number | undefined;
+  /** Cuts the connection at once, where the socket can: `ws`'s. */
+  terminate?(): void;
+}
+
+/** A socket that opens another connection when one is lost. */
+export interface RenewableSocket extends Socket {
+  /** See {@linkcode Socket.protocol}. */
+  readonly protocol: string;
+  /**
+   * Gives the connection up, and opens another one later.
+   *
+   * @param info How it ends.
+   * @returns In how many milliseconds; `undefined`: it may not, and nothing has
+   * changed.
+   */
+  renew(info: CloseInfo): number | undefined;
+}
+
+/** The values of a socket's `readyState`. */
+export const ReadyState = {
+  Connecting: 0,
+  Open: 1,
+  Closing: 2,
+  Closed: 3,
+} as const;

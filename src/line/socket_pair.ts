@@ -1,0 +1,231 @@
+/**
+ * Two sockets in memory, each the other's peer, with the events and the failure
+ * modes of the WebSocket standard: for tests without a network.
+ *
+ * ```ts
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * const received = new Promise((resolve) => {
+ *   right.addEventListener("message", (event) => resolve(event.data));
+ * });
+ * left.addEventListener("open", () => left.send("hello"));
+ * assertEquals(await received, "hello");
+ * ```
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
+ *
+ * @module
+ */
+
+import { CloseCode } from "../wire/error.ts";
+import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
+
+export type { Socket, SocketEvent };
+
+/** How a pair begins. */
+export interface SocketPairOptions {
+  /**
+   * Whether the sockets are open already, as sockets are that a Node server
+   * hands over. Default `false`: they are connecting, and open in the next
+   * microtask.
+   */
+  open?: boolean;
+}
+
+/**
+ * Makes two sockets, each connected to the other.
+ *
+ * What one sends the other receives in order, in a microtask of its own.
+ */
+export function socketPair(
+  options: SocketPairOptions = {},
+): [MemorySocket, MemorySocket] {
+  const left = new MemorySocket();
+  const right = new MemorySocket();
+  connect(left, right, options.open ?? false);
+  return [left, right];
+}
+
+// Set once by the class's static block: only a pair may be connected.
+let connect: (left: MemorySocket, right: MemorySocket, open: boolean) => void;
+
+const encoder = new TextEncoder();
+
+/** One end of an in-memory pair; made by {@linkcode socketPair}. */
+export class MemorySocket implements Socket {
+  /** Kept for the interface; text only is sent. */
+  binaryType = "blob";
+  #readyState: number = ReadyState.Connecting;
+  #peer: MemorySocket = this;
+  #listeners = new Map<string, Set<(event: SocketEvent) => void>>();
+  #inbox: SocketEvent[] = [];
+  #isDelivering = false;
+  #isPaused = false;
+  #bufferedAmount = 0;
+
+  static {
+    connect = (left, right, open): void => {
+      left.#peer = right;
+      right.#peer = left;
+      for (const socket of [left, right]) {
+        if (open) socket.#readyState = ReadyState.Open;
+        else socket.#receive({ type: "open" });
+      }
+    };
+  }
+
+  /** 0 connecting, 1 open, 2 closing, 3 closed. */
+  get readyState(): number {
+    return this.#readyState;
+  }
+
+  /** Bytes of UTF-8 sent to a peer that is paused. */
+  get bufferedAmount(): number {
+    return this.#bufferedAmount;
+  }
+
+  /**
+   * Sends a text message to the other end; does nothing once closing.
+   *
+   * @throws {DOMException} InvalidStateError: it is still connecting.
+   */
+  send(data: string): void {
+    if (this.#readyState === ReadyState.Connecting) {
+      throw new DOMException(
+        "Cannot send: the socket is still connecting",
+        "InvalidStateError",
+      );
+    }
+    if (this.#readyState !== ReadyState.Open) return;
+    if (this.#peer.#isPaused) {
+      this.#bufferedAmount += encoder.encode(data).length;
+    }
+    this.#peer.#receive({ type: "message", data });
+  }
+
+  /**
+   * Starts the close handshake; the other end answers it by itself, unless it
+   * is paused.
+   *
+   * @param code 1000, or 3000 to 4999.
+   * @param reason At most 123 bytes of UTF-8.
+   * @throws {DOMException} InvalidAccessError: another code. SyntaxError: the
+   * reason is too long.
+   */
+  close(code?: number, reason = ""): void {
+    if (code !== undefined && code !== 1000 && !(code >= 3000 && code < 5000)) {
+      throw new DOMException(
+        `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
+        "InvalidAccessError",
+      );
+    }
+    if (encoder.encode(reason).length > 123) {
+      throw new DOMException(
+        "Cannot close: the reason is longer than 123 bytes",
+        "SyntaxError",
+      );
+    }
+    if (this.#readyState === ReadyState.Connecting) return this.terminate();
+    if (this.#readyState !== ReadyState.Open) return;
+    this.#readyState = ReadyState.Closing;
+    this.#peer.#receive({
+      type: "close",
+      code: code ?? CloseCode.NoStatus,
+      reason,
+      wasClean: true,
+    });
+  }
+
+  /** Cuts the connection, as a lost network does: both ends get 1006. */
+  terminate(): void {
+    for (const socket of [this, this.#peer]) {
+      if (socket.#readyState === ReadyState.Closed) continue;
+      socket.#isPaused = false;
+      socket.#inbox = [];
+      socket.#receive({ type: "error", message: "Connection was cut" });
+      socket.#receive({
+        type: "close",
+        code: CloseCode.Abnormal,
+        reason: "",
+        wasClean: false,
+      });
+      socket.#readyState = ReadyState.Closing;
+    }
+  }
+
+  /**
+   * Stops reading, as a stuck program does: what the other end sends waits in
+   * its `bufferedAmount`, and its close is not answered.
+   */
+  pause(): void {
+    this.#isPaused = true;
+  }
+
+  /** Reads on after {@linkcode MemorySocket.pause}. */
+  resume(): void {
+    this.#isPaused = false;
+    this.#peer.#bufferedAmount = 0;
+    this.#deliver();
+  }
+
+  /** Adds a listener for `"open"`, `"message"`, `"error"` or `"close"`. */
+  addEventListener(type: string, listener: (event: SocketEvent) => void): void {
+    const listeners = this.#listeners.get(type);
+    if (listeners === undefined) {
+      this.#listeners.set(type, new Set([listener]));
+    } else listeners.add(listener);
+  }
+
+  /** Removes a listener. */
+  removeEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+  ): void {
+    this.#listeners.get(type)?.delete(listener);
+  }
+
+  #receive(event: SocketEvent): void {
+    if (this.#readyState === ReadyState.Closed) return;
+    this.#inbox.push(event);
+    this.#deliver();
+  }
+
+  #deliver(): void {
+    if (this.#isDelivering || this.#isPaused || this.#inbox.length === 0) {
+      return;
+    }
+    this.#isDelivering = true;
+    queueMicrotask(() => {
+      this.#isDelivering = false;
+      if (this.#isPaused) return;
+      const event = this.#inbox.shift();
+      if (event !== undefined) this.#dispatch(event);
+      this.#deliver();
+    });
+  }
+
+  #dispatch(event: SocketEvent): void {
+    if (event.type === "open") {
+      if (this.#readyState !== ReadyState.Connecting) return;
+      this.#readyState = ReadyState.Open;
+    }
+    // A socket that has begun to close delivers nothing more but its end.
+    if (event.type === "message" && this.#readyState !== ReadyState.Open) {
+      return;
+    }
+    if (event.type === "close") {
+      if (this.#readyState === ReadyState.Closed) return;
+      this.#readyState = ReadyState.Closed;
+      if (event.wasClean === true) this.#peer.#receive(event);
+    }
+    for (const listener of [...this.#listeners.get(event.type) ?? []]) {
+      try {
+        listener(event);
+      } catch (error) {
+        reportError(error);
+      }
+    }
+  }
+}

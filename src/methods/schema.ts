@@ -1,0 +1,560 @@
+/**
+ * Methods whose params and result are validated at run time, by any library that
+ * implements Standard Schema.
+ *
+ * ```ts
+ * import { Peer, RpcError } from "@jsonrpcws/peer";
+ * import { method } from "@jsonrpcws/peer/schema";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ * import * as z from "zod";
+ *
+ * const [left, right] = socketPair();
+ * const local = {
+ *   subtract: method({
+ *     params: { minuend: z.number(), subtrahend: z.number() },
+ *     result: z.number(),
+ *   }, (minuend, subtrahend) => minuend - subtrahend),
+ * };
+ * await using server = new Peer(left, { local });
+ * await using client = new Peer<typeof local>(right);
+ *
+ * assertEquals(await client.remote.subtract(42, 23), 19);
+ * const params = { subtrahend: 23, minuend: 42 };
+ * assertEquals(await client.request("subtract", params), 19);
+ * await assertRejects(
+ *   () => client.request<unknown>("subtract", [42, "23"]),
+ *   RpcError,
+ *   "Invalid params: subtrahend: ",
+ * );
+ * ```
+ *
+ * @see {@link https://standardschema.dev}
+ *
+ * @module
+ */
+
+import { ErrorCode, type ErrorObject, RpcError } from "../wire/error.ts";
+import { arrangers, originals } from "./methods.ts";
+import type { Peer } from "../peer/peer.ts";
+
+/**
+ * A schema of any library that implements Standard Schema: zod from 3.24,
+ * valibot from 1.0, arktype from 2.0, and others.
+ *
+ * @typeParam Input What is given to it.
+ * @typeParam Output What it makes of that.
+ * @see {@link https://standardschema.dev}
+ */
+export interface StandardSchema<Input = unknown, Output = Input> {
+  /** What the standard asks of a library. */
+  readonly "~standard": {
+    /** The version of the standard. */
+    readonly version: 1;
+    /** The library's name. */
+    readonly vendor: string;
+    /** Validates a value, now or later. */
+    readonly validate: (
+      value: unknown,
+    ) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
+    /** The types, which are not there at run time. */
+    readonly types?:
+      | { readonly input: Input; readonly output: Output }
+      | undefined;
+  };
+}
+
+/** What a schema says of a value: what it made of it, or what is wrong. */
+export type SchemaResult<Output> =
+  | { readonly value: Output; readonly issues?: undefined }
+  | { readonly issues: readonly SchemaIssue[] };
+
+/** One thing that is wrong with a value, in the words of the standard. */
+export interface SchemaIssue {
+  /** What is wrong. */
+  readonly message: string;
+  /** Where, from the outside in: keys, or objects that have one. */
+  readonly path?:
+    | readonly (PropertyKey | { readonly key: PropertyKey })[]
+    | undefined;
+}
+
+/** One thing that is wrong with the params, as the caller is told. */
+export interface Issue {
+  /** What is wrong. */
+  readonly message: string;
+  /** Where: the parameter's name or position, then the keys within it. */
+  readonly path: readonly (string | number)[];
+}
+
+/** What a caller may give to a schema. */
+export type Input<Schema extends StandardSchema> = NonNullable<
+  Schema["~standard"]["types"]
+>["input"];
+
+/** What a method gets from a schema. */
+export type Output<Schema extends StandardSchema> = NonNullable<
+  Schema["~standard"]["types"]
+>["output"];
+
+/**
+ * The schemas of a method's parameters, in their order:
+ *
+ * - `{ minuend: schema, subtrahend: schema }`: given by position or by name.
+ *   TypeScript does not know the order of an object's members, so where these
+ *   have several types each parameter is of any of them.
+ * - `[{ name: schema }, { age: schema }]`: the same, and each parameter has the
+ *   type of its own schema.
+ * - `[schema, schema]`: given by position alone.
+ */
+export type ParameterSchemas =
+  | { readonly [name: string]: StandardSchema }
+  | readonly { readonly [name: string]: StandardSchema }[]
+  | readonly StandardSchema[];
+
+/** What a method is declared with. Every member may be left out. */
+export interface Declaration<
+  Params = ParameterSchemas | readonly string[] | undefined,
+  Result = StandardSchema | undefined,
+> {
+  /**
+   * The parameters: their schemas, see {@linkcode ParameterSchemas}, or their
+   * names alone, `["minuend", "subtrahend"]`, without validation. Default:
+   * nothing is known of them and any are taken.
+   */
+  readonly params?: Params;
+  /**
+   * The schema of the result. The caller gets what the schema makes of what the
+   * function returns. Default: any result.
+   */
+  readonly result?: Result;
+  /** One line about the method. */
+  readonly summary?: string;
+  /** What there is to say about the method, in Markdown. */
+  readonly description?: string;
+  /** The errors that the method throws, each code once. */
+  readonly errors?: readonly ErrorObject[];
+  /** Whether callers should use something else. Default `false`. */
+  readonly deprecated?: boolean;
+}
+
+/**
+ * The method that a declaration makes. It answers with a promise if a schema or
+ * the function does.
+ */
+export type DeclaredMethod<Params extends readonly unknown[], Result> = (
+  ...params: Params
+) => Result | Promise<Result>;
+
+/** What a caller may give as the arguments of a method with these schemas. */
+export type Inputs<Params extends ParameterSchemas> = OptionalTail<
+  Params extends readonly unknown[]
+    ? { -readonly [Index in keyof Params]: Input<SchemaOf<Params[Index]>> }
+    : Repeat<keyof Params, Input<SchemaOf<Params>>>
+>;
+
+/** What a function gets as its arguments from these schemas. */
+export type Outputs<Params extends ParameterSchemas> = Params extends
+  readonly unknown[]
+  ? { -readonly [Index in keyof Params]: Output<SchemaOf<Params[Index]>> }
+  : Repeat<keyof Params, Output<SchemaOf<Params>>>;
+
+/** A schema, or those that an object has by name. */
+export type SchemaOf<Entry> = Entry extends StandardSchema ? Entry
+  : Extract<Entry[keyof Entry], StandardSchema>;
+
+/** As many of a type as there are names. */
+export type Repeat<Names, Type, Types extends unknown[] = []> = [Names] extends
+  [never] ? Types
+  : Repeat<Exclude<Names, AnyOf<Names>>, Type, [...Types, Type]>;
+
+/** One member of a union: which one is TypeScript's business, so only count. */
+export type AnyOf<Union> =
+  (Union extends unknown ? (member: () => Union) => void : never) extends
+    (member: infer Members) => void
+    ? Members extends () => infer Member ? Member : never
+    : never;
+
+/** The same types, of which the last may be left out if they may be undefined. */
+export type OptionalTail<Types extends unknown[]> = Types extends
+  [...infer Head, infer Last]
+  ? undefined extends Last ? [...OptionalTail<Head>, Last?] : Types
+  : Types;
+
+/** What a function may return, now or later: what the result's schema takes. */
+export type Returnable<Result> = Result extends StandardSchema
+  ? Widened<Input<Result>> | PromiseLike<Widened<Input<Result>>>
+  : unknown;
+
+/**
+ * A type without its literals: of a function whose type is to be inferred,
+ * TypeScript takes `{ kind: "a" }` for `{ kind: string }`. The schema sees which
+ * it is.
+ */
+export type Widened<Type> = Type extends string ? string
+  : Type extends number ? number
+  : Type extends boolean ? boolean
+  : Type extends object ? { [Key in keyof Type]: Widened<Type[Key]> }
+  : Type;
+
+/** What a caller gets of what a function returns. */
+export type ResultOf<Result, Return> = Result extends StandardSchema
+  ? Output<Result>
+  : Awaited<Return>;
+
+// A caller's million wrong elements should not come back as a million issues.
+const maxIssues = 32;
+
+const declarations: WeakMap<object, MethodDeclaration> = new WeakMap();
+
+/**
+ * Declares a method of `local`: what it takes and answers is validated, and
+ * `describe` of `@jsonrpcws/peer/discovery` tells others of it.
+ *
+ * Each argument becomes what its schema makes of it; one that is missing reaches
+ * its schema as `undefined`. Params that don't fit are refused with an
+ * {@linkcode RpcError} -32602 "Invalid params", the first 32 issues in its
+ * `data` (see {@linkcode Issue}), and so are too many; the function is not
+ * called then. A result that doesn't fit is this side's own mistake: it reaches
+ * `onerror`, and the caller as "Internal error".
+ *
+ * Where neither a schema nor the function is asynchronous, neither is the
+ * method. (An asynchronous function in a schema of zod must not reject: zod 4
+ * calls it twice, and nobody hears of the first rejection, which ends a process.) The function is called on what the method is called on: in a
+ * definition the peer, of which `this.call` is there unless a schema of a
+ * parameter is asynchronous. In a class write an arrow function.
+ *
+ * ```ts
+ * import { RpcError } from "@jsonrpcws/peer";
+ * import { connect } from "@jsonrpcws/peer/client";
+ * import { method } from "@jsonrpcws/peer/schema";
+ * import { serve } from "@jsonrpcws/peer/server";
+ * import { assertEquals, assertRejects } from "@std/assert";
+ * import * as z from "zod";
+ *
+ * const local = {
+ *   greet: method({
+ *     params: [{ name: z.string() }, { times: z.number().default(1) }],
+ *     result: z.string(),
+ *   }, function (name, times) {
+ *     return `${this.call.method} ${name} `.repeat(times);
+ *   }),
+ * };
+ * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using client = connect<typeof local>(server.url);
+ *
+ * assertEquals(await client.remote.greet("ann"), "greet ann ");
+ * const error = await assertRejects(
+ *   () => client.request("greet", { name: 5 }),
+ *   RpcError,
+ * );
+ * assertEquals(error.code, -32602);
+ * ```
+ *
+ * @param declaration The schemas of the parameters and of the result, and what
+ * there is to say about the method.
+ * @param fn Takes what the parameters' schemas make of the arguments, returns
+ * what the result's schema takes.
+ * @throws {TypeError} What should be a schema is none.
+ * @see {@link https://standardschema.dev}
+ */
+export function method<
+  const Params extends ParameterSchemas,
+  Return extends Returnable<Result>,
+  Result extends StandardSchema | undefined = undefined,
+  This = Peer,
+>(
+  declaration: Declaration<Params, Result> & { readonly params: Params },
+  fn: (this: This, ...params: Outputs<Params>) => Return,
+): DeclaredMethod<Inputs<Params>, ResultOf<Result, Return>>;
+/**
+ * Declares a method of `local` whose params are not validated; its result may
+ * be.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { method } from "@jsonrpcws/peer/schema";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * const subtract = method(
+ *   { params: ["minuend", "subtrahend"] },
+ *   (minuend: number, subtrahend: number) => minuend - subtrahend,
+ * );
+ * await using server = new Peer(left, { local: { subtract } });
+ * await using client = new Peer(right);
+ *
+ * const params = { subtrahend: 23, minuend: 42 };
+ * assertEquals(await client.request("subtract", params), 19);
+ * ```
+ *
+ * @param declaration The parameters' names, if they may be given by name; the
+ * schema of the result; what there is to say about the method.
+ * @param fn Takes the arguments as they come, returns what the result's schema
+ * takes.
+ * @throws {TypeError} What should be a schema is none.
+ */
+export function method<
+  Params extends unknown[],
+  Return extends Returnable<Result>,
+  Result extends StandardSchema | undefined = undefined,
+  This = Peer,
+>(
+  declaration: Declaration<readonly string[], Result>,
+  fn: (this: This, ...params: Params) => Return,
+): DeclaredMethod<Params, ResultOf<Result, Return>>;
+export function method(
+  declaration: Declaration,
+  fn: (this: unknown, ...params: unknown[]) => unknown,
+): (...params: unknown[]) => unknown {
+  const { params, ...described } = declaration;
+  const parameters = readParameters(params);
+  const { result } = described;
+  if (result !== undefined) checkSchema("result", result);
+
+  function declared(this: unknown, ...params: unknown[]): unknown {
+    const args = takeParams(parameters, params);
+    const returned = isThenable(args)
+      ? args.then((args) => fn.apply(this, args))
+      : fn.apply(this, args);
+    if (result === undefined) return returned;
+    return isThenable(returned)
+      ? Promise.resolve(returned).then((value) => takeResult(result, value))
+      : takeResult(result, returned);
+  }
+
+  const length = parameters?.length ?? fn.length;
+  Object.defineProperty(declared, "length", { value: length });
+  declarations.set(declared, { ...described, parameters });
+  const names = parameters?.map(({ name }) => name);
+  if (names?.every((name) => typeof name === "string")) {
+    arrangers.set(declared, (params) => arrange(names, params));
+  }
+  return declared;
+}
+
+/**
+ * Makes arguments out of params by name: the values of the parameters, in their
+ * order.
+ *
+ * @throws {RpcError} -32602: there is no parameter of such a name.
+ */
+function arrange(names: readonly string[], params: object): unknown[] {
+  const unknown = Object.keys(params).find((name) => !names.includes(name));
+  if (unknown !== undefined) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Invalid params: unknown parameter "${
+        unknown.slice(0, 64)
+      }", expected ${names.join()}`,
+    );
+  }
+  return names.map((name) =>
+    Object.hasOwn(params, name)
+      ? (params as { [name: string]: unknown })[name]
+      : undefined
+  );
+}
+
+/**
+ * What a method was declared with; `undefined` if it was not made by
+ * {@linkcode method}.
+ *
+ * ```ts
+ * import { declarationOf, method } from "@jsonrpcws/peer/schema";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const ping = method({ params: [], summary: "Answers" }, () => "pong");
+ * assertEquals(declarationOf(ping)?.summary, "Answers");
+ * assertEquals(declarationOf(() => "pong"), undefined);
+ * ```
+ *
+ * @param fn A function of `local`.
+ */
+export function declarationOf(fn: object): MethodDeclaration | undefined {
+  return declarations.get(originals.get(fn) ?? fn);
+}
+
+/** A method's declaration, its parameters the same whatever their form was. */
+export interface MethodDeclaration extends Omit<Declaration, "params"> {
+  /** The parameters in their order; `undefined` if nothing is known of them. */
+  readonly parameters: readonly Parameter[] | undefined;
+}
+
+/** A parameter of a declared method. */
+export interface Parameter {
+  /** Its name; `undefined` if it is given by position alone. */
+  readonly name: string | undefined;
+  /** Its schema; `undefined` if it is not validated. */
+  readonly schema: StandardSchema | undefined;
+}
+
+function readParameters(
+  params: Declaration["params"],
+): Parameter[] | undefined {
+  if (params === undefined) return undefined;
+  const parameters = Array.isArray(params)
+    ? (params as readonly unknown[]).map(readEntry)
+    : Object.entries(params).map(([name, schema]) => readNamed(name, schema));
+  checkNames(parameters, Array.isArray(params));
+  return parameters;
+}
+
+function readEntry(entry: unknown, index: number): Parameter {
+  if (typeof entry === "string") return { name: entry, schema: undefined };
+  if (isSchema(entry)) return { name: undefined, schema: entry };
+  const members = Object.entries((entry ?? {}) as object);
+  if (members.length !== 1) {
+    throw new TypeError(
+      `Cannot declare method: params[${index}] has ${members.length} members, expected a schema, a name, or an object of one name and its schema`,
+    );
+  }
+  return readNamed(...members[0]!);
+}
+
+function readNamed(name: string, schema: unknown): Parameter {
+  checkSchema(`params.${name}`, schema);
+  return { name, schema };
+}
+
+function checkNames(parameters: readonly Parameter[], isList: boolean): void {
+  const names = parameters.flatMap(({ name }) => name ?? []);
+  const validated = parameters.filter(({ schema }) => schema !== undefined);
+  const isMixed = (length: number): boolean =>
+    length !== 0 && length !== parameters.length;
+  if (isMixed(names.length) || isMixed(validated.length)) {
+    throw new TypeError(
+      "Cannot declare method: params are of several forms, expected all schemas, all names, or all both",
+    );
+  }
+  const twice = names.find((name, index) => names.indexOf(name) !== index);
+  if (twice !== undefined) {
+    throw new TypeError(
+      `Cannot declare method: there are two parameters "${twice}", expected one of a name`,
+    );
+  }
+  // An object's members come in the order they were written in, except these.
+  const number = isList || names.length < 2
+    ? undefined
+    : names.find((name) => /^(0|[1-9]\d*)$/.test(name));
+  if (number !== undefined) {
+    throw new TypeError(
+      `Cannot declare method: parameter "${number}" of an object has no place among the others, expected a list`,
+    );
+  }
+}
+
+function checkSchema(
+  what: string,
+  schema: unknown,
+): asserts schema is StandardSchema {
+  if (isSchema(schema)) return;
+  throw new TypeError(
+    `Cannot declare method: ${what} is no schema, expected one that implements Standard Schema`,
+  );
+}
+
+function isSchema(value: unknown): value is StandardSchema {
+  // Some libraries' schemas are functions.
+  const isHolder = typeof value === "object" && value !== null ||
+    typeof value === "function";
+  if (!isHolder) return false;
+  const standard = (value as { "~standard"?: { validate?: unknown } })[
+    "~standard"
+  ];
+  return typeof standard?.validate === "function";
+}
+
+/**
+ * Makes a function's arguments out of the params.
+ *
+ * @throws {RpcError} -32602: they don't fit.
+ */
+function takeParams(
+  parameters: readonly Parameter[] | undefined,
+  params: unknown[],
+): unknown[] | Promise<unknown[]> {
+  if (parameters === undefined) return params;
+  if (params.length > parameters.length) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Invalid params: got ${params.length}, expected at most ${parameters.length}`,
+    );
+  }
+  const outcomes: (SchemaResult<unknown> | Promise<SchemaResult<unknown>>)[] =
+    [];
+  for (const [index, { schema }] of parameters.entries()) {
+    const value = params[index];
+    const outcome = schema?.["~standard"].validate(value) ?? { value };
+    // Should the next schema throw, nobody would hear this one reject.
+    if (isThenable(outcome)) outcome.then(undefined, () => {});
+    outcomes.push(outcome);
+  }
+  return outcomes.some(isThenable)
+    ? Promise.all(outcomes).then((outcomes) =>
+      readOutcomes(parameters, outcomes)
+    )
+    : readOutcomes(parameters, outcomes as SchemaResult<unknown>[]);
+}
+
+function readOutcomes(
+  parameters: readonly Parameter[],
+  outcomes: readonly SchemaResult<unknown>[],
+): unknown[] {
+  const issues: Issue[] = [];
+  const values = outcomes.map((outcome, index) => {
+    // Falsy, says the standard, not absent.
+    if (!outcome.issues) return outcome.value;
+    const place = parameters[index]!.name ?? index;
+    for (const issue of outcome.issues) {
+      if (issues.length === maxIssues) break;
+      issues.push(readIssue(issue, [place]));
+    }
+  });
+  if (issues.length > 0) {
+    throw new RpcError(
+      ErrorCode.InvalidParams,
+      `Invalid params: ${writeIssue(issues[0]!)}`,
+      issues,
+    );
+  }
+  return values;
+}
+
+function takeResult(schema: StandardSchema, value: unknown): unknown {
+  const outcome = schema["~standard"].validate(value);
+  return isThenable(outcome) ? outcome.then(readResult) : readResult(outcome);
+}
+
+function readResult(outcome: SchemaResult<unknown>): unknown {
+  if (!outcome.issues) return outcome.value;
+  const issues = Array.from(outcome.issues, (issue) => readIssue(issue, []));
+  throw new TypeError(
+    `Cannot answer: the result does not fit its schema: ${
+      issues.slice(0, maxIssues).map(writeIssue).join("; ")
+    }`,
+    { cause: issues },
+  );
+}
+
+function readIssue(
+  { message, path = [] }: SchemaIssue,
+  place: readonly (string | number)[],
+): Issue {
+  // Not map: a library's array may be of a class that can't be constructed so.
+  const keys = Array.from(path, (segment) => {
+    const key = typeof segment === "object" ? segment.key : segment;
+    return typeof key === "number" ? key : String(key);
+  });
+  return { message, path: [...place, ...keys] };
+}
+
+function writeIssue({ message, path }: Issue): string {
+  return path.length === 0 ? message : `${path.join(".")}: ${message}`;
+}
+
+function isThenable<T>(value: T | PromiseLike<T>): value is PromiseLike<T> {
+  return typeof value === "object" && value !== null &&
+    typeof (value as { then?: unknown }).then === "function";
+}

@@ -1,0 +1,367 @@
+/**
+ * Functions and objects by reference: the other side gets something that it can
+ * call, and calls it here.
+ *
+ * The protocol is that of StreamJsonRpc's marshalable objects:
+ * `{"__jsonrpc_marshaled":1,"handle":5}` stands for the object,
+ * `$/invokeProxy/5/method` calls it, `$/releaseMarshaledObject` lets go of it.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { references } from "@jsonrpcws/peer/reference";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * const use = [references];
+ * const local = {
+ *   async each(names: string[], visit: (name: string) => Promise<void>) {
+ *     for (const name of names) await visit(name);
+ *   },
+ * };
+ * await using server = new Peer(left, { local, use });
+ * await using client = new Peer<typeof local>(right, { use });
+ *
+ * const visited: string[] = [];
+ * await client.remote.each(["ann", "bob"], (name) => void visited.push(name));
+ * assertEquals(visited, ["ann", "bob"]);
+ * ```
+ *
+ * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/exotic_types/general_marshaled_objects.md#protocol}
+ *
+ * @module
+ */
+
+import { ErrorCode, RpcError } from "../wire/error.ts";
+import {
+  type Capability,
+  currentWriting,
+  type Extension,
+  extension,
+  type Link,
+  type Writing,
+} from "../peer/extension.ts";
+import { type Params, readParam } from "../wire/message.ts";
+import { type Method, Methods } from "../methods/methods.ts";
+import type { Marshaled } from "../peer/contract.ts";
+import { createMethod } from "../peer/remote.ts";
+
+export type { Marshaled };
+
+/**
+ * Lets a peer lend functions and objects, and call those lent to it. A server has
+ * it; a client is given it with `use`.
+ */
+export const references: Extension = extension((link) => new References(link));
+
+/** How long what is passed as an argument can be called. */
+export interface MarshalOptions {
+  /**
+   * `"call"`, the default of arguments: until the call that it is passed to is
+   * answered. `"explicit"`: until either side lets go of it with
+   * `Symbol.dispose`, or the connection closes; what is returned always is.
+   */
+  lifetime?: "call" | "explicit";
+}
+
+/**
+ * Marks an object or a function to be passed by reference, wherever it stands in
+ * arguments or results. An argument or a result that is a function needs no mark.
+ *
+ * The other side can call the object's own functions, found as those of `local`
+ * are. Disposing of the mark lets go of it at every peer.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { marshal, references } from "@jsonrpcws/peer/reference";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * const use = [references];
+ * const local = {
+ *   open: () => {
+ *     let count = 0;
+ *     return marshal({ next: () => ++count });
+ *   },
+ * };
+ * await using server = new Peer(left, { local, use });
+ * await using client = new Peer<typeof local>(right, { use });
+ *
+ * using counter = await client.remote.open();
+ * assertEquals([await counter.next(), await counter.next()], [1, 2]);
+ * ```
+ *
+ * @param target The object or function.
+ * @param options How long it can be called.
+ */
+export function marshal<Target extends object>(
+  target: Target,
+  options: MarshalOptions = {},
+): Marshaled<Target> {
+  return new Mark(target, options.lifetime) as unknown as Marshaled<Target>;
+}
+
+/** An object that is to be passed by reference. */
+class Mark implements Disposable {
+  readonly target: object;
+  readonly lifetime: "call" | "explicit" | undefined;
+  /** How to let go of it, at each peer that it was lent to. */
+  readonly releases: Set<() => void> = new Set();
+
+  constructor(target: object, lifetime: "call" | "explicit" | undefined) {
+    this.target = target;
+    this.lifetime = lifetime;
+  }
+
+  /** Asked for while it is turned into text, at whatever depth it stands. */
+  toJSON(): unknown {
+    const marshal = currentWriting()?.marshal;
+    if (marshal === undefined) {
+      throw new TypeError(
+        "Cannot pass an object by reference: only arguments and results can hold it, of a peer that uses references",
+      );
+    }
+    return marshal(this);
+  }
+
+  [Symbol.dispose](): void {
+    for (const release of [...this.releases]) release();
+  }
+}
+
+/** What was lent to the peer. */
+interface Lent {
+  readonly target: object;
+  readonly methods: Methods;
+  /** Takes it out of this table, and out of its mark's. */
+  readonly forget: () => void;
+}
+
+/** What a proxy of the other side's object stands for. */
+interface Borrowed {
+  readonly link: Link;
+  readonly handle: number;
+}
+
+const borrowed = new WeakMap<object, Borrowed>();
+
+const marker = "__jsonrpc_marshaled";
+const writtenMarker = `"${marker}"`;
+
+// The name by which a function is called, as if it were an object with one method.
+const invoke = "invoke";
+
+const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
+
+class References implements Capability {
+  readonly #link: Link;
+  #lent: Map<number, Lent> | undefined;
+  #nextHandle = 1;
+  /** Whether the frame being read may hold references: few do. */
+  #isMarked = false;
+  /** Where to note what is borrowed only to be given back. */
+  #unwanted: object[] | undefined;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  write(value: unknown, writing: Writing): unknown {
+    writing.link = this.#link;
+    writing.marshal ??= (mark) => this.#lend(mark as Mark, writing);
+    // What was borrowed stands for itself; see #borrow.
+    return typeof value !== "function" || borrowed.has(value)
+      ? value
+      : this.#lend(new Mark(value, undefined), writing);
+  }
+
+  look(text: string): void {
+    this.#isMarked = text.includes(writtenMarker);
+  }
+
+  read(value: unknown): unknown {
+    return this.#isMarked ? this.#revive(value, 0) : value;
+  }
+
+  discard(value: unknown): void {
+    if (!this.#isMarked) return;
+    const proxies: object[] = this.#unwanted = [];
+    try {
+      this.#revive(value, 0);
+    } finally {
+      this.#unwanted = undefined;
+    }
+    for (const proxy of proxies) this.#giveBack(proxy);
+  }
+
+  find(name: string): Method | undefined {
+    const match = invokeProxy.exec(name);
+    if (match === null) return undefined;
+    const lent = this.#lent?.get(Number(match[1]));
+    const method = match[2]!;
+    if (lent === undefined) {
+      return {
+        fn: () => {
+          throw unknownHandle();
+        },
+        self: this,
+        holder: this,
+        key: method,
+      };
+    }
+    const { target, methods } = lent;
+    if (typeof target !== "function") return methods.find(method);
+    const fn = target as Method["fn"];
+    return method === invoke
+      ? { fn, self: target, holder: lent, key: method }
+      : undefined;
+  }
+
+  control(method: string, params: Params | undefined): unknown {
+    if (method !== "$/releaseMarshaledObject") return undefined;
+    // What the other side owns is not kept here.
+    if (readParam(params, "ownedBySender", 1) !== true) {
+      this.#lent?.get(readParam(params, "handle", 0) as number)?.forget();
+    }
+    return null;
+  }
+
+  end(): void {
+    for (const lent of [...this.#lent?.values() ?? []]) lent.forget();
+  }
+
+  #lend(mark: Mark, writing: Writing): object {
+    const { limits } = this.#link;
+    if (this.#link.version() !== "2.0") {
+      throw new TypeError(
+        `Cannot pass by reference: JSON-RPC ${this.#link.version()} has no references`,
+      );
+    }
+    const all = this.#lent ??= new Map();
+    if (all.size >= limits.handles) {
+      throw new RpcError(
+        ErrorCode.TooManyStreams,
+        `Cannot pass by reference: ${all.size} of at most ${limits.handles} are lent`,
+      );
+    }
+    const { target } = mark;
+    const handle = this.#nextHandle++;
+    const isArgument = writing.call === undefined;
+    const lifetime = isArgument ? mark.lifetime ?? "call" : "explicit";
+    const forget = (): void => {
+      all.delete(handle);
+      mark.releases.delete(dispose);
+    };
+    all.set(handle, { target, methods: new Methods(target), forget });
+    const dispose = (): void => {
+      if (all.has(handle)) {
+        const params = { handle, ownedBySender: true };
+        this.#link.notify("$/releaseMarshaledObject", params);
+      }
+      forget();
+    };
+    mark.releases.add(dispose);
+    writing.releases.push((succeeded) => {
+      if (lifetime === "call" || !succeeded) forget();
+    });
+    return { [marker]: 1, handle, lifetime };
+  }
+
+  /** Replaces what stands for something by something that can be called. */
+  #revive(value: unknown, depth: number): unknown {
+    if (typeof value !== "object" || value === null || depth > maxDepth) {
+      return value;
+    }
+    if (Object.hasOwn(value, marker)) {
+      const { [marker]: kind, handle } = value as {
+        [marker]: unknown;
+        handle?: unknown;
+      };
+      if (!Number.isSafeInteger(handle)) return value;
+      if (kind === 1) return this.#borrow(handle as number);
+      if (kind === 0 && this.#unwanted === undefined) {
+        const lent = this.#lent?.get(handle as number);
+        if (lent === undefined) throw unknownHandle();
+        return lent.target;
+      }
+      return value;
+    }
+    for (const key of Object.keys(value)) {
+      // A function by that name would be called by whoever awaits the value.
+      if (key === "then") continue;
+      const member = (value as { [key: string]: unknown })[key];
+      const revived = this.#revive(member, depth + 1);
+      if (revived === member) continue;
+      // Not by assignment: a member named "__proto__" must stay a member.
+      Object.defineProperty(value, key, {
+        value: revived,
+        configurable: true,
+        enumerable: true,
+        writable: true,
+      });
+    }
+    return value;
+  }
+
+  #borrow(handle: number): object {
+    const path = `$/invokeProxy/${handle}/`;
+    const proxy = createMethod(
+      (method, params) => this.#ask(path + method, params),
+      invoke,
+      "",
+    );
+    Object.defineProperties(proxy, {
+      [Symbol.dispose]: { value: () => this.#giveBack(proxy) },
+      toJSON: { value: () => this.#returned(handle) },
+    });
+    borrowed.set(proxy, { link: this.#link, handle });
+    this.#unwanted?.push(proxy);
+    return proxy;
+  }
+
+  #ask(method: string, params: Params | undefined): Promise<unknown> {
+    const version = this.#link.version();
+    const promise = version === "2.0"
+      ? this.#link.request(method, params)
+      : Promise.reject(
+        new TypeError(
+          `Cannot call by reference: JSON-RPC ${version} has no references`,
+        ),
+      );
+    // Whoever calls back and doesn't wait must not end the process, nor must a
+    // peer that puts its function where something else is called by itself.
+    promise.catch(() => {});
+    return promise;
+  }
+
+  /** Sent back to where it came from, it is the original again. */
+  #returned(handle: number): object | undefined {
+    const writing = currentWriting();
+    // Printed, or for a peer without references: as a function is.
+    if (writing?.link === undefined) return undefined;
+    if (writing.link === this.#link) return { [marker]: 0, handle };
+    // To another peer the handle would be something of its own.
+    throw new TypeError(
+      "Cannot pass on what another peer lent: pass a function of your own that calls it",
+    );
+  }
+
+  #giveBack(proxy: object): void {
+    const handle = borrowed.get(proxy)?.handle;
+    if (handle === undefined) return;
+    borrowed.delete(proxy);
+    const params = { handle, ownedBySender: false };
+    this.#link.notify("$/releaseMarshaledObject", params);
+  }
+}
+
+// Deeper than any sensible message; what is deeper stays data.
+const maxDepth = 64;
+
+function unknownHandle(): RpcError {
+  return new RpcError(
+    ErrorCode.UnknownToken,
+    "Object is unknown, or was let go of",
+  );
+}

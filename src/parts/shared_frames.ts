@@ -1,0 +1,173 @@
+/**
+ * Messages that share a frame, where both ends have agreed to: what costs is the
+ * frame, not the message.
+ *
+ * @see PROTOCOL.md, "Shared frames"
+ *
+ * @module
+ */
+
+import { isTooSoonForTimers } from "../line/timers.ts";
+
+/** The subprotocol by which two peers agree to share frames. */
+export const sharedFrames = "jsonrpcws.v1";
+
+/**
+ * Most bytes of a frame with more than one message: one as long as this costs
+ * little more than its messages do.
+ */
+export const usualLength = 16_384;
+
+// The first frame of a turn is short, so that the other end is at work on it while
+// this one goes on; each that follows may be twice as long.
+const firstMembers = 32;
+const mostMembers = 256;
+
+const encoder = new TextEncoder();
+
+// Where frames are written to be measured: into one array, because to make one for
+// each would take six times as long.
+let bytes = new Uint8Array();
+
+// Two brackets, but a comma less than there are messages.
+const noLength = 1;
+
+/**
+ * Gathers the messages of a turn into frames, in their order.
+ *
+ * The first of a turn leaves at once, so that who waits for one call's answer
+ * before making the next loses no time; unless the last frame that arrived had
+ * several messages, which means that there will be more to say.
+ */
+export class SharedFrames {
+  readonly #send: (frame: string) => void;
+  readonly #maxLength: number;
+  #texts: string[] = [];
+  /** Bytes of the frame that they make, if they are ASCII. */
+  #length = noLength;
+  /** Most messages of the next frame. */
+  #most = firstMembers;
+  /** Whether the turn in which something was sent has not ended. */
+  #isTurn = false;
+  /** Whether the messages of the last frame that arrived had company. */
+  isBusy = false;
+
+  /**
+   * @param send Hands a frame to the socket; never throws.
+   * @param maxLength Most bytes of a frame with more than one message.
+   */
+  constructor(send: (frame: string) => void, maxLength: number = usualLength) {
+    this.#send = send;
+    this.#maxLength = maxLength;
+  }
+
+  /** Sends a message, now or at the end of this turn. */
+  push(text: string): void {
+    if (!this.#isTurn) {
+      this.#isTurn = true;
+      atEndOfTurn(this);
+      if (!this.isBusy) return this.#send(wrap(text));
+    }
+    const length = text.length + 1;
+    if (
+      this.#length + length > this.#maxLength ||
+      this.#texts.length === this.#most
+    ) {
+      this.flush();
+      this.#most = Math.min(2 * this.#most, mostMembers);
+    }
+    this.#texts.push(text);
+    this.#length += length;
+  }
+
+  /** Forgets what was gathered: its connection is gone. */
+  discard(): void {
+    this.#texts = [];
+    this.#length = noLength;
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    const texts = this.#texts;
+    if (texts.length === 0) return;
+    this.discard();
+    this.#leave(texts);
+  }
+
+  /** The turn in which something was sent has ended. */
+  endTurn(): void {
+    this.#isTurn = false;
+    this.#most = firstMembers;
+    this.flush();
+  }
+
+  /** Sends messages in one frame, or in as many as it takes. */
+  #leave(texts: readonly string[]): void {
+    const frame = join(texts);
+    if (texts.length === 1 || this.#fits(frame)) return this.#send(frame);
+    const half = texts.length >> 1;
+    this.#leave(texts.slice(0, half));
+    this.#leave(texts.slice(half));
+  }
+
+  #fits(frame: string): boolean {
+    // Three bytes is the most that one UTF-16 code unit takes.
+    if (3 * frame.length <= this.#maxLength) return true;
+    if (bytes.length < this.#maxLength) bytes = new Uint8Array(this.#maxLength);
+    const { read, written } = encoder.encodeInto(frame, bytes);
+    return read === frame.length && written <= this.#maxLength;
+  }
+}
+
+/**
+ * How long a frame may be where no message may be longer than a limit: the
+ * shortest ones share frames, too, and the longest batch has brackets around it.
+ */
+export function frameLimit(messageLength: number): number {
+  return Math.max(messageLength + 2, usualLength);
+}
+
+/** A message alone is its own frame; a batch alone must not be taken for one. */
+function wrap(text: string): string {
+  return text.startsWith("[") ? `[${text}]` : text;
+}
+
+function join(texts: readonly string[]): string {
+  return texts.length === 1 ? wrap(texts[0]!) : `[${texts.join()}]`;
+}
+
+// A microtask would be too soon, since each frame that arrives is an event of its
+// own, and has to do only while a process begins; a timer too late, by a factor of
+// ten. And one task is for all connections, or what is told to many at once would
+// cost as many.
+const turn = {
+  /** Those that have sent something in it. */
+  sending: [] as SharedFrames[],
+  /** The task that ends it; the last one is kept for its shape (shape.ts). */
+  task: undefined as unknown,
+  channel: undefined as MessageChannel | undefined,
+};
+
+/** Tells when this turn of the event loop ends. */
+function atEndOfTurn(frames: SharedFrames): void {
+  if (turn.sending.push(frames) > 1) return;
+  if (isTooSoonForTimers()) return queueMicrotask(endTurns);
+  const { setImmediate } = globalThis as {
+    setImmediate?: (task: () => void) => unknown;
+  };
+  if (setImmediate !== undefined) {
+    turn.task = setImmediate(endTurns);
+    return;
+  }
+  if (turn.channel === undefined) {
+    turn.channel = new MessageChannel();
+    turn.channel.port1.onmessage = endTurns;
+  }
+  turn.channel.port2.postMessage(null);
+}
+
+function endTurns(): void {
+  const { sending } = turn;
+  turn.sending = [];
+  for (const frames of sending) frames.endTurn();
+}

@@ -1,0 +1,555 @@
+/**
+ * Streams: a method returns an async iterable, or is given one, and the other
+ * side iterates it. The values are produced as they are asked for.
+ *
+ * The protocol is that of StreamJsonRpc's `IAsyncEnumerable<T>`: a stream is
+ * `{ token, values }`, `$/enumerator/next` asks for more, `$/enumerator/abort`
+ * for no more.
+ *
+ * ```ts
+ * import { connect } from "@jsonrpcws/peer/client";
+ * import { serve } from "@jsonrpcws/peer/server";
+ * import { streams } from "@jsonrpcws/peer/stream";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const local = {
+ *   async *count(to: number) {
+ *     for (let n = 1; n <= to; n++) yield n;
+ *   },
+ * };
+ * await using server = serve({ local }, { port: 0, onListen() {} });
+ *
+ * const options = { use: [streams] };
+ * await using client = connect<typeof local>(server.url, {}, options);
+ * const counted: number[] = [];
+ * for await (const n of client.remote.count(3)) counted.push(n);
+ * assertEquals(counted, [1, 2, 3]);
+ * ```
+ *
+ * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/exotic_types/asyncenumerable.md#protocol}
+ *
+ * @module
+ */
+
+import type { CallOptions } from "../peer/call.ts";
+import { Deferred } from "../peer/deferred.ts";
+import { ErrorCode, RpcError } from "../wire/error.ts";
+import {
+  type Asked,
+  type Capability,
+  type Extension,
+  extension,
+  JsonText,
+  type Lender,
+  type Link,
+  type Writing,
+} from "../peer/extension.ts";
+import { type Params, readParam } from "../wire/message.ts";
+
+/**
+ * Lets a peer return, take and pass streams: async iterables, async generators,
+ * ReadableStreams. A server has it; a client is given it with `use`.
+ */
+export const streams: Extension = extension((link) => new Streams(link));
+
+// A batch of values is what is ready, within these bounds; as much is produced
+// ahead while a batch is on its way.
+const maxValues = 256;
+const maxLength = 32_768;
+
+/** A promise that is made iterable. */
+interface Iterable extends Promise<unknown> {
+  [Symbol.asyncIterator]?: (this: unknown) => Consumer;
+}
+
+/** A stream as it stands in a message. */
+interface Enumerable {
+  readonly token?: unknown;
+  readonly values?: unknown;
+}
+
+/**
+ * By which connection came what was read and may be a stream: not the one of its
+ * call if that was lost.
+ */
+const origins = new WeakMap<object, Link>();
+
+class Streams implements Capability {
+  readonly #link: Link;
+  #producers: Map<number, Producer> | undefined;
+  #nextToken = 1;
+  // One for all promises: a closure for each would cost as much as the call.
+  #iterate: ((this: unknown) => Consumer) | undefined;
+
+  constructor(link: Link) {
+    this.#link = link;
+  }
+
+  write(value: unknown, writing: Writing): unknown {
+    // Back where it came from, it is what it was.
+    if (origins.get(value as object) === this.#link) return value;
+    const iterator = iteratorOf(value);
+    if (iterator === undefined) return value;
+    if (this.#link.version() !== "2.0") {
+      stop(iterator, () => {});
+      throw new TypeError(
+        `Cannot open stream: JSON-RPC ${this.#link.version()} has no streams`,
+      );
+    }
+    const producers = this.#producers ??= new Map();
+    if (producers.size >= this.#link.limits.streams) {
+      // It was made for nothing; whoever made it is told.
+      stop(iterator, () => {});
+      throw new RpcError(
+        ErrorCode.TooManyStreams,
+        `Cannot open stream: ${producers.size} of at most ${this.#link.limits.streams} are open`,
+      );
+    }
+    const token = this.#nextToken++;
+    const producer = new Producer(
+      this.#link,
+      iterator,
+      writing.call,
+      () => producers.delete(token),
+    );
+    producers.set(token, producer);
+    writing.releases.push(() => producer.release());
+    return { token };
+  }
+
+  read(value: unknown): unknown {
+    if (!isEnumerable(value)) return value;
+    origins.set(value, this.#link);
+    // It stays the data that it may be after all: only who iterates it finds a
+    // stream.
+    return Object.defineProperty(value, Symbol.asyncIterator, {
+      value: () => new Consumer(this.#link, value, undefined),
+      configurable: true,
+    });
+  }
+
+  discard(value: unknown): void {
+    if (!isEnumerable(value)) return;
+    const { token } = value;
+    if (token === undefined || token === null) return;
+    this.#link.notify("$/enumerator/abort", { token });
+  }
+
+  decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
+    const signal = options?.signal;
+    // Assigned: to define it would cost several times as much.
+    (promise as Iterable)[Symbol.asyncIterator] = signal === undefined
+      ? this.#iterate ??= iterateBy(this.#link, undefined)
+      : iterateBy(this.#link, signal);
+  }
+
+  control(
+    method: string,
+    params: Params | undefined,
+    { signal }: Asked,
+  ): unknown {
+    if (!method.startsWith("$/enumerator/")) return undefined;
+    const token = readParam(params, "token", 0);
+    const producer = this.#producers?.get(token as number);
+    if (method === "$/enumerator/next") {
+      if (producer === undefined) throw unknownToken();
+      return producer.next(signal);
+    }
+    if (method === "$/enumerator/abort") {
+      if (producer === undefined) throw unknownToken();
+      producer.release();
+      return null;
+    }
+    return undefined;
+  }
+
+  end(): void {
+    for (const producer of [...this.#producers?.values() ?? []]) {
+      producer.release();
+    }
+  }
+}
+
+/** Iterates the promise that it is a function of, which it doesn't keep. */
+function iterateBy(
+  link: Link,
+  signal: AbortSignal | undefined,
+): (this: unknown) => Consumer {
+  return function (): Consumer {
+    return new Consumer(link, this, signal);
+  };
+}
+
+/** The side that has the values. */
+class Producer {
+  readonly #link: Link;
+  readonly #iterator: AsyncIterator<unknown>;
+  readonly #call: Lender | undefined;
+  readonly #forget: () => void;
+  /** Values that were produced and wait to be asked for, as JSON. */
+  #values: string[] = [];
+  #length = 0;
+  #isPumping = false;
+  /** The last value was produced, or producing failed. */
+  #isOver = false;
+  #isReleased = false;
+  #failure: { readonly error: unknown } | undefined;
+  #asking: Deferred<JsonText> | undefined;
+
+  constructor(
+    link: Link,
+    iterator: AsyncIterator<unknown>,
+    call: Lender | undefined,
+    forget: () => void,
+  ) {
+    this.#link = link;
+    this.#iterator = iterator;
+    this.#call = call;
+    this.#forget = forget;
+  }
+
+  /** Answers `$/enumerator/next`. */
+  next(signal: AbortSignal): JsonText | Promise<JsonText> {
+    if (this.#asking !== undefined) {
+      throw new RpcError(
+        ErrorCode.InvalidRequest,
+        "Invalid Request: the stream's next values are being asked for already",
+      );
+    }
+    if (this.#values.length === 0 && !this.#isOver) {
+      const asking = this.#asking = new Deferred<JsonText>();
+      // Who asks no longer must not take values with him.
+      signal.addEventListener("abort", () => {
+        if (this.#asking === asking) this.#asking = undefined;
+      });
+      this.#pump();
+      return asking.promise;
+    }
+    const values = this.#take();
+    this.#pump();
+    return values;
+  }
+
+  /** Stops producing: nobody asks any more. */
+  release(): void {
+    if (this.#isReleased) return;
+    this.#isReleased = true;
+    this.#forget();
+    this.#values = [];
+    this.#asking?.reject(unknownToken());
+    this.#asking = undefined;
+    if (this.#isOver) return;
+    this.#isOver = true;
+    this.#call?.abort(
+      new DOMException("The stream was left by its reader", "AbortError"),
+    );
+    stop(this.#iterator, (error) => this.#link.report(error));
+  }
+
+  #take(): JsonText {
+    if (this.#values.length === 0 && this.#failure !== undefined) {
+      const { error } = this.#failure;
+      this.release();
+      throw error;
+    }
+    const limit = this.#link.limits.messageLength - envelopeLength;
+    let count = 0;
+    let length = 0;
+    for (const text of this.#values) {
+      if (count > 0 && length + text.length + 1 > limit) break;
+      length += text.length + 1;
+      count++;
+    }
+    const values = this.#values.splice(0, count).join(",");
+    this.#length -= length;
+    const finished = this.#isOver && this.#failure === undefined &&
+      this.#values.length === 0;
+    if (finished) this.release();
+    return new JsonText(`{"values":[${values}],"finished":${finished}}`);
+  }
+
+  /** Answers who waits, as soon as there is something to say. */
+  #answer(): void {
+    const asking = this.#asking;
+    if (asking === undefined) return;
+    this.#asking = undefined;
+    try {
+      asking.resolve(this.#take());
+    } catch (error) {
+      asking.reject(error);
+    }
+  }
+
+  async #pump(): Promise<void> {
+    if (this.#isPumping) return;
+    this.#isPumping = true;
+    try {
+      while (
+        !this.#isOver && this.#values.length < maxValues &&
+        this.#length < maxLength
+      ) {
+        const { value, done } = await this.#link.within(
+          this.#call,
+          () => this.#iterator.next(),
+        );
+        if (this.#isReleased) return;
+        if (done === true) this.#isOver = true;
+        else this.#push(value);
+        this.#answer();
+      }
+    } catch (error) {
+      this.#isOver = true;
+      this.#failure = { error };
+      this.#answer();
+    } finally {
+      this.#isPumping = false;
+    }
+  }
+
+  #push(value: unknown): void {
+    try {
+      const text = JSON.stringify(value) ?? "null";
+      const { messageLength } = this.#link.limits;
+      if (text.length > messageLength - envelopeLength) {
+        throw new RpcError(
+          ErrorCode.ResponseTooLarge,
+          `Value of stream has ${text.length} of at most ${messageLength} characters`,
+        );
+      }
+      this.#values.push(text);
+      this.#length += text.length + 1;
+    } catch (error) {
+      // The iterator doesn't know, and is told to stop as by any reader.
+      stop(this.#iterator, () => {});
+      throw error;
+    }
+  }
+}
+
+// Room for what is around the values in a response, the longest id included.
+const envelopeLength = 1_024;
+
+/** The side that reads the values. */
+class Consumer implements AsyncIterableIterator<unknown> {
+  #link: Link;
+  readonly #signal: AbortSignal | undefined;
+  readonly #abort = (): void => this.#fail(this.#signal!.reason);
+  /** Ends the question that is being asked when nobody wants its answer. */
+  readonly #leaving = new AbortController();
+  readonly #left: Promise<never>;
+  /** The stream, or the promise of it, until it is known. */
+  #source: unknown;
+  #token: unknown;
+  #values: readonly unknown[] = [];
+  #index = 0;
+  /** The next values, which came while these are read. */
+  #ahead: readonly unknown[] | undefined;
+  #isOver = false;
+  #error: { readonly reason: unknown } | undefined;
+  #asking: Promise<void> | undefined;
+
+  constructor(link: Link, source: unknown, signal: AbortSignal | undefined) {
+    this.#link = link;
+    this.#source = source;
+    this.#signal = signal;
+    const { signal: leaving } = this.#leaving;
+    this.#left = new Promise((_, reject) =>
+      leaving.addEventListener("abort", () => reject(leaving.reason))
+    );
+    this.#left.catch(() => {});
+    if (signal?.aborted === true) this.#abort();
+    else signal?.addEventListener("abort", this.#abort);
+  }
+
+  async next(): Promise<IteratorResult<unknown, undefined>> {
+    for (;;) {
+      if (this.#index < this.#values.length) {
+        const value = this.#values[this.#index++];
+        // The next batch travels while this one is read.
+        if (this.#ahead === undefined) this.#ask();
+        return { value, done: false };
+      }
+      if (this.#ahead !== undefined) {
+        this.#values = this.#ahead;
+        this.#index = 0;
+        this.#ahead = undefined;
+        continue;
+      }
+      if (this.#isOver) break;
+      await this.#ask();
+    }
+    const error = this.#error;
+    this.#error = undefined;
+    if (error !== undefined) throw error.reason;
+    return { value: undefined, done: true };
+  }
+
+  return(): Promise<IteratorResult<unknown, undefined>> {
+    this.#values = [];
+    this.#ahead = undefined;
+    this.#error = undefined;
+    this.#leave();
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  /** Asks for values, unless they have been asked for; never rejects. */
+  #ask(): Promise<void> {
+    if (this.#isOver) return Promise.resolve();
+    return this.#asking ??= this.#fetchOrLeave().then(
+      () => void (this.#asking = undefined),
+      (error: unknown) => {
+        this.#asking = undefined;
+        this.#token = undefined;
+        this.#fail(error);
+      },
+    );
+  }
+
+  /**
+   * Who waits for the source can't tell it to stop. It is waited for once: a race
+   * for each batch would leave its traces on a promise that is there to the end.
+   */
+  #fetchOrLeave(): Promise<void> {
+    return this.#source === undefined
+      ? this.#fetch()
+      : Promise.race([this.#fetch(), this.#left]);
+  }
+
+  async #fetch(): Promise<void> {
+    if (this.#source !== undefined) {
+      const source = await this.#source;
+      const { token, values } = readEnumerable(source);
+      this.#source = undefined;
+      this.#link = origins.get(source as object) ?? this.#link;
+      this.#token = token;
+      if (this.#isOver) return this.#release();
+      if (token === undefined || values.length > 0) {
+        return this.#take(values, token === undefined);
+      }
+    }
+    if (this.#link.version() !== "2.0") {
+      throw new TypeError(
+        `Cannot read stream: JSON-RPC ${this.#link.version()} has no streams`,
+      );
+    }
+    const params = { token: this.#token };
+    const options = { timeout: 0, signal: this.#leaving.signal };
+    const answer = await this.#link.request(
+      "$/enumerator/next",
+      params,
+      options,
+    ) as { values?: unknown; finished?: unknown } | null;
+    const values = Array.isArray(answer?.values) ? answer.values : [];
+    const finished = answer?.finished === true;
+    if (finished) this.#token = undefined;
+    else if (values.length === 0) {
+      throw new TypeError("Cannot read stream: no value came, and no end");
+    }
+    this.#take(values, finished);
+  }
+
+  #take(values: readonly unknown[], finished: boolean): void {
+    if (this.#isOver) return;
+    if (this.#index < this.#values.length) this.#ahead = values;
+    else {
+      this.#values = values;
+      this.#index = 0;
+    }
+    if (finished) this.#finish();
+  }
+
+  #finish(): void {
+    this.#isOver = true;
+    this.#signal?.removeEventListener("abort", this.#abort);
+  }
+
+  #fail(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#error = { reason };
+    this.#leave();
+  }
+
+  /** Ends it before its end. */
+  #leave(): void {
+    if (this.#isOver) return;
+    this.#finish();
+    this.#release();
+    this.#leaving.abort();
+    // A stream that nobody began to read has to be known to be left.
+    if (this.#source !== undefined && this.#asking === undefined) {
+      this.#fetch().catch(() => {});
+    }
+  }
+
+  #release(): void {
+    if (this.#token === undefined || this.#token === null) return;
+    this.#link.notify("$/enumerator/abort", { token: this.#token });
+    this.#token = undefined;
+  }
+}
+
+/** Tells an iterator that nobody reads it any more. */
+function stop(
+  iterator: AsyncIterator<unknown>,
+  report: (error: unknown) => void,
+): void {
+  try {
+    Promise.resolve(iterator.return?.()).then(undefined, report);
+  } catch (error) {
+    report(error);
+  }
+}
+
+function unknownToken(): RpcError {
+  return new RpcError(
+    ErrorCode.UnknownToken,
+    "Stream is unknown, or was left or read to its end",
+  );
+}
+
+/** An iterator over what can be iterated asynchronously, and is no text. */
+function iteratorOf(value: unknown): AsyncIterator<unknown> | undefined {
+  if (typeof value !== "object" || value === null) return undefined;
+  const { [Symbol.asyncIterator]: iterate } = value as AsyncIterable<unknown>;
+  if (typeof iterate === "function") return iterate.call(value);
+  if (value instanceof ReadableStream) {
+    // Safari's can't be iterated yet.
+    const reader = value.getReader() as ReadableStreamDefaultReader<unknown>;
+    return {
+      next: () => reader.read() as Promise<IteratorResult<unknown>>,
+      async return() {
+        await reader.cancel();
+        return { value: undefined, done: true };
+      },
+    };
+  }
+  return undefined;
+}
+
+/** Whether an object may be a stream: it has a token or values, nothing else. */
+function isEnumerable(value: unknown): value is Enumerable {
+  if (typeof value !== "object" || value === null) return false;
+  const { token, values } = value as Enumerable;
+  if (token === undefined && !Array.isArray(values)) return false;
+  return Object.keys(value).every((key) => key === "token" || key === "values");
+}
+
+function readEnumerable(
+  value: unknown,
+): { token: unknown; values: readonly unknown[] } {
+  if (Array.isArray(value)) return { token: undefined, values: value };
+  const isEmpty = typeof value === "object" && value !== null &&
+    Object.keys(value).length === 0;
+  if (!isEmpty && !isEnumerable(value)) {
+    throw new TypeError("Cannot iterate the result: it is no stream");
+  }
+  const { token, values } = value as Enumerable;
+  return {
+    token: token ?? undefined,
+    values: Array.isArray(values) ? values : [],
+  };
+}

@@ -1,0 +1,291 @@
+/**
+ * The peer's notifications as async iterables: all of one name, or those of one
+ * subscription in the shape that Ethereum's nodes gave it.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { notifications } from "@jsonrpcws/peer/subscription";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ * await using server = new Peer(left);
+ * await using client = new Peer(right);
+ *
+ * const ticks = notifications<[symbol: string, price: number]>(client, "tick");
+ * server.notify("tick", ["ACME", 7]);
+ * for await (const [symbol, price] of ticks) {
+ *   assertEquals([symbol, price], ["ACME", 7]);
+ *   break;
+ * }
+ * ```
+ *
+ * @see {@link https://geth.ethereum.org/docs/interacting-with-geth/rpc/pubsub}
+ *
+ * @module
+ */
+
+import { Deferred } from "../peer/deferred.ts";
+import { type Id, type Params, readError } from "../wire/message.ts";
+import { observe } from "./observers.ts";
+import type { AnyPeer, Peer } from "../peer/peer.ts";
+
+/** What happens to events that come faster than they are read. */
+export interface EventOptions {
+  /** Most events that wait to be read. Default 1,024. */
+  limit?: number;
+  /**
+   * What one more does: `"fail"`, the default, ends the iteration with a
+   * RangeError after those that wait; `"drop-oldest"` forgets the oldest.
+   * `"latest"` keeps the newest event alone, whatever the limit.
+   */
+  overflow?: "fail" | "drop-oldest" | "latest";
+}
+
+/**
+ * Events as they come. Iterate it, and it is released when the loop is left;
+ * else call `return`, or declare it with `await using`.
+ */
+export interface Events<Event> extends AsyncIterableIterator<Event> {
+  /** Stops listening. Events that wait are forgotten. */
+  return(): Promise<IteratorResult<Event, undefined>>;
+  /** Stops listening. */
+  [Symbol.asyncDispose](): Promise<void>;
+}
+
+/** The names of a kind of subscription. */
+export interface SubscriptionMethods {
+  /** The method that subscribes and answers an id. */
+  readonly subscribe: string;
+  /** The method that takes the id and ends the subscription. */
+  readonly unsubscribe: string;
+  /** The notification with params `{ subscription: id, result: event }`. */
+  readonly notification: string;
+}
+
+/**
+ * The subscriptions of Ethereum's nodes.
+ *
+ * @see {@link https://geth.ethereum.org/docs/interacting-with-geth/rpc/pubsub}
+ */
+export const ethereum: SubscriptionMethods = {
+  subscribe: "eth_subscribe",
+  unsubscribe: "eth_unsubscribe",
+  notification: "eth_subscription",
+};
+
+/**
+ * Listens to the peer's notifications of one name, from now on. A method of that
+ * name in `local` is called besides.
+ *
+ * @typeParam Event The type of the notifications' params; not checked.
+ * @param peer The peer that sends them.
+ * @param method The notification's name.
+ * @param options What happens to events that come faster than they are read.
+ * @returns The params of each. It ends with a ConnectionClosedError when the
+ * connection closes, after the events that wait.
+ */
+export function notifications<Event = unknown>(
+  peer: AnyPeer,
+  method: string,
+  options: EventOptions = {},
+): Events<Event> {
+  // A connection that is closed already ends it at once.
+  let stop = (): void => {};
+  const queue = new EventQueue<Event>(method, options, () => stop());
+  stop = observe(peer, method, {
+    next: (params) => queue.push(params as Event),
+    end: (error) => queue.end(error),
+  });
+  return queue;
+}
+
+/**
+ * Subscribes at a peer, and listens to what it sends. Nothing is lost between the
+ * response and the first event, nor if an event comes before the response.
+ *
+ * ```ts ignore
+ * import { connect } from "@jsonrpcws/peer/client";
+ * import { ethereum, subscribe } from "@jsonrpcws/peer/subscription";
+ *
+ * await using node = connect("ws://localhost:8545");
+ * for await (const head of subscribe(node, ethereum, ["newHeads"])) {
+ *   console.log(head);
+ * }
+ * ```
+ *
+ * @typeParam Event The type of an event; not checked.
+ * @param peer The peer to subscribe at.
+ * @param methods The names of the methods and the notification.
+ * @param params The params of the call that subscribes.
+ * @param options What happens to events that come faster than they are read.
+ * @returns The events. The iteration throws what the call that subscribes rejects
+ * with, and a ConnectionClosedError when the connection closes. Leaving it
+ * unsubscribes.
+ */
+export function subscribe<Event = unknown>(
+  peer: AnyPeer,
+  methods: SubscriptionMethods,
+  params?: Params,
+  options: EventOptions = {},
+): Events<Event> {
+  const { notification } = methods;
+  let id: Id | undefined;
+  let isDone = false;
+  let isLost = false;
+  let stop = (): void => {};
+  // What came before the response told which of it is ours.
+  let early: Notice[] | undefined = [];
+
+  const queue = new EventQueue<Event>(notification, options, () => {
+    isDone = true;
+    stop();
+    if (id !== undefined && !isLost) unsubscribe();
+  });
+  stop = observe(peer, notification, {
+    next(params) {
+      const notice = (params ?? {}) as Notice;
+      if (early === undefined) return take(notice);
+      // Most of these may be others': there is room for more than for our own.
+      if (early.length < Math.max(queue.limit, maxEarly)) early.push(notice);
+      else if ((options.overflow ?? "fail") === "fail") queue.fail();
+      else {
+        early.shift();
+        early.push(notice);
+      }
+    },
+    end(error) {
+      // The next connection's ids are others.
+      isLost = true;
+      queue.end(error);
+    },
+  });
+  // Its type says no names that are known here.
+  const untyped = peer as Peer;
+  untyped.request<Id>(methods.subscribe, params).then((answer) => {
+    id = answer;
+    // An answer comes by the connection that the subscription is of, be it the next.
+    if (isDone) return unsubscribe();
+    for (const notice of early ?? []) take(notice);
+    early = undefined;
+  }, (error: unknown) => queue.end(error));
+
+  function take({ subscription, result, error }: Notice): void {
+    if (subscription !== id) return;
+    if (error === undefined) queue.push(result as Event);
+    else queue.end(readError(error));
+  }
+
+  function unsubscribe(): void {
+    // Gone already, or the connection is: either way there is nothing to end.
+    untyped.request(methods.unsubscribe, [id]).catch(() => {});
+  }
+
+  return queue;
+}
+
+const maxEarly = 1_024;
+
+/** The params of a subscription's notification, as far as they can be trusted. */
+interface Notice {
+  readonly subscription?: unknown;
+  readonly result?: unknown;
+  readonly error?: unknown;
+}
+
+/** Events that wait for their reader, or readers that wait for events. */
+class EventQueue<Event> implements Events<Event> {
+  readonly limit: number;
+  readonly #method: string;
+  readonly #overflow: "fail" | "drop-oldest" | "latest";
+  readonly #release: () => void;
+  #events: Event[] = [];
+  #readers: Deferred<IteratorResult<Event, undefined>>[] = [];
+  #isOver = false;
+  /** Thrown once, after the last event. */
+  #error: { readonly reason: unknown } | undefined;
+
+  constructor(method: string, options: EventOptions, release: () => void) {
+    const { limit = 1_024, overflow = "fail" } = options;
+    if (!(limit >= 1)) {
+      throw new RangeError(
+        `Cannot listen to "${method}": limit must be 1 or more, got ${limit}`,
+      );
+    }
+    this.limit = limit;
+    this.#method = method;
+    this.#overflow = overflow;
+    this.#release = release;
+  }
+
+  push(event: Event): void {
+    if (this.#isOver) return;
+    const reader = this.#readers.shift();
+    if (reader !== undefined) {
+      return reader.resolve({ value: event, done: false });
+    }
+    if (this.#overflow === "latest") this.#events = [event];
+    else if (this.#events.length < this.limit) this.#events.push(event);
+    else if (this.#overflow === "fail") this.fail();
+    else {
+      this.#events.shift();
+      this.#events.push(event);
+    }
+  }
+
+  /** Ends because more events came than may wait. */
+  fail(): void {
+    this.end(
+      new RangeError(
+        `Cannot take "${this.#method}": ${this.limit} of at most ${this.limit} events wait to be read`,
+      ),
+    );
+  }
+
+  /** Ends with an error, after the events that wait. */
+  end(reason: unknown): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    const [reader, ...rest] = this.#readers.splice(0);
+    if (reader === undefined) this.#error = { reason };
+    else reader.reject(reason);
+    for (const { resolve } of rest) resolve({ value: undefined, done: true });
+    this.#release();
+  }
+
+  next(): Promise<IteratorResult<Event, undefined>> {
+    if (this.#events.length > 0) {
+      return Promise.resolve({ value: this.#events.shift()!, done: false });
+    }
+    if (this.#error !== undefined) {
+      const { reason } = this.#error;
+      this.#error = undefined;
+      return Promise.reject(reason);
+    }
+    if (this.#isOver) return Promise.resolve({ value: undefined, done: true });
+    const reader = new Deferred<IteratorResult<Event, undefined>>();
+    this.#readers.push(reader);
+    return reader.promise;
+  }
+
+  return(): Promise<IteratorResult<Event, undefined>> {
+    this.#events = [];
+    this.#error = undefined;
+    if (!this.#isOver) {
+      this.#isOver = true;
+      for (const { resolve } of this.#readers.splice(0)) {
+        resolve({ value: undefined, done: true });
+      }
+      this.#release();
+    }
+    return Promise.resolve({ value: undefined, done: true });
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this;
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return();
+  }
+}

@@ -1,0 +1,85 @@
+/**
+ * One notification to many peers.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#notification}
+ *
+ * @module
+ */
+
+import type { MethodName, MethodOf, ParamsFor } from "./contract.ts";
+import type { Params, Version } from "../wire/message.ts";
+import { coreOf, type Peer } from "./peer.ts";
+
+/**
+ * Sends a notification to many peers. It is written once for all of them, which
+ * is most of what a small one costs but for its frame.
+ *
+ * ```ts
+ * import { broadcast, Peer } from "@jsonrpcws/peer";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const heard: string[] = [];
+ * const local = { hear: (word: string) => void heard.push(word) };
+ * const listeners: Peer[] = [];
+ * const members = new Set<Peer<typeof local>>();
+ * for (let n = 0; n < 3; n++) {
+ *   const [left, right] = socketPair();
+ *   listeners.push(new Peer(left, { local }));
+ *   members.add(new Peer<typeof local>(right));
+ * }
+ *
+ * assertEquals(broadcast(members, "hear", ["hello"]), 3);
+ * for (const member of members) await member.request("rpc.ping");
+ * assertEquals(heard, ["hello", "hello", "hello"]);
+ * for (const member of members) await member[Symbol.asyncDispose]();
+ * ```
+ *
+ * @param peers To whom, each once. One that is closed takes nothing, and keeps
+ * nobody else from it.
+ * @param method Name of the remote method.
+ * @param params By position (array) or by name (object); absent if `undefined`.
+ * @returns How many took it; see {@linkcode Peer.notify}.
+ * @throws {TypeError} The params can't be written as JSON: nobody was sent them,
+ * or none of those who speak another version than the others.
+ * @throws {RangeError} It is too long for one of the peers; the others were sent
+ * it.
+ */
+export function broadcast<Theirs, Method extends MethodName<Theirs>>(
+  peers: Iterable<Peer<Theirs>>,
+  method: Method,
+  ...params: ParamsFor<MethodOf<Theirs, Method>>
+): number;
+/**
+ * Sends a notification to many peers whose other sides' types are not known.
+ */
+export function broadcast(
+  peers: Iterable<Pick<Peer, "version">>,
+  method: string,
+  params?: Params,
+): number;
+export function broadcast(
+  peers: Iterable<Pick<Peer, "version">>,
+  method: string,
+  params?: Params,
+): number {
+  const written = new Map<Version, string>();
+  const errors: unknown[] = [];
+  let taken = 0;
+  for (const peer of peers) {
+    try {
+      const core = coreOf(peer);
+      let text = written.get(core.version);
+      if (text === undefined) {
+        text = core.writeNotification(method, params);
+        written.set(core.version, text);
+      }
+      if (core.deliver(method, text)) taken++;
+    } catch (error) {
+      errors.push(error);
+      if (written.size === 0) break; // It can't be written for anybody.
+    }
+  }
+  if (errors.length > 0) throw errors[0];
+  return taken;
+}

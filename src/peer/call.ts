@@ -1,0 +1,63 @@
+/**
+ * A call, as the method that handles it sees it, and as the caller makes it.
+ *
+ * @module
+ */
+
+import type { Id } from "../wire/message.ts";
+import type { TraceContext } from "../parts/trace.ts";
+
+/** The call that a method is handling. Keep it whole: its parts need each other. */
+export interface Call {
+  /** The request's id as the caller wrote it; `undefined` for a notification. */
+  readonly id: Id | undefined;
+  /** The name that was called. */
+  readonly method: string;
+  /**
+   * Aborts when the caller cancels the call, when the connection closes, and
+   * when the method takes longer than `handlerTimeout`. Its reason says which.
+   */
+  readonly signal: AbortSignal;
+  /**
+   * The caller's place in a distributed trace; empty if the call had none.
+   *
+   * @see {@link https://www.w3.org/TR/trace-context/}
+   */
+  readonly trace: TraceContext;
+  /**
+   * Tells the caller how far the method is; see `onprogress` of
+   * {@linkcode CallOptions}.
+   *
+   * @param value Any JSON.
+   * @returns Whether it was sent: `false` for a notification, in JSON-RPC 1.0
+   * and bare, and once the call was answered.
+   */
+  progress(value: unknown): boolean;
+}
+
+/** How one call is made. */
+export interface CallOptions {
+  /**
+   * Cancels the call: it rejects at once with the signal's reason, the peer is
+   * told with `$/cancelRequest`, and an answer that comes late is dropped.
+   */
+  signal?: AbortSignal;
+  /**
+   * Milliseconds after which, or at most a sixteenth later, the call is cancelled
+   * and rejects with a `TimeoutError`. Default: the peer's `timeout`, 60,000. 0:
+   * never.
+   */
+  timeout?: number;
+  /**
+   * Called with what the method tells of its progress, in order, each time
+   * before the call is settled.
+   */
+  onprogress?: (value: unknown) => void;
+  /**
+   * Whether the method may as well be executed twice. Then a client that replaces
+   * a lost connection sends the call again on the next one, unless it passes a
+   * stream or a reference; and a ConnectionClosedError says so to whoever decides
+   * about calling again. Default `false`.
+   */
+  idempotent?: boolean;
+}

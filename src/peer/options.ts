@@ -1,0 +1,82 @@
+/**
+ * What a peer is made with: a definition of what it does, and how it speaks.
+ *
+ * @module
+ */
+
+import type { CloseInfo, RpcError } from "../wire/error.ts";
+import type { Extension } from "./extension.ts";
+import type { Limits } from "../wire/limits.ts";
+import type { Version } from "../wire/message.ts";
+import type { Trace } from "../parts/trace.ts";
+
+/**
+ * A service as a plain object: what the other side may call, and what happens
+ * when the connection opens and closes. Every member may be left out.
+ */
+export interface Definition {
+  /** What the other side may call; see {@linkcode Peer.local}. */
+  local?: object | { readonly [name: string]: unknown };
+  /** See {@linkcode Peer.onopen}. */
+  onopen?(): void | Promise<void>;
+  /** See {@linkcode Peer.onclose}. */
+  onclose?(event: CloseInfo): void | Promise<void>;
+  /** See {@linkcode Peer.onerror}. */
+  onerror?(error: unknown): void | Promise<void>;
+  /** See {@linkcode Peer.oninvalid}. */
+  oninvalid?(text: string, error: RpcError): boolean | void;
+}
+
+/** How a peer speaks and what it takes. */
+export interface PeerSettings {
+  /**
+   * The version of what this side sends of itself. Default: 2.0, until the
+   * first message that arrives is one of 1.0. A response always has the version
+   * of its request.
+   */
+  version?: Version;
+  /**
+   * Whether errors in JSON-RPC 1.0 are written as their message alone, a
+   * string, as some 1.0 peers require. Default `false`: as an error object.
+   */
+  stringErrors?: boolean;
+  /**
+   * Whether messages may share a frame, which makes many of them at a time several
+   * times as fast. The other side must do the same: a client offers the
+   * subprotocol `jsonrpcws.v1`, and does it if the server selects that; a server
+   * selects it where it is offered. Default `false`, on a server `true`.
+   */
+  sharedFrames?: boolean;
+  /**
+   * Milliseconds that a call may take before it is cancelled and rejects with a
+   * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
+   */
+  timeout?: number;
+  /**
+   * Takes part in distributed traces. Default: it doesn't, and what calls say of
+   * theirs is ignored.
+   */
+  trace?: Trace;
+  /**
+   * Answers `rpc.discover`, from what may be called; see `describe` of
+   * `@jsonrpcws/peer/discovery`. Default: there is no such method.
+   */
+  discover?: (local: object) => unknown;
+  /**
+   * What else the peer can carry: `streams` of `@jsonrpcws/peer/stream`. Default:
+   * nothing, but all of it on a server.
+   */
+  use?: readonly Extension[];
+  /**
+   * Limits that differ from {@linkcode defaultLimits}, on a server from
+   * {@linkcode serverLimits}; 0 lifts one.
+   */
+  limits?: Partial<Limits>;
+}
+
+/** What a peer can be made with; a subclass hands it on to `super`. */
+export interface PeerOptions<Context = unknown>
+  extends PeerSettings, Definition {
+  /** What {@linkcode Peer.context} is. Default `undefined`. */
+  context?: Context;
+}

@@ -1,0 +1,53 @@
+/**
+ * The part of the package `ws` that is used in Node.
+ *
+ * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md}
+ *
+ * @module
+ */
+
+import type { IncomingMessage } from "node:http";
+import type { Duplex } from "node:stream";
+import type { Socket, SocketEvent } from "../line/socket.ts";
+
+/** One side of a connection. */
+export interface WebSocket extends Socket {}
+export class WebSocket {
+  /** @param url Where to; null: for a server that has accepted it. */
+  constructor(url: string | null, protocols?: string[], options?: object);
+  send(data: string, ...rest: unknown[]): void;
+  addEventListener(
+    type: string,
+    listener: (event: SocketEvent) => void,
+    options?: object,
+  ): void;
+  on(type: "error", listener: (error: Error & { code?: string }) => void): this;
+  on(type: string, listener: (...args: never[]) => void): this;
+  off(type: string, listener: (...args: never[]) => void): this;
+  listeners(type: string): ((...args: never[]) => void)[];
+  ping(): void;
+  terminate(): void;
+}
+
+/** What a server is made with. */
+export interface WebSocketServerOptions<Served extends WebSocket> {
+  noServer: true;
+  WebSocket: new (url: null) => Served;
+  clientTracking: boolean;
+  maxPayload: number;
+  maxFragments: number;
+  perMessageDeflate: boolean | object;
+  skipUTF8Validation: boolean;
+  handleProtocols(): string | false;
+}
+
+/** Does the handshakes. */
+export class WebSocketServer<Served extends WebSocket> {
+  constructor(options: WebSocketServerOptions<Served>);
+  handleUpgrade(
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+    accept: (ws: Served) => void,
+  ): void;
+}

@@ -1,0 +1,180 @@
+/**
+ * The sockets of `ws`, made for peers: what leaves in one turn shares system calls,
+ * and what arrives is told with little ado.
+ *
+ * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md}
+ *
+ * @module
+ */
+
+import type { Duplex } from "node:stream";
+import { ReadyState, type SocketEvent } from "../line/socket.ts";
+// @ts-types="./ws.d.ts"
+import { WebSocket } from "ws";
+
+/** What a server answers a handshake with; Bun doesn't tell by which connection. */
+interface Response {
+  readonly socket: Duplex | null;
+}
+
+type Listener = (event: SocketEvent) => void;
+
+// As much is gathered before it leaves, so that the other end is at work on it while
+// this one goes on.
+const mostLength = 16_384;
+
+// What a message counts for at least: a short one costs work, too.
+const leastLength = 1_024;
+
+/**
+ * A socket that hands what a peer sends in one turn of the event loop to the system
+ * in few calls, which cost more than all else that a small message does (bench/, "64
+ * in flight"). On the wire nothing differs. The first of a turn leaves at once, so
+ * that nobody waits who asks for one thing after the other.
+ *
+ * It tells its peer of messages and errors by functions that all sockets share, and
+ * by no more than a {@linkcode SocketEvent}: a wrapper for each, as `ws` has it, is a
+ * part of what an idle connection weighs (bench/, "2,000 idle"). The peer is taken to
+ * be who listens first: a service that did so before it called `super` would be told
+ * so little. Everybody else is told as usual.
+ */
+export class PeerSocket extends WebSocket {
+  /** The peer of a server's, once there is one. */
+  peer: { close(code: number, reason: string): void } | undefined;
+  /** What carries it, once it is open; where it isn't known, nothing is gathered. */
+  stream: Duplex | undefined;
+  /** Who is told of messages, and who of errors, in the short way. */
+  #onmessage: Listener | undefined;
+  #onerror: Listener | undefined;
+  /** The turn in which it has sent something. */
+  #turn = 0;
+  /** What waits for the turn's end, in characters; -1: nothing does. */
+  #gathered = -1;
+
+  /**
+   * @param url Where to; null: `ws` has accepted it.
+   * @param protocols The subprotocols to offer.
+   * @param options Those of `ws`.
+   */
+  constructor(url: string | null, protocols?: string[], options?: object) {
+    super(url, protocols, options);
+    if (url !== null) this.on("upgrade", PeerSocket.#takeStream);
+  }
+
+  static #takeStream(this: PeerSocket, response: Response): void {
+    this.stream = response.socket ?? undefined;
+  }
+
+  override send(data: string, ...rest: unknown[]): void {
+    const { stream } = this;
+    if (stream === undefined) return super.send(data, ...rest);
+    if (this.#gathered === -1) {
+      if (this.#turn !== turn.number) {
+        super.send(data, ...rest);
+        this.#turn = turn.number;
+        return awaitNext();
+      }
+      this.#gathered = 0;
+      stream.cork();
+      awaitEnd(this);
+    }
+    super.send(data, ...rest);
+    this.#gathered += Math.max(data.length, leastLength);
+    if (this.#gathered < mostLength) return;
+    this.#gathered = 0;
+    stream.uncork();
+    stream.cork();
+  }
+
+  /** Sends what was gathered: the turn has ended. */
+  endTurn(): void {
+    this.#gathered = -1;
+    this.stream?.uncork();
+  }
+
+  override addEventListener(
+    type: string,
+    listener: Listener,
+    options?: object,
+  ): void {
+    // A server's is open before there is a peer, and won't be again.
+    if (type === "open" && this.readyState === ReadyState.Open) return;
+    if (options === undefined && typeof listener === "function") {
+      if (type === "message") this.#onmessage ??= listener;
+      if (type === "error") this.#onerror ??= listener;
+    }
+    const tell = this.#tellerOf(type, listener);
+    if (tell === undefined || options !== undefined) {
+      super.addEventListener(type, listener, options);
+    } else if (!this.listeners(type).includes(tell)) this.on(type, tell);
+  }
+
+  override removeEventListener(type: string, listener: Listener): void {
+    const tell = this.#tellerOf(type, listener);
+    if (tell === undefined) super.removeEventListener(type, listener);
+    else this.off(type, tell);
+  }
+
+  /** How a listener is told; `undefined`: as `ws` does it. */
+  #tellerOf(type: string, listener: Listener): Teller | undefined {
+    if (type === "message" && listener === this.#onmessage) {
+      return PeerSocket.#tellMessage;
+    }
+    return type === "error" && listener === this.#onerror
+      ? PeerSocket.#tellError
+      : undefined;
+  }
+
+  static #tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
+    this.#onmessage?.({
+      type: "message",
+      data: isBinary ? data : data.toString(),
+    });
+  }
+
+  static #tellError(this: PeerSocket, error: Error): void {
+    this.#onerror?.({ type: "error", error, message: error.message });
+  }
+}
+
+type Teller = (this: PeerSocket, ...args: never[]) => void;
+
+// To import it would make the process's standard streams, and `node:http` all of
+// `fetch`: with that, a first call in Node would take a third longer.
+const { nextTick } = (globalThis as unknown as {
+  process: { nextTick(task: () => void): void };
+}).process;
+
+// Of all sockets.
+const turn = {
+  number: 1,
+  isPassing: false,
+  /** Those that have gathered something. */
+  gathering: [] as PeerSocket[],
+};
+
+/**
+ * Begins the next turn once what runs is done, and what waits to follow: soon enough
+ * for who sends one message at a time, whom it costs next to nothing.
+ */
+function awaitNext(): void {
+  if (turn.isPassing) return;
+  turn.isPassing = true;
+  queueMicrotask(pass);
+}
+
+function pass(): void {
+  turn.isPassing = false;
+  turn.number++;
+}
+
+/** Has a socket send what it gathers, once all that follows is done, too. */
+function awaitEnd(socket: PeerSocket): void {
+  if (turn.gathering.push(socket) === 1) nextTick(end);
+}
+
+function end(): void {
+  const { gathering } = turn;
+  turn.gathering = [];
+  for (const socket of gathering) socket.endTurn();
+}

@@ -1,0 +1,632 @@
+/**
+ * The door of a server, on whatever platform: who may connect, the instance that
+ * each connection gets, and how they all leave.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-4.2}
+ *
+ * @module
+ */
+
+import { ignoreError } from "../line/close.ts";
+import type { Keeper } from "../peer/core.ts";
+import { Deferred } from "../peer/deferred.ts";
+import { CloseCode, type CloseInfo } from "../wire/error.ts";
+import { sharedFrames } from "../parts/shared_frames.ts";
+import { isThenable } from "../peer/deferred.ts";
+import {
+  type AdmissionLimits,
+  completeAdmissionLimits,
+  completeLimits,
+  type Limits,
+  serverLimits,
+} from "../wire/limits.ts";
+import type { PeerOptions, PeerSettings } from "../peer/options.ts";
+import {
+  admitsHost,
+  admitsOrigin,
+  checkHosts,
+  checkOrigins,
+  type Hosts,
+  isLoopback,
+  type Origins,
+  type RequestHead,
+} from "./origin.ts";
+import {
+  keep,
+  Peer,
+  type ServiceClass,
+  type ServiceDefinition,
+} from "../peer/peer.ts";
+import { references } from "../parts/references.ts";
+import { ReadyState, type Socket } from "../line/socket.ts";
+import { streams } from "../parts/streams.ts";
+import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
+
+/** What a server needs of a service's instances; every {@linkcode Peer} has it. */
+export interface ServicePeer {
+  /** See {@linkcode Peer.ws}. */
+  readonly ws: Socket;
+  /** See {@linkcode Peer.context}. */
+  readonly context?: unknown;
+  /** See {@linkcode Peer.running}. */
+  readonly running: readonly string[];
+  /** See {@linkcode Peer.closed}. */
+  readonly closed: Promise<CloseInfo>;
+  /** See {@linkcode Peer.finish}. */
+  finish(): Promise<void>;
+  /** See {@linkcode Peer.close}. */
+  close(code?: number, reason?: string): void;
+}
+
+/**
+ * How connections are accepted, on every server.
+ *
+ * @typeParam Context What is known of a connection; see {@linkcode Peer.context}.
+ * @typeParam Info What the server knows of whoever sent a request.
+ */
+export interface AcceptOptions<Context, Info> extends PeerSettings {
+  /**
+   * Decides who may connect, before the handshake: a Response refuses, anything
+   * else becomes the {@linkcode Peer.context} of the connection's instance. Take
+   * from the request what the service needs of it (a cookie, a ticket, the path);
+   * it can't be read afterwards.
+   *
+   * It may take the `authorizationTime` of the limits; then the client is
+   * answered 503, and what comes late is dropped. A throw reaches `onerror`, and
+   * the client as a bare 500.
+   */
+  authorize?: (
+    request: Request,
+    info: Info,
+  ) => Context | Response | Promise<Context | Response>;
+  /**
+   * The pages that may connect, by their origin: a list, a function, or `"*"`.
+   * Others are answered 403, before `authorize` is asked. Default: those that
+   * come from the host and port that they connect to. Who is no browser says no
+   * origin, and is not refused for it. See {@linkcode Origins}.
+   */
+  origins?: Origins;
+  /**
+   * The names that this server goes by in the header `Host`, without ports; asked
+   * for by another, it answers a handshake with 403. Default: those of this
+   * machine where a server listens on a loopback address (else any page could
+   * reach it by a name of its own that suddenly means 127.0.0.1), any elsewhere.
+   * Name them if a proxy before it passes the public one on. See
+   * {@linkcode Hosts}.
+   */
+  hosts?: Hosts;
+  /**
+   * Whether a connection must come to have a {@linkcode Peer.context}, by
+   * `authorize` or by a call that sets it. One that has none counts as
+   * `unauthenticated`, and is closed with 4408 `authorizationTime` after its
+   * handshake. Default `false`.
+   */
+  requireContext?: boolean;
+  /**
+   * The subprotocols that this server speaks, the preferred first. The first one
+   * that the client offers is selected. Default: none; see also `sharedFrames`.
+   */
+  protocols?: readonly string[];
+  /**
+   * Seconds: a connection silent for half of it is pinged by the WebSocket
+   * protocol, and cut after the other half. 0 never. Default 0, unless `pingAfter`
+   * or `pingWithin` of the limits is 0: then 30. Heartbeats do the same for less,
+   * but not for clients of 1.0: a server for those sets it.
+   */
+  idleTimeout?: number;
+  /**
+   * Limits that differ from {@linkcode serverLimits}, of each connection, and
+   * from {@linkcode defaultAdmissionLimits}, of all; 0 lifts one.
+   */
+  limits?: Partial<Limits & AdmissionLimits>;
+  /**
+   * Called with what `authorize`, `origins` or the service's constructor threw.
+   * Default: `console.error`.
+   */
+  onerror?: (error: unknown) => void;
+}
+
+/**
+ * The options for a service with this context: unless it may be `undefined`,
+ * `authorize` must tell where it comes from.
+ */
+export type OptionsFor<Context, Options extends { authorize?: unknown }> =
+  undefined extends Context ? Options
+    : Options & Required<Pick<Options, "authorize">>;
+
+/** How a server is drained. */
+export interface DrainOptions {
+  /**
+   * Milliseconds that it may take. Default 30,000. The last tenth, a second at
+   * most, is kept for closing what has not finished.
+   */
+  within?: number;
+  /**
+   * Milliseconds over which the clients are asked to come back, each at a moment
+   * of its own. Default 5,000.
+   */
+  spread?: number;
+}
+
+/** How a server was left. */
+export interface DrainReport {
+  /** How many connections were closed in time. */
+  readonly closed: number;
+  /** How many were not: their peer read no more, or didn't answer the close. */
+  readonly cut: number;
+  /** The names of the methods that still ran, one for each call. */
+  readonly running: readonly string[];
+}
+
+/** A request to connect, and what the server knows of whoever sent it. */
+export interface Handshake<Info> extends RequestHead {
+  readonly info: Info;
+}
+
+/** A request that was found good: to be accepted, or else abandoned, once. */
+export interface Admission {
+  /** The subprotocol that was selected. */
+  readonly protocol: string | undefined;
+  /** Makes the service's instance of the connection; never throws. */
+  accept(socket: Socket): ServicePeer | undefined;
+  /** Forgets it: there was no handshake. */
+  abandon(): void;
+}
+
+/** What a decision is that didn't come in time. */
+const tooLate = Symbol("too late");
+
+/** Accepts connections for one service, and knows those that live. */
+export class Acceptor<Info> implements Keeper, Sleeper {
+  /** The instances, from the handshake until their socket is gone. */
+  readonly peers: Set<ServicePeer> = new Set();
+  /** How a connection is limited. */
+  readonly limits: AdmissionLimits;
+  /** Whether a handshake was answered after which the socket never opened. */
+  hasUnopened = false;
+  place = -1;
+
+  readonly #service: ServiceClass<ServicePeer> | ServiceDefinition;
+  readonly #options: AcceptOptions<unknown, Info>;
+  readonly #settings: PeerSettings;
+  readonly #protocols: readonly string[];
+  #hosts: Hosts;
+  /** The last header `Host` that was one of these. */
+  #admittedHost: string | null = null;
+  /** Handshakes that are being decided about, or done. */
+  #admitting = 0;
+  /** The peers that had no context when last looked at, if they must have one. */
+  readonly #strangers = new Set<ServicePeer>();
+  /** Of whom it is not known yet whether anybody is there, and until when. */
+  readonly #expected = new Map<ServicePeer, number>();
+  readonly #alarm: Alarm = new Alarm();
+  /** What is done to whoever still comes, once the server is leaving. */
+  #dismiss: ((peer: ServicePeer) => void) | undefined;
+  #drained: Promise<DrainReport> | undefined;
+
+  /**
+   * @throws {RangeError} A limit is not a whole number of 0 or more.
+   * @throws {TypeError} An origin or a host could never match.
+   */
+  constructor(
+    service: ServiceClass<ServicePeer> | ServiceDefinition,
+    options: AcceptOptions<unknown, Info>,
+  ) {
+    checkOrigins(options.origins);
+    checkHosts(options.hosts);
+    this.limits = completeAdmissionLimits(options.limits);
+    this.#service = service;
+    this.#options = options;
+    this.#settings = pickSettings(options);
+    const { sharedFrames: isSharing = true, protocols = [] } = options;
+    this.#protocols = isSharing ? [sharedFrames, ...protocols] : protocols;
+    this.#hosts = options.hosts ?? "*";
+  }
+
+  /** Takes note of the address that the server listens on. */
+  listensOn(hostname: string): void {
+    if (this.#options.hosts === undefined && isLoopback(hostname)) {
+      this.#hosts = "loopback";
+      this.#admittedHost = null;
+    }
+  }
+
+  /**
+   * Decides about a handshake: a Response refuses it. Never throws, nor rejects;
+   * a promise only where the owner's functions take their time.
+   */
+  admit(
+    handshake: Handshake<Info>,
+  ): Response | Admission | Promise<Response | Admission> {
+    if (handshake.get("sec-websocket-version") !== "13") {
+      return requireUpgrade();
+    }
+    if (this.#dismiss !== undefined) return unavailable("Shutting down");
+    if (!this.#admitsHost(handshake)) {
+      return refuse(403, "This server goes by another name");
+    }
+    const { connections, unauthenticated } = this.limits;
+    if (
+      this.peers.size + this.#admitting >= connections ||
+      this.#admitting + this.#countStrangers() >= unauthenticated
+    ) return unavailable("Too many connections");
+
+    // Nothing of the request can be read once it is upgraded.
+    const protocol = selectProtocol(handshake, this.#protocols);
+    this.#admitting++;
+    let answer: unknown;
+    try {
+      answer = this.#decide(handshake);
+    } catch (error) {
+      answer = this.#refuseFor(error);
+    }
+    return isThenable(answer)
+      ? this.#decided(answer).then((answer) => this.#conclude(answer, protocol))
+      : this.#conclude(answer, protocol);
+  }
+
+  /** Forgets a peer that is gone. */
+  release(gone: object): void {
+    const peer = gone as ServicePeer;
+    this.peers.delete(peer);
+    this.#strangers.delete(peer);
+    this.#expected.delete(peer);
+    if (this.#expected.size === 0) this.#alarm.delete(this);
+  }
+
+  /** Tells the owner of an error that is nobody else's. */
+  report(error: unknown): void {
+    try {
+      const { onerror } = this.#options;
+      if (onerror === undefined) console.error(error);
+      else onerror(error);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+
+  /** Accepts no more, and closes each connection; resolves when all are gone. */
+  async close(): Promise<void> {
+    this.#dismiss = (peer): void =>
+      this.#close(peer, CloseCode.GoingAway, "Server is shutting down");
+    await Promise.all(Array.from(this.peers, (peer) => {
+      this.#dismiss!(peer);
+      return peer.closed;
+    }));
+  }
+
+  /**
+   * Accepts no more, lets what runs finish, and closes each connection; a second
+   * time does nothing more. Takes `within` at most.
+   *
+   * @throws {RangeError} `within` is no number of 0 or more.
+   */
+  drain(options: DrainOptions = {}): Promise<DrainReport> {
+    const { within = 30_000, spread = 5_000 } = options;
+    return this.#drained ??= this.#drain(
+      new Timer(within - Math.min(1_000, within / 10)),
+      new Timer(within),
+      spread,
+    );
+  }
+
+  async #drain(
+    callsEnd: Timer,
+    end: Timer,
+    spread: number,
+  ): Promise<DrainReport> {
+    let closed = 0;
+    let cut = 0;
+    const running: string[] = [];
+    const leave = async (peer: ServicePeer): Promise<void> => {
+      await Promise.race([peer.finish(), callsEnd.promise]);
+      await emptied(peer.ws, callsEnd);
+      running.push(...peer.running);
+      const pause = Math.floor(Math.random() * spread);
+      const reason = `Server restarts, retry in ${pause} ms`;
+      this.#close(peer, CloseCode.ServiceRestart, reason);
+      const isGone = peer.closed.then(() => true);
+      if (await Promise.race([isGone, end.promise])) closed++;
+      else {
+        cut++;
+        peer.ws.terminate?.();
+      }
+    };
+    // Unless it was closed already: then this drain is that.
+    this.#dismiss ??= (peer): void => void leave(peer);
+    await Promise.all(Array.from(this.peers, leave));
+    callsEnd.clear();
+    end.clear();
+    return { closed, cut, running };
+  }
+
+  /** Parsing addresses is a tenth of what a connection costs. */
+  #admitsHost(head: RequestHead): boolean {
+    // With more than a host in it, it would be a part of the path that is judged.
+    const { authorize, origins } = this.#options;
+    const isJudged = authorize !== undefined || typeof origins === "function";
+    if (this.#hosts === "*" && !isJudged) return true;
+    const host = head.get("host");
+    if (host !== null && host === this.#admittedHost) return true;
+    if (!admitsHost(head, this.#hosts)) return false;
+    this.#admittedHost = host;
+    return true;
+  }
+
+  /** Asks who decides. */
+  #decide(handshake: Handshake<Info>): unknown {
+    const isAllowed = admitsOrigin(handshake, this.#options.origins);
+    if (!isThenable(isAllowed)) return this.#authorize(isAllowed, handshake);
+    // Read now: of a client that goes away meanwhile nothing could be told.
+    const { request, info } = handshake;
+    return isAllowed.then((isAllowed) =>
+      this.#authorize(isAllowed, { request, info })
+    );
+  }
+
+  #authorize(
+    isAllowed: unknown,
+    asked: Pick<Handshake<Info>, "request" | "info">,
+  ): unknown {
+    // Only a clear word of a function's lets anybody in.
+    if (isAllowed !== true) return refuse(403, "This origin may not connect");
+    const { authorize } = this.#options;
+    return authorize?.(asked.request, asked.info);
+  }
+
+  /** What is decided in time; never rejects. */
+  async #decided(decision: PromiseLike<unknown>): Promise<unknown> {
+    const { authorizationTime } = this.limits;
+    try {
+      const promise = Promise.resolve(decision);
+      const answer = await settled(promise, authorizationTime, tooLate);
+      if (answer !== tooLate) return answer;
+      promise.then((late) => {
+        if (late instanceof Response) void late.body?.cancel();
+      }).catch((error: unknown) => this.report(error));
+      return unavailable("Could not authorize in time");
+    } catch (error) {
+      return this.#refuseFor(error);
+    }
+  }
+
+  #refuseFor(error: unknown): Response {
+    this.report(error);
+    return refuse(500, "Internal server error");
+  }
+
+  #conclude(
+    answer: unknown,
+    protocol: string | undefined,
+  ): Response | Admission {
+    let isHeld = true;
+    const abandon = (): void => {
+      if (isHeld) this.#admitting--;
+      isHeld = false;
+    };
+    if (this.#dismiss !== undefined && !(answer instanceof Response)) {
+      answer = unavailable("Shutting down");
+    }
+    if (answer instanceof Response) {
+      abandon();
+      return answer;
+    }
+    const accept = (socket: Socket): ServicePeer | undefined => {
+      abandon();
+      return this.#accept(socket, answer, protocol);
+    };
+    return { protocol, accept, abandon };
+  }
+
+  #countStrangers(): number {
+    for (const peer of this.#strangers) {
+      if (peer.context !== undefined) this.#strangers.delete(peer);
+    }
+    return this.#strangers.size;
+  }
+
+  #accept(
+    socket: Socket,
+    context: unknown,
+    protocol: string | undefined,
+  ): ServicePeer | undefined {
+    try {
+      const peer = this.#create(socket, {
+        ...this.#settings,
+        context,
+        sharedFrames: protocol === sharedFrames,
+      });
+      this.peers.add(peer);
+      if (this.#isStranger(peer)) this.#strangers.add(peer);
+      if (this.#isNobody(peer)) this.#expect(peer);
+      keep(this, peer);
+      this.#dismiss?.(peer);
+      return peer;
+    } catch (error) {
+      this.report(error);
+      const close = (): void => socket.close(CloseCode.InternalError);
+      socket.addEventListener("error", ignoreError);
+      if (socket.readyState === ReadyState.Open) close();
+      else socket.addEventListener("open", close);
+      return undefined;
+    }
+  }
+
+  #isStranger(peer: ServicePeer): boolean {
+    return this.#options.requireContext === true && peer.context === undefined;
+  }
+
+  /** Whether nobody is there, or nobody who is known. */
+  #isNobody(peer: ServicePeer): boolean {
+    // Of a client that went away meanwhile, Deno (2.9.5) never tells.
+    return peer.ws.readyState === ReadyState.Connecting ||
+      this.#isStranger(peer);
+  }
+
+  /** Looks after a while whether somebody is there. */
+  #expect(peer: ServicePeer): void {
+    const { authorizationTime } = this.limits;
+    if (authorizationTime === Infinity) return;
+    this.#expected.set(peer, performance.now() + authorizationTime);
+    this.#alarm.set(this, authorizationTime);
+  }
+
+  /** Looks whether they are there who should be by now. */
+  wake(now: number): void {
+    const { authorizationTime } = this.limits;
+    // All have the same time, so they are in the order in which it ends.
+    for (const [peer, end] of this.#expected) {
+      if (end > now) return;
+      this.#expected.delete(peer);
+      this.#strangers.delete(peer);
+      if (!this.#isNobody(peer)) continue;
+      const reason = `Not authorized within ${authorizationTime} ms`;
+      this.#close(peer, CloseCode.AuthorizationTimeout, reason);
+    }
+  }
+
+  wakeAt(): number {
+    for (const end of this.#expected.values()) return end;
+    return Infinity;
+  }
+
+  #close(peer: ServicePeer, code: number, reason: string): void {
+    if (peer.ws.readyState === ReadyState.Connecting) this.hasUnopened = true;
+    peer.close(code, reason);
+  }
+
+  #create(socket: Socket, options: PeerOptions): ServicePeer {
+    const service = this.#service;
+    return typeof service === "function"
+      ? new service(socket, options)
+      : new Peer(socket, { ...service, ...options });
+  }
+}
+
+/** A span of time that ends by itself, or is cleared. */
+class Timer {
+  /** Resolves when it ends; never if it is cleared. */
+  readonly promise: Promise<void>;
+  hasEnded = false;
+  readonly #stop: (() => void) | undefined;
+
+  /** @throws {RangeError} It is no number of 0 or more. */
+  constructor(milliseconds: number) {
+    if (!(milliseconds >= 0)) {
+      throw new RangeError(
+        `Cannot wait for ${milliseconds} ms: it must be a number of 0 or more`,
+      );
+    }
+    const { promise, resolve } = new Deferred<void>();
+    this.promise = promise;
+    if (milliseconds === Infinity) return;
+    this.#stop = startTimer(milliseconds, () => {
+      this.hasEnded = true;
+      resolve();
+    });
+  }
+
+  clear(): void {
+    this.#stop?.();
+  }
+}
+
+/** What a promise becomes within a time, or else something instead. */
+export async function settled<T, U>(
+  promise: Promise<T>,
+  milliseconds: number,
+  otherwise: U,
+): Promise<T | U> {
+  const timer = new Timer(milliseconds);
+  try {
+    return await Promise.race([promise, timer.promise.then(() => otherwise)]);
+  } finally {
+    timer.clear();
+  }
+}
+
+/** Waits until what was sent has left, or the time is over, or the socket. */
+async function emptied(socket: Socket, end: Timer): Promise<void> {
+  while (
+    socket.readyState === ReadyState.Open && socket.bufferedAmount > 0 &&
+    !end.hasEnded
+  ) {
+    // No socket tells when.
+    await settled(end.promise, 20, undefined);
+  }
+}
+
+/** The options that are the peer's, those alone that were given. */
+function pickSettings(options: PeerSettings): PeerSettings {
+  const names = [
+    "version",
+    "stringErrors",
+    "timeout",
+    "trace",
+    "discover",
+    "use",
+  ];
+  const given = Object.entries(options).filter(([name, value]) =>
+    names.includes(name) && value !== undefined
+  );
+  return {
+    use: [streams, references],
+    ...Object.fromEntries(given),
+    limits: completeLimits(options.limits, serverLimits),
+  };
+}
+
+/**
+ * Seconds for the platform's own pings, where nobody chose: none where there are
+ * heartbeats, because they cost each message that arrives, in Deno (2.9.5) a
+ * timer, a tenth of what a small call costs a server (bench/).
+ */
+export function usualIdleTimeout(limits: Partial<Limits> | undefined): number {
+  return limits?.pingAfter === 0 || limits?.pingWithin === 0 ? 30 : 0;
+}
+
+/** Whether a request asks for a WebSocket. */
+export function isHandshake(
+  method: string | undefined,
+  head: RequestHead,
+): boolean {
+  return method === "GET" &&
+    /^websocket$/i.test(head.get("upgrade") ?? "") &&
+    /\bupgrade\b/i.test(head.get("connection") ?? "");
+}
+
+/** The first of the server's subprotocols that the client offers. */
+function selectProtocol(
+  head: RequestHead,
+  protocols: readonly string[],
+): string | undefined {
+  const offer = head.get("sec-websocket-protocol");
+  if (offer === null) return undefined;
+  const offered = offer.split(",").map((protocol) => protocol.trim());
+  return protocols.find((protocol) => offered.includes(protocol));
+}
+
+/** Answers what is no handshake. */
+export function requireUpgrade(): Response {
+  return refuse(426, "This address speaks JSON-RPC over WebSocket", {
+    connection: "Upgrade",
+    upgrade: "websocket",
+    "sec-websocket-version": "13",
+  });
+}
+
+/** Answers who may come again later. */
+function unavailable(why: string): Response {
+  // Not all at the same moment.
+  const seconds = 1 + Math.floor(Math.random() * 10);
+  return refuse(503, why, { "retry-after": `${seconds}` });
+}
+
+/** Answers a request with a sentence. */
+export function refuse(
+  status: number,
+  why: string,
+  headers: { [name: string]: string } = {},
+): Response {
+  return new Response(`${why}\n`, { status, headers });
+}

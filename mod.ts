@@ -3,9 +3,9 @@
  * calls the other's, in JSON-RPC 2.0 and 1.0, over anything with the WebSocket
  * interface.
  *
- * The server is in `@jsonrpcws/peer/server`, the client in
- * `@jsonrpcws/peer/client`, an in-memory socket pair for tests in
- * `@jsonrpcws/peer/testing`.
+ * The server is in `@jsonrpcws/peer/server`, that of Node in
+ * `@jsonrpcws/peer/node`, the client in `@jsonrpcws/peer/client`, an in-memory
+ * socket pair for tests in `@jsonrpcws/peer/testing`.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -36,6 +36,7 @@ export type {
   ParamsByName,
   ParamsFor,
   ParamsOf,
+  Releasable,
   Remote,
   RemoteParam,
   RemoteParams,
@@ -48,6 +49,56 @@ export type {
   UntypedRemote,
 } from "./src/peer/contract.ts";
 export type { ConnectionState } from "./src/peer/core.ts";
+export type {
+  Definition,
+  LineSettings,
+  NoPeer,
+  Part,
+  PeerOptions,
+  PeerSettings,
+  SocketMaker,
+} from "./src/peer/options.ts";
+export { type AnyPeer, Peer, type ServiceClass } from "./src/peer/peer.ts";
+export { guard, type Verdict } from "./src/methods/guard.ts";
+export {
+  type AnyOf,
+  type Declaration,
+  type DeclaredMethod,
+  type DeclaredResult,
+  type Issue,
+  method,
+  type OptionalTail,
+  type ParameterSchemas,
+  type Repeat,
+  type Returnable,
+  type SchemaInput,
+  type SchemaInputs,
+  type SchemaIssue,
+  type SchemaOf,
+  type SchemaOutput,
+  type SchemaOutputs,
+  type SchemaResult,
+  type StandardSchema,
+  type Widened,
+} from "./src/methods/schema.ts";
+export {
+  marshal,
+  type MarshalOptions,
+  references,
+} from "./src/parts/references.ts";
+export { resume } from "./src/parts/resume.ts";
+export { streams } from "./src/parts/streams.ts";
+export {
+  ethereum,
+  type EventOptions,
+  type Events,
+  notifications,
+  subscribe,
+  type SubscriptionMethods,
+} from "./src/parts/subscriptions.ts";
+export type { Trace, TraceContext } from "./src/parts/trace.ts";
+export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { Socket, SocketEvent } from "./src/line/socket.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -56,27 +107,5 @@ export {
   type ErrorObject,
   RpcError,
 } from "./src/wire/error.ts";
-export type {
-  Asked,
-  Capability,
-  Extension,
-  Lender,
-  Link,
-  Writing,
-} from "./src/peer/extension.ts";
 export { defaultLimits, type Limits, serverLimits } from "./src/wire/limits.ts";
 export type { Id, Params, Version } from "./src/wire/message.ts";
-export type { Method } from "./src/methods/methods.ts";
-export type {
-  Definition,
-  PeerOptions,
-  PeerSettings,
-} from "./src/peer/options.ts";
-export {
-  type AnyPeer,
-  Peer,
-  type ServiceClass,
-  type ServiceDefinition,
-} from "./src/peer/peer.ts";
-export type { Socket, SocketEvent } from "./src/line/socket.ts";
-export type { Trace, TraceContext } from "./src/parts/trace.ts";

@@ -9,15 +9,15 @@
  * import { assertEquals } from "@std/assert";
  *
  * const local = { add: (a: number, b: number) => a + b };
- * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using server = serve({ local, port: 0, onListen() {} });
  *
  * await using client = connect<typeof local>(server.url);
  * assertEquals(await client.remote.add(1, 2), 3);
  * ```
  *
  * It speaks JSON-RPC 2.0 alone, and knows no batches, shared frames, signs of
- * life, traces or discovery, nor limits that could be set. Streams, references,
- * subscriptions and schemas work as with the other one, and weigh as much.
+ * life, traces or discovery, nor limits that could be set. Streams and references
+ * are listed in `use`, and weigh nothing where they aren't.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -32,28 +32,26 @@ import {
   type Protocols,
 } from "./src/line/address.ts";
 import {
-  type SlimDefinition,
-  type SlimOptions,
-  SlimPeer,
-  type SlimSettings,
-  type SocketMaker,
+  type SlimDefinition as Definition,
+  type SlimOptions as PeerOptions,
+  SlimPeer as Peer,
+  type SlimSettings as PeerSettings,
 } from "./src/peer/slim_peer.ts";
+import type { NoPeer, SocketMaker } from "./src/peer/options.ts";
+import type { Socket } from "./src/line/socket.ts";
 
-/** A definition, no class, in whose functions `this` is the peer. */
-export type SlimServiceDefinition<Theirs = unknown, Context = unknown> =
-  & SlimDefinition
-  & { prototype?: never }
-  & ThisType<SlimPeer<Theirs, Context>>;
-
-/** A class whose instances are slim peers. */
-export type SlimServiceClass<Service, Context = unknown> = new (
-  ws: SocketMaker,
-  options: SlimOptions<Context>,
+/**
+ * A class whose instances are peers. A client gives it a function that makes its
+ * sockets.
+ */
+export type ServiceClass<Service, Context = unknown> = new (
+  ws: Socket | SocketMaker,
+  options: PeerOptions<Context>,
 ) => Service;
 
-/** How to connect. */
-export interface SlimConnectOptions<Context = unknown> extends SlimSettings {
-  /** What {@linkcode SlimPeer.context} is. Default `undefined`. */
+/** The settings of a client; a class has them behind it. */
+export interface ConnectSettings<Context = unknown> extends PeerSettings {
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
@@ -66,64 +64,77 @@ export interface SlimConnectOptions<Context = unknown> extends SlimSettings {
 }
 
 /**
+ * The options of a client, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ConnectOptions<Theirs = unknown, Context = unknown> =
+  & Definition
+  & ConnectSettings<Context>
+  & NoPeer
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
  * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode SlimPeer.opened} tells when it is. A connection that is
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
  * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
  * calls that were under way reject with a {@linkcode ConnectionClosedError}
  * unless they are `idempotent`, and calls made meanwhile wait.
  *
- * @param url Where to.
- * @param Service A subclass of {@linkcode SlimPeer}, whose `local` the server may
- * call.
- * @param options How to connect.
- * @returns The instance of the service.
- * @throws {TypeError} The URL is not valid.
- */
-export function connect<Service, Context = unknown>(
-  url: Address,
-  Service: SlimServiceClass<Service, Context>,
-  options?: SlimConnectOptions<Context>,
-): Service;
-/**
- * The same, with a definition, or nothing, in place of a class.
- *
  * @typeParam Theirs The type of the server's `local`.
- * @param url Where to.
- * @param definition What the server may call, and the hooks; may be left out.
- * @param options How to connect.
+ * @param url The server's address.
+ * @param options A definition, of what the server may call, and settings.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Theirs = unknown, Context = unknown>(
   url: Address,
-  definition?: SlimServiceDefinition<Theirs, Context>,
-  options?: SlimConnectOptions<Context>,
-): SlimPeer<Theirs, Context>;
+  options?: ConnectOptions<Theirs, Context>,
+): Peer<Theirs, Context>;
+/**
+ * Connects to a server, as an instance of a class.
+ *
+ * @param url The server's address.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
+ * whose `local` the server may call.
+ * @param settings Settings alone: the hooks are the class's.
+ * @returns The instance.
+ * @throws {TypeError} The URL is not valid.
+ */
+export function connect<Service, Context = unknown>(
+  url: Address,
+  Service: ServiceClass<Service, Context>,
+  settings?: ConnectSettings<Context>,
+): Service;
 export function connect(
   url: Address,
-  service: SlimServiceClass<unknown> | SlimServiceDefinition = {},
-  options: SlimConnectOptions = {},
+  service: ServiceClass<unknown> | ConnectOptions = {},
+  settings: ConnectSettings = {},
 ): unknown {
-  const { protocols = [], createSocket = createWebSocket, ...settings } =
-    options;
+  const isClass = typeof service === "function";
+  const { protocols = [], createSocket = createWebSocket } = isClass
+    ? settings
+    : service;
   const makeSocket: SocketMaker = () =>
     openSocket(url, protocols, createSocket);
-  return typeof service === "function"
+  return isClass
     ? new service(makeSocket, settings)
-    : new SlimPeer(makeSocket, { ...service, ...settings });
+    : new Peer(makeSocket, service);
 }
 
-export { SlimPeer };
+export { Peer };
+export { references } from "./src/parts/references.ts";
+export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
 export type { CallOptions } from "./src/peer/call.ts";
+export type { NoPeer, Part } from "./src/peer/options.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
-export type { SlimCall } from "./src/peer/slim_peer.ts";
+export type { SlimCall as Call } from "./src/peer/slim_peer.ts";
 export type {
   Address,
   CreateSocket,
+  Definition,
+  PeerOptions,
+  PeerSettings,
   Protocols,
-  SlimDefinition,
-  SlimOptions,
-  SlimSettings,
   SocketMaker,
 };

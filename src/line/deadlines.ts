@@ -42,7 +42,7 @@ export class Deadlines implements Sleeper {
    * @param sweeper Whose calls they are.
    */
   constructor(shortest: number, sweeper: Sweeper) {
-    this.#grain = shortest / 16;
+    this.#grain = Math.max(shortest / 16, 1);
     this.#sweeper = sweeper;
   }
 

@@ -25,13 +25,9 @@ export interface Opening {
    * @param failures How many attempts failed since the last connection.
    */
   open(failures: number): Socket | Promise<Socket>;
-  /** Whether an attempt brings credentials that the last one didn't have. */
-  readonly isFresh: boolean;
   /** Whether the second attempt differs from the first, and needs no delay. */
   readonly hasFallback: boolean;
-  /** See {@linkcode Socket.frameLength}. */
-  readonly frameLength: number | undefined;
-  /** Milliseconds that an attempt may take; 0: any number. */
+  /** Milliseconds that an attempt may take. */
   readonly timeout: number;
   /** `undefined`: one attempt, one connection. */
   readonly reconnect: ReconnectOptions | undefined;
@@ -78,6 +74,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
   #attempt = 0;
   /** Attempts that failed since the last connection. */
   #failures = 0;
+  #isFresh = false;
   #hasOpened = false;
   #isOver = false;
 
@@ -85,6 +82,11 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     const { reconnect } = this.#opening = opening;
     if (reconnect !== undefined) this.#retries = new Retries(reconnect);
     this.#start();
+  }
+
+  /** The socket of the connection, or of the attempt at one. */
+  get current(): Socket | undefined {
+    return this.#socket;
   }
 
   /** 0 connecting, also between attempts; 1 open, 2 closing, 3 closed. */
@@ -108,7 +110,7 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   /** See {@linkcode Socket.frameLength}. */
   get frameLength(): number | undefined {
-    return this.#opening.frameLength;
+    return this.#socket?.frameLength;
   }
 
   /** What binary frames arrive as. */
@@ -190,10 +192,12 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
     const socket = this.#opening.open(this.#failures);
     const { timeout } = this.#opening;
     // Whoever was asked for an address or a socket may have closed it.
-    if (this.#isWanted(attempt) && timeout !== 0) {
+    if (this.#isWanted(attempt) && timeout !== Infinity) {
       this.#due = performance.now() + timeout;
       deadlineAlarm.set(this, timeout);
     }
+    // A maker that takes its time asks for credentials.
+    this.#isFresh = socket instanceof Promise;
     if (socket instanceof Promise) this.#takeLater(socket, attempt);
     else this.#take(socket, attempt);
   }
@@ -313,9 +317,9 @@ export class ReconnectingSocket implements RenewableSocket, Sleeper {
 
   /** In how many milliseconds to try again after an end; `undefined`: never. */
   #decide(info: CloseInfo): number | undefined {
-    const { isFresh, hasFallback } = this.#opening;
+    const { hasFallback } = this.#opening;
     if (!this.#hasOpened) this.#failures++;
-    const delay = this.#retries?.delayAfter(info, isFresh);
+    const delay = this.#retries?.delayAfter(info, this.#isFresh);
     return delay !== undefined && hasFallback && this.#failures === 1
       ? 0
       : delay;

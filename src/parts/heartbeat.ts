@@ -56,7 +56,7 @@ export class Heartbeat implements Sleeper {
    */
   get period(): number {
     const { pingAfter, pingWithin, bufferedTime } = this.#peer.limits;
-    return Math.min(pingAfter, pingWithin, bufferedTime) / 4;
+    return Math.max(1, Math.min(pingAfter, pingWithin, bufferedTime) / 4);
   }
 
   /** Begins to look after the peer, whose connection has just opened. */

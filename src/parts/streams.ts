@@ -9,7 +9,6 @@
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";
  * import { serve } from "@jsonrpcws/peer/server";
- * import { streams } from "@jsonrpcws/peer/stream";
  * import { assertEquals } from "@std/assert";
  *
  * const local = {
@@ -17,10 +16,9 @@
  *     for (let n = 1; n <= to; n++) yield n;
  *   },
  * };
- * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using server = serve({ local, port: 0, onListen() {} });
  *
- * const options = { use: [streams] };
- * await using client = connect<typeof local>(server.url, {}, options);
+ * await using client = connect<typeof local>(server.url);
  * const counted: number[] = [];
  * for await (const n of client.remote.count(3)) counted.push(n);
  * assertEquals(counted, [1, 2, 3]);
@@ -37,7 +35,6 @@ import { ErrorCode, RpcError } from "../wire/error.ts";
 import {
   type Asked,
   type Capability,
-  type Extension,
   extension,
   JsonText,
   type Lender,
@@ -45,12 +42,16 @@ import {
   type Writing,
 } from "../peer/extension.ts";
 import { type Params, readParam } from "../wire/message.ts";
+import type { Part } from "../peer/options.ts";
 
 /**
- * Lets a peer return, take and pass streams: async iterables, async generators,
- * ReadableStreams. A server has it; a client is given it with `use`.
+ * The streams that a peer returns, takes and passes: async iterables, async
+ * generators, ReadableStreams. Every {@linkcode Peer} has them; that of
+ * `@jsonrpcws/peer/slim` with `use`.
  */
-export const streams: Extension = extension((link) => new Streams(link));
+export const streams: Part = /* @__PURE__ */ extension((link) =>
+  new Streams(link)
+) as unknown as Part;
 
 // A batch of values is what is ready, within these bounds; as much is produced
 // ahead while a batch is on its way.
@@ -437,7 +438,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
       );
     }
     const params = { token: this.#token };
-    const options = { timeout: 0, signal: this.#leaving.signal };
+    const options = { timeout: Infinity, signal: this.#leaving.signal };
     const answer = await this.#link.request(
       "$/enumerator/next",
       params,

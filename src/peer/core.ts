@@ -70,7 +70,10 @@ import {
   type Socket,
   type SocketEvent,
 } from "../line/socket.ts";
+import { references } from "../parts/references.ts";
+import { streams } from "../parts/streams.ts";
 import type { TraceContext } from "../parts/trace.ts";
+import { readAmount } from "../wire/amount.ts";
 
 /** Whose connection it is. */
 export interface CoreOwner {
@@ -97,6 +100,9 @@ const defaultTimeout = 60_000;
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
 
+/** What every peer can carry. */
+const everything = [streams, references] as unknown as readonly Extension[];
+
 const decoder = new TextDecoder("utf-8", { fatal: true });
 
 /** The state of one peer's connection, or of one after the other. */
@@ -109,7 +115,6 @@ export abstract class Core implements Host, Carrier, Sweeper {
   readonly pending: PendingTable = new PendingTable();
   /** The version that this side was told to speak. */
   readonly #toldVersion: Version | undefined;
-  readonly #use: readonly Extension[];
   readonly #definedLocal: object | undefined;
   // One serves every event: a closure less, three times a connection.
   readonly #listener = (event: SocketEvent): void => this.#handle(event);
@@ -137,10 +142,9 @@ export abstract class Core implements Host, Carrier, Sweeper {
     this.owner = owner;
     this.ws = ws;
     this.limits = completeLimits(options.limits);
-    this.timeout = readTimeout(options.timeout ?? defaultTimeout);
+    this.timeout = readAmount("timeout", options.timeout ?? defaultTimeout);
     this.stringErrors = options.stringErrors ?? false;
     this.#toldVersion = options.version;
-    this.#use = options.use ?? [];
     this.#definedLocal = options.local;
     this.begin();
     ws.binaryType = "arraybuffer";
@@ -232,7 +236,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
       signal?.throwIfAborted();
       const timeout = options?.timeout === undefined
         ? this.timeout
-        : readTimeout(options.timeout);
+        : readAmount("timeout", options.timeout);
       const id = this.pending.takeId();
       const writing = this.capabilities?.startParams(params);
       let text: string;
@@ -493,7 +497,7 @@ export abstract class Core implements Host, Carrier, Sweeper {
   /** Makes what lives as long as one connection. */
   begin(): void {
     this.spoken = this.#toldVersion;
-    this.capabilities = joinExtensions(this.#use, this);
+    this.capabilities = joinExtensions(everything, this);
     this.incoming = new Incoming(this, this.capabilities);
   }
 
@@ -849,14 +853,4 @@ export abstract class Core implements Host, Carrier, Sweeper {
       // There is nobody left to tell.
     }
   }
-}
-
-/** The milliseconds of an option; 0: any number. */
-function readTimeout(timeout: number): number {
-  if (!(timeout >= 0)) {
-    throw new RangeError(
-      `Cannot set timeout: it must be 0 or more milliseconds, got ${timeout}`,
-    );
-  }
-  return timeout === 0 ? Infinity : timeout;
 }

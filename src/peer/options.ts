@@ -1,14 +1,16 @@
 /**
- * What a peer is made with: a definition of what it does, and how it speaks.
+ * The options of a peer: a definition of what it does, and settings of how it
+ * speaks.
  *
  * @module
  */
 
 import type { CloseInfo, RpcError } from "../wire/error.ts";
-import type { Extension } from "./extension.ts";
 import type { Limits } from "../wire/limits.ts";
-import type { Version } from "../wire/message.ts";
+import type { ReconnectOptions } from "../line/retry.ts";
+import type { Socket } from "../line/socket.ts";
 import type { Trace } from "../parts/trace.ts";
+import type { Version } from "../wire/message.ts";
 
 /**
  * A service as a plain object: what the other side may call, and what happens
@@ -27,7 +29,7 @@ export interface Definition {
   oninvalid?(text: string, error: RpcError): boolean | void;
 }
 
-/** How a peer speaks and what it takes. */
+/** The settings of a peer: how it speaks and what it takes. */
 export interface PeerSettings {
   /**
    * The version of what this side sends of itself. Default: 2.0, until the
@@ -49,7 +51,8 @@ export interface PeerSettings {
   sharedFrames?: boolean;
   /**
    * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
+   * `TimeoutError`, a sixteenth more at most. Default 60,000. `Infinity`: for
+   * ever.
    */
   timeout?: number;
   /**
@@ -61,22 +64,69 @@ export interface PeerSettings {
    * Answers `rpc.discover`, from what may be called; see `describe` of
    * `@jsonrpcws/peer/discovery`. Default: there is no such method.
    */
-  discover?: (local: object) => unknown;
-  /**
-   * What else the peer can carry: `streams` of `@jsonrpcws/peer/stream`. Default:
-   * nothing, but all of it on a server.
-   */
-  use?: readonly Extension[];
+  discover?: (this: void, local: object) => unknown;
   /**
    * Limits that differ from {@linkcode defaultLimits}, on a server from
-   * {@linkcode serverLimits}; 0 lifts one.
+   * {@linkcode serverLimits}. 0 is zero, `Infinity` is no limit.
    */
   limits?: Partial<Limits>;
 }
 
-/** What a peer can be made with; a subclass hands it on to `super`. */
+/** The settings of a peer that makes its sockets. */
+export interface LineSettings {
+  /**
+   * How to replace a connection that is lost, or `false`: not at all. Default:
+   * for ever, after a random delay of at most half a second, and of twice as much
+   * after each attempt that fails, up to 30 seconds; at once when the network
+   * comes back or the page is looked at.
+   *
+   * A connection is lost if it was cut, or closed with one of the codes that mean
+   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final.
+   */
+  reconnect?: boolean | ReconnectOptions;
+  /**
+   * Milliseconds that an attempt to connect may take, with the time of the
+   * functions that it asks. Default 20,000. `Infinity`: for ever.
+   */
+  handshakeTimeout?: number;
+}
+
+/**
+ * Makes the socket of one attempt to connect, at once or later. Later means that
+ * it asked for credentials, so that one more attempt has fresh ones.
+ *
+ * @param failures The number of attempts that failed since the last connection.
+ */
+export type SocketMaker = (failures: number) => Socket | Promise<Socket>;
+
+/**
+ * The options of a peer, a definition and settings in one; a subclass hands them
+ * on to `super`.
+ */
 export interface PeerOptions<Context = unknown>
-  extends PeerSettings, Definition {
-  /** What {@linkcode Peer.context} is. Default `undefined`. */
+  extends PeerSettings, LineSettings, Definition {
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
+}
+
+/**
+ * The members that only a class or a peer has: who gives one of those for a
+ * definition is told so.
+ */
+export interface NoPeer {
+  /** Never: a class goes first, and has its settings behind it. */
+  prototype?: never;
+  /** Never: a peer has its connection. Give its class, or a definition. */
+  closed?: never;
+}
+
+declare const opaque: unique symbol;
+
+/**
+ * A capability of a peer, as `use` of `@jsonrpcws/peer/slim` lists it: `streams`,
+ * `references`. Opaque.
+ */
+export interface Part {
+  /** @ignore */
+  readonly [opaque]: never;
 }

@@ -21,19 +21,18 @@ import { CloseCode, type CloseInfo, RpcError } from "../wire/error.ts";
 import { Full } from "./full.ts";
 import type { Id, Params, Version } from "../wire/message.ts";
 import { observables } from "../parts/observers.ts";
-import type { Definition, PeerOptions } from "./options.ts";
+import type { PeerOptions, SocketMaker } from "./options.ts";
+import { ReconnectingSocket } from "../line/reconnect.ts";
 import { createRemote, nameRemotes } from "./remote.ts";
+import { readAmount } from "../wire/amount.ts";
 import type { Socket } from "../line/socket.ts";
 
-/** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
-export type ServiceDefinition<Theirs = unknown, Context = unknown> =
-  & Definition
-  & { prototype?: never }
-  & ThisType<Peer<Theirs, Context>>;
-
-/** A class whose instances are peers: the service of one connection each. */
+/**
+ * A class whose instances are peers: the service of one connection each. A server
+ * gives it a socket, a client a function that makes one.
+ */
 export type ServiceClass<Service, Context = unknown> = new (
-  ws: Socket,
+  ws: Socket | SocketMaker,
   options: PeerOptions<Context>,
 ) => Service;
 
@@ -122,13 +121,18 @@ export class Peer<Theirs = unknown, Context = unknown> {
   /**
    * Speaks JSON-RPC over a socket.
    *
-   * @param ws Any object with the WebSocket interface, connecting or open. From
-   * here on its messages are this peer's.
+   * @param ws Any object with the WebSocket interface, connecting or open: from
+   * here on its messages are this peer's. Or a function that makes one: then a
+   * connection that is lost is replaced.
    * @param options A definition and settings.
-   * @throws {RangeError} A limit is not a whole number of 0 or more, or the
-   * time-out is no number of 0 or more.
+   * @throws {RangeError} A limit is not a whole number of 0 or more, or a time is
+   * no number of 0 or more.
+   * @throws What the function throws, the first time.
    */
-  constructor(ws: Socket, options: PeerOptions<Context> = {}) {
+  constructor(
+    ws: Socket | SocketMaker,
+    options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
+  ) {
     this.context = options.context as Context;
     const { local, onopen, onclose, onerror, oninvalid } = options;
     if (local !== undefined) this.local = local;
@@ -136,12 +140,20 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (onclose !== undefined) this.onclose = onclose;
     if (onerror !== undefined) this.onerror = onerror;
     if (oninvalid !== undefined) this.oninvalid = oninvalid;
-    this.#core = new Full(this, ws, options);
+    this.#core = new Full(
+      this,
+      typeof ws === "function" ? renew(ws, options) : ws,
+      options,
+    );
   }
 
-  /** The socket. */
-  get ws(): Socket {
-    return this.#core.ws;
+  /**
+   * The socket of the connection, or of the attempt at one; `undefined` between
+   * the attempts of a client.
+   */
+  get ws(): Socket | undefined {
+    const { ws } = this.#core;
+    return ws instanceof ReconnectingSocket ? ws.current : ws;
   }
 
   /**
@@ -262,7 +274,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     // Or whoever can connect could write into the log.
     console.error(
       error instanceof RpcError
-        ? `RpcError ${error.code}, whose words are for onerror alone`
+        ? `RpcError ${error.code}, message withheld: set onerror to see it`
         : error,
     );
   }
@@ -498,3 +510,20 @@ export class Peer<Theirs = unknown, Context = unknown> {
     }) as Remote<Theirs>;
   }
 }
+
+/** A socket that replaces those of a function. */
+function renew(
+  open: SocketMaker,
+  options: PeerOptions<unknown>,
+): ReconnectingSocket {
+  const { reconnect = true, handshakeTimeout = 20_000 } = options;
+  return new ReconnectingSocket({
+    open,
+    hasFallback: options.sharedFrames ?? false,
+    timeout: readAmount("handshakeTimeout", handshakeTimeout),
+    reconnect: reconnect === true ? usually : reconnect || undefined,
+  });
+}
+
+// One for all connections that are replaced as is usual.
+const usually = {};

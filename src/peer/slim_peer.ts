@@ -49,8 +49,9 @@ import type { Limits } from "../wire/limits.ts";
 import { type Id, type Params, readError, readParam } from "../wire/message.ts";
 import { findMethod, invoke } from "../methods/methods.ts";
 import { type Observable, observables } from "../parts/observers.ts";
-import type { Definition } from "./options.ts";
+import type { Definition, Part, SocketMaker } from "./options.ts";
 import { createRemote } from "./remote.ts";
+import { readAmount } from "../wire/amount.ts";
 import { type ReconnectOptions, Retries, wait } from "../line/retry.ts";
 import type { Socket, SocketEvent } from "../line/socket.ts";
 
@@ -64,14 +65,11 @@ export type SlimCall = Omit<Call, "trace">;
 export interface SlimSettings {
   /**
    * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`. Default 60,000. 0: for ever.
+   * `TimeoutError`. Default 60,000. `Infinity`: for ever.
    */
   timeout?: number;
-  /**
-   * What else the peer can carry: `streams` of `@jsonrpcws/peer/stream`,
-   * `references` of `@jsonrpcws/peer/reference`. Default: nothing.
-   */
-  use?: readonly Extension[];
+  /** The parts of the peer: `streams`, `references`. Default: none. */
+  use?: readonly Part[];
   /**
    * How to replace a connection that is lost, or `false`: not at all. Default:
    * for ever, after a random delay of at most half a second, and of twice as much
@@ -80,8 +78,8 @@ export interface SlimSettings {
    */
   reconnect?: boolean | ReconnectOptions;
   /**
-   * Milliseconds that an attempt to connect may take. Default 20,000. 0: any
-   * number.
+   * Milliseconds that an attempt to connect may take. Default 20,000.
+   * `Infinity`: for ever.
    */
   handshakeTimeout?: number;
 }
@@ -92,12 +90,6 @@ export interface SlimOptions<Context = unknown>
   /** What {@linkcode SlimPeer.context} is. Default `undefined`. */
   context?: Context;
 }
-
-/**
- * Makes the socket of one attempt to connect, at once or later. Later means that
- * it asked for credentials, so that one more attempt has fresh ones.
- */
-export type SocketMaker = () => Socket | Promise<Socket>;
 
 /** What may not take for ever. */
 interface Deadline {
@@ -168,17 +160,17 @@ const unreadable: readonly number[] = [
  * limits that could be set.
  *
  * ```ts
- * import { SlimPeer } from "@jsonrpcws/peer/slim";
+ * import { Peer } from "@jsonrpcws/peer/slim";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals } from "@std/assert";
  *
  * const [left, right] = socketPair();
  *
- * class Calculator extends SlimPeer {
+ * class Calculator extends Peer {
  *   override local = { add: (a: number, b: number) => a + b };
  * }
  * await using one = new Calculator(left);
- * await using other = new SlimPeer<Calculator["local"]>(right);
+ * await using other = new Peer<Calculator["local"]>(right);
  *
  * assertEquals(await other.remote.add(1, 2), 3);
  * ```
@@ -255,7 +247,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       limits: {
         messageLength: mostLength,
         streams: 128,
-        handles: 128,
+        references: 128,
       } as Limits,
       version: "2.0",
       isLosing: () => this.#state === "open" && !this.#isOpen,
@@ -400,6 +392,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
         );
       }
       const { signal, timeout = this.#options.timeout ?? 60_000 } = options;
+      readAmount("timeout", timeout);
       signal?.throwIfAborted();
       // From 1, below 2^31: nothing waits while so many others are made.
       const id = this.#lastId = this.#lastId % 0x7fff_ffff + 1;
@@ -550,7 +543,8 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#unanswered = new Map();
     this.#suspect = -1;
     this.#inside.observers = undefined;
-    this.#capabilities = use && joinExtensions(use, this.#inside);
+    this.#capabilities = use &&
+      joinExtensions(use as unknown as readonly Extension[], this.#inside);
   }
 
   /** Whether what is sent now can leave. */
@@ -565,9 +559,9 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
     this.#expected = [];
   }
 
-  /** Looks in so many milliseconds, or sooner, for what is due; 0: never. */
+  /** Looks in so many milliseconds, or sooner, for what is due. */
   #wakeIn(time: number): number {
-    const due = performance.now() + (time || Infinity);
+    const due = performance.now() + time;
     if (due < this.#due) {
       this.#sleep();
       this.#due = due;
@@ -611,7 +605,7 @@ export class SlimPeer<Theirs = unknown, Context = unknown> {
       this.#fall(error);
       ws?.close();
     };
-    const socket = this.#makeSocket();
+    const socket = this.#makeSocket(0);
     const { handshakeTimeout = 20_000 } = this.#options;
     if (attempt === this.#attempt) {
       this.#expected = [{

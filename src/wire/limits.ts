@@ -1,11 +1,11 @@
 /**
- * How much a peer takes and gives before it says no: one number for everything
- * that the other side could make grow.
+ * The limits of a peer: one number for everything that the other side could make
+ * grow.
  *
  * @module
  */
 
-/** The limits of one connection. 0 lifts a limit. */
+/** The limits of one connection. 0 is zero, `Infinity` is no limit. */
 export interface Limits {
   /**
    * Longest message, in UTF-16 code units (bytes for a binary frame), either
@@ -45,7 +45,7 @@ export interface Limits {
   readonly methodLength: number;
   /**
    * Messages that the peer may send in a second, beyond a burst; the members of
-   * a batch count each. Default 1,000 on a server, any number elsewhere. One too
+   * a batch count each. Default 1,000 on a server, `Infinity` elsewhere. One too
    * many closes the connection with 4429. Responses to requests of this side and
    * questions for a stream's next values, which follow each other's answers, are
    * not counted.
@@ -58,7 +58,7 @@ export interface Limits {
   readonly messageBurst: number;
   /**
    * Most messages within `invalidWindow` that are no JSON-RPC and that
-   * {@linkcode Peer.oninvalid} doesn't take. Default 20 on a server, any number
+   * {@linkcode Peer.oninvalid} doesn't take. Default 20 on a server, `Infinity`
    * elsewhere. One more closes the connection with 4400.
    */
   readonly invalidMessages: number;
@@ -90,7 +90,7 @@ export interface Limits {
    * Most functions and objects lent to the peer at a time. Default 128. One more
    * is refused: a call that returns it with -32006, a call that passes it rejects.
    */
-  readonly handles: number;
+  readonly references: number;
   /**
    * Most messages that wait for the handshake to be done. Default 1,024. One
    * more request rejects with a RangeError, one more notification is not taken.
@@ -123,7 +123,7 @@ export interface Limits {
   /**
    * Most milliseconds of silence before the peer is asked for a sign of life, with
    * a request `rpc.ping`. Default 25,000, with which it is asked after 17,500 or
-   * more. 0: never, as 1.0 and bare peers.
+   * more. `Infinity`: never, as 1.0 and bare peers.
    *
    * Any message that arrives whole is a sign of life, whatever it says; one that
    * takes longer than both times to arrive looks like silence.
@@ -133,7 +133,8 @@ export interface Limits {
    * Milliseconds that a peer has for a sign of life once it was asked. Default
    * 10,000. After that the connection is closed with 4009, so that its death is
    * known within both times together, 35 seconds. After the process slept or was
-   * busy, the peer is given this time again first.
+   * busy, the peer is given this time again first. `Infinity`: the connection
+   * stays.
    */
   readonly pingWithin: number;
 }
@@ -142,7 +143,7 @@ export interface Limits {
  * The limits of a connection that was not told otherwise.
  *
  * Whoever opened it chose its peer, so how often that one speaks is its own
- * business: the two limits of {@linkcode serverLimits} are lifted.
+ * business: there is no `messageRate`, and any number of `invalidMessages`.
  */
 export const defaultLimits: Limits = {
   messageLength: 1_048_576,
@@ -159,7 +160,7 @@ export const defaultLimits: Limits = {
   handlerTimeout: 120_000,
   outgoing: 1_024,
   streams: 128,
-  handles: 128,
+  references: 128,
   queued: 1_024,
   queuedLength: 1_048_576,
   buffered: 1_048_576,
@@ -184,9 +185,8 @@ export const serverLimits: Limits = {
 const complete = new WeakSet<object>([defaultLimits, serverLimits]);
 
 /**
- * Completes limits with the defaults; 0 becomes Infinity, so that a limit is
- * always one comparison. Those that are complete stay the object they are: a
- * server's connections share one.
+ * Completes limits with the defaults. Complete limits stay the object they are,
+ * since a server's connections share one.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
@@ -212,10 +212,13 @@ function readLimit(name: string, limit: number): number {
       `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
     );
   }
-  return limit === 0 ? Infinity : limit;
+  return limit;
 }
 
-/** The limits of a server, over all of its connections. 0 lifts a limit. */
+/**
+ * The limits of a server, over all of its connections. 0 is zero, `Infinity` is no
+ * limit.
+ */
 export interface AdmissionLimits {
   /**
    * Most connections at a time, those that are being authorized and those that
@@ -244,7 +247,7 @@ export const defaultAdmissionLimits: AdmissionLimits = {
 };
 
 /**
- * Completes a server's limits with the defaults; 0 becomes Infinity.
+ * Completes a server's limits with the defaults.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */

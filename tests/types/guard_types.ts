@@ -2,9 +2,7 @@
  * What compiles and what must not, of guards. Nothing here runs.
  */
 
-import { Peer } from "../../mod.ts";
-import { guard } from "../../src/methods/guard.ts";
-import { method, type StandardSchema } from "../../src/methods/schema.ts";
+import { guard, method, Peer, type StandardSchema } from "../../mod.ts";
 
 declare const number: StandardSchema<number>;
 declare const text: StandardSchema<string>;

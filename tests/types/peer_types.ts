@@ -6,14 +6,15 @@
 import { connect } from "../../client.ts";
 import {
   type CannotTravel,
+  marshal,
   type Marshaled,
   type MethodName,
   Peer,
   type Remote,
   type Socket,
+  streams,
 } from "../../mod.ts";
-import { marshal } from "../../src/parts/references.ts";
-import { socketPair } from "../../src/line/socket_pair.ts";
+import { socketPair } from "../../testing.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends
@@ -108,6 +109,41 @@ export async function typed(ws: WebSocket): Promise<void> {
       isSame<typeof code, number>(true);
     },
   });
+
+  // So it is in one that has settings beside it, and over a socket.
+  connect<Chat["local"]>("ws://localhost", {
+    local: {
+      async message(user: string) {
+        return (await this.remote.clients()).includes(user);
+      },
+    },
+    reconnect: { attempts: 3 },
+    handshakeTimeout: 5_000,
+    timeout: Infinity,
+    protocols() {
+      // @ts-expect-error: it is called for no peer.
+      return this.state;
+    },
+  });
+  new Peer<Chat["local"]>(ws, {
+    local: {
+      async message(user: string) {
+        return (await this.remote.clients()).includes(user);
+      },
+    },
+    limits: { references: 0 },
+  });
+  new Peer(() => new WebSocket("ws://localhost"), { reconnect: false });
+  new Peer(() => Promise.resolve(ws), { handshakeTimeout: Infinity });
+  isSame<typeof chat.ws, Socket | undefined>(true);
+  // @ts-expect-error: all of it is on.
+  new Peer(ws, { use: [streams] });
+  // @ts-expect-error: its name is references.
+  new Peer(ws, { limits: { handles: 5 } });
+  // @ts-expect-error: an instance has its connection.
+  connect("ws://localhost", new Chat(ws));
+  // @ts-expect-error: a class has its hooks, and settings alone behind it.
+  connect("ws://localhost", Chat, { onopen() {} });
 
   const mine = connect("ws://localhost", Chat, { context: { user: "ann" } });
   isSame<typeof mine, Chat>(true);

@@ -4,9 +4,8 @@
  */
 
 import { connect } from "../../client.ts";
-import { Peer, type Remote } from "../../mod.ts";
-import { describe, type OpenRpcDocument } from "../../src/parts/discovery.ts";
-import { method, type StandardSchema } from "../../src/methods/schema.ts";
+import { describe, type OpenRpcDocument } from "../../discovery.ts";
+import { method, Peer, type Remote, type StandardSchema } from "../../mod.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends
@@ -166,7 +165,8 @@ export async function called(): Promise<void> {
         },
       ),
     },
-  }, { discover: describe({ title: "Page", version: "1" }) });
+    discover: describe({ title: "Page", version: "1" }),
+  });
   const answer = await service.remote.ask("why");
   isSame<typeof answer, string>(true);
 

@@ -3,10 +3,9 @@
  * plain TypeScript with the DOM library. Nothing here runs.
  */
 
-import { connect, type SlimCall, SlimPeer } from "../../slim.ts";
-import { resume } from "../../src/parts/resume.ts";
-import { socketPair } from "../../src/line/socket_pair.ts";
-import { notifications, subscribe } from "../../src/parts/subscriptions.ts";
+import { notifications, resume, subscribe } from "../../mod.ts";
+import { type Call, connect, Peer, references, streams } from "../../slim.ts";
+import { socketPair } from "../../testing.ts";
 
 /** Compiles only if both types are the same. */
 type Same<A, B> = (<T>() => T extends A ? 1 : 2) extends
@@ -22,7 +21,7 @@ interface Server {
   version: string;
 }
 
-class Page extends SlimPeer<Server, { user: string }> {
+class Page extends Peer<Server, { user: string }> {
   override local = { show: (text: string) => text.length };
 
   async types(): Promise<void> {
@@ -35,9 +34,9 @@ class Page extends SlimPeer<Server, { user: string }> {
 
 export async function typed(ws: WebSocket): Promise<void> {
   const client = connect<Server>("ws://localhost");
-  isSame<typeof client, SlimPeer<Server, unknown>>(true);
+  isSame<typeof client, Peer<Server, unknown>>(true);
   isSame<typeof client.state, "connecting" | "open" | "closed">(true);
-  isSame<typeof client.call, SlimCall>(true);
+  isSame<typeof client.call, Call>(true);
 
   const clients = await client.remote.clients();
   isSame<typeof clients, string[]>(true);
@@ -76,7 +75,7 @@ export async function typed(ws: WebSocket): Promise<void> {
   connect<Server>("ws://localhost", {
     local: {
       async show(text: string) {
-        isSame<typeof this.ws, SlimPeer["ws"]>(true);
+        isSame<typeof this.ws, Peer["ws"]>(true);
         return (await this.remote.clients()).includes(text);
       },
     },
@@ -90,7 +89,12 @@ export async function typed(ws: WebSocket): Promise<void> {
   // @ts-expect-error: what is no JSON-RPC reaches no hook of its.
   connect("ws://localhost", { oninvalid() {} });
   // @ts-expect-error: it speaks one version.
-  connect("ws://localhost", {}, { version: "1.0" });
+  connect("ws://localhost", { version: "1.0" });
+  connect("ws://localhost", { use: [streams, references] });
+  // @ts-expect-error: a part is not anybody's to make.
+  connect("ws://localhost", { use: [{}] });
+  // @ts-expect-error: an instance has its connection.
+  connect("ws://localhost", new Page(ws));
 
   const page = connect("ws://localhost", Page, { context: { user: "ann" } });
   isSame<typeof page, Page>(true);
@@ -98,12 +102,12 @@ export async function typed(ws: WebSocket): Promise<void> {
   connect("ws://localhost", Page, { context: { name: "ann" } });
 
   // Any object with the WebSocket interface, or what makes one.
-  new SlimPeer(ws);
-  new SlimPeer<Server>(socketPair()[0]).remote.clients();
-  new SlimPeer(() => new WebSocket("ws://localhost"));
-  new SlimPeer(() => Promise.resolve(ws), { reconnect: { attempts: 3 } });
+  new Peer(ws);
+  new Peer<Server>(socketPair()[0]).remote.clients();
+  new Peer(() => new WebSocket("ws://localhost"));
+  new Peer(() => Promise.resolve(ws), { reconnect: { attempts: 3 } });
   // @ts-expect-error: that is no socket.
-  new SlimPeer({ send() {} });
+  new Peer({ send() {} });
 
   const names = { subscribe: "a", unsubscribe: "b", notification: "c" };
   for await (const event of subscribe<string>(client, names)) event.length;

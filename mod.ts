@@ -23,31 +23,21 @@
  * @module
  */
 
-export { broadcast } from "./src/peer/broadcast.ts";
+export { broadcast } from "./src/events/broadcast.ts";
+export { resume } from "./src/events/resume.ts";
+export {
+  ethereum,
+  notifications,
+  subscribe,
+} from "./src/events/subscriptions.ts";
+export type * from "./src/events/subscriptions.ts";
+export { guard } from "./src/methods/guard.ts";
+export { method } from "./src/methods/schema.ts";
+export { marshal, references } from "./src/parts/references.ts";
+export { streams } from "./src/parts/streams.ts";
 export type { Call, CallOptions } from "./src/peer/call.ts";
-export type {
-  CannotTravel,
-  HasMethod,
-  IsAny,
-  Marshaled,
-  MethodName,
-  MethodOf,
-  OtherName,
-  ParamsByName,
-  ParamsFor,
-  ParamsOf,
-  Remote,
-  RemoteParam,
-  RemoteParams,
-  RemoteReference,
-  RemoteResult,
-  RemoteStream,
-  RemoteValue,
-  ResultOf,
-  Scalar,
-  UntypedRemote,
-} from "./src/peer/contract.ts";
-export type { ConnectionState } from "./src/peer/core.ts";
+export type * from "./src/peer/contract.ts";
+export type { ConnectionState, Part } from "./src/peer/core.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -56,27 +46,15 @@ export {
   type ErrorObject,
   RpcError,
 } from "./src/wire/error.ts";
-export type {
-  Asked,
-  Capability,
-  Extension,
-  Lender,
-  Link,
-  Writing,
-} from "./src/peer/extension.ts";
 export { defaultLimits, type Limits, serverLimits } from "./src/wire/limits.ts";
 export type { Id, Params, Version } from "./src/wire/message.ts";
-export type { Method } from "./src/methods/methods.ts";
-export type {
-  Definition,
-  PeerOptions,
-  PeerSettings,
-} from "./src/peer/options.ts";
+export type { Method } from "./src/peer/methods.ts";
+export type { Definition, PeerOptions, PeerSettings } from "./src/peer/options.ts";
 export {
-  type AnyPeer,
   Peer,
   type ServiceClass,
   type ServiceDefinition,
-} from "./src/peer/peer.ts";
-export type { Socket, SocketEvent } from "./src/line/socket.ts";
-export type { Trace, TraceContext } from "./src/parts/trace.ts";
+} from "./src/presets/everything.ts";
+export type { AnyPeer } from "./src/peer/base.ts";
+export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";
+export type { Trace, TraceContext } from "./src/peer/trace.ts";

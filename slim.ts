@@ -1,7 +1,7 @@
 /**
- * The client in less than 6 kB, minified and gzipped: calls both ways, the typed
- * remote, reconnection. For a page to which the size of `connect` of
- * `@jsonrpcws/peer/client` matters more than what only that one can.
+ * The small client, at most 8 kB minified and gzipped: calls both ways, the typed
+ * remote, reconnection. For a page to which its size matters more than what only
+ * the whole client of `@jsonrpcws/peer/client` can.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/slim";
@@ -9,15 +9,15 @@
  * import { assertEquals } from "@std/assert";
  *
  * const local = { add: (a: number, b: number) => a + b };
- * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using server = serve({ local, port: 0, onListen() {} });
  *
  * await using client = connect<typeof local>(server.url);
  * assertEquals(await client.remote.add(1, 2), 3);
  * ```
  *
- * It speaks JSON-RPC 2.0 alone, and knows no batches, shared frames, signs of
- * life, traces or discovery, nor limits that could be set. Streams, references,
- * subscriptions and schemas work as with the other one, and weigh as much.
+ * It is the same peer with fewer parts: it speaks JSON-RPC 2.0 alone, and knows no
+ * batches, shared frames, signs of life or traces, nor limits that could be set.
+ * Streams and references are added with `use`.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -31,29 +31,20 @@ import {
   openSocket,
   type Protocols,
 } from "./src/line/address.ts";
+import type { SocketMaker } from "./src/line/socket.ts";
+import type { LineSettings } from "./src/peer/options.ts";
 import {
-  type SlimDefinition,
-  type SlimOptions,
-  SlimPeer,
-  type SlimSettings,
-  type SocketMaker,
-} from "./src/peer/slim_peer.ts";
-
-/** A definition, no class, in whose functions `this` is the peer. */
-export type SlimServiceDefinition<Theirs = unknown, Context = unknown> =
-  & SlimDefinition
-  & { prototype?: never }
-  & ThisType<SlimPeer<Theirs, Context>>;
-
-/** A class whose instances are slim peers. */
-export type SlimServiceClass<Service, Context = unknown> = new (
-  ws: SocketMaker,
-  options: SlimOptions<Context>,
-) => Service;
+  Peer,
+  type ServiceClass,
+  type ServiceDefinition,
+  type SmallOptions,
+  type SmallSettings,
+} from "./src/presets/small.ts";
 
 /** How to connect. */
-export interface SlimConnectOptions<Context = unknown> extends SlimSettings {
-  /** What {@linkcode SlimPeer.context} is. Default `undefined`. */
+export interface ConnectOptions<Context = unknown>
+  extends SmallSettings, LineSettings {
+  /** What {@linkcode Peer.context} is. Default `undefined`. */
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
@@ -67,63 +58,65 @@ export interface SlimConnectOptions<Context = unknown> extends SlimSettings {
 
 /**
  * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode SlimPeer.opened} tells when it is. A connection that is
- * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
- * calls that were under way reject with a {@linkcode ConnectionClosedError}
- * unless they are `idempotent`, and calls made meanwhile wait.
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is lost
+ * is replaced: the instance lives on, `onclose` and `onopen` are called, calls that
+ * were under way reject with a {@linkcode ConnectionClosedError} unless they are
+ * `idempotent`, and calls made meanwhile wait.
  *
  * @param url Where to.
- * @param Service A subclass of {@linkcode SlimPeer}, whose `local` the server may
- * call.
- * @param options How to connect.
+ * @param Service A subclass of {@linkcode Peer}, whose `local` the server may call.
+ * @param settings How to connect.
  * @returns The instance of the service.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Service, Context = unknown>(
   url: Address,
-  Service: SlimServiceClass<Service, Context>,
-  options?: SlimConnectOptions<Context>,
+  Service: ServiceClass<Service, Context>,
+  settings?: ConnectOptions<Context>,
 ): Service;
 /**
- * The same, with a definition, or nothing, in place of a class.
+ * The same, with a definition in place of a class: what the server may call, the
+ * hooks and how to connect, in one object that may be left out.
  *
  * @typeParam Theirs The type of the server's `local`.
  * @param url Where to.
- * @param definition What the server may call, and the hooks; may be left out.
- * @param options How to connect.
+ * @param options A definition and settings.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Theirs = unknown, Context = unknown>(
   url: Address,
-  definition?: SlimServiceDefinition<Theirs, Context>,
-  options?: SlimConnectOptions<Context>,
-): SlimPeer<Theirs, Context>;
+  options?: ServiceDefinition<Theirs, Context> & ConnectOptions<Context>,
+): Peer<Theirs, Context>;
 export function connect(
   url: Address,
-  service: SlimServiceClass<unknown> | SlimServiceDefinition = {},
-  options: SlimConnectOptions = {},
+  service: ServiceClass<unknown> | ServiceDefinition & ConnectOptions = {},
+  settings: ConnectOptions = {},
 ): unknown {
-  const { protocols = [], createSocket = createWebSocket, ...settings } =
-    options;
+  const isClass = typeof service === "function";
+  const options: SmallOptions & ConnectOptions = isClass ? settings : service;
+  const { protocols = [], createSocket = createWebSocket } = options;
   const makeSocket: SocketMaker = () =>
     openSocket(url, protocols, createSocket);
-  return typeof service === "function"
-    ? new service(makeSocket, settings)
-    : new SlimPeer(makeSocket, { ...service, ...settings });
+  return isClass
+    ? new service(makeSocket, options)
+    : new Peer(makeSocket, options);
 }
 
-export { SlimPeer };
+export { Peer };
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
-export type { CallOptions } from "./src/peer/call.ts";
+export type { Call, CallOptions } from "./src/peer/call.ts";
+export type { Part } from "./src/peer/core.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
-export type { SlimCall } from "./src/peer/slim_peer.ts";
+export { references } from "./src/parts/references.ts";
+export { streams } from "./src/parts/streams.ts";
 export type {
   Address,
   CreateSocket,
   Protocols,
-  SlimDefinition,
-  SlimOptions,
-  SlimSettings,
+  ServiceClass,
+  ServiceDefinition,
+  SmallOptions,
+  SmallSettings,
   SocketMaker,
 };

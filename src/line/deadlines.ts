@@ -20,7 +20,19 @@ export interface Sweeper {
 }
 
 /** Wakes all for whom something waits. */
-export const deadlineAlarm: Alarm = new Alarm();
+const deadlineAlarm = /* @__PURE__ */ new Alarm();
+
+/**
+ * The milliseconds of an option. 0 is none; Infinity: any number.
+ *
+ * @throws {RangeError} It is no number of 0 or more.
+ */
+export function readTime(name: string, time: number): number {
+  if (time >= 0) return time;
+  throw new RangeError(
+    `Cannot set ${name}: it must be 0 or more milliseconds, got ${time}`,
+  );
+}
 
 /**
  * Tells when calls are due, and looks for those that are.

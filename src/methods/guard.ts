@@ -31,9 +31,9 @@
  */
 
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import { isThenable } from "../peer/deferred.ts";
-import { originals } from "./methods.ts";
-import type { Peer } from "../peer/peer.ts";
+import { isThenable } from "../line/deferred.ts";
+import { originals } from "../peer/methods.ts";
+import type { Peer } from "../presets/everything.ts";
 
 /**
  * What a check says: `true`, the method runs; `false`, the caller may not do

@@ -33,16 +33,11 @@
  */
 
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import {
-  type Capability,
-  currentWriting,
-  type Extension,
-  extension,
-  type Link,
-  type Writing,
-} from "../peer/extension.ts";
+import type { Part } from "../peer/core.ts";
+import type { Writing } from "../peer/seams.ts";
+import { type Carrier, carrying, currentWriting, type Link } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
-import { type Method, Methods } from "../methods/methods.ts";
+import { type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
@@ -52,7 +47,10 @@ export type { Marshaled };
  * Lets a peer lend functions and objects, and call those lent to it. A server has
  * it; a client is given it with `use`.
  */
-export const references: Extension = extension((link) => new References(link));
+export const references: Part = /* @__PURE__ */ carrying(
+  "references",
+  (link) => new References(link),
+);
 
 /** How long what is passed as an argument can be called. */
 export interface MarshalOptions {
@@ -154,7 +152,7 @@ const invoke = "invoke";
 
 const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
 
-class References implements Capability {
+class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
@@ -239,10 +237,10 @@ class References implements Capability {
       );
     }
     const all = this.#lent ??= new Map();
-    if (all.size >= limits.handles) {
+    if (all.size >= limits.references) {
       throw new RpcError(
         ErrorCode.TooManyStreams,
-        `Cannot pass by reference: ${all.size} of at most ${limits.handles} are lent`,
+        `Cannot pass by reference: ${all.size} of at most ${limits.references} are lent`,
       );
     }
     const { target } = mark;

@@ -32,25 +32,22 @@
  */
 
 import type { CallOptions } from "../peer/call.ts";
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import {
-  type Asked,
-  type Capability,
-  type Extension,
-  extension,
-  JsonText,
-  type Lender,
-  type Link,
-  type Writing,
-} from "../peer/extension.ts";
+import type { Part } from "../peer/core.ts";
+import { enumeratorNext } from "../peer/outgoing.ts";
+import type { Lender, Writing } from "../peer/seams.ts";
+import { type Carrier, carrying, JsonText, type Link } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
 
 /**
  * Lets a peer return, take and pass streams: async iterables, async generators,
  * ReadableStreams. A server has it; a client is given it with `use`.
  */
-export const streams: Extension = extension((link) => new Streams(link));
+export const streams: Part = /* @__PURE__ */ carrying(
+  "streams",
+  (link) => new Streams(link),
+);
 
 // A batch of values is what is ready, within these bounds; as much is produced
 // ahead while a batch is on its way.
@@ -74,7 +71,7 @@ interface Enumerable {
  */
 const origins = new WeakMap<object, Link>();
 
-class Streams implements Capability {
+class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
   #nextToken = 1;
@@ -146,12 +143,12 @@ class Streams implements Capability {
   control(
     method: string,
     params: Params | undefined,
-    { signal }: Asked,
+    { signal }: Lender,
   ): unknown {
     if (!method.startsWith("$/enumerator/")) return undefined;
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
-    if (method === "$/enumerator/next") {
+    if (method === enumeratorNext) {
       if (producer === undefined) throw unknownToken();
       return producer.next(signal);
     }
@@ -437,9 +434,9 @@ class Consumer implements AsyncIterableIterator<unknown> {
       );
     }
     const params = { token: this.#token };
-    const options = { timeout: 0, signal: this.#leaving.signal };
+    const options = { timeout: Infinity, signal: this.#leaving.signal };
     const answer = await this.#link.request(
-      "$/enumerator/next",
+      enumeratorNext,
       params,
       options,
     ) as { values?: unknown; finished?: unknown } | null;

@@ -5,10 +5,11 @@
  */
 
 import type { CloseInfo, RpcError } from "../wire/error.ts";
-import type { Extension } from "./extension.ts";
+import type { ReconnectOptions } from "../line/retry.ts";
+import type { Part } from "./core.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
-import type { Trace } from "../parts/trace.ts";
+import type { Trace } from "./trace.ts";
 
 /**
  * A service as a plain object: what the other side may call, and what happens
@@ -49,7 +50,7 @@ export interface PeerSettings {
   sharedFrames?: boolean;
   /**
    * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`, a sixteenth more at most. Default 60,000. 0: for ever.
+   * `TimeoutError`, a sixteenth more at most. Default 60,000. `Infinity`: for ever.
    */
   timeout?: number;
   /**
@@ -63,20 +64,34 @@ export interface PeerSettings {
    */
   discover?: (local: object) => unknown;
   /**
-   * What else the peer can carry: `streams` of `@jsonrpcws/peer/stream`. Default:
-   * nothing, but all of it on a server.
-   */
-  use?: readonly Extension[];
-  /**
    * Limits that differ from {@linkcode defaultLimits}, on a server from
-   * {@linkcode serverLimits}; 0 lifts one.
+   * {@linkcode serverLimits}; `Infinity` lifts one.
    */
   limits?: Partial<Limits>;
 }
 
+/** How a peer that makes its own sockets connects. */
+export interface LineSettings {
+  /**
+   * How to replace a connection that is lost, or `false`: not at all. Default:
+   * for ever, after a random delay of at most half a second, and of twice as much
+   * after each attempt that fails, up to 30 seconds; at once when the network
+   * comes back or the page is looked at.
+   *
+   * A connection is lost if it was cut, or closed with one of the codes that mean
+   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final.
+   */
+  reconnect?: boolean | ReconnectOptions;
+  /**
+   * Milliseconds that an attempt to connect may take, with what is asked for its
+   * address and subprotocols. Default 20,000. `Infinity`: any number.
+   */
+  handshakeTimeout?: number;
+}
+
 /** What a peer can be made with; a subclass hands it on to `super`. */
 export interface PeerOptions<Context = unknown>
-  extends PeerSettings, Definition {
+  extends PeerSettings, LineSettings, Definition {
   /** What {@linkcode Peer.context} is. Default `undefined`. */
   context?: Context;
 }

@@ -9,10 +9,10 @@
 
 import { ignoreError } from "../line/close.ts";
 import type { Keeper } from "../peer/core.ts";
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
 import { sharedFrames } from "../parts/shared_frames.ts";
-import { isThenable } from "../peer/deferred.ts";
+import { isThenable } from "../line/deferred.ts";
 import {
   type AdmissionLimits,
   completeAdmissionLimits,

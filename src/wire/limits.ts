@@ -5,7 +5,7 @@
  * @module
  */
 
-/** The limits of one connection. 0 lifts a limit. */
+/** The limits of one connection. 0 is zero, `Infinity` lifts a limit. */
 export interface Limits {
   /**
    * Longest message, in UTF-16 code units (bytes for a binary frame), either
@@ -90,7 +90,7 @@ export interface Limits {
    * Most functions and objects lent to the peer at a time. Default 128. One more
    * is refused: a call that returns it with -32006, a call that passes it rejects.
    */
-  readonly handles: number;
+  readonly references: number;
   /**
    * Most messages that wait for the handshake to be done. Default 1,024. One
    * more request rejects with a RangeError, one more notification is not taken.
@@ -123,7 +123,7 @@ export interface Limits {
   /**
    * Most milliseconds of silence before the peer is asked for a sign of life, with
    * a request `rpc.ping`. Default 25,000, with which it is asked after 17,500 or
-   * more. 0: never, as 1.0 and bare peers.
+   * more. `Infinity`: never, as 1.0 and bare peers.
    *
    * Any message that arrives whole is a sign of life, whatever it says; one that
    * takes longer than both times to arrive looks like silence.
@@ -138,6 +138,30 @@ export interface Limits {
   readonly pingWithin: number;
 }
 
+/** The limits that every peer has, also the small one. */
+export const coreLimits: Pick<
+  Limits,
+  | "messageLength"
+  | "idLength"
+  | "methodLength"
+  | "incoming"
+  | "outgoing"
+  | "streams"
+  | "references"
+  | "queued"
+  | "queuedLength"
+> = {
+  messageLength: 1_048_576,
+  idLength: 128,
+  methodLength: 256,
+  incoming: 1_024,
+  outgoing: 1_024,
+  streams: 128,
+  references: 128,
+  queued: 1_024,
+  queuedLength: 1_048_576,
+};
+
 /**
  * The limits of a connection that was not told otherwise.
  *
@@ -145,23 +169,15 @@ export interface Limits {
  * business: the two limits of {@linkcode serverLimits} are lifted.
  */
 export const defaultLimits: Limits = {
-  messageLength: 1_048_576,
+  ...coreLimits,
   depth: 64,
   batchMembers: 100,
   frameMembers: 1_024,
-  idLength: 128,
-  methodLength: 256,
   messageRate: Infinity,
   messageBurst: 2_000,
   invalidMessages: Infinity,
   invalidWindow: 10_000,
-  incoming: 1_024,
   handlerTimeout: 120_000,
-  outgoing: 1_024,
-  streams: 128,
-  handles: 128,
-  queued: 1_024,
-  queuedLength: 1_048_576,
   buffered: 1_048_576,
   bufferedTime: 10_000,
   bufferedMost: 4_194_304,
@@ -181,12 +197,14 @@ export const serverLimits: Limits = {
   invalidMessages: 20,
 };
 
-const complete = new WeakSet<object>([defaultLimits, serverLimits]);
+const complete = /* @__PURE__ */ new WeakSet<object>([
+  defaultLimits,
+  serverLimits,
+]);
 
 /**
- * Completes limits with the defaults; 0 becomes Infinity, so that a limit is
- * always one comparison. Those that are complete stay the object they are: a
- * server's connections share one.
+ * Completes limits with the defaults. Those that are complete stay the object they
+ * are: a server's connections share one.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
@@ -212,10 +230,13 @@ function readLimit(name: string, limit: number): number {
       `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
     );
   }
-  return limit === 0 ? Infinity : limit;
+  return limit;
 }
 
-/** The limits of a server, over all of its connections. 0 lifts a limit. */
+/**
+ * The limits of a server, over all of its connections. 0 is zero, `Infinity` lifts
+ * one.
+ */
 export interface AdmissionLimits {
   /**
    * Most connections at a time, those that are being authorized and those that
@@ -244,7 +265,7 @@ export const defaultAdmissionLimits: AdmissionLimits = {
 };
 
 /**
- * Completes a server's limits with the defaults; 0 becomes Infinity.
+ * Completes a server's limits with the defaults.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */

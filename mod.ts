@@ -53,7 +53,6 @@ export type { Definition, PeerOptions, PeerSettings } from "./src/peer/options.t
 export {
   Peer,
   type ServiceClass,
-  type ServiceDefinition,
 } from "./src/presets/everything.ts";
 export type { AnyPeer } from "./src/peer/base.ts";
 export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";

@@ -1,7 +1,7 @@
 /**
- * The small client, at most 8 kB minified and gzipped: calls both ways, the typed
- * remote, reconnection. For a page to which its size matters more than what only
- * the whole client of `@jsonrpcws/peer/client` can.
+ * The client in less than 6 kB, minified and gzipped: calls both ways, the typed
+ * remote, reconnection. For a page to which the size of `connect` of
+ * `@jsonrpcws/peer/client` matters more than what only that one can.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/slim";
@@ -15,9 +15,9 @@
  * assertEquals(await client.remote.add(1, 2), 3);
  * ```
  *
- * It is the same peer with fewer parts: it speaks JSON-RPC 2.0 alone, and knows no
- * batches, shared frames, signs of life or traces, nor limits that could be set.
- * Streams and references are added with `use`.
+ * It speaks JSON-RPC 2.0 alone, and knows no batches, shared frames, signs of
+ * life, traces or discovery, nor limits that could be set. Streams and references
+ * are listed in `use`, and weigh nothing where they aren't.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -31,20 +31,18 @@ import {
   openSocket,
   type Protocols,
 } from "./src/line/address.ts";
-import type { SocketMaker } from "./src/line/socket.ts";
-import type { LineSettings } from "./src/peer/options.ts";
+import type { Socket, SocketMaker } from "./src/line/socket.ts";
+import type { Definition, NoPeer } from "./src/peer/options.ts";
 import {
   Peer,
+  type PeerOptions,
+  type PeerSettings,
   type ServiceClass,
-  type ServiceDefinition,
-  type SmallOptions,
-  type SmallSettings,
 } from "./src/presets/small.ts";
 
-/** How to connect. */
-export interface ConnectOptions<Context = unknown>
-  extends SmallSettings, LineSettings {
-  /** What {@linkcode Peer.context} is. Default `undefined`. */
+/** The settings of a client; a class has them behind it. */
+export interface ConnectSettings<Context = unknown> extends PeerSettings {
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
@@ -57,66 +55,79 @@ export interface ConnectOptions<Context = unknown>
 }
 
 /**
+ * The options of a client, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ConnectOptions<Theirs = unknown, Context = unknown> =
+  & Definition
+  & ConnectSettings<Context>
+  & NoPeer
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
  * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is lost
- * is replaced: the instance lives on, `onclose` and `onopen` are called, calls that
- * were under way reject with a {@linkcode ConnectionClosedError} unless they are
- * `idempotent`, and calls made meanwhile wait.
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
+ * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
+ * calls that were under way reject with a {@linkcode ConnectionClosedError}
+ * unless they are `idempotent`, and calls made meanwhile wait.
  *
- * @param url Where to.
- * @param Service A subclass of {@linkcode Peer}, whose `local` the server may call.
- * @param settings How to connect.
- * @returns The instance of the service.
+ * @typeParam Theirs The type of the server's `local`.
+ * @param url The server's address.
+ * @param options A definition, of what the server may call, and settings.
+ * @throws {TypeError} The URL is not valid.
+ */
+export function connect<Theirs = unknown, Context = unknown>(
+  url: Address,
+  options?: ConnectOptions<Theirs, Context>,
+): Peer<Theirs, Context>;
+/**
+ * Connects to a server, as an instance of a class.
+ *
+ * @param url The server's address.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
+ * whose `local` the server may call.
+ * @param settings Settings alone: the hooks are the class's.
+ * @returns The instance.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Service, Context = unknown>(
   url: Address,
   Service: ServiceClass<Service, Context>,
-  settings?: ConnectOptions<Context>,
+  settings?: ConnectSettings<Context>,
 ): Service;
-/**
- * The same, with a definition in place of a class: what the server may call, the
- * hooks and how to connect, in one object that may be left out.
- *
- * @typeParam Theirs The type of the server's `local`.
- * @param url Where to.
- * @param options A definition and settings.
- * @throws {TypeError} The URL is not valid.
- */
-export function connect<Theirs = unknown, Context = unknown>(
-  url: Address,
-  options?: ServiceDefinition<Theirs, Context> & ConnectOptions<Context>,
-): Peer<Theirs, Context>;
 export function connect(
   url: Address,
-  service: ServiceClass<unknown> | ServiceDefinition & ConnectOptions = {},
-  settings: ConnectOptions = {},
+  service: ServiceClass<unknown> | ConnectOptions = {},
+  settings: ConnectSettings = {},
 ): unknown {
   const isClass = typeof service === "function";
-  const options: SmallOptions & ConnectOptions = isClass ? settings : service;
-  const { protocols = [], createSocket = createWebSocket } = options;
+  const { protocols = [], createSocket = createWebSocket } = isClass
+    ? settings
+    : service;
   const makeSocket: SocketMaker = () =>
     openSocket(url, protocols, createSocket);
   return isClass
-    ? new service(makeSocket, options)
-    : new Peer(makeSocket, options);
+    ? new service(makeSocket, settings)
+    : new Peer(makeSocket, service);
 }
 
 export { Peer };
+export { references } from "./src/parts/references.ts";
+export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
 export type { Call, CallOptions } from "./src/peer/call.ts";
 export type { Part } from "./src/peer/core.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
-export { references } from "./src/parts/references.ts";
-export { streams } from "./src/parts/streams.ts";
 export type {
   Address,
   CreateSocket,
+  Definition,
+  NoPeer,
+  PeerOptions,
+  PeerSettings,
   Protocols,
   ServiceClass,
-  ServiceDefinition,
-  SmallOptions,
-  SmallSettings,
+  Socket,
   SocketMaker,
 };

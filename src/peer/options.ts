@@ -1,15 +1,15 @@
 /**
- * What a peer is made with: a definition of what it does, and how it speaks.
+ * The options of a peer: a definition of what it does, and settings of how it
+ * speaks.
  *
  * @module
  */
 
 import type { CloseInfo, RpcError } from "../wire/error.ts";
-import type { ReconnectOptions } from "../line/retry.ts";
-import type { Part } from "./core.ts";
 import type { Limits } from "../wire/limits.ts";
-import type { Version } from "../wire/message.ts";
+import type { ReconnectOptions } from "../line/retry.ts";
 import type { Trace } from "./trace.ts";
+import type { Version } from "../wire/message.ts";
 
 /**
  * A service as a plain object: what the other side may call, and what happens
@@ -28,7 +28,7 @@ export interface Definition {
   oninvalid?(text: string, error: RpcError): boolean | void;
 }
 
-/** How a peer speaks and what it takes. */
+/** The settings of a peer: how it speaks and what it takes. */
 export interface PeerSettings {
   /**
    * The version of what this side sends of itself. Default: 2.0, until the
@@ -50,7 +50,8 @@ export interface PeerSettings {
   sharedFrames?: boolean;
   /**
    * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`, a sixteenth more at most. Default 60,000. `Infinity`: for ever.
+   * `TimeoutError`, a sixteenth more at most. Default 60,000. `Infinity`: for
+   * ever.
    */
   timeout?: number;
   /**
@@ -62,15 +63,15 @@ export interface PeerSettings {
    * Answers `rpc.discover`, from what may be called; see `describe` of
    * `@jsonrpcws/peer/discovery`. Default: there is no such method.
    */
-  discover?: (local: object) => unknown;
+  discover?: (this: void, local: object) => unknown;
   /**
    * Limits that differ from {@linkcode defaultLimits}, on a server from
-   * {@linkcode serverLimits}; `Infinity` lifts one.
+   * {@linkcode serverLimits}. 0 is zero, `Infinity` is no limit.
    */
   limits?: Partial<Limits>;
 }
 
-/** How a peer that makes its own sockets connects. */
+/** The settings of a peer that makes its sockets. */
 export interface LineSettings {
   /**
    * How to replace a connection that is lost, or `false`: not at all. Default:
@@ -83,15 +84,29 @@ export interface LineSettings {
    */
   reconnect?: boolean | ReconnectOptions;
   /**
-   * Milliseconds that an attempt to connect may take, with what is asked for its
-   * address and subprotocols. Default 20,000. `Infinity`: any number.
+   * Milliseconds that an attempt to connect may take, with the time of the
+   * functions that it asks. Default 20,000. `Infinity`: for ever.
    */
   handshakeTimeout?: number;
 }
 
-/** What a peer can be made with; a subclass hands it on to `super`. */
+/**
+ * The options of a peer, a definition and settings in one; a subclass hands them
+ * on to `super`.
+ */
 export interface PeerOptions<Context = unknown>
   extends PeerSettings, LineSettings, Definition {
-  /** What {@linkcode Peer.context} is. Default `undefined`. */
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
+}
+
+/**
+ * The members that only a class or a peer has: who gives one of those for a
+ * definition is told so.
+ */
+export interface NoPeer {
+  /** Never: a class goes first, and has its settings behind it. */
+  prototype?: never;
+  /** Never: a peer has its connection. Give its class, or a definition. */
+  closed?: never;
 }

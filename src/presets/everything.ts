@@ -16,7 +16,7 @@ import { versions } from "../parts/versions.ts";
 import type { Socket, SocketMaker } from "../line/socket.ts";
 import { BasePeer, coreOf } from "../peer/base.ts";
 import type { Part } from "../peer/core.ts";
-import type { Definition, PeerOptions } from "../peer/options.ts";
+import type { PeerOptions } from "../peer/options.ts";
 import { closedError } from "../peer/owner.ts";
 import { versionOf } from "../peer/sending.ts";
 import { completeLimits } from "../wire/limits.ts";
@@ -33,12 +33,6 @@ const everything: readonly Part[] = [
   streams,
   references,
 ];
-
-/** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
-export type ServiceDefinition<Theirs = unknown, Context = unknown> =
-  & Definition
-  & { prototype?: never }
-  & ThisType<Peer<Theirs, Context>>;
 
 /** A class whose instances are peers: the service of one connection each. */
 export type ServiceClass<Service, Context = unknown> = new (
@@ -84,7 +78,10 @@ export class Peer<Theirs = unknown, Context = unknown>
    * @param options A definition and settings.
    * @throws {RangeError} A limit or a time is no number of 0 or more.
    */
-  constructor(ws: Socket | SocketMaker, options: PeerOptions<Context> = {}) {
+  constructor(
+    ws: Socket | SocketMaker,
+    options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
+  ) {
     super(ws, options, everything, completeLimits(options.limits));
   }
 

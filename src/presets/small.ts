@@ -10,19 +10,19 @@ import type { Part } from "../peer/core.ts";
 import type {
   Definition,
   LineSettings,
-  PeerSettings,
+  PeerSettings as AllSettings,
 } from "../peer/options.ts";
 import { coreLimits, type Limits } from "../wire/limits.ts";
 
 /** How a small peer speaks. */
-export interface SmallSettings extends Pick<PeerSettings, "timeout"> {
+export interface PeerSettings extends Pick<AllSettings, "timeout" | "discover">, LineSettings {
   /** What it can do beside calls: `streams`, `references`. Default: nothing. */
   use?: readonly Part[];
 }
 
 /** What a small peer can be made with; a subclass hands it on to `super`. */
-export interface SmallOptions<Context = unknown>
-  extends SmallSettings, LineSettings, Definition {
+export interface PeerOptions<Context = unknown>
+  extends PeerSettings, Definition {
   /** What {@linkcode Peer.context} is. Default `undefined`. */
   context?: Context;
 }
@@ -63,19 +63,16 @@ export class Peer<Theirs = unknown, Context = unknown>
    * @param options A definition and settings.
    * @throws {RangeError} A time is no number of 0 or more.
    */
-  constructor(ws: Socket | SocketMaker, options: SmallOptions<Context> = {}) {
+  constructor(
+    ws: Socket | SocketMaker,
+    options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
+  ) {
     super(ws, options, options.use ?? [], coreLimits as unknown as Limits);
   }
 }
 
-/** A {@linkcode Definition}, no class, in whose functions `this` is the peer. */
-export type ServiceDefinition<Theirs = unknown, Context = unknown> =
-  & Definition
-  & { prototype?: never }
-  & ThisType<Peer<Theirs, Context>>;
-
 /** A class whose instances are peers: the service of one connection each. */
 export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket | SocketMaker,
-  options: SmallOptions<Context>,
+  options: PeerOptions<Context>,
 ) => Service;

@@ -11,7 +11,7 @@ import { ignoreError } from "../line/close.ts";
 import type { Keeper } from "../peer/core.ts";
 import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
-import { sharedFrames } from "../parts/shared_frames.ts";
+import { subprotocol as sharedFrames } from "../parts/shared_frames.ts";
 import { isThenable } from "../line/deferred.ts";
 import {
   type AdmissionLimits,
@@ -31,21 +31,19 @@ import {
   type Origins,
   type RequestHead,
 } from "./origin.ts";
+import { keepPeer as keep } from "../peer/base.ts";
 import {
-  keep,
   Peer,
   type ServiceClass,
   type ServiceDefinition,
-} from "../peer/peer.ts";
-import { references } from "../parts/references.ts";
+} from "../presets/everything.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
-import { streams } from "../parts/streams.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
 /** What a server needs of a service's instances; every {@linkcode Peer} has it. */
 export interface ServicePeer {
   /** See {@linkcode Peer.ws}. */
-  readonly ws: Socket;
+  readonly ws: Socket | undefined;
   /** See {@linkcode Peer.context}. */
   readonly context?: unknown;
   /** See {@linkcode Peer.running}. */
@@ -320,7 +318,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     const running: string[] = [];
     const leave = async (peer: ServicePeer): Promise<void> => {
       await Promise.race([peer.finish(), callsEnd.promise]);
-      await emptied(peer.ws, callsEnd);
+      if (peer.ws !== undefined) await emptied(peer.ws, callsEnd);
       running.push(...peer.running);
       const pause = Math.floor(Math.random() * spread);
       const reason = `Server restarts, retry in ${pause} ms`;
@@ -329,7 +327,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       if (await Promise.race([isGone, end.promise])) closed++;
       else {
         cut++;
-        peer.ws.terminate?.();
+        peer.ws?.terminate?.();
       }
     };
     // Unless it was closed already: then this drain is that.
@@ -459,7 +457,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** Whether nobody is there, or nobody who is known. */
   #isNobody(peer: ServicePeer): boolean {
     // Of a client that went away meanwhile, Deno (2.9.5) never tells.
-    return peer.ws.readyState === ReadyState.Connecting ||
+    return peer.ws?.readyState === ReadyState.Connecting ||
       this.#isStranger(peer);
   }
 
@@ -491,7 +489,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   #close(peer: ServicePeer, code: number, reason: string): void {
-    if (peer.ws.readyState === ReadyState.Connecting) this.hasUnopened = true;
+    if (peer.ws?.readyState === ReadyState.Connecting) this.hasUnopened = true;
     peer.close(code, reason);
   }
 
@@ -570,7 +568,6 @@ function pickSettings(options: PeerSettings): PeerSettings {
     names.includes(name) && value !== undefined
   );
   return {
-    use: [streams, references],
     ...Object.fromEntries(given),
     limits: completeLimits(options.limits, serverLimits),
   };

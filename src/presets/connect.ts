@@ -1,0 +1,189 @@
+/**
+ * The connection of a client, whatever its sockets are.
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
+ *
+ * @module
+ */
+
+import {
+  type Address,
+  type CreateSocket,
+  createWebSocket,
+  openSocket,
+  type Protocols,
+} from "../line/address.ts";
+import { ReadyState, type Socket, type SocketMaker } from "../line/socket.ts";
+import type {
+  Definition,
+  LineSettings,
+  NoPeer,
+  PeerSettings,
+} from "../peer/options.ts";
+import { Peer, type ServiceClass } from "./everything.ts";
+
+/** The settings of a client; a class has them behind it. */
+export interface ConnectSettings<Context = unknown>
+  extends PeerSettings, LineSettings {
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
+  context?: Context;
+  /**
+   * The subprotocols to offer. Default: none, because a browser fails the
+   * connection if the server selects none of them. A function is asked before
+   * each attempt, for a ticket that is valid once.
+   */
+  protocols?: Protocols;
+  /**
+   * Makes the socket. Default: `new WebSocket(url, protocols)`; `connect` of
+   * `@jsonrpcws/peer/node` makes those of `ws`.
+   */
+  createSocket?: CreateSocket;
+}
+
+/**
+ * The options of a client, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ConnectOptions<Theirs = unknown, Context = unknown> =
+  & Definition
+  & ConnectSettings<Context>
+  & NoPeer
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
+ * Connects to a server. Answers at once: calls made before the handshake is done
+ * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
+ * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
+ * calls that were under way reject with a {@linkcode ConnectionClosedError}
+ * unless they are `idempotent`, and calls made meanwhile wait.
+ *
+ * @typeParam Theirs The type of the server's `local`.
+ * @param url The server's address.
+ * @param options A definition, of what the server may call, and settings.
+ * @throws {TypeError} The URL is not valid.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function connect<Theirs = unknown, Context = unknown>(
+  url: Address,
+  options?: ConnectOptions<Theirs, Context>,
+): Peer<Theirs, Context>;
+/**
+ * Connects to a server, as an instance of a class.
+ *
+ * @param url The server's address.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
+ * whose `local` the server may call.
+ * @param settings Settings alone: the hooks are the class's.
+ * @returns The instance.
+ * @throws {TypeError} The URL is not valid.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function connect<Service, Context = unknown>(
+  url: Address,
+  Service: ServiceClass<Service, Context>,
+  settings?: ConnectSettings<Context>,
+): Service;
+export function connect(
+  url: Address,
+  service: ServiceClass<unknown> | ConnectOptions = {},
+  settings: ConnectSettings = {},
+): unknown {
+  checkService(service, "connect");
+  const isClass = typeof service === "function";
+  const options = isClass ? settings : service;
+  const { protocols = [], createSocket = createWebSocket } = options;
+  /** Of the last attempt. */
+  let socket: Socket | Promise<Socket> | undefined;
+  let hasFailed = false;
+  const makeSocket: SocketMaker = (offers) => {
+    if (hasFailed) return closedSocket;
+    return socket = open(url, protocols, createSocket, offers);
+  };
+  try {
+    return isClass
+      ? new service(makeSocket, settings)
+      : new Peer(makeSocket, service);
+  } catch (error) {
+    // Nobody has the peer that would connect again.
+    hasFailed = true;
+    if (socket !== undefined) abandon(socket);
+    throw error;
+  }
+}
+
+/**
+ * Refuses what can't be made a peer of.
+ *
+ * @throws {TypeError} It is a peer already: its connection is another one.
+ */
+export function checkService(service: object, what: string): void {
+  if (!(service instanceof Peer)) return;
+  const { name } = service.constructor;
+  throw new TypeError(
+    `Cannot ${what} an instance of ${name}: it has its connection, give the class ${name} or a definition`,
+  );
+}
+
+/** Closes the socket of an attempt that nobody waits for. */
+async function abandon(attempt: Socket | Promise<Socket>): Promise<void> {
+  try {
+    const socket = await attempt;
+    socket.addEventListener("error", () => {});
+    socket.close();
+  } catch {
+    // There is none.
+  }
+}
+
+// The end of a client that could not be made: its code is final.
+const closedSocket: Socket = {
+  readyState: ReadyState.Closed,
+  bufferedAmount: 0,
+  binaryType: "arraybuffer",
+  send() {},
+  close() {},
+  addEventListener(type, listener) {
+    if (type !== "close") return;
+    const end = { type, code: 1000, reason: "", wasClean: true };
+    queueMicrotask(() => listener(end));
+  },
+  removeEventListener() {},
+};
+
+/**
+ * Makes the socket of one attempt; see {@linkcode openSocket}.
+ *
+ * @param own The subprotocols that are offered before the owner's.
+ */
+function open(
+  url: Address,
+  protocols: Protocols,
+  createSocket: CreateSocket,
+  own: readonly string[],
+): Socket | Promise<Socket> {
+  const create: CreateSocket = (url, protocols) => {
+    const socket = createSocket(url, own.concat(protocols));
+    if (own.length > 0 && createSocket === createWebSocket && isDeno) {
+      (socket as { frameLength?: number }).frameLength = frameLength;
+    }
+    return socket;
+  };
+  if (
+    typeof url !== "string" || !/^wss?:[^#]*$/.test(url) ||
+    !Array.isArray(protocols)
+  ) return openSocket(url, protocols, create);
+  // The platform's own socket parses it anyway, and parsing is slow (bench/, "2,000
+  // idle"). Not in openSocket, which has to be small.
+  if (createSocket !== createWebSocket) new URL(url); // Throws if it is none.
+  try {
+    return create(url, protocols as string[]);
+  } catch (error) {
+    new URL(url); // Throws if that is the reason.
+    throw error;
+  }
+}
+
+// Deno's own sockets take 44 ms for each longer frame that a client sends (seen
+// in 2.9.5): it is written in two parts, the second of which waits for an answer.
+const frameLength = 1_024;
+const isDeno = globalThis.navigator?.userAgent?.startsWith("Deno/") ?? false;

@@ -3,9 +3,9 @@
  * calls the other's, in JSON-RPC 2.0 and 1.0, over anything with the WebSocket
  * interface.
  *
- * The server is in `@jsonrpcws/peer/server`, the client in
- * `@jsonrpcws/peer/client`, an in-memory socket pair for tests in
- * `@jsonrpcws/peer/testing`.
+ * The server is in `@jsonrpcws/peer/server`, that of Node in
+ * `@jsonrpcws/peer/node`, the client in `@jsonrpcws/peer/client`, an in-memory
+ * socket pair for tests in `@jsonrpcws/peer/testing`.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -24,20 +24,81 @@
  */
 
 export { broadcast } from "./src/events/broadcast.ts";
+export type { Call, CallOptions } from "./src/peer/call.ts";
+export type {
+  CannotTravel,
+  HasMethod,
+  IsAny,
+  Marshaled,
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsByName,
+  ParamsFor,
+  ParamsOf,
+  Releasable,
+  Remote,
+  RemoteParam,
+  RemoteParams,
+  RemoteReference,
+  RemoteResult,
+  RemoteStream,
+  RemoteValue,
+  ResultOf,
+  Scalar,
+  UntypedRemote,
+} from "./src/peer/contract.ts";
+export type { ConnectionState } from "./src/peer/core.ts";
+export type {
+  Definition,
+  LineSettings,
+  NoPeer,
+  Part,
+  PeerOptions,
+  PeerSettings,
+} from "./src/peer/options.ts";
+export type { AnyPeer, BasePeer } from "./src/peer/base.ts";
+export { Peer, type ServiceClass } from "./src/presets/everything.ts";
+export { guard, type Verdict } from "./src/methods/guard.ts";
+export {
+  type AnyOf,
+  type Declaration,
+  type DeclaredMethod,
+  type DeclaredResult,
+  type Issue,
+  method,
+  type OptionalTail,
+  type ParameterSchemas,
+  type Repeat,
+  type Returnable,
+  type SchemaInput,
+  type SchemaInputs,
+  type SchemaIssue,
+  type SchemaOf,
+  type SchemaOutput,
+  type SchemaOutputs,
+  type SchemaResult,
+  type StandardSchema,
+  type Widened,
+} from "./src/methods/schema.ts";
+export {
+  marshal,
+  type MarshalOptions,
+  references,
+} from "./src/parts/references.ts";
 export { resume } from "./src/events/resume.ts";
+export { streams } from "./src/parts/streams.ts";
 export {
   ethereum,
+  type EventOptions,
+  type Events,
   notifications,
   subscribe,
+  type SubscriptionMethods,
 } from "./src/events/subscriptions.ts";
-export type * from "./src/events/subscriptions.ts";
-export { guard } from "./src/methods/guard.ts";
-export { method } from "./src/methods/schema.ts";
-export { marshal, references } from "./src/parts/references.ts";
-export { streams } from "./src/parts/streams.ts";
-export type { Call, CallOptions } from "./src/peer/call.ts";
-export type * from "./src/peer/contract.ts";
-export type { ConnectionState, Part } from "./src/peer/core.ts";
+export type { Trace, TraceContext } from "./src/peer/trace.ts";
+export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";
 export {
   CloseCode,
   type CloseInfo,
@@ -48,12 +109,3 @@ export {
 } from "./src/wire/error.ts";
 export { defaultLimits, type Limits, serverLimits } from "./src/wire/limits.ts";
 export type { Id, Params, Version } from "./src/wire/message.ts";
-export type { Method } from "./src/peer/methods.ts";
-export type { Definition, PeerOptions, PeerSettings } from "./src/peer/options.ts";
-export {
-  Peer,
-  type ServiceClass,
-} from "./src/presets/everything.ts";
-export type { AnyPeer } from "./src/peer/base.ts";
-export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";
-export type { Trace, TraceContext } from "./src/peer/trace.ts";

@@ -1,15 +1,14 @@
 /**
- * The server for Node: a new instance of a service for every connection, over
- * `node:http` and the package `ws`.
+ * The server and the client for Node, over `node:http` and the package `ws`: a new
+ * instance of a service for every connection.
  *
- * What it bounds that `Deno.serve` can't: a message is refused before it has
+ * Its server bounds what `Deno.serve` can't: a message is refused before it has
  * arrived whole, in however many fragments, and a peer that doesn't answer a
  * close is cut. It runs in Deno, too, for who wants that there.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
- * import { connect } from "@jsonrpcws/peer/client";
- * import { serve } from "@jsonrpcws/peer/node";
+ * import { connect, serve } from "@jsonrpcws/peer/node";
  * import { assertEquals } from "@std/assert";
  *
  * class Counter extends Peer {
@@ -41,25 +40,37 @@ import { pipeline } from "node:stream/promises";
 // @ts-types="./src/runtime/ws.d.ts"
 import { type WebSocket, WebSocketServer } from "ws";
 import {
-  type AcceptOptions,
+  type AcceptDefinition,
   Acceptor,
+  type AcceptSettings,
   type Admission,
+  type ClassSettings,
   type DrainOptions,
   type DrainReport,
   type Handshake,
   isHandshake,
-  type OptionsFor,
+  type Needs,
+  readIdleTimeout,
   refuse,
   requireUpgrade,
   type ServicePeer,
-  usualIdleTimeout,
+  type SettingsFor,
+  type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { CloseCode } from "./src/wire/error.ts";
 import { usualLength } from "./src/parts/shared_frames.ts";
 import { completeLimits } from "./src/wire/limits.ts";
 import { ListeningServer } from "./src/server/listening.ts";
 import { authority } from "./src/server/origin.ts";
-import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer/peer.ts";
+import type { Address as Url, Protocols } from "./src/line/address.ts";
+import {
+  checkService,
+  connect as connectOver,
+  type ConnectOptions as AnyConnectOptions,
+  type ConnectSettings as AnyConnectSettings,
+} from "./src/presets/connect.ts";
+import type { Definition, NoPeer } from "./src/peer/options.ts";
+import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 import { ReadyState } from "./src/line/socket.ts";
 import { PeerSocket } from "./src/runtime/ws_socket.ts";
 
@@ -69,13 +80,20 @@ export {
 } from "./src/wire/limits.ts";
 export type { Hosts, Origins } from "./src/server/origin.ts";
 export type {
-  AcceptOptions,
+  AcceptDefinition,
+  AcceptSettings,
+  ClassSettings,
   DrainOptions,
   DrainReport,
   ListeningServer,
-  OptionsFor,
+  Needs,
+  Protocols,
   ServicePeer,
+  SettingsFor,
+  Url,
+  WithoutSettings,
 };
+export type { ReconnectOptions } from "./src/line/retry.ts";
 
 /** An address: of a host, or of a Unix socket. */
 export interface Address {
@@ -89,7 +107,7 @@ export interface Address {
   readonly path?: string;
 }
 
-/** Whoever sent a request. */
+/** The origin of a request. */
 export interface ConnectionInfo {
   /** Where it comes from; of a proxy, the proxy's. */
   readonly remoteAddr: Address;
@@ -97,9 +115,9 @@ export interface ConnectionInfo {
   readonly incoming: IncomingMessage;
 }
 
-/** How connections are accepted. */
-export interface UpgradeOptions<Context = unknown>
-  extends AcceptOptions<Context, ConnectionInfo> {
+/** The settings of `upgrade`: how connections are accepted. */
+export interface UpgradeSettings<Context = unknown>
+  extends AcceptSettings<Context, ConnectionInfo> {
   /**
    * Whether messages are compressed, and how: see `ws`. It costs memory and time
    * for each connection. Default `false`.
@@ -107,7 +125,7 @@ export interface UpgradeOptions<Context = unknown>
   perMessageDeflate?: boolean | object;
 }
 
-/** Where to listen. */
+/** The place to listen. */
 export interface ListenOptions {
   /** Default 8000; any free one if 0. */
   port?: number;
@@ -122,21 +140,40 @@ export interface ListenOptions {
   /** Shuts the server down. */
   signal?: AbortSignal;
   /** Called when it listens. */
-  onListen?: (addr: Address) => void;
+  onListen?: (this: void, addr: Address) => void;
 }
 
-/** How and where to serve. */
-export interface ServeOptions<Context = unknown>
-  extends UpgradeOptions<Context>, ListenOptions {
+/** The settings of `serve`: how connections are accepted, and where. */
+export interface ServeSettings<Context = unknown>
+  extends UpgradeSettings<Context>, ListenOptions {
   /**
    * Answers what is no WebSocket handshake: pages, health checks. Default: 426
    * Upgrade Required. A throw reaches `onerror`, and the client as a bare 500.
    */
   fetch?: (
+    this: void,
     request: Request,
     info: ConnectionInfo,
   ) => Response | Promise<Response>;
 }
+
+/**
+ * The options of `upgrade`, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type UpgradeOptions<Theirs = unknown, Context = unknown> =
+  & AcceptDefinition<Theirs, Context>
+  & UpgradeSettings<Context>
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
+ * The options of `serve`, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ServeOptions<Theirs = unknown, Context = unknown> =
+  & AcceptDefinition<Theirs, Context>
+  & ServeSettings<Context>
+  & ThisType<Peer<Theirs, Context>>;
 
 /** A server that listens; made by {@linkcode serve}. */
 export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
@@ -155,47 +192,49 @@ export interface UpgradeListener<Service extends ServicePeer = ServicePeer> {
 }
 
 /**
- * Listens, and makes a new instance of a service for each connection.
+ * Listens, and makes a new peer with this definition for each connection.
  *
  * `onopen` is called after the handshake, `onclose` exactly once, however the
  * connection ends.
  *
- * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
- * a definition.
- * @param options Where to listen, and {@linkcode UpgradeOptions}.
+ * @param options A definition, of what the other side may call;
+ * {@linkcode ListenOptions}; and {@linkcode UpgradeSettings}.
  * @returns Resolves when it listens.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
  * @throws {Error} It can't listen there.
  */
-export function serve<Service extends ServicePeer, Context = unknown>(
-  Service: ServiceClass<Service, Context>,
-  options: OptionsFor<Context, ServeOptions<Context>>,
-): Promise<Server<Service>>;
+export function serve<Theirs = unknown, Context = unknown>(
+  options: ServeOptions<Theirs, Context>,
+): Promise<Server<Peer<Theirs, Context>>>;
 /**
- * Listens on port 8000, and makes a new instance of a service for each
- * connection.
+ * Listens on port 8000, and makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
  */
-export function serve<Service extends ServicePeer>(
-  Service: ServiceClass<Service>,
+export function serve<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Promise<Server<Service>>;
 /**
- * Listens, and makes a new peer with this definition for each connection.
+ * Listens, and makes a new instance of a class for each connection.
  *
- * @param definition What the other side may call, and the hooks.
- * @param options Where to listen, and {@linkcode UpgradeOptions}.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings Where to listen, and {@linkcode UpgradeSettings}, with
+ * `authorize` if the class has a context.
+ * @returns Resolves when it listens.
  */
-export function serve<Theirs = unknown, Context = unknown>(
-  definition: ServiceDefinition<Theirs, Context>,
-  options?: ServeOptions<Context>,
-): Promise<Server<Peer<Theirs, Context>>>;
+export function serve<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  settings: SettingsFor<Context, ServeSettings<Context>> & ClassSettings,
+): Promise<Server<Service>>;
 export async function serve(
-  service: ServiceClass<ServicePeer> | ServiceDefinition,
-  options: ServeOptions = {},
+  service: ServiceClass<ServicePeer> | ServeOptions,
+  settings: ServeSettings & ClassSettings = {},
 ): Promise<Server<ServicePeer>> {
-  const { fetch = requireUpgrade, cert, key, signal } = options;
-  const acceptor = new Acceptor(service, options);
+  const acceptor = new Acceptor(service, settings);
+  const options = typeof service === "function" ? settings : service;
+  const { fetch = requireUpgrade, cert, key, signal, onListen } = options;
   signal?.throwIfAborted();
   const upgrades: object = {
     // What is offered another protocol (h2c) is a request like any other, with a
@@ -236,18 +275,17 @@ export async function serve(
   });
   signal?.addEventListener("abort", () => void server.shutdown());
   if (signal?.aborted) void server.shutdown();
-  options.onListen?.(server.addr);
+  onListen?.(server.addr);
   return server;
 }
 
 /**
  * Makes a listener to the event "upgrade" of an HTTP server that exists, Node's
- * own or a framework's, that makes a new instance of a service for each
+ * own or a framework's, that makes a new peer with this definition for each
  * connection.
  *
  * ```ts
- * import { connect } from "@jsonrpcws/peer/client";
- * import { upgrade } from "@jsonrpcws/peer/node";
+ * import { connect, upgrade } from "@jsonrpcws/peer/node";
  * import { assertEquals } from "@std/assert";
  * import { once } from "node:events";
  * import { createServer } from "node:http";
@@ -263,50 +301,154 @@ export async function serve(
  *
  * const { port } = http.address() as { port: number };
  * const url = `ws://localhost:${port}/rpc`;
- * const client = connect(url, {}, { reconnect: false });
+ * const client = connect(url, { reconnect: false });
  * assertEquals(await client.request("echo", ["hello"]), "hello");
  * await echo.drain();
  * http.close();
  * ```
  *
- * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
- * a definition.
- * @param options How connections are accepted.
+ * @param options A definition, of what the other side may call, and
+ * {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
-export function upgrade<Service extends ServicePeer, Context = unknown>(
-  Service: ServiceClass<Service, Context>,
-  options: OptionsFor<Context, UpgradeOptions<Context>>,
-): UpgradeListener<Service>;
+export function upgrade<Theirs = unknown, Context = unknown>(
+  options: UpgradeOptions<Theirs, Context>,
+): UpgradeListener<Peer<Theirs, Context>>;
 /**
  * Makes a listener to the event "upgrade" of an HTTP server that exists, that
- * makes a new instance of a service for each connection.
+ * makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
  */
-export function upgrade<Service extends ServicePeer>(
-  Service: ServiceClass<Service>,
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): UpgradeListener<Service>;
 /**
  * Makes a listener to the event "upgrade" of an HTTP server that exists, that
- * makes a new peer with this definition for each connection.
+ * makes a new instance of a class for each connection.
  *
- * @param definition What the other side may call, and the hooks.
- * @param options How connections are accepted.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings How connections are accepted, with `authorize` if the class has
+ * a context.
  */
-export function upgrade<Theirs = unknown, Context = unknown>(
-  definition: ServiceDefinition<Theirs, Context>,
-  options?: UpgradeOptions<Context>,
-): UpgradeListener<Peer<Theirs, Context>>;
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  settings: SettingsFor<Context, UpgradeSettings<Context>> & ClassSettings,
+): UpgradeListener<Service>;
 export function upgrade(
-  service: ServiceClass<ServicePeer> | ServiceDefinition,
-  options: UpgradeOptions = {},
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings = {},
 ): UpgradeListener {
-  const acceptor = new Acceptor(service, options);
+  const acceptor = new Acceptor(service, settings);
+  const options = typeof service === "function" ? settings : service;
   return Object.assign(createListener(acceptor, options, requireUpgrade), {
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
   });
+}
+
+/** The settings of a client; a class has them behind it. */
+export interface ConnectSettings<Context = unknown>
+  extends Omit<AnyConnectSettings<Context>, "createSocket"> {
+  /** Headers of the handshake: cookies, credentials. Default: none. */
+  headers?: Readonly<Record<string, string>>;
+  /**
+   * What else `ws` takes: `ca`, `cert`, `key`, `agent`, `perMessageDeflate`,
+   * `maxPayload`. Default: no compression, else what `ws` does by itself.
+   *
+   * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md#new-websocketaddress-protocols-options}
+   */
+  webSocketOptions?: { readonly [option: string]: unknown };
+}
+
+/**
+ * The options of a client, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ConnectOptions<Theirs = unknown, Context = unknown> =
+  & Definition
+  & ConnectSettings<Context>
+  & NoPeer
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
+ * Connects to a server, as `connect` of `@jsonrpcws/peer/client` does, by sockets
+ * of `ws`.
+ *
+ * They can send headers, and hand the messages of one turn to the system together,
+ * which takes half of the time that one after the other does. The first leaves at
+ * once, the others when the turn ends or there is enough of them: a process that
+ * ends in the midst of a turn loses those.
+ *
+ * ```ts
+ * import { connect, serve } from "@jsonrpcws/peer/node";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using server = await serve({
+ *   port: 0,
+ *   authorize: ({ headers }) => headers.get("x-user"),
+ *   local: {
+ *     who() {
+ *       return this.context;
+ *     },
+ *   },
+ * });
+ * await using client = connect(server.url, { headers: { "x-user": "ann" } });
+ * assertEquals(await client.request("who"), "ann");
+ * ```
+ *
+ * @typeParam Theirs The type of the server's `local`.
+ * @param url The server's address.
+ * @param options A definition, of what the server may call, and settings.
+ * @throws {TypeError} The URL is not valid.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function connect<Theirs = unknown, Context = unknown>(
+  url: Url,
+  options?: ConnectOptions<Theirs, Context>,
+): Peer<Theirs, Context>;
+/**
+ * Connects to a server, as an instance of a class.
+ *
+ * @param url The server's address.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
+ * whose `local` the server may call.
+ * @param settings Settings alone: the hooks are the class's.
+ * @returns The instance.
+ * @throws {TypeError} The URL is not valid.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function connect<Service, Context = unknown>(
+  url: Url,
+  Service: ServiceClass<Service, Context>,
+  settings?: ConnectSettings<Context>,
+): Service;
+export function connect(
+  url: Url,
+  service: ServiceClass<unknown> | ConnectOptions = {},
+  settings: ConnectSettings = {},
+): unknown {
+  if (typeof service === "function") {
+    return connectOver(url, service, withSockets(settings));
+  }
+  checkService(service, "connect");
+  return connectOver(url, withSockets(service) as AnyConnectOptions);
+}
+
+/** Settings by which the sockets are those of `ws`. */
+function withSockets(settings: ConnectSettings): AnyConnectSettings {
+  const { headers, webSocketOptions } = settings;
+  const usual = {
+    perMessageDeflate: false,
+    ...webSocketOptions,
+    ...headers && { headers },
+  };
+  return {
+    ...settings,
+    createSocket: (url, protocols) => new PeerSocket(url, protocols, usual),
+  };
 }
 
 type Fetch = (
@@ -317,15 +459,13 @@ type Fetch = (
 /** @param others Has the sockets that upgrade to nothing, while they are open. */
 function createListener(
   acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeOptions,
+  options: UpgradeSettings,
   fetch: Fetch,
   others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
-  const heartbeat = new Heartbeat(
-    options.idleTimeout ?? usualIdleTimeout(limits),
-  );
+  const heartbeat = new Heartbeat(readIdleTimeout(options));
   /** Of the handshake that is being done. */
   let selected: string | undefined;
   const handshakes = new WebSocketServer({
@@ -437,7 +577,7 @@ class IncomingHandshake implements Handshake<ConnectionInfo> {
   }
 }
 
-/** What `ws` refuses to read is told as the peer would have told it. */
+/** The close codes of what `ws` refuses to read, as the peer would have them. */
 const closeCodes: { readonly [code: string]: number } = {
   WS_ERR_INVALID_UTF8: 1007,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
@@ -466,13 +606,15 @@ class Heartbeat {
   readonly #heard = new Map<WebSocket, boolean>();
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  /** @param seconds How long one may be silent; 0: for ever. */
+  /** @param seconds How long one may be silent; `Infinity`: for ever. */
   constructor(seconds: number) {
-    this.#interval = seconds * 500;
+    this.#interval = seconds === Infinity
+      ? Infinity
+      : Math.min(seconds * 500, 0x7fff_ffff);
   }
 
   add(ws: WebSocket): void {
-    if (this.#interval === 0) return;
+    if (this.#interval === Infinity) return;
     const hear = (): void => void this.#heard.set(ws, true);
     hear();
     for (const type of ["message", "ping", "pong"]) ws.on(type, hear);

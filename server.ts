@@ -26,21 +26,25 @@
  */
 
 import {
-  type AcceptOptions,
+  type AcceptDefinition,
   Acceptor,
+  type AcceptSettings,
   type Admission,
+  type ClassSettings,
   type DrainOptions,
   type DrainReport,
   type Handshake,
   isHandshake,
-  type OptionsFor,
+  type Needs,
+  readIdleTimeout,
   refuse,
   requireUpgrade,
   type ServicePeer,
-  usualIdleTimeout,
+  type SettingsFor,
+  type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { ListeningServer } from "./src/server/listening.ts";
-import type { Peer, ServiceClass, ServiceDefinition } from "./src/peer/peer.ts";
+import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
 export {
   type AdmissionLimits,
@@ -48,40 +52,63 @@ export {
 } from "./src/wire/limits.ts";
 export type { Hosts, Origins } from "./src/server/origin.ts";
 export type {
-  AcceptOptions,
+  AcceptDefinition,
+  AcceptSettings,
+  ClassSettings,
   DrainOptions,
   DrainReport,
   ListeningServer,
-  OptionsFor,
+  Needs,
   ServicePeer,
+  SettingsFor,
+  WithoutSettings,
 };
 
-/** Whoever sent a request, as `Deno.serve` knows it. */
+/** The origin of a request, as `Deno.serve` knows it. */
 export type ConnectionInfo = Deno.ServeHandlerInfo;
 
-/** How connections are accepted. */
-export interface UpgradeOptions<Context = unknown>
-  extends AcceptOptions<Context, ConnectionInfo> {
+/** The settings of `upgrade`: how connections are accepted. */
+export interface UpgradeSettings<Context = unknown>
+  extends AcceptSettings<Context, ConnectionInfo> {
   /**
    * Answers what is no WebSocket handshake: pages, health checks. Default: 426
    * Upgrade Required. A throw is answered like any throw of a handler of
    * `Deno.serve`.
    */
   fetch?: (
+    this: void,
     request: Request,
     info: ConnectionInfo,
   ) => Response | Promise<Response>;
 }
 
-/** Where to listen: the options of `Deno.serve`. */
+/** The place to listen: the options of `Deno.serve`. */
 export type ListenOptions =
-  | (Deno.ServeTcpOptions & { path?: undefined })
-  | (Deno.ServeTcpOptions & Deno.TlsCertifiedKeyPem & { path?: undefined })
+  | (Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem> & {
+    path?: undefined;
+  })
   | Deno.ServeUnixOptions;
 
-/** How and where to serve. */
-export type ServeOptions<Context = unknown> =
-  & UpgradeOptions<Context>
+/** The settings of `serve`: how connections are accepted, and where. */
+export type ServeSettings<Context = unknown> =
+  & UpgradeSettings<Context>
+  & ListenOptions;
+
+/**
+ * The options of `upgrade`, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type UpgradeOptions<Theirs = unknown, Context = unknown> =
+  & AcceptDefinition<Theirs, Context>
+  & UpgradeSettings<Context>
+  & ThisType<Peer<Theirs, Context>>;
+
+/**
+ * The options of `serve`, a definition and settings in one. In the definition's
+ * functions `this` is the peer.
+ */
+export type ServeOptions<Theirs = unknown, Context = unknown> =
+  & UpgradeOptions<Theirs, Context>
   & ListenOptions;
 
 /** A server that listens; made by {@linkcode serve}. */
@@ -90,7 +117,7 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
   Deno.Addr
 >;
 
-/** Answers HTTP requests, those for a WebSocket by making a service's instance. */
+/** A handler of HTTP requests, that makes an instance for each WebSocket. */
 export interface Handler<Service extends ServicePeer = ServicePeer> {
   /** Answers one request; without `info`, from nowhere. */
   (request: Request, info?: ConnectionInfo): Response | Promise<Response>;
@@ -101,49 +128,53 @@ export interface Handler<Service extends ServicePeer = ServicePeer> {
 }
 
 /**
- * Listens, and makes a new instance of a service for each connection.
+ * Listens, and makes a new peer with this definition for each connection.
  *
  * `onopen` is called after the handshake, `onclose` exactly once, however the
  * connection ends.
  *
- * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
- * a definition.
- * @param options Those of `Deno.serve` (`port`, `hostname`, `cert`, `key`,
- * `path`, `signal`, ...) and {@linkcode UpgradeOptions}.
+ * @param options A definition, of what the other side may call; the options of
+ * `Deno.serve` (`port`, `hostname`, `cert`, `key`, `path`, `signal`, ...); and
+ * {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
-export function serve<Service extends ServicePeer, Context = unknown>(
-  Service: ServiceClass<Service, Context>,
-  options: OptionsFor<Context, ServeOptions<Context>>,
-): Server<Service>;
+export function serve<Theirs = unknown, Context = unknown>(
+  options: ServeOptions<Theirs, Context>,
+): Server<Peer<Theirs, Context>>;
 /**
- * Listens on port 8000, and makes a new instance of a service for each
- * connection.
+ * Listens on port 8000, and makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
  */
-export function serve<Service extends ServicePeer>(
-  Service: ServiceClass<Service>,
+export function serve<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Server<Service>;
 /**
- * Listens, and makes a new peer with this definition for each connection.
+ * Listens, and makes a new instance of a class for each connection.
  *
- * @param definition What the other side may call, and the hooks.
- * @param options Those of `Deno.serve` (`port`, `hostname`, `cert`, `key`,
- * `path`, `signal`, ...) and {@linkcode UpgradeOptions}.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings The options of `Deno.serve` and {@linkcode UpgradeSettings},
+ * with `authorize` if the class has a context.
  */
-export function serve<Theirs = unknown, Context = unknown>(
-  definition: ServiceDefinition<Theirs, Context>,
-  options?: ServeOptions<Context>,
-): Server<Peer<Theirs, Context>>;
+export function serve<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  settings:
+    & SettingsFor<Context, UpgradeSettings<Context>>
+    & ClassSettings
+    & ListenOptions,
+): Server<Service>;
 export function serve(
-  service: ServiceClass<ServicePeer> | ServiceDefinition,
-  options: ServeOptions = {},
+  service: ServiceClass<ServicePeer> | ServeOptions,
+  settings: ServeSettings & ClassSettings = {},
 ): Server<ServicePeer> {
-  const acceptor = new Acceptor(service, options);
+  const acceptor = new Acceptor(service, settings);
+  const options = typeof service === "function" ? settings : service;
+  const answer = createHandler(acceptor, options);
   const http: Deno.HttpServer<Deno.Addr> = Deno.serve(
     options as Deno.ServeTcpOptions,
-    (request, info) => handle(acceptor, options, request, info),
+    answer,
   );
   return new ListeningServer(acceptor, {
     addr: http.addr,
@@ -162,7 +193,7 @@ export function serve(
 
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new instance of a service for each connection.
+ * new peer with this definition for each connection.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";
@@ -182,48 +213,46 @@ export function serve(
  * assertEquals(await client.request("echo", ["hello"]), "hello");
  * ```
  *
- * @param Service A subclass of {@linkcode Peer} (the class, not an instance), or
- * a definition.
- * @param options How connections are accepted.
+ * @param options A definition, of what the other side may call, and
+ * {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
-export function upgrade<Service extends ServicePeer, Context = unknown>(
-  Service: ServiceClass<Service, Context>,
-  options: OptionsFor<Context, UpgradeOptions<Context>>,
-): Handler<Service>;
+export function upgrade<Theirs = unknown, Context = unknown>(
+  options: UpgradeOptions<Theirs, Context>,
+): Handler<Peer<Theirs, Context>>;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new instance of a service for each connection.
+ * new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
  */
-export function upgrade<Service extends ServicePeer>(
-  Service: ServiceClass<Service>,
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Handler<Service>;
 /**
  * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new peer with this definition for each connection.
+ * new instance of a class for each connection.
  *
- * @param definition What the other side may call, and the hooks.
- * @param options How connections are accepted.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings How connections are accepted, with `authorize` if the class has
+ * a context.
  */
-export function upgrade<Theirs = unknown, Context = unknown>(
-  definition: ServiceDefinition<Theirs, Context>,
-  options?: UpgradeOptions<Context>,
-): Handler<Peer<Theirs, Context>>;
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  settings: SettingsFor<Context, UpgradeSettings<Context>> & ClassSettings,
+): Handler<Service>;
 export function upgrade(
-  service: ServiceClass<ServicePeer> | ServiceDefinition,
-  options: UpgradeOptions = {},
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
-  const acceptor = new Acceptor(service, options);
-  return Object.assign(
-    (request: Request, info: ConnectionInfo = unknownInfo) =>
-      handle(acceptor, options, request, info),
-    {
-      peers: acceptor.peers,
-      drain: (options?: DrainOptions) => acceptor.drain(options),
-    },
-  );
+  const acceptor = new Acceptor(service, settings);
+  const options = typeof service === "function" ? settings : service;
+  return Object.assign(createHandler(acceptor, options), {
+    peers: acceptor.peers,
+    drain: (options?: DrainOptions) => acceptor.drain(options),
+  });
 }
 
 /** A request to connect, as Deno has it. */
@@ -247,26 +276,38 @@ class RequestHandshake implements Handshake<ConnectionInfo> {
   }
 }
 
-/** Answers at once, unless somebody is asked who takes his time. */
-function handle(
-  acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeOptions,
+type Answer = (
   request: Request,
-  info: ConnectionInfo,
-): Response | Promise<Response> {
-  const handshake = new RequestHandshake(request, info);
-  if (!isHandshake(request.method, handshake)) {
-    return (options.fetch ?? requireUpgrade)(request, info);
-  }
-  const admission = acceptor.admit(handshake);
-  return admission instanceof Promise
-    ? acceptLater(acceptor, options, request, admission)
-    : accept(acceptor, options, request, admission);
+  info?: ConnectionInfo,
+) => Response | Promise<Response>;
+
+/** Makes a handler that answers at once, unless somebody is asked who takes time. */
+function createHandler(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeSettings,
+): Answer {
+  const { fetch = requireUpgrade } = options;
+  const idleTimeout = toDeno(readIdleTimeout(options));
+  return (request, info = unknownInfo) => {
+    const handshake = new RequestHandshake(request, info);
+    if (!isHandshake(request.method, handshake)) return fetch(request, info);
+    const admission = acceptor.admit(handshake);
+    return admission instanceof Promise
+      ? acceptLater(acceptor, idleTimeout, request, admission)
+      : accept(acceptor, idleTimeout, request, admission);
+  };
+}
+
+/** The seconds as Deno has them: 0 is never, and no timer takes more than 24 days. */
+function toDeno(idleTimeout: number): number {
+  return idleTimeout === Infinity
+    ? 0
+    : Math.min(Math.max(idleTimeout, 0.002), 2_000_000);
 }
 
 async function acceptLater(
   acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeOptions,
+  idleTimeout: number,
   request: Request,
   decision: Promise<Response | Admission>,
 ): Promise<Response> {
@@ -278,18 +319,17 @@ async function acceptLater(
     admission.abandon();
     return refuse(400, "The client is gone");
   }
-  return accept(acceptor, options, request, admission);
+  return accept(acceptor, idleTimeout, request, admission);
 }
 
 /** Makes a socket and its service's instance; never throws. */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeOptions,
+  idleTimeout: number,
   request: Request,
   admission: Response | Admission,
 ): Response {
   if (admission instanceof Response) return admission;
-  const { idleTimeout = usualIdleTimeout(options.limits) } = options;
   let upgraded: Deno.WebSocketUpgrade;
   try {
     upgraded = Deno.upgradeWebSocket(request, { idleTimeout });
@@ -301,7 +341,6 @@ function accept(
   // From here on Deno lets nothing but this response be returned: a throw would
   // end the whole server (seen in 2.9.5).
   const { socket, response } = upgraded;
-  spareError(request);
   const { protocol } = admission;
   if (protocol !== undefined) {
     try {
@@ -315,7 +354,7 @@ function accept(
 }
 
 /**
- * Whether the client went away while it was decided about. Upgraded, its socket
+ * Tells whether the client went away while it was decided about. Upgraded, its socket
  * would connect for ever and `shutdown` wait for it (Deno 2.9.5). Not asked
  * without need: Deno remarks on the use of `signal`, once in a process.
  */
@@ -323,24 +362,6 @@ async function isGone({ signal }: Request): Promise<boolean> {
   await Promise.resolve(); // A signal that was late is told by then.
   return signal.aborted;
 }
-
-/**
- * Lets an upgraded request end without an error. Deno (2.9.5) ends it twice, and
- * the second time makes an `AbortError`, with its stack, for a signal that nobody
- * has asked for: a quarter of what a handshake costs a server (bench/, "2,000
- * idle"). Where it keeps this otherwise, nothing changes.
- */
-function spareError(request: Request): void {
-  const own = request as unknown as { [symbol: symbol]: unknown };
-  endOfSignal ??= Object.getOwnPropertySymbols(own).find(({ description }) =>
-    description === "signalCache"
-  );
-  // As if it had not ended once already.
-  if (endOfSignal && own[endOfSignal] === false) own[endOfSignal] = undefined;
-}
-
-// Under what a request keeps whether its signal has ended.
-let endOfSignal: symbol | undefined;
 
 const unknownInfo: ConnectionInfo = {
   remoteAddr: { transport: "tcp", hostname: "", port: 0 },

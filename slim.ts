@@ -117,7 +117,7 @@ export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
 export type { Call, CallOptions } from "./src/peer/call.ts";
-export type { Part } from "./src/peer/core.ts";
+export type { Part } from "./src/peer/options.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
 export type {
   Address,

@@ -2,10 +2,9 @@
  * Streams and subscriptions that outlive a lost connection.
  *
  * ```ts
+ * import { resume } from "@jsonrpcws/peer";
  * import { connect } from "@jsonrpcws/peer/client";
- * import { resume } from "@jsonrpcws/peer/resume";
  * import { serve } from "@jsonrpcws/peer/server";
- * import { streams } from "@jsonrpcws/peer/stream";
  * import { assertEquals } from "@std/assert";
  *
  * const local = {
@@ -13,10 +12,8 @@
  *     while (from < 4) yield from++;
  *   },
  * };
- * await using server = serve({ local }, { port: 0, onListen() {} });
- * await using client = connect<typeof local>(server.url, {}, {
- *   use: [streams],
- * });
+ * await using server = serve({ local, port: 0, onListen() {} });
+ * await using client = connect<typeof local>(server.url);
  *
  * const numbers: number[] = [];
  * const from = (last = 0): AsyncIterable<number> =>

@@ -3,8 +3,7 @@
  * subscription in the shape that Ethereum's nodes gave it.
  *
  * ```ts
- * import { Peer } from "@jsonrpcws/peer";
- * import { notifications } from "@jsonrpcws/peer/subscription";
+ * import { notifications, Peer } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals } from "@std/assert";
  *
@@ -106,8 +105,8 @@ export function notifications<Event = unknown>(
  * response and the first event, nor if an event comes before the response.
  *
  * ```ts ignore
+ * import { ethereum, subscribe } from "@jsonrpcws/peer";
  * import { connect } from "@jsonrpcws/peer/client";
- * import { ethereum, subscribe } from "@jsonrpcws/peer/subscription";
  *
  * await using node = connect("ws://localhost:8545");
  * for await (const head of subscribe(node, ethereum, ["newHeads"])) {

@@ -1,5 +1,5 @@
 /**
- * Where a client connects to, and how it gets a socket to there.
+ * The address that a client connects to, and its socket to there.
  *
  * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-websocket}
  *
@@ -25,10 +25,16 @@ export type Address =
 export type Protocols =
   | string
   | readonly string[]
-  | (() => string | readonly string[] | Promise<string | readonly string[]>);
+  | ((
+    this: void,
+  ) => string | readonly string[] | Promise<string | readonly string[]>);
 
 /** Makes a socket; see `createSocket` of the options. */
-export type CreateSocket = (url: string, protocols: string[]) => Socket;
+export type CreateSocket = (
+  this: void,
+  url: string,
+  protocols: string[],
+) => Socket;
 
 /** The platform's own socket. */
 export function createWebSocket(url: string, protocols: string[]): Socket {

@@ -23,18 +23,6 @@ export interface Sweeper {
 const deadlineAlarm = /* @__PURE__ */ new Alarm();
 
 /**
- * The milliseconds of an option. 0 is none; Infinity: any number.
- *
- * @throws {RangeError} It is no number of 0 or more.
- */
-export function readTime(name: string, time: number): number {
-  if (time >= 0) return time;
-  throw new RangeError(
-    `Cannot set ${name}: it must be 0 or more milliseconds, got ${time}`,
-  );
-}
-
-/**
  * Tells when calls are due, and looks for those that are.
  *
  * Reading the clock for every call would cost as much as writing its envelope,
@@ -54,7 +42,7 @@ export class Deadlines implements Sleeper {
    * @param sweeper Whose calls they are.
    */
   constructor(shortest: number, sweeper: Sweeper) {
-    this.#grain = shortest / 16;
+    this.#grain = Math.max(shortest / 16, 1);
     this.#sweeper = sweeper;
   }
 

@@ -7,9 +7,10 @@
  * @module
  */
 
+import { readAmount } from "../wire/amount.ts";
 import type { CloseCode, CloseInfo } from "../wire/error.ts";
 
-/** How a lost connection is replaced. */
+/** The rules by which a lost connection is replaced. */
 export interface ReconnectOptions {
   /**
    * Milliseconds: a delay is a random part of this, and of twice as much after
@@ -24,7 +25,7 @@ export interface ReconnectOptions {
   maxDelay?: number;
   /**
    * Most attempts in a row; then the last one's close is the end. A connection
-   * that lasts for 5 seconds ends the row. Default: no end.
+   * that lasts for 5 seconds ends the row. Default `Infinity`.
    */
   attempts?: number;
 }
@@ -73,7 +74,12 @@ export class Retries {
   #openedAt = Infinity;
   #hasRefreshed = false;
 
+  /** @throws {RangeError} A number of the options is less than 0, or NaN. */
   constructor(options: ReconnectOptions) {
+    const { delay = 0, maxDelay = 0, attempts = 0 } = options;
+    readAmount("delay", delay);
+    readAmount("maxDelay", maxDelay);
+    readAmount("attempts", attempts, "");
     this.#options = options;
   }
 

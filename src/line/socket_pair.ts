@@ -22,8 +22,6 @@
 import { CloseCode } from "../wire/error.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 
-export type { Socket, SocketEvent };
-
 /** How a pair begins. */
 export interface SocketPairOptions {
   /**

@@ -1,9 +1,8 @@
 /**
- * Who may call a method: a check before it, which every call of it passes.
+ * The guard of a method: a check that every call of it passes first.
  *
  * ```ts
- * import { Peer, RpcError } from "@jsonrpcws/peer";
- * import { guard } from "@jsonrpcws/peer/guard";
+ * import { guard, Peer, RpcError } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals, assertRejects } from "@std/assert";
  *
@@ -36,7 +35,7 @@ import { originals } from "../peer/methods.ts";
 import type { Peer } from "../presets/everything.ts";
 
 /**
- * What a check says: `true`, the method runs; `false`, the caller may not do
+ * The answer of a check: `true`, the method runs; `false`, the caller may not do
  * this; `undefined` or null, it is not known who the caller is.
  */
 export type Verdict = boolean | null | undefined;
@@ -56,9 +55,7 @@ export type Verdict = boolean | null | undefined;
  * before its first `await`. What the check throws is as if the method threw it.
  *
  * ```ts
- * import { Peer, RpcError } from "@jsonrpcws/peer";
- * import { guard } from "@jsonrpcws/peer/guard";
- * import { method } from "@jsonrpcws/peer/schema";
+ * import { guard, method, Peer, RpcError } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertRejects } from "@std/assert";
  *
@@ -85,8 +82,8 @@ export type Verdict = boolean | null | undefined;
  * @param check Usually over the service's {@linkcode Peer.context}. Where its
  * params are `unknown`, TypeScript could not tell them from the method: declare
  * them, all.
- * @param fn The method; also one made by `method` of `@jsonrpcws/peer/schema`,
- * which keeps the names of its parameters and what is told of it.
+ * @param fn The method; also one made by {@linkcode method}, which keeps the names
+ * of its parameters and what is told of it.
  * @returns A function of the same type; after an asynchronous check it answers
  * with a promise.
  */

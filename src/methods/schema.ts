@@ -3,8 +3,7 @@
  * implements Standard Schema.
  *
  * ```ts
- * import { Peer, RpcError } from "@jsonrpcws/peer";
- * import { method } from "@jsonrpcws/peer/schema";
+ * import { method, Peer, RpcError } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals, assertRejects } from "@std/assert";
  * import * as z from "zod";
@@ -64,7 +63,7 @@ export interface StandardSchema<Input = unknown, Output = Input> {
   };
 }
 
-/** What a schema says of a value: what it made of it, or what is wrong. */
+/** The verdict of a schema on a value: what it made of it, or what is wrong. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
@@ -87,13 +86,13 @@ export interface Issue {
   readonly path: readonly (string | number)[];
 }
 
-/** What a caller may give to a schema. */
-export type Input<Schema extends StandardSchema> = NonNullable<
+/** The type that a caller may give to a schema. */
+export type SchemaInput<Schema extends StandardSchema> = NonNullable<
   Schema["~standard"]["types"]
 >["input"];
 
-/** What a method gets from a schema. */
-export type Output<Schema extends StandardSchema> = NonNullable<
+/** The type that a method gets from a schema. */
+export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
   Schema["~standard"]["types"]
 >["output"];
 
@@ -112,7 +111,7 @@ export type ParameterSchemas =
   | readonly { readonly [name: string]: StandardSchema }[]
   | readonly StandardSchema[];
 
-/** What a method is declared with. Every member may be left out. */
+/** The declaration of a method. Every member may be left out. */
 export interface Declaration<
   Params = ParameterSchemas | readonly string[] | undefined,
   Result = StandardSchema | undefined,
@@ -146,18 +145,19 @@ export type DeclaredMethod<Params extends readonly unknown[], Result> = (
   ...params: Params
 ) => Result | Promise<Result>;
 
-/** What a caller may give as the arguments of a method with these schemas. */
-export type Inputs<Params extends ParameterSchemas> = OptionalTail<
-  Params extends readonly unknown[]
-    ? { -readonly [Index in keyof Params]: Input<SchemaOf<Params[Index]>> }
-    : Repeat<keyof Params, Input<SchemaOf<Params>>>
+/** The arguments that a caller may give to a method with these schemas. */
+export type SchemaInputs<Params extends ParameterSchemas> = OptionalTail<
+  Params extends readonly unknown[] ? {
+      -readonly [Index in keyof Params]: SchemaInput<SchemaOf<Params[Index]>>;
+    }
+    : Repeat<keyof Params, SchemaInput<SchemaOf<Params>>>
 >;
 
-/** What a function gets as its arguments from these schemas. */
-export type Outputs<Params extends ParameterSchemas> = Params extends
+/** The arguments that a function gets from these schemas. */
+export type SchemaOutputs<Params extends ParameterSchemas> = Params extends
   readonly unknown[]
-  ? { -readonly [Index in keyof Params]: Output<SchemaOf<Params[Index]>> }
-  : Repeat<keyof Params, Output<SchemaOf<Params>>>;
+  ? { -readonly [Index in keyof Params]: SchemaOutput<SchemaOf<Params[Index]>> }
+  : Repeat<keyof Params, SchemaOutput<SchemaOf<Params>>>;
 
 /** A schema, or those that an object has by name. */
 export type SchemaOf<Entry> = Entry extends StandardSchema ? Entry
@@ -181,9 +181,9 @@ export type OptionalTail<Types extends unknown[]> = Types extends
   ? undefined extends Last ? [...OptionalTail<Head>, Last?] : Types
   : Types;
 
-/** What a function may return, now or later: what the result's schema takes. */
+/** The values that a function may return, now or later: those that the result's schema takes. */
 export type Returnable<Result> = Result extends StandardSchema
-  ? Widened<Input<Result>> | PromiseLike<Widened<Input<Result>>>
+  ? Widened<SchemaInput<Result>> | PromiseLike<Widened<SchemaInput<Result>>>
   : unknown;
 
 /**
@@ -197,9 +197,9 @@ export type Widened<Type> = Type extends string ? string
   : Type extends object ? { [Key in keyof Type]: Widened<Type[Key]> }
   : Type;
 
-/** What a caller gets of what a function returns. */
-export type ResultOf<Result, Return> = Result extends StandardSchema
-  ? Output<Result>
+/** The value that a caller gets of what a function returns. */
+export type DeclaredResult<Result, Return> = Result extends StandardSchema
+  ? SchemaOutput<Result>
   : Awaited<Return>;
 
 // A caller's million wrong elements should not come back as a million issues.
@@ -220,14 +220,15 @@ const declarations: WeakMap<object, MethodDeclaration> = new WeakMap();
  *
  * Where neither a schema nor the function is asynchronous, neither is the
  * method. (An asynchronous function in a schema of zod must not reject: zod 4
- * calls it twice, and nobody hears of the first rejection, which ends a process.) The function is called on what the method is called on: in a
- * definition the peer, of which `this.call` is there unless a schema of a
- * parameter is asynchronous. In a class write an arrow function.
+ * calls it twice, and nobody hears of the first rejection, which ends a process.)
+ *
+ * The function is called on what the method is called on: in a definition the
+ * peer, of which `this.call` is there unless a schema of a parameter is
+ * asynchronous. In a class write an arrow function.
  *
  * ```ts
- * import { RpcError } from "@jsonrpcws/peer";
+ * import { method, RpcError } from "@jsonrpcws/peer";
  * import { connect } from "@jsonrpcws/peer/client";
- * import { method } from "@jsonrpcws/peer/schema";
  * import { serve } from "@jsonrpcws/peer/server";
  * import { assertEquals, assertRejects } from "@std/assert";
  * import * as z from "zod";
@@ -240,7 +241,7 @@ const declarations: WeakMap<object, MethodDeclaration> = new WeakMap();
  *     return `${this.call.method} ${name} `.repeat(times);
  *   }),
  * };
- * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using server = serve({ local, port: 0, onListen() {} });
  * await using client = connect<typeof local>(server.url);
  *
  * assertEquals(await client.remote.greet("ann"), "greet ann ");
@@ -265,15 +266,14 @@ export function method<
   This = Peer,
 >(
   declaration: Declaration<Params, Result> & { readonly params: Params },
-  fn: (this: This, ...params: Outputs<Params>) => Return,
-): DeclaredMethod<Inputs<Params>, ResultOf<Result, Return>>;
+  fn: (this: This, ...params: SchemaOutputs<Params>) => Return,
+): DeclaredMethod<SchemaInputs<Params>, DeclaredResult<Result, Return>>;
 /**
  * Declares a method of `local` whose params are not validated; its result may
  * be.
  *
  * ```ts
- * import { Peer } from "@jsonrpcws/peer";
- * import { method } from "@jsonrpcws/peer/schema";
+ * import { method, Peer } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals } from "@std/assert";
  *
@@ -303,7 +303,7 @@ export function method<
 >(
   declaration: Declaration<readonly string[], Result>,
   fn: (this: This, ...params: Params) => Return,
-): DeclaredMethod<Params, ResultOf<Result, Return>>;
+): DeclaredMethod<Params, DeclaredResult<Result, Return>>;
 export function method(
   declaration: Declaration,
   fn: (this: unknown, ...params: unknown[]) => unknown,
@@ -358,17 +358,8 @@ function arrange(names: readonly string[], params: object): unknown[] {
 }
 
 /**
- * What a method was declared with; `undefined` if it was not made by
+ * The declaration of a method; `undefined` if it was not made by
  * {@linkcode method}.
- *
- * ```ts
- * import { declarationOf, method } from "@jsonrpcws/peer/schema";
- * import { assertEquals } from "@std/assert";
- *
- * const ping = method({ params: [], summary: "Answers" }, () => "pong");
- * assertEquals(declarationOf(ping)?.summary, "Answers");
- * assertEquals(declarationOf(() => "pong"), undefined);
- * ```
  *
  * @param fn A function of `local`.
  */

@@ -7,9 +7,9 @@
  * @module
  */
 
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
-import { execute, isTaken } from "../peer/incoming.ts";
+import { isTaken } from "../peer/incoming.ts";
 import { sendEntry, settleUnknown } from "../peer/outgoing.ts";
 import { closedError, complain } from "../peer/owner.ts";
 import type { Pending } from "../peer/pending.ts";
@@ -27,14 +27,12 @@ import {
   type Id,
   invalid,
   type Message,
-  type Notification,
-  type Request,
   type Response,
   unreadable,
 } from "../wire/message.ts";
 
 /** Lets a peer send batches, and answer those that arrive. */
-export const batches: Part = {
+export const batches: CorePart = {
   name: "batches",
   attach(core) {
     const all = new PeerBatches(core);

@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { failWith } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
@@ -15,7 +15,7 @@ import { isDeeperThan } from "../wire/depth.ts";
 import { CloseCode, ErrorCode } from "../wire/error.ts";
 
 /** Gives a peer bounds. */
-export const bounds: Part = {
+export const bounds: CorePart = {
   name: "bounds",
   attach(core) {
     core.bounds = new PeerBounds(core);

@@ -7,7 +7,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { CallOptions } from "../peer/call.ts";
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { within } from "../peer/incoming.ts";
 import type { Method } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
@@ -64,12 +64,15 @@ export interface Carrier {
 }
 
 /** A part of which each connection has its own. */
-interface CarryingPart extends Part {
+interface CarryingPart extends CorePart {
   readonly make: (link: Link) => Carrier;
 }
 
 /** Makes a part out of what makes its carrier for a connection. */
-export function carrying(name: string, make: (link: Link) => Carrier): Part {
+export function carrying(
+  name: string,
+  make: (link: Link) => Carrier,
+): CorePart {
   const part: CarryingPart = {
     name,
     make,

@@ -1,33 +1,6 @@
 /**
- * What a peer lets be called, as an OpenRPC document: the answer to
+ * An OpenRPC document of what a peer lets be called: the answer to
  * `rpc.discover`.
- *
- * ```ts
- * import { connect } from "@jsonrpcws/peer/client";
- * import { describe, type OpenRpcDocument } from "@jsonrpcws/peer/discovery";
- * import { method } from "@jsonrpcws/peer/schema";
- * import { serve } from "@jsonrpcws/peer/server";
- * import { assertEquals } from "@std/assert";
- * import * as z from "zod";
- *
- * const local = {
- *   double: method({ params: { term: z.number() } }, (term) => 2 * term),
- * };
- * await using server = serve({ local }, {
- *   port: 0,
- *   onListen() {},
- *   discover: describe({ title: "Calculator", version: "1.0.0" }),
- * });
- * await using client = connect<typeof local>(server.url);
- *
- * const { methods } = await client.request<OpenRpcDocument>("rpc.discover");
- * assertEquals(methods, [{
- *   name: "double",
- *   paramStructure: "either",
- *   params: [{ name: "term", required: true, schema: { type: "number" } }],
- *   result: { name: "result", schema: {} },
- * }]);
- * ```
  *
  * @see {@link https://spec.open-rpc.org}
  *
@@ -47,7 +20,7 @@ import {
 export type JsonSchema = object;
 
 /**
- * What the service is.
+ * The description of a service.
  *
  * @see {@link https://spec.open-rpc.org/#info-object}
  */
@@ -136,19 +109,19 @@ export interface OpenRpcDocument {
 }
 
 /**
- * Which JSON Schema of a schema is wanted, in the words of zod's
+ * The JSON Schema of a schema that is wanted, in the words of zod's
  * `z.toJSONSchema` and of valibot's `toJsonSchema`.
  */
 export interface ConversionOptions {
   /** The version of JSON Schema that OpenRPC uses. */
   readonly target: "draft-07";
-  /** What a caller gives to the schema, or what it gets. */
+  /** The side of the schema: what a caller gives to it, or what it gets. */
   readonly io: "input" | "output";
   /** The same as `io`. */
   readonly typeMode: "input" | "output";
 }
 
-/** How a document is made. */
+/** The options of a document. */
 export interface DescribeOptions {
   /**
    * Makes a JSON Schema of a schema whose library has no Standard JSON Schema, or
@@ -165,8 +138,8 @@ export interface DescribeOptions {
  * Makes the function for a peer's option `discover`, which describes what may be
  * called in an OpenRPC document.
  *
- * It lists every method by the name that finds it. Of those made by `method` of
- * `@jsonrpcws/peer/schema` it tells what they were declared with; a parameter is
+ * It lists every method by the name that finds it. Of those made by `method` it
+ * tells what they were declared with; a parameter is
  * `required` if its schema refuses `undefined` or a later one is required. Of
  * others it knows no more than how many parameters the function names before the
  * first that has a default value or takes the rest.
@@ -176,8 +149,8 @@ export interface DescribeOptions {
  * {@linkcode DescribeOptions.toJsonSchema}, else `{}`.
  *
  * ```ts
+ * import { method } from "@jsonrpcws/peer";
  * import { describe } from "@jsonrpcws/peer/discovery";
- * import { method } from "@jsonrpcws/peer/schema";
  * import { assertEquals } from "@std/assert";
  * import { toJsonSchema } from "@valibot/to-json-schema";
  * import * as v from "valibot";

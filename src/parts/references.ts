@@ -8,19 +8,17 @@
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
- * import { references } from "@jsonrpcws/peer/reference";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals } from "@std/assert";
  *
  * const [left, right] = socketPair();
- * const use = [references];
  * const local = {
  *   async each(names: string[], visit: (name: string) => Promise<void>) {
  *     for (const name of names) await visit(name);
  *   },
  * };
- * await using server = new Peer(left, { local, use });
- * await using client = new Peer<typeof local>(right, { use });
+ * await using server = new Peer(left, { local });
+ * await using client = new Peer<typeof local>(right);
  *
  * const visited: string[] = [];
  * await client.remote.each(["ann", "bob"], (name) => void visited.push(name));
@@ -33,26 +31,29 @@
  */
 
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import type { Part } from "../peer/core.ts";
+import type { Part } from "../peer/options.ts";
 import type { Writing } from "../peer/seams.ts";
-import { type Carrier, carrying, currentWriting, type Link } from "./carrying.ts";
+import {
+  type Carrier,
+  carrying,
+  currentWriting,
+  type Link,
+} from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
 import { type Method, Methods } from "../peer/methods.ts";
-import type { Marshaled } from "../peer/contract.ts";
+import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
-export type { Marshaled };
-
 /**
- * Lets a peer lend functions and objects, and call those lent to it. A server has
- * it; a client is given it with `use`.
+ * The functions and objects that a peer lends, and those lent to it. Every
+ * {@linkcode Peer} has them; that of `@jsonrpcws/peer/slim` with `use`.
  */
 export const references: Part = /* @__PURE__ */ carrying(
   "references",
   (link) => new References(link),
 );
 
-/** How long what is passed as an argument can be called. */
+/** The lifetime of a reference. */
 export interface MarshalOptions {
   /**
    * `"call"`, the default of arguments: until the call that it is passed to is
@@ -70,21 +71,19 @@ export interface MarshalOptions {
  * are. Disposing of the mark lets go of it at every peer.
  *
  * ```ts
- * import { Peer } from "@jsonrpcws/peer";
- * import { marshal, references } from "@jsonrpcws/peer/reference";
+ * import { marshal, Peer } from "@jsonrpcws/peer";
  * import { socketPair } from "@jsonrpcws/peer/testing";
  * import { assertEquals } from "@std/assert";
  *
  * const [left, right] = socketPair();
- * const use = [references];
  * const local = {
  *   open: () => {
  *     let count = 0;
  *     return marshal({ next: () => ++count });
  *   },
  * };
- * await using server = new Peer(left, { local, use });
- * await using client = new Peer<typeof local>(right, { use });
+ * await using server = new Peer(left, { local });
+ * await using client = new Peer<typeof local>(right);
  *
  * using counter = await client.remote.open();
  * assertEquals([await counter.next(), await counter.next()], [1, 2]);
@@ -101,7 +100,7 @@ export function marshal<Target extends object>(
 }
 
 /** An object that is to be passed by reference. */
-class Mark implements Disposable {
+class Mark implements Releasable {
   readonly target: object;
   readonly lifetime: "call" | "explicit" | undefined;
   /** How to let go of it, at each peer that it was lent to. */

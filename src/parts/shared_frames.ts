@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read, refuseLength } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
@@ -16,7 +16,7 @@ import { ErrorCode } from "../wire/error.ts";
 import { unreadable } from "../wire/message.ts";
 
 /** Lets a peer offer to share frames, and do so where the other end does. */
-export const sharedFrames: Part = {
+export const sharedFrames: CorePart = {
   name: "sharedFrames",
   attach(core) {
     if (!core.options.sharedFrames) return;
@@ -114,7 +114,8 @@ class PeerSharing implements Sharing, Living {
     // It says nothing, but who sends it is to be paced, too.
     if (values.length === 0) core.bounds?.count();
     if (values.length > frameMembers) {
-      const why = `Frame has ${values.length} of at most ${frameMembers} messages`;
+      const why =
+        `Frame has ${values.length} of at most ${frameMembers} messages`;
       return dispatch(core, unreadable(ErrorCode.BatchTooLarge, why), text);
     }
     for (const value of values) {

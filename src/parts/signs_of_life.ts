@@ -11,7 +11,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import { Alarm, type Sleeper } from "../line/timers.ts";
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
 import { closedError } from "../peer/owner.ts";
 import type { Backlog, Heartbeat, Living } from "../peer/seams.ts";
@@ -20,7 +20,7 @@ import { CloseCode } from "../wire/error.ts";
 import { writeRequest } from "../wire/message.ts";
 
 /** Lets a peer look after its connection. */
-export const signsOfLife: Part = {
+export const signsOfLife: CorePart = {
   name: "signsOfLife",
   attach(core) {
     const backlog = new PeerBacklog(core);

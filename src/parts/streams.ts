@@ -9,7 +9,6 @@
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";
  * import { serve } from "@jsonrpcws/peer/server";
- * import { streams } from "@jsonrpcws/peer/stream";
  * import { assertEquals } from "@std/assert";
  *
  * const local = {
@@ -17,10 +16,9 @@
  *     for (let n = 1; n <= to; n++) yield n;
  *   },
  * };
- * await using server = serve({ local }, { port: 0, onListen() {} });
+ * await using server = serve({ local, port: 0, onListen() {} });
  *
- * const options = { use: [streams] };
- * await using client = connect<typeof local>(server.url, {}, options);
+ * await using client = connect<typeof local>(server.url);
  * const counted: number[] = [];
  * for await (const n of client.remote.count(3)) counted.push(n);
  * assertEquals(counted, [1, 2, 3]);
@@ -34,15 +32,16 @@
 import type { CallOptions } from "../peer/call.ts";
 import { Deferred } from "../line/deferred.ts";
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import type { Part } from "../peer/core.ts";
+import type { Part } from "../peer/options.ts";
 import { enumeratorNext } from "../peer/outgoing.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
 import { type Carrier, carrying, JsonText, type Link } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
 
 /**
- * Lets a peer return, take and pass streams: async iterables, async generators,
- * ReadableStreams. A server has it; a client is given it with `use`.
+ * The streams that a peer returns, takes and passes: async iterables, async
+ * generators, ReadableStreams. Every {@linkcode Peer} has them; that of
+ * `@jsonrpcws/peer/slim` with `use`.
  */
 export const streams: Part = /* @__PURE__ */ carrying(
   "streams",

@@ -7,14 +7,14 @@
  * @module
  */
 
-import type { Core, Part } from "../peer/core.ts";
+import type { Core, CorePart } from "../peer/core.ts";
 import { complain } from "../peer/owner.ts";
 import type { Traces } from "../peer/seams.ts";
 import type { Trace, TraceContext } from "../peer/trace.ts";
 import type { Notification, Request } from "../wire/message.ts";
 
 /** Lets a peer read the place in a trace of each call, and take part. */
-export const traces: Part = {
+export const traces: CorePart = {
   name: "traces",
   attach(core) {
     const { trace } = core.options;

@@ -8,13 +8,18 @@
  * @module
  */
 
-import type { Part } from "../peer/core.ts";
+import type { CorePart } from "../peer/core.ts";
 import type { Versions } from "../peer/seams.ts";
 import type { ErrorObject } from "../wire/error.ts";
-import { type Id, type Params, type Version, writeId } from "../wire/message.ts";
+import {
+  type Id,
+  type Params,
+  type Version,
+  writeId,
+} from "../wire/message.ts";
 
 /** Lets a peer speak JSON-RPC 1.0 and bare. */
-export const versions: Part = {
+export const versions: CorePart = {
   name: "versions",
   attach(core) {
     core.versions = core.options.stringErrors ? withStringErrors : usual;
@@ -76,4 +81,3 @@ function writeError(
     ? `{"id":${writeId(id)},"result":null,"error":${text}}`
     : `{"error":${text},"id":${writeId(id)}}`;
 }
-

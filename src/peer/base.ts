@@ -7,7 +7,6 @@
  * @module
  */
 
-import { Deferred } from "../line/deferred.ts";
 import type { Socket, SocketMaker } from "../line/socket.ts";
 import { type CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
@@ -21,7 +20,12 @@ import type {
   Remote,
   ResultOf,
 } from "./contract.ts";
-import { type ConnectionState, Core, type Keeper, type Part } from "./core.ts";
+import {
+  type ConnectionState,
+  Core,
+  type CorePart,
+  type Keeper,
+} from "./core.ts";
 import { handlers } from "./hearing.ts";
 import { respond } from "./incoming.ts";
 import { begin, close, keep, whenClosed, whenOpened } from "./life.ts";
@@ -104,7 +108,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   constructor(
     ws: Socket | SocketMaker,
     options: PeerOptions<Context>,
-    parts: readonly Part[],
+    parts: readonly CorePart[],
     limits: Limits,
   ) {
     this.context = options.context as Context;

@@ -44,8 +44,8 @@ export interface CallOptions {
   signal?: AbortSignal;
   /**
    * Milliseconds after which, or at most a sixteenth later, the call is cancelled
-   * and rejects with a `TimeoutError`. Default: the peer's `timeout`, 60,000. 0:
-   * never.
+   * and rejects with a `TimeoutError`. Default: the peer's `timeout`, 60,000.
+   * `Infinity`: never.
    */
   timeout?: number;
   /**

@@ -26,7 +26,7 @@ export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
     : Remote<Theirs[Name]>;
 };
 
-/** What a call gives to its caller. */
+/** The value that a call has for its caller. */
 export type RemoteResult<Result> = IsAny<Result> extends true ? Promise<Result>
   : [Result] extends [never] ? Promise<never>
   : [Result] extends [AsyncIterable<infer Value> | ReadableStream<infer Value>]
@@ -60,29 +60,40 @@ export type RemoteValue<Value> = IsAny<Value> extends true ? Value
     ? CannotTravel<"An object with methods must be marked with marshal()">
   : { [Name in keyof Value]: RemoteValue<Value[Name]> };
 
+/**
+ * The method by which something is let go of, and `using` does it.
+ *
+ * An interface of our own: where the library of types has no `Symbol.dispose`,
+ * the global `Disposable` would be `any`, and every param with it.
+ */
+export type Releasable = {
+  [
+    Key in SymbolConstructor extends { readonly dispose: infer Dispose }
+      ? Dispose & symbol
+      : never
+  ]: () => void;
+};
+
 /** A function or an object of the other side's, until it is disposed of. */
 export type RemoteReference<Target> =
-  & Disposable
+  & Releasable
   & (Target extends (...params: infer Params) => infer Result
     ? (...params: RemoteParams<Params>) => RemoteResult<Awaited<Result>>
     : Remote<Target>);
 
-/**
- * An object that is passed by reference; made by `marshal` of
- * `@jsonrpcws/peer/reference`.
- */
-export interface Marshaled<Target> extends Disposable {
+/** An object that is passed by reference; made by {@linkcode marshal}. */
+export interface Marshaled<Target> extends Releasable {
   /** What it stands for. */
   readonly target: Target;
 }
 
-/** What a caller may pass; see {@linkcode RemoteParam}. */
+/** The arguments that a caller may pass; see {@linkcode RemoteParam}. */
 export type RemoteParams<Params extends readonly unknown[]> = {
   [Index in keyof Params]: RemoteParam<Params[Index]>;
 };
 
 /**
- * What a caller may pass for a parameter: for a stream anything that is one, for
+ * An argument that a caller may pass for a parameter: for a stream anything that is one, for
  * a function that is called back one that answers now or later, for a reference
  * what it was made of.
  */
@@ -152,20 +163,20 @@ export interface CannotTravel<Why extends string> {
 }
 
 /**
- * What may follow a method's name: its params, if any are required, and then the
- * rest.
+ * The arguments that follow a method's name: its params, if any are required, and
+ * then the rest.
  */
 export type ParamsFor<Method, Rest extends unknown[] = []> = [] extends
   ParamsOf<Method> ? [params?: ParamsOf<Method>, ...Rest]
   : [params: ParamsOf<Method>, ...Rest];
 
-/** What JSON has, and what is written as null. */
+/** The scalars of JSON, and the values that are written as null. */
 export type Scalar = string | number | boolean | null | undefined | void;
 
-/** Whether a type is `any`, which is passed on as it is. */
+/** `true` for the type `any`, which is passed on as it is. */
 export type IsAny<Type> = 0 extends 1 & Type ? true : false;
 
-/** Whether an object has members that are functions. */
+/** `true` for an object with members that are functions. */
 export type HasMethod<Type> = true extends {
   [Name in keyof Type]: Type[Name] extends (...params: never[]) => unknown
     ? true

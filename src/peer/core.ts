@@ -11,17 +11,18 @@
  * @module
  */
 
-import { Deadlines, readTime } from "../line/deadlines.ts";
+import { Deadlines } from "../line/deadlines.ts";
 import type { Deferred } from "../line/deferred.ts";
 import { Retries } from "../line/retry.ts";
 import type { Socket, SocketEvent, SocketMaker } from "../line/socket.ts";
+import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Id, Version } from "../wire/message.ts";
 import type { Call } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
-import type { PeerOptions } from "./options.ts";
+import type { Part, PeerOptions } from "./options.ts";
 import { PendingTable } from "./pending.ts";
 import type { Queue } from "./queue.ts";
 import type {
@@ -102,14 +103,12 @@ export class Connection {
   }
 }
 
-/** Gives a peer what it can do beside calls; what `use` lists. */
-export interface Part {
-  /** What it is called in errors. */
-  readonly name: string;
+/** A part of a peer, as the core takes it. */
+export interface CorePart extends Part {
   /** Takes its slot of a core that is being made. */
   readonly attach?: (core: Core) => void;
   /** Makes what one connection carries; called for the first such part with all. */
-  readonly carry?: (core: Core, parts: readonly Part[]) => Values;
+  readonly carry?: (core: Core, parts: readonly CorePart[]) => Values;
 }
 
 /** What happens to a core from outside; said by the room at the top. */
@@ -173,7 +172,7 @@ export class Core {
   #deadlines: Deadlines | undefined;
 
   // The parts, each in its slot.
-  readonly carried: readonly Part[];
+  readonly carried: readonly CorePart[];
   readonly living: Living[] = [];
   versions: Versions | undefined;
   batches: Batches | undefined;
@@ -188,7 +187,7 @@ export class Core {
     owner: Owner,
     ws: Socket | SocketMaker,
     options: PeerOptions<unknown>,
-    parts: readonly Part[],
+    parts: readonly CorePart[],
     limits: Limits,
     handlers: Handlers,
   ) {
@@ -197,7 +196,7 @@ export class Core {
     this.listener = (event): void => handlers.hear(this, event);
     this.options = options;
     this.limits = limits;
-    this.timeout = readTime("timeout", options.timeout ?? usualTimeout);
+    this.timeout = readAmount("timeout", options.timeout ?? usualTimeout);
     if (typeof ws === "function") {
       this.makeSocket = ws;
       const { reconnect = true } = options;
@@ -213,7 +212,11 @@ export class Core {
   /** What is due at some time; made with the first of it. */
   get deadlines(): Deadlines {
     return this.#deadlines ??= new Deadlines(
-      Math.min(this.timeout, this.limits.handlerTimeout, usualTimeout),
+      Math.min(
+        this.timeout,
+        this.limits.handlerTimeout ?? usualTimeout,
+        usualTimeout,
+      ),
       this,
     );
   }

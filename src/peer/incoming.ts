@@ -21,7 +21,6 @@ import { type ErrorObject, RpcError } from "../wire/error.ts";
 import {
   type Id,
   type Notification,
-  type Params,
   readParam,
   type Request,
   type Version,
@@ -186,9 +185,7 @@ export function respond(
   error: unknown,
 ): boolean {
   const { current, connection } = core;
-  const running = current?.id === id
-    ? current
-    : connection.unanswered?.get(id);
+  const running = current?.id === id ? current : connection.unanswered?.get(id);
   if (running?.type !== "request" || running.answered) return false;
   if (error === undefined || error === null) succeed(core, running, result);
   else fail(core, running, error);
@@ -265,8 +262,9 @@ function control(
   const { connection } = running;
   try {
     const result = answerOwn(core, call, running);
-    if (result === undefined) failWith(core, running, methodNotFound, "Method not found");
-    else if (!isThenable(result)) succeed(core, running, result);
+    if (result === undefined) {
+      failWith(core, running, methodNotFound, "Method not found");
+    } else if (!isThenable(result)) succeed(core, running, result);
     else {
       // So that it can be cancelled, and its id is taken.
       (connection.unanswered ??= new Map()).set(running.id ?? running, running);
@@ -319,7 +317,9 @@ function cancelRunning(core: Core, id: unknown): void {
   if (running === undefined || running.answered) return;
   // First the answer: from a method that hears the signal, too, it is this.
   failWith(core, running, cancelled, "Request was cancelled");
-  running.abort(new DOMException("The caller cancelled the call", "AbortError"));
+  running.abort(
+    new DOMException("The caller cancelled the call", "AbortError"),
+  );
 }
 
 function wait(
@@ -450,4 +450,3 @@ function write(core: Core, running: RunningCall, response: string): void {
   else batch.answer(response);
   core.draining?.look();
 }
-

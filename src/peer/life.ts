@@ -14,10 +14,10 @@ import {
   ignoreError,
   isSendable,
 } from "../line/close.ts";
-import { readTime } from "../line/deadlines.ts";
 import { Deferred } from "../line/deferred.ts";
 import { wait } from "../line/retry.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
+import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, ConnectionClosedError } from "../wire/error.ts";
 import { Connection, type Core, type Keeper } from "./core.ts";
 import { endCalls } from "./incoming.ts";
@@ -55,7 +55,7 @@ function attempt(core: Core): void {
   const isWanted = (): boolean =>
     number === core.attempt && core.ended === undefined;
   const { handshakeTimeout = usualHandshakeTimeout } = core.options;
-  const timeout = readTime("handshakeTimeout", handshakeTimeout);
+  const timeout = readAmount("handshakeTimeout", handshakeTimeout);
   const socket = core.makeSocket!(core.sharing?.offers(core.failures) ?? []);
   // Whoever was asked for an address or a socket may have closed it.
   if (isWanted()) core.due = core.deadlines.after(timeout);
@@ -286,7 +286,15 @@ function cutConnection(
   const { cause } = core;
   // An error has a stack, which most connections end without.
   values?.cut(() =>
-    closedError(core, "Cannot send request", false, undefined, false, info, cause)
+    closedError(
+      core,
+      "Cannot send request",
+      false,
+      undefined,
+      false,
+      info,
+      cause,
+    )
   );
 }
 

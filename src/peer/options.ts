@@ -110,3 +110,12 @@ export interface NoPeer {
   /** Never: a peer has its connection. Give its class, or a definition. */
   closed?: never;
 }
+
+/**
+ * What a peer can do beside calls, as `use` of `@jsonrpcws/peer/slim` lists it:
+ * `streams`, `references`.
+ */
+export interface Part {
+  /** The name of the part. */
+  readonly name: string;
+}

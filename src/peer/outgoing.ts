@@ -6,8 +6,8 @@
  * @module
  */
 
-import { readTime } from "../line/deadlines.ts";
 import { ReadyState } from "../line/socket.ts";
+import { readAmount } from "../wire/amount.ts";
 import {
   batchTooLarge,
   invalidRequest,
@@ -76,7 +76,7 @@ export function request(
     signal?.throwIfAborted();
     const timeout = options?.timeout === undefined
       ? core.timeout
-      : readTime("timeout", options.timeout);
+      : readAmount("timeout", options.timeout);
     const id = table.takeId();
     const { values } = core.connection;
     const writing = values?.startParams(params);

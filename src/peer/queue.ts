@@ -83,9 +83,7 @@ export class Queue {
 
 /** Whether something is still to be sent. */
 export function isWanted({ pending, batch }: Entry): boolean {
-  return batch === undefined
-    ? pending?.settled !== true
-    : batch.isWanted();
+  return batch === undefined ? pending?.settled !== true : batch.isWanted();
 }
 
 function lengthOf(entries: readonly Entry[]): number {

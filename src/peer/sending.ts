@@ -5,7 +5,12 @@
  */
 
 import { ReadyState } from "../line/socket.ts";
-import { type Params, type Version, writeNotification, writeParams } from "../wire/message.ts";
+import {
+  type Params,
+  type Version,
+  writeNotification,
+  writeParams,
+} from "../wire/message.ts";
 import type { Core } from "./core.ts";
 import { type Entry, Queue } from "./queue.ts";
 

@@ -15,7 +15,7 @@ import { traces } from "../parts/traces.ts";
 import { versions } from "../parts/versions.ts";
 import type { Socket, SocketMaker } from "../line/socket.ts";
 import { BasePeer, coreOf } from "../peer/base.ts";
-import type { Part } from "../peer/core.ts";
+import type { CorePart } from "../peer/core.ts";
 import type { PeerOptions } from "../peer/options.ts";
 import { closedError } from "../peer/owner.ts";
 import { versionOf } from "../peer/sending.ts";
@@ -23,7 +23,7 @@ import { completeLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
 
 /** All that a peer can do beside calls. */
-const everything: readonly Part[] = [
+const everything: readonly CorePart[] = [
   versions,
   traces,
   bounds,

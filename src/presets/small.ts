@@ -6,16 +6,18 @@
 
 import type { Socket, SocketMaker } from "../line/socket.ts";
 import { BasePeer } from "../peer/base.ts";
-import type { Part } from "../peer/core.ts";
+import type { CorePart } from "../peer/core.ts";
 import type {
   Definition,
   LineSettings,
+  Part,
   PeerSettings as AllSettings,
 } from "../peer/options.ts";
 import { coreLimits, type Limits } from "../wire/limits.ts";
 
 /** How a small peer speaks. */
-export interface PeerSettings extends Pick<AllSettings, "timeout" | "discover">, LineSettings {
+export interface PeerSettings
+  extends Pick<AllSettings, "timeout" | "discover">, LineSettings {
   /** What it can do beside calls: `streams`, `references`. Default: nothing. */
   use?: readonly Part[];
 }
@@ -67,7 +69,12 @@ export class Peer<Theirs = unknown, Context = unknown>
     ws: Socket | SocketMaker,
     options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
   ) {
-    super(ws, options, options.use ?? [], coreLimits as unknown as Limits);
+    super(
+      ws,
+      options,
+      (options.use ?? []) as readonly CorePart[],
+      coreLimits as unknown as Limits,
+    );
   }
 }
 

@@ -1,6 +1,6 @@
 /**
- * The door of a server, on whatever platform: who may connect, the instance that
- * each connection gets, and how they all leave.
+ * The admission to a server, on whatever platform: who may connect, the instance
+ * that each connection gets, and how they all leave.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-4.2}
  *
@@ -11,7 +11,7 @@ import { ignoreError } from "../line/close.ts";
 import type { Keeper } from "../peer/core.ts";
 import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
-import { subprotocol as sharedFrames } from "../parts/shared_frames.ts";
+import { subprotocol } from "../parts/shared_frames.ts";
 import { isThenable } from "../line/deferred.ts";
 import {
   type AdmissionLimits,
@@ -20,7 +20,14 @@ import {
   type Limits,
   serverLimits,
 } from "../wire/limits.ts";
-import type { PeerOptions, PeerSettings } from "../peer/options.ts";
+import { readAmount } from "../wire/amount.ts";
+import { checkService } from "../presets/connect.ts";
+import type {
+  Definition,
+  NoPeer,
+  PeerOptions,
+  PeerSettings,
+} from "../peer/options.ts";
 import {
   admitsHost,
   admitsOrigin,
@@ -32,15 +39,11 @@ import {
   type RequestHead,
 } from "./origin.ts";
 import { keepPeer as keep } from "../peer/base.ts";
-import {
-  Peer,
-  type ServiceClass,
-  type ServiceDefinition,
-} from "../presets/everything.ts";
+import { Peer, type ServiceClass } from "../presets/everything.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
-/** What a server needs of a service's instances; every {@linkcode Peer} has it. */
+/** The members that a server needs of an instance; every {@linkcode Peer} has them. */
 export interface ServicePeer {
   /** See {@linkcode Peer.ws}. */
   readonly ws: Socket | undefined;
@@ -57,12 +60,12 @@ export interface ServicePeer {
 }
 
 /**
- * How connections are accepted, on every server.
+ * The settings of every server: how connections are accepted.
  *
- * @typeParam Context What is known of a connection; see {@linkcode Peer.context}.
- * @typeParam Info What the server knows of whoever sent a request.
+ * @typeParam Context The type of the instances' {@linkcode Peer.context}.
+ * @typeParam Info The type of what the server knows of whoever sent a request.
  */
-export interface AcceptOptions<Context, Info> extends PeerSettings {
+export interface AcceptSettings<Context, Info> extends PeerSettings {
   /**
    * Decides who may connect, before the handshake: a Response refuses, anything
    * else becomes the {@linkcode Peer.context} of the connection's instance. Take
@@ -72,8 +75,12 @@ export interface AcceptOptions<Context, Info> extends PeerSettings {
    * It may take the `authorizationTime` of the limits; then the client is
    * answered 503, and what comes late is dropped. A throw reaches `onerror`, and
    * the client as a bare 500.
+   *
+   * In a definition it stands before `local`, if methods there read
+   * `this.context`: TypeScript reads from the top.
    */
   authorize?: (
+    this: void,
     request: Request,
     info: Info,
   ) => Context | Response | Promise<Context | Response>;
@@ -107,35 +114,66 @@ export interface AcceptOptions<Context, Info> extends PeerSettings {
   protocols?: readonly string[];
   /**
    * Seconds: a connection silent for half of it is pinged by the WebSocket
-   * protocol, and cut after the other half. 0 never. Default 0, unless `pingAfter`
-   * or `pingWithin` of the limits is 0: then 30. Heartbeats do the same for less,
-   * but not for clients of 1.0: a server for those sets it.
+   * protocol, and cut after the other half. Default `Infinity`, never, unless
+   * `pingAfter` or `pingWithin` of the limits is that: then 30. Heartbeats do the
+   * same for less, but not for clients of 1.0: a server for those sets it.
    */
   idleTimeout?: number;
   /**
    * Limits that differ from {@linkcode serverLimits}, of each connection, and
-   * from {@linkcode defaultAdmissionLimits}, of all; 0 lifts one.
+   * from {@linkcode defaultAdmissionLimits}, of all. 0 is zero, `Infinity` is no
+   * limit.
    */
   limits?: Partial<Limits & AdmissionLimits>;
+}
+
+/** The settings behind a class, whose instances have their own hooks. */
+export interface ClassSettings {
   /**
-   * Called with what `authorize`, `origins` or the service's constructor threw.
+   * Called with what `authorize`, `origins` or the class's constructor threw.
    * Default: `console.error`.
    */
-  onerror?: (error: unknown) => void;
+  onerror?: (this: void, error: unknown) => void | Promise<void>;
+}
+
+/** A definition that each connection of a server gets a peer of. */
+export interface AcceptDefinition<Theirs, Context>
+  extends Omit<Definition, "onerror">, NoPeer {
+  /**
+   * Called with the errors of each peer, see {@linkcode Peer.onerror}; and, where
+   * `this` is `undefined`, with what `authorize` or `origins` threw.
+   */
+  onerror?(
+    this: Peer<Theirs, Context> | undefined,
+    error: unknown,
+  ): void | Promise<void>;
 }
 
 /**
- * The options for a service with this context: unless it may be `undefined`,
- * `authorize` must tell where it comes from.
+ * The settings for a class whose instances have this context: unless it may be
+ * `undefined`, `authorize` must tell where it comes from.
  */
-export type OptionsFor<Context, Options extends { authorize?: unknown }> =
-  undefined extends Context ? Options
-    : Options & Required<Pick<Options, "authorize">>;
+export type SettingsFor<Context, Settings extends { authorize?: unknown }> =
+  undefined extends Context ? Settings
+    : Settings & Required<Pick<Settings, "authorize">>;
 
-/** How a server is drained. */
+/**
+ * A class that needs no settings: its instances' context may be `undefined`.
+ */
+export type WithoutSettings<Context> = undefined extends Context ? unknown
+  : Needs<"The class has a context: give authorize, which tells it">;
+
+/** The type that nothing has, for an error of the compiler that says why. */
+export interface Needs<Why extends string> {
+  /** The reason. */
+  readonly needs: Why;
+}
+
+/** The options of a drain. */
 export interface DrainOptions {
   /**
-   * Milliseconds that it may take. Default 30,000. The last tenth, a second at
+   * Milliseconds that it may take. Default 30,000; `Infinity`: any number. The
+   * last tenth, a second at
    * most, is kept for closing what has not finished.
    */
   within?: number;
@@ -146,11 +184,11 @@ export interface DrainOptions {
   spread?: number;
 }
 
-/** How a server was left. */
+/** The outcome of a drain. */
 export interface DrainReport {
-  /** How many connections were closed in time. */
+  /** Number of connections that were closed in time. */
   readonly closed: number;
-  /** How many were not: their peer read no more, or didn't answer the close. */
+  /** Number of those that were not: their peer read no more, or didn't answer. */
   readonly cut: number;
   /** The names of the methods that still ran, one for each call. */
   readonly running: readonly string[];
@@ -171,8 +209,16 @@ export interface Admission {
   abandon(): void;
 }
 
-/** What a decision is that didn't come in time. */
+/** The decision that didn't come in time. */
 const tooLate = Symbol("too late");
+
+/** A class, or a definition with its settings. */
+export type Service<Info> =
+  | ServiceClass<ServicePeer>
+  | AcceptDefinition<unknown, unknown> & AcceptSettings<unknown, Info>;
+
+// No timer takes more than a little longer.
+const longest = 2_000_000_000;
 
 /** Accepts connections for one service, and knows those that live. */
 export class Acceptor<Info> implements Keeper, Sleeper {
@@ -184,9 +230,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   hasUnopened = false;
   place = -1;
 
-  readonly #service: ServiceClass<ServicePeer> | ServiceDefinition;
-  readonly #options: AcceptOptions<unknown, Info>;
-  readonly #settings: PeerSettings;
+  readonly #Service: ServiceClass<ServicePeer>;
+  readonly #options: AcceptSettings<unknown, Info> & ClassSettings;
+  /** The options of each peer: of a definition's, its hooks too. */
+  readonly #peerOptions: PeerOptions;
   readonly #protocols: readonly string[];
   #hosts: Hosts;
   /** The last header `Host` that was one of these. */
@@ -195,29 +242,40 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   #admitting = 0;
   /** The peers that had no context when last looked at, if they must have one. */
   readonly #strangers = new Set<ServicePeer>();
-  /** Of whom it is not known yet whether anybody is there, and until when. */
+  /** The peers that must have opened, or have a context, by when. */
   readonly #expected = new Map<ServicePeer, number>();
   readonly #alarm: Alarm = new Alarm();
-  /** What is done to whoever still comes, once the server is leaving. */
+  /** The farewell to whoever still comes, once the server is leaving. */
   #dismiss: ((peer: ServicePeer) => void) | undefined;
   #drained: Promise<DrainReport> | undefined;
 
   /**
+   * @param service A class, or a definition with its settings.
+   * @param settings Those of a class.
    * @throws {RangeError} A limit is not a whole number of 0 or more.
-   * @throws {TypeError} An origin or a host could never match.
+   * @throws {TypeError} The service is an instance, or an origin or a host could
+   * never match.
    */
   constructor(
-    service: ServiceClass<ServicePeer> | ServiceDefinition,
-    options: AcceptOptions<unknown, Info>,
+    service: Service<Info>,
+    settings: AcceptSettings<unknown, Info> & ClassSettings,
   ) {
+    checkService(service, "serve");
+    const isClass = typeof service === "function";
+    // Its `onerror` is told of no peer where nobody is: `this` is undefined.
+    const options = isClass ? settings : service as typeof settings;
     checkOrigins(options.origins);
     checkHosts(options.hosts);
     this.limits = completeAdmissionLimits(options.limits);
-    this.#service = service;
+    this.#Service = isClass ? service : Peer;
     this.#options = options;
-    this.#settings = pickSettings(options);
+    this.#peerOptions = {
+      ...pick(options, isClass ? settingNames : optionNames),
+      limits: completeLimits(options.limits, serverLimits),
+    };
+    readAmount("timeout", options.timeout ?? 0);
     const { sharedFrames: isSharing = true, protocols = [] } = options;
-    this.#protocols = isSharing ? [sharedFrames, ...protocols] : protocols;
+    this.#protocols = isSharing ? [subprotocol, ...protocols] : protocols;
     this.#hosts = options.hosts ?? "*";
   }
 
@@ -276,8 +334,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   report(error: unknown): void {
     try {
       const { onerror } = this.#options;
-      if (onerror === undefined) console.error(error);
-      else onerror(error);
+      if (onerror === undefined) return console.error(error);
+      const result = onerror(error);
+      if (isThenable(result)) Promise.resolve(result).catch(() => {});
     } catch {
       // There is nobody left to tell.
     }
@@ -297,10 +356,12 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    * Accepts no more, lets what runs finish, and closes each connection; a second
    * time does nothing more. Takes `within` at most.
    *
-   * @throws {RangeError} `within` is no number of 0 or more.
+   * @throws {RangeError} `within` or `spread` is no number of 0 or more.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
     const { within = 30_000, spread = 5_000 } = options;
+    readAmount("within", within);
+    readAmount("spread", spread);
     return this.#drained ??= this.#drain(
       new Timer(within - Math.min(1_000, within / 10)),
       new Timer(within),
@@ -318,9 +379,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     const running: string[] = [];
     const leave = async (peer: ServicePeer): Promise<void> => {
       await Promise.race([peer.finish(), callsEnd.promise]);
-      if (peer.ws !== undefined) await emptied(peer.ws, callsEnd);
+      await emptied(peer.ws, callsEnd);
       running.push(...peer.running);
-      const pause = Math.floor(Math.random() * spread);
+      const pause = Math.floor(Math.random() * Math.min(spread, longest));
       const reason = `Server restarts, retry in ${pause} ms`;
       this.#close(peer, CloseCode.ServiceRestart, reason);
       const isGone = peer.closed.then(() => true);
@@ -429,10 +490,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     protocol: string | undefined,
   ): ServicePeer | undefined {
     try {
-      const peer = this.#create(socket, {
-        ...this.#settings,
+      const peer = new this.#Service(socket, {
+        ...this.#peerOptions,
         context,
-        sharedFrames: protocol === sharedFrames,
+        sharedFrames: protocol === subprotocol,
       });
       this.peers.add(peer);
       if (this.#isStranger(peer)) this.#strangers.add(peer);
@@ -492,13 +553,6 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     if (peer.ws?.readyState === ReadyState.Connecting) this.hasUnopened = true;
     peer.close(code, reason);
   }
-
-  #create(socket: Socket, options: PeerOptions): ServicePeer {
-    const service = this.#service;
-    return typeof service === "function"
-      ? new service(socket, options)
-      : new Peer(socket, { ...service, ...options });
-  }
 }
 
 /** A span of time that ends by itself, or is cleared. */
@@ -508,13 +562,7 @@ class Timer {
   hasEnded = false;
   readonly #stop: (() => void) | undefined;
 
-  /** @throws {RangeError} It is no number of 0 or more. */
   constructor(milliseconds: number) {
-    if (!(milliseconds >= 0)) {
-      throw new RangeError(
-        `Cannot wait for ${milliseconds} ms: it must be a number of 0 or more`,
-      );
-    }
     const { promise, resolve } = new Deferred<void>();
     this.promise = promise;
     if (milliseconds === Infinity) return;
@@ -529,7 +577,7 @@ class Timer {
   }
 }
 
-/** What a promise becomes within a time, or else something instead. */
+/** The value of a promise within a time, or else another one. */
 export async function settled<T, U>(
   promise: Promise<T>,
   milliseconds: number,
@@ -544,9 +592,12 @@ export async function settled<T, U>(
 }
 
 /** Waits until what was sent has left, or the time is over, or the socket. */
-async function emptied(socket: Socket, end: Timer): Promise<void> {
+async function emptied(
+  socket: Socket | undefined,
+  end: Timer,
+): Promise<void> {
   while (
-    socket.readyState === ReadyState.Open && socket.bufferedAmount > 0 &&
+    socket?.readyState === ReadyState.Open && socket.bufferedAmount > 0 &&
     !end.hasEnded
   ) {
     // No socket tells when.
@@ -554,32 +605,52 @@ async function emptied(socket: Socket, end: Timer): Promise<void> {
   }
 }
 
-/** The options that are the peer's, those alone that were given. */
-function pickSettings(options: PeerSettings): PeerSettings {
-  const names = [
-    "version",
-    "stringErrors",
-    "timeout",
-    "trace",
-    "discover",
-    "use",
-  ];
-  const given = Object.entries(options).filter(([name, value]) =>
-    names.includes(name) && value !== undefined
-  );
-  return {
-    ...Object.fromEntries(given),
-    limits: completeLimits(options.limits, serverLimits),
-  };
+/** The options of some names, those alone that were given. */
+function pick(options: object, names: readonly string[]): PeerOptions {
+  const picked: { [name: string]: unknown } = {};
+  for (const name of names) {
+    const value = (options as typeof picked)[name];
+    if (value !== undefined) picked[name] = value;
+  }
+  return picked;
 }
 
+/** The settings of a server that are its peers'. */
+const settingNames: readonly (keyof PeerSettings)[] = [
+  "version",
+  "stringErrors",
+  "timeout",
+  "trace",
+  "discover",
+];
+
+/** The members of a server's options that are its peers'. */
+const optionNames: readonly (keyof PeerOptions)[] = [
+  ...settingNames,
+  "local",
+  "onopen",
+  "onclose",
+  "onerror",
+  "oninvalid",
+];
+
 /**
- * Seconds for the platform's own pings, where nobody chose: none where there are
- * heartbeats, because they cost each message that arrives, in Deno (2.9.5) a
- * timer, a tenth of what a small call costs a server (bench/).
+ * Reads the seconds for the platform's own pings. Where nobody chose, none if
+ * there are heartbeats, because they cost each message that arrives, in Deno
+ * (2.9.5) a timer, a tenth of what a small call costs a server (bench/).
+ *
+ * @throws {RangeError} It is no number of 0 or more.
  */
-export function usualIdleTimeout(limits: Partial<Limits> | undefined): number {
-  return limits?.pingAfter === 0 || limits?.pingWithin === 0 ? 30 : 0;
+export function readIdleTimeout(
+  { idleTimeout, limits }: Pick<
+    AcceptSettings<unknown, never>,
+    "idleTimeout" | "limits"
+  >,
+): number {
+  const hasHeartbeat = limits?.pingAfter !== Infinity &&
+    limits?.pingWithin !== Infinity;
+  const usual = hasHeartbeat ? Infinity : 30;
+  return readAmount("idleTimeout", idleTimeout ?? usual, "seconds");
 }
 
 /** Whether a request asks for a WebSocket. */

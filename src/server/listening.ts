@@ -13,7 +13,7 @@ import {
 } from "./acceptor.ts";
 import { Deferred } from "../line/deferred.ts";
 
-/** What listens for HTTP requests. */
+/** The part of a platform that listens for HTTP requests. */
 export interface Listener<Addr> {
   /** Where. */
   readonly addr: Addr;
@@ -119,9 +119,8 @@ export class ListeningServer<
    *
    * const bell = Promise.withResolvers<string>();
    * const local = { wait: () => bell.promise };
-   * const server = serve({ local }, { port: 0, onListen() {} });
-   * const options = { reconnect: false };
-   * const client = connect<typeof local>(server.url, {}, options);
+   * const server = serve({ local, port: 0, onListen() {} });
+   * const client = connect<typeof local>(server.url, { reconnect: false });
    * await client.opened;
    *
    * const call = client.remote.wait();
@@ -134,7 +133,7 @@ export class ListeningServer<
    * ```
    *
    * @returns How it was left.
-   * @throws {RangeError} `within` is no number of 0 or more.
+   * @throws {RangeError} `within` or `spread` is no number of 0 or more.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
     const { within = 30_000 } = options;

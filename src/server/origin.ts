@@ -1,6 +1,6 @@
 /**
- * From which pages a server may be connected to, and by which of its names: what
- * a browser can be made to do by a page that it should not trust.
+ * The pages that may connect to a server, and the names that it goes by: defence
+ * against what a browser does for a page that it should not trust.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-10.2}
  * @see {@link https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin}
@@ -8,7 +8,7 @@
  * @module
  */
 
-/** What a request begins with; the whole of it is made for who looks at it. */
+/** The beginning of a request; the whole of it is made for who looks at it. */
 export interface RequestHead {
   /** A header's value; null if it is absent. */
   get(name: string): string | null;
@@ -30,7 +30,11 @@ export interface RequestHead {
 export type Origins =
   | "*"
   | readonly string[]
-  | ((origin: string, request: Request) => boolean | Promise<boolean>);
+  | ((
+    this: void,
+    origin: string,
+    request: Request,
+  ) => boolean | Promise<boolean>);
 
 // One origin as the standard serializes it. Two headers arrive as one, joined by
 // a comma, and a function that looks at its end alone would see the second.
@@ -45,15 +49,24 @@ export const authority: RegExp = /^[^\s,/?#@\\]+$/;
  * @throws {TypeError} One of them would never match.
  */
 export function checkOrigins(origins: Origins | undefined): void {
+  if (typeof origins === "string" && origins !== "*") {
+    throw new TypeError(
+      `Cannot allow origins ${
+        JSON.stringify(origins)
+      }: give a list, a function, or "*"`,
+    );
+  }
   if (!Array.isArray(origins)) return;
   for (const origin of origins as readonly string[]) {
-    if (!isOrigin(origin) || origin === "null") {
-      throw new TypeError(
-        `Cannot allow origin ${
-          JSON.stringify(origin)
-        }: write it as a browser does, "https://example.com"`,
-      );
-    }
+    const why = origin.includes("*")
+      ? "a list has whole origins, give a function that knows the pattern"
+      : !isOrigin(origin) || origin === "null"
+      ? 'write it as a browser does, "https://example.com"'
+      : undefined;
+    if (why === undefined) continue;
+    throw new TypeError(
+      `Cannot allow origin ${JSON.stringify(origin)}: ${why}`,
+    );
   }
 }
 
@@ -122,6 +135,13 @@ export type Hosts = "*" | "loopback" | readonly string[];
  * @throws {TypeError} One of them would never match.
  */
 export function checkHosts(hosts: Hosts | undefined): void {
+  if (typeof hosts === "string" && hosts !== "*" && hosts !== "loopback") {
+    throw new TypeError(
+      `Cannot go by hosts ${
+        JSON.stringify(hosts)
+      }: give a list, "loopback", or "*"`,
+    );
+  }
   if (!Array.isArray(hosts)) return;
   for (const host of hosts as readonly string[]) {
     if (normalize(host) === undefined) {

@@ -1,6 +1,6 @@
 /**
- * What can go wrong, in numbers and classes: the error codes of JSON-RPC, the
- * close codes of WebSocket, and the two errors that callers meet.
+ * The error codes of JSON-RPC, the close codes of WebSocket, and the two errors
+ * that callers meet.
  *
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4}
@@ -19,40 +19,57 @@
  *
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  */
-export const ErrorCode = {
+export const ErrorCode: {
   /** The text is not JSON. */
-  ParseError: -32700,
+  readonly ParseError: -32700;
   /** The JSON is not a request that can be answered. */
-  InvalidRequest: -32600,
+  readonly InvalidRequest: -32600;
   /** No method of that name may be called. */
-  MethodNotFound: -32601,
+  readonly MethodNotFound: -32601;
   /** The method can't be called with these params. */
-  InvalidParams: -32602,
+  readonly InvalidParams: -32602;
   /** The method failed in a way that is its owner's business. */
-  InternalError: -32603,
-  /** The stream or handle is unknown, or was released. */
-  UnknownToken: -32001,
+  readonly InternalError: -32603;
+  /** The stream or reference is unknown, or was released. */
+  readonly UnknownToken: -32001;
   /** Too many calls for now; `data.retryAfterMs` says when to try again. */
-  RateLimited: -32005,
-  /** Too many streams or handles are open. */
-  TooManyStreams: -32006,
+  readonly RateLimited: -32005;
+  /** Too many streams or references are open. */
+  readonly TooManyStreams: -32006;
   /** The request is longer than the callee accepts. Only read, never sent. */
-  RequestTooLarge: -32007,
+  readonly RequestTooLarge: -32007;
   /** The response is longer than its sender may write. */
-  ResponseTooLarge: -32008,
+  readonly ResponseTooLarge: -32008;
   /** Busy or shutting down; the method was not executed. */
-  Busy: -32009,
+  readonly Busy: -32009;
   /** The batch has too many members; none was executed. */
-  BatchTooLarge: -32010,
+  readonly BatchTooLarge: -32010;
   /** The caller has not said who it is. */
-  Unauthenticated: -32050,
+  readonly Unauthenticated: -32050;
   /** The caller may not do this. */
-  Forbidden: -32051,
+  readonly Forbidden: -32051;
   /** The method took longer than its owner allows. */
-  HandlerTimeout: -32052,
+  readonly HandlerTimeout: -32052;
   /** The call was cancelled by its caller. */
+  readonly Cancelled: -32800;
+} = {
+  ParseError: -32700,
+  InvalidRequest: -32600,
+  MethodNotFound: -32601,
+  InvalidParams: -32602,
+  InternalError: -32603,
+  UnknownToken: -32001,
+  RateLimited: -32005,
+  TooManyStreams: -32006,
+  RequestTooLarge: -32007,
+  ResponseTooLarge: -32008,
+  Busy: -32009,
+  BatchTooLarge: -32010,
+  Unauthenticated: -32050,
+  Forbidden: -32051,
+  HandlerTimeout: -32052,
   Cancelled: -32800,
-} as const;
+};
 
 /**
  * Close codes that this protocol gives a meaning to: those of RFC 6455 and the
@@ -60,42 +77,60 @@ export const ErrorCode = {
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1}
  */
-export const CloseCode = {
+export const CloseCode: {
   /** Done. */
-  Normal: 1000,
+  readonly Normal: 1000;
   /** The page or the server goes away. */
-  GoingAway: 1001,
+  readonly GoingAway: 1001;
   /** A close frame without a code. Only read, never sent. */
-  NoStatus: 1005,
+  readonly NoStatus: 1005;
   /** Cut without a close frame. Only read, never sent. */
-  Abnormal: 1006,
+  readonly Abnormal: 1006;
   /** A message was longer than the receiver accepts. */
-  MessageTooBig: 1009,
+  readonly MessageTooBig: 1009;
   /** The server failed. */
-  InternalError: 1011,
+  readonly InternalError: 1011;
   /** The server restarts. */
-  ServiceRestart: 1012,
+  readonly ServiceRestart: 1012;
   /** The server is overloaded. */
-  TryAgainLater: 1013,
+  readonly TryAgainLater: 1013;
   /** The receiver reads too slowly. */
-  SlowConsumer: 4008,
+  readonly SlowConsumer: 4008;
   /** No sign of life in time. */
-  HeartbeatLost: 4009,
+  readonly HeartbeatLost: 4009;
   /** A newer connection took this one's place. */
-  Replaced: 4010,
+  readonly Replaced: 4010;
   /** What arrived is not the protocol. */
-  BadProtocol: 4400,
+  readonly BadProtocol: 4400;
   /** The caller has not said who it is. */
-  Unauthenticated: 4401,
+  readonly Unauthenticated: 4401;
   /** The caller may not connect. */
-  Forbidden: 4403,
+  readonly Forbidden: 4403;
   /** The caller did not say in time who it is. */
-  AuthorizationTimeout: 4408,
+  readonly AuthorizationTimeout: 4408;
   /** A request id was used twice at a time. Only read, never sent. */
-  DuplicateId: 4409,
+  readonly DuplicateId: 4409;
   /** Too many messages. */
+  readonly TooManyRequests: 4429;
+} = {
+  Normal: 1000,
+  GoingAway: 1001,
+  NoStatus: 1005,
+  Abnormal: 1006,
+  MessageTooBig: 1009,
+  InternalError: 1011,
+  ServiceRestart: 1012,
+  TryAgainLater: 1013,
+  SlowConsumer: 4008,
+  HeartbeatLost: 4009,
+  Replaced: 4010,
+  BadProtocol: 4400,
+  Unauthenticated: 4401,
+  Forbidden: 4403,
+  AuthorizationTimeout: 4408,
+  DuplicateId: 4409,
   TooManyRequests: 4429,
-} as const;
+};
 
 /**
  * The error object of the wire.
@@ -167,7 +202,7 @@ export class RpcError extends Error implements ErrorObject {
 }
 
 /**
- * How a connection ended, in the words of the WebSocket standard's CloseEvent.
+ * The end of a connection, in the words of the WebSocket standard's CloseEvent.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-closeevent-interface}
  */

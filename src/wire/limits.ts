@@ -1,11 +1,11 @@
 /**
- * How much a peer takes and gives before it says no: one number for everything
- * that the other side could make grow.
+ * The limits of a peer: one number for everything that the other side could make
+ * grow.
  *
  * @module
  */
 
-/** The limits of one connection. 0 is zero, `Infinity` lifts a limit. */
+/** The limits of one connection. 0 is zero, `Infinity` is no limit. */
 export interface Limits {
   /**
    * Longest message, in UTF-16 code units (bytes for a binary frame), either
@@ -45,7 +45,7 @@ export interface Limits {
   readonly methodLength: number;
   /**
    * Messages that the peer may send in a second, beyond a burst; the members of
-   * a batch count each. Default 1,000 on a server, any number elsewhere. One too
+   * a batch count each. Default 1,000 on a server, `Infinity` elsewhere. One too
    * many closes the connection with 4429. Responses to requests of this side and
    * questions for a stream's next values, which follow each other's answers, are
    * not counted.
@@ -58,7 +58,7 @@ export interface Limits {
   readonly messageBurst: number;
   /**
    * Most messages within `invalidWindow` that are no JSON-RPC and that
-   * {@linkcode Peer.oninvalid} doesn't take. Default 20 on a server, any number
+   * {@linkcode Peer.oninvalid} doesn't take. Default 20 on a server, `Infinity`
    * elsewhere. One more closes the connection with 4400.
    */
   readonly invalidMessages: number;
@@ -133,7 +133,8 @@ export interface Limits {
    * Milliseconds that a peer has for a sign of life once it was asked. Default
    * 10,000. After that the connection is closed with 4009, so that its death is
    * known within both times together, 35 seconds. After the process slept or was
-   * busy, the peer is given this time again first.
+   * busy, the peer is given this time again first. `Infinity`: the connection
+   * stays.
    */
   readonly pingWithin: number;
 }
@@ -166,10 +167,9 @@ export const coreLimits: Pick<
  * The limits of a connection that was not told otherwise.
  *
  * Whoever opened it chose its peer, so how often that one speaks is its own
- * business: the two limits of {@linkcode serverLimits} are lifted.
+ * business: there is no `messageRate`, and any number of `invalidMessages`.
  */
-export const defaultLimits: Limits = {
-  ...coreLimits,
+export const defaultLimits: Limits = /* @__PURE__ */ complement({
   depth: 64,
   batchMembers: 100,
   frameMembers: 1_024,
@@ -183,7 +183,7 @@ export const defaultLimits: Limits = {
   bufferedMost: 4_194_304,
   pingAfter: 25_000,
   pingWithin: 10_000,
-};
+}, coreLimits);
 
 /**
  * The limits of a connection that a server accepted and was not told otherwise.
@@ -191,11 +191,15 @@ export const defaultLimits: Limits = {
  * Anybody may have opened it: as {@linkcode defaultLimits}, but a `messageRate` of
  * 1,000 and 20 `invalidMessages`.
  */
-export const serverLimits: Limits = {
-  ...defaultLimits,
+export const serverLimits: Limits = /* @__PURE__ */ complement({
   messageRate: 1_000,
   invalidMessages: 20,
-};
+}, defaultLimits);
+
+/** Joins limits; a function, so that a bundler can leave out what nobody reads. */
+function complement<Some, Others>(some: Some, others: Others): Some & Others {
+  return { ...others, ...some };
+}
 
 const complete = /* @__PURE__ */ new WeakSet<object>([
   defaultLimits,
@@ -203,8 +207,8 @@ const complete = /* @__PURE__ */ new WeakSet<object>([
 ]);
 
 /**
- * Completes limits with the defaults. Those that are complete stay the object they
- * are: a server's connections share one.
+ * Completes limits with the defaults. Complete limits stay the object they are,
+ * since a server's connections share one.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
@@ -234,8 +238,8 @@ function readLimit(name: string, limit: number): number {
 }
 
 /**
- * The limits of a server, over all of its connections. 0 is zero, `Infinity` lifts
- * one.
+ * The limits of a server, over all of its connections. 0 is zero, `Infinity` is no
+ * limit.
  */
 export interface AdmissionLimits {
   /**

@@ -23,6 +23,6 @@ export {
   connect,
   type ConnectOptions,
   type ConnectSettings,
-} from "./src/peer/connect.ts";
+} from "./src/presets/connect.ts";
 export type { Address, CreateSocket, Protocols } from "./src/line/address.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";

@@ -23,7 +23,7 @@
  * @module
  */
 
-export { broadcast } from "./src/peer/broadcast.ts";
+export { broadcast } from "./src/events/broadcast.ts";
 export type { Call, CallOptions } from "./src/peer/call.ts";
 export type {
   CannotTravel,
@@ -56,9 +56,9 @@ export type {
   Part,
   PeerOptions,
   PeerSettings,
-  SocketMaker,
 } from "./src/peer/options.ts";
-export { type AnyPeer, Peer, type ServiceClass } from "./src/peer/peer.ts";
+export type { AnyPeer, BasePeer } from "./src/peer/base.ts";
+export { Peer, type ServiceClass } from "./src/presets/everything.ts";
 export { guard, type Verdict } from "./src/methods/guard.ts";
 export {
   type AnyOf,
@@ -86,7 +86,7 @@ export {
   type MarshalOptions,
   references,
 } from "./src/parts/references.ts";
-export { resume } from "./src/parts/resume.ts";
+export { resume } from "./src/events/resume.ts";
 export { streams } from "./src/parts/streams.ts";
 export {
   ethereum,
@@ -95,10 +95,10 @@ export {
   notifications,
   subscribe,
   type SubscriptionMethods,
-} from "./src/parts/subscriptions.ts";
-export type { Trace, TraceContext } from "./src/parts/trace.ts";
+} from "./src/events/subscriptions.ts";
+export type { Trace, TraceContext } from "./src/peer/trace.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
-export type { Socket, SocketEvent } from "./src/line/socket.ts";
+export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";
 export {
   CloseCode,
   type CloseInfo,

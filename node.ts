@@ -68,9 +68,9 @@ import {
   connect as connectOver,
   type ConnectOptions as AnyConnectOptions,
   type ConnectSettings as AnyConnectSettings,
-} from "./src/peer/connect.ts";
+} from "./src/presets/connect.ts";
 import type { Definition, NoPeer } from "./src/peer/options.ts";
-import type { Peer, ServiceClass } from "./src/peer/peer.ts";
+import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 import { ReadyState } from "./src/line/socket.ts";
 import { PeerSocket } from "./src/runtime/ws_socket.ts";
 

@@ -44,7 +44,7 @@ import {
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { ListeningServer } from "./src/server/listening.ts";
-import type { Peer, ServiceClass } from "./src/peer/peer.ts";
+import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
 export {
   type AdmissionLimits,

@@ -31,23 +31,14 @@ import {
   openSocket,
   type Protocols,
 } from "./src/line/address.ts";
+import type { Socket, SocketMaker } from "./src/line/socket.ts";
+import type { Definition, NoPeer } from "./src/peer/options.ts";
 import {
-  type SlimDefinition as Definition,
-  type SlimOptions as PeerOptions,
-  SlimPeer as Peer,
-  type SlimSettings as PeerSettings,
-} from "./src/peer/slim_peer.ts";
-import type { NoPeer, SocketMaker } from "./src/peer/options.ts";
-import type { Socket } from "./src/line/socket.ts";
-
-/**
- * A class whose instances are peers. A client gives it a function that makes its
- * sockets.
- */
-export type ServiceClass<Service, Context = unknown> = new (
-  ws: Socket | SocketMaker,
-  options: PeerOptions<Context>,
-) => Service;
+  Peer,
+  type PeerOptions,
+  type PeerSettings,
+  type ServiceClass,
+} from "./src/presets/small.ts";
 
 /** The settings of a client; a class has them behind it. */
 export interface ConnectSettings<Context = unknown> extends PeerSettings {
@@ -125,16 +116,18 @@ export { references } from "./src/parts/references.ts";
 export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
-export type { CallOptions } from "./src/peer/call.ts";
-export type { NoPeer, Part } from "./src/peer/options.ts";
+export type { Call, CallOptions } from "./src/peer/call.ts";
+export type { Part } from "./src/peer/options.ts";
 export type { ReconnectOptions } from "./src/line/retry.ts";
-export type { SlimCall as Call } from "./src/peer/slim_peer.ts";
 export type {
   Address,
   CreateSocket,
   Definition,
+  NoPeer,
   PeerOptions,
   PeerSettings,
   Protocols,
+  ServiceClass,
+  Socket,
   SocketMaker,
 };

@@ -1,5 +1,5 @@
 import { assert, assertEquals } from "@std/assert";
-import { Methods, names } from "../src/methods/methods.ts";
+import { Methods, names } from "../src/peer/methods.ts";
 
 function isFound(local: object, name: string): boolean {
   return new Methods(local).find(name) !== undefined;

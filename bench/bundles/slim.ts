@@ -1,3 +1,1 @@
-/** What a page imports to which size matters. */
-
 export { connect } from "../../slim.ts";

@@ -26,7 +26,6 @@ export function readCloseEvent(event: SocketEvent): CloseInfo {
     code,
     reason: event.reason ?? "",
     wasClean: event.wasClean ?? code !== cut,
-    ...(event.retryIn !== undefined && { retryIn: event.retryIn }),
   };
 }
 

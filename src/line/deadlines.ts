@@ -20,7 +20,7 @@ export interface Sweeper {
 }
 
 /** Wakes all for whom something waits. */
-export const deadlineAlarm: Alarm = new Alarm();
+const deadlineAlarm = /* @__PURE__ */ new Alarm();
 
 /**
  * Tells when calls are due, and looks for those that are.

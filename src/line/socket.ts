@@ -6,8 +6,6 @@
  * @module
  */
 
-import type { CloseInfo } from "../wire/error.ts";
-
 /** The members of a socket's events that a peer reads. */
 export interface SocketEvent {
   /** `"open"`, `"message"`, `"error"` or `"close"`. */
@@ -20,11 +18,6 @@ export interface SocketEvent {
   readonly reason?: string;
   /** Of a close: whether there was a close handshake. */
   readonly wasClean?: boolean;
-  /**
-   * Of a close, where the socket connects again by itself: in how many
-   * milliseconds it tries.
-   */
-  readonly retryIn?: number;
   /** Of an error, where the runtime tells: what happened. */
   readonly message?: string;
   /** Of an error, where the runtime tells: the error itself. */
@@ -64,19 +57,15 @@ export interface Socket {
   terminate?(): void;
 }
 
-/** A socket that opens another connection when one is lost. */
-export interface RenewableSocket extends Socket {
-  /** See {@linkcode Socket.protocol}. */
-  readonly protocol: string;
-  /**
-   * Gives the connection up, and opens another one later.
-   *
-   * @param info How it ends.
-   * @returns In how many milliseconds; `undefined`: it may not, and nothing has
-   * changed.
-   */
-  renew(info: CloseInfo): number | undefined;
-}
+/**
+ * Makes the socket of one attempt to connect, at once or later. Later means that it
+ * asked for credentials, so that one more attempt has fresh ones.
+ *
+ * @param offers The subprotocols that the peer itself offers, before all others.
+ */
+export type SocketMaker = (
+  offers: readonly string[],
+) => Socket | Promise<Socket>;
 
 /** The values of a socket's `readyState`. */
 export const ReadyState = {

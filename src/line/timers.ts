@@ -1,11 +1,10 @@
 /**
- * Timers: of which there are few, because one serves many, and which don't keep a
- * first answer waiting.
- *
- * @see {@link https://dom.spec.whatwg.org/#dom-abortsignal-timeout}
+ * Timers, of which there are few, because one serves many.
  *
  * @module
  */
+
+import { startTimerUnloaded } from "../runtime/timers.ts";
 
 /** Who is woken by an {@linkcode Alarm}. */
 export interface Sleeper {
@@ -108,46 +107,14 @@ export class Alarm {
   }
 }
 
-const loaded = performance.now();
-
-// Those that a process starts in its first milliseconds are its first.
-const firstTime = 100;
-
 // A longer wait would end at once.
 const most = 0x7fff_ffff;
 
-// What is sooner has to be exact.
-const far = 1_000;
-
-/**
- * Calls something after some milliseconds; returns how not to. What is far away has
- * its time from a signal where timers should not be loaded yet.
- */
+/** Calls something after some milliseconds; returns how not to. */
 export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
-  if (delay >= far && isTooSoonForTimers()) {
-    const signal = AbortSignal.timeout(delay);
-    signal.addEventListener("abort", ring);
-    return () => signal.removeEventListener("abort", ring);
-  }
+  const stop = startTimerUnloaded(delay, ring);
+  if (stop !== undefined) return stop;
   const id = setTimeout(ring, delay);
   return () => clearTimeout(id);
-}
-
-/**
- * Whether a timer, or an immediate, would keep a first answer waiting: the first
- * look at one loads Node's in a Deno process, 5 ms (seen in 2.9.5), where the
- * small client's whole first call takes 9.
- */
-export function isTooSoonForTimers(): boolean {
-  return performance.now() - loaded < firstTime && isUnloaded();
-}
-
-/**
- * Whether to look at the function would load it: then it is a getter, as on no other
- * platform, nor where somebody plays with time.
- */
-function isUnloaded(): boolean {
-  const property = Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
-  return property?.get !== undefined;
 }

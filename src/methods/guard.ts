@@ -30,9 +30,9 @@
  */
 
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import { isThenable } from "../peer/deferred.ts";
-import { originals } from "./methods.ts";
-import type { Peer } from "../peer/peer.ts";
+import { isThenable } from "../line/deferred.ts";
+import { originals } from "../peer/methods.ts";
+import type { Peer } from "../presets/everything.ts";
 
 /**
  * The answer of a check: `true`, the method runs; `false`, the caller may not do

@@ -34,8 +34,8 @@
  */
 
 import { ErrorCode, type ErrorObject, RpcError } from "../wire/error.ts";
-import { arrangers, originals } from "./methods.ts";
-import type { Peer } from "../peer/peer.ts";
+import { arrangers, originals } from "../peer/methods.ts";
+import type { Peer } from "../presets/everything.ts";
 
 /**
  * A schema of any library that implements Standard Schema: zod from 3.24,

@@ -8,7 +8,7 @@
  */
 
 import type { ErrorObject } from "../wire/error.ts";
-import { names } from "../methods/methods.ts";
+import { names } from "../peer/methods.ts";
 import {
   declarationOf,
   type MethodDeclaration,

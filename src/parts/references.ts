@@ -31,16 +31,16 @@
  */
 
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import {
-  type Capability,
-  currentWriting,
-  extension,
-  type Link,
-  type Writing,
-} from "../peer/extension.ts";
-import { type Params, readParam } from "../wire/message.ts";
 import type { Part } from "../peer/options.ts";
-import { type Method, Methods } from "../methods/methods.ts";
+import type { Writing } from "../peer/seams.ts";
+import {
+  type Carrier,
+  carrying,
+  currentWriting,
+  type Link,
+} from "./carrying.ts";
+import { type Params, readParam } from "../wire/message.ts";
+import { type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
@@ -48,9 +48,10 @@ import { createMethod } from "../peer/remote.ts";
  * The functions and objects that a peer lends, and those lent to it. Every
  * {@linkcode Peer} has them; that of `@jsonrpcws/peer/slim` with `use`.
  */
-export const references: Part = /* @__PURE__ */ extension((link) =>
-  new References(link)
-) as unknown as Part;
+export const references: Part = /* @__PURE__ */ carrying(
+  "references",
+  (link) => new References(link),
+);
 
 /** The lifetime of a reference. */
 export interface MarshalOptions {
@@ -150,7 +151,7 @@ const invoke = "invoke";
 
 const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
 
-class References implements Capability {
+class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;

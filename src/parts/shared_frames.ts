@@ -7,10 +7,27 @@
  * @module
  */
 
-import { isTooSoonForTimers } from "../line/timers.ts";
+import type { Core, CorePart } from "../peer/core.ts";
+import { dispatch, read, refuseLength } from "../peer/hearing.ts";
+import { complain } from "../peer/owner.ts";
+import type { Living, Sharing } from "../peer/seams.ts";
+import { sendFrame } from "../peer/sending.ts";
+import { ErrorCode } from "../wire/error.ts";
+import { unreadable } from "../wire/message.ts";
+
+/** Lets a peer offer to share frames, and do so where the other end does. */
+export const sharedFrames: CorePart = {
+  name: "sharedFrames",
+  attach(core) {
+    if (!core.options.sharedFrames) return;
+    const sharing = new PeerSharing(core);
+    core.sharing = sharing;
+    core.living.push(sharing);
+  },
+};
 
 /** The subprotocol by which two peers agree to share frames. */
-export const sharedFrames = "jsonrpcws.v1";
+export const subprotocol = "jsonrpcws.v1";
 
 /**
  * Most bytes of a frame with more than one message: one as long as this costs
@@ -23,14 +40,95 @@ export const usualLength = 16_384;
 const firstMembers = 32;
 const mostMembers = 256;
 
-const encoder = new TextEncoder();
+const encoder = /* @__PURE__ */ new TextEncoder();
 
 // Where frames are written to be measured: into one array, because to make one for
 // each would take six times as long.
-let bytes = new Uint8Array();
+let bytes = /* @__PURE__ */ new Uint8Array();
 
 // Two brackets, but a comma less than there are messages.
 const noLength = 1;
+
+const none: readonly string[] = [];
+
+const offer: readonly string[] = [subprotocol];
+
+/** One peer's offer to share, and the frames of its connection. */
+class PeerSharing implements Sharing, Living {
+  readonly mostLength: number;
+  readonly #core: Core;
+  #frames: SharedFrames | undefined;
+
+  constructor(core: Core) {
+    this.#core = core;
+    this.mostLength = frameLimit(core.limits.messageLength);
+  }
+
+  // A browser fails where a server selects nothing of what it is offered.
+  offers(failures: number): readonly string[] {
+    return failures % 2 === 0 ? offer : none;
+  }
+
+  hasFallback(failures: number): boolean {
+    return failures === 1;
+  }
+
+  get isShared(): boolean {
+    return this.#frames !== undefined;
+  }
+
+  open(): void {
+    const core = this.#core;
+    const ws = core.ws!;
+    // A client's socket says whether the server wants to.
+    if (core.makeSocket !== undefined && ws.protocol !== subprotocol) return;
+    this.#frames = new SharedFrames(
+      (frame) => void sendFrame(core, frame),
+      ws.frameLength,
+    );
+  }
+
+  stop(isOpen: boolean): void {
+    if (isOpen) this.#frames?.flush();
+    else this.#frames?.discard();
+    this.#frames = undefined;
+  }
+
+  push(text: string): void {
+    this.#frames!.push(text);
+  }
+
+  flush(): void {
+    this.#frames?.flush();
+  }
+
+  receive(value: unknown, text: string): void {
+    const core = this.#core;
+    const { frameMembers, messageLength } = core.limits;
+    // A message that is alone may not be longer for it.
+    if (text.length > messageLength && !Array.isArray(value)) {
+      return refuseLength(core);
+    }
+    const values = Array.isArray(value) ? value : [value];
+    this.#frames!.isBusy = values.length > 1;
+    // It says nothing, but who sends it is to be paced, too.
+    if (values.length === 0) core.bounds?.count();
+    if (values.length > frameMembers) {
+      const why =
+        `Frame has ${values.length} of at most ${frameMembers} messages`;
+      return dispatch(core, unreadable(ErrorCode.BatchTooLarge, why), text);
+    }
+    for (const value of values) {
+      if (core.state !== "open") return;
+      try {
+        if (Array.isArray(value)) core.batches?.receive(value, text);
+        else dispatch(core, read(core, value, text), text);
+      } catch (error) {
+        complain(core, error); // The others are not to blame.
+      }
+    }
+  }
+}
 
 /**
  * Gathers the messages of a turn into frames, in their order.
@@ -39,7 +137,7 @@ const noLength = 1;
  * before making the next loses no time; unless the last frame that arrived had
  * several messages, which means that there will be more to say.
  */
-export class SharedFrames {
+class SharedFrames {
   readonly #send: (frame: string) => void;
   readonly #maxLength: number;
   #texts: string[] = [];
@@ -123,7 +221,7 @@ export class SharedFrames {
  * How long a frame may be where no message may be longer than a limit: the
  * shortest ones share frames, too, and the longest batch has brackets around it.
  */
-export function frameLimit(messageLength: number): number {
+function frameLimit(messageLength: number): number {
   return Math.max(messageLength + 2, usualLength);
 }
 
@@ -137,13 +235,13 @@ function join(texts: readonly string[]): string {
 }
 
 // A microtask would be too soon, since each frame that arrives is an event of its
-// own, and has to do only while a process begins; a timer too late, by a factor of
+// own; a timer too late, by a factor of
 // ten. And one task is for all connections, or what is told to many at once would
 // cost as many.
 const turn = {
   /** Those that have sent something in it. */
   sending: [] as SharedFrames[],
-  /** The task that ends it; the last one is kept for its shape (shape.ts). */
+  /** The task that ends it; the last one is kept for its shape (shapes.ts). */
   task: undefined as unknown,
   channel: undefined as MessageChannel | undefined,
 };
@@ -151,7 +249,6 @@ const turn = {
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
   if (turn.sending.push(frames) > 1) return;
-  if (isTooSoonForTimers()) return queueMicrotask(endTurns);
   const { setImmediate } = globalThis as {
     setImmediate?: (task: () => void) => unknown;
   };

@@ -30,28 +30,23 @@
  */
 
 import type { CallOptions } from "../peer/call.ts";
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 import { ErrorCode, RpcError } from "../wire/error.ts";
-import {
-  type Asked,
-  type Capability,
-  extension,
-  JsonText,
-  type Lender,
-  type Link,
-  type Writing,
-} from "../peer/extension.ts";
-import { type Params, readParam } from "../wire/message.ts";
 import type { Part } from "../peer/options.ts";
+import { enumeratorNext } from "../peer/outgoing.ts";
+import type { Lender, Writing } from "../peer/seams.ts";
+import { type Carrier, carrying, JsonText, type Link } from "./carrying.ts";
+import { type Params, readParam } from "../wire/message.ts";
 
 /**
  * The streams that a peer returns, takes and passes: async iterables, async
  * generators, ReadableStreams. Every {@linkcode Peer} has them; that of
  * `@jsonrpcws/peer/slim` with `use`.
  */
-export const streams: Part = /* @__PURE__ */ extension((link) =>
-  new Streams(link)
-) as unknown as Part;
+export const streams: Part = /* @__PURE__ */ carrying(
+  "streams",
+  (link) => new Streams(link),
+);
 
 // A batch of values is what is ready, within these bounds; as much is produced
 // ahead while a batch is on its way.
@@ -75,7 +70,7 @@ interface Enumerable {
  */
 const origins = new WeakMap<object, Link>();
 
-class Streams implements Capability {
+class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
   #nextToken = 1;
@@ -147,12 +142,12 @@ class Streams implements Capability {
   control(
     method: string,
     params: Params | undefined,
-    { signal }: Asked,
+    { signal }: Lender,
   ): unknown {
     if (!method.startsWith("$/enumerator/")) return undefined;
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
-    if (method === "$/enumerator/next") {
+    if (method === enumeratorNext) {
       if (producer === undefined) throw unknownToken();
       return producer.next(signal);
     }
@@ -440,7 +435,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
     const params = { token: this.#token };
     const options = { timeout: Infinity, signal: this.#leaving.signal };
     const answer = await this.#link.request(
-      "$/enumerator/next",
+      enumeratorNext,
       params,
       options,
     ) as { values?: unknown; finished?: unknown } | null;

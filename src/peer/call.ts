@@ -5,7 +5,7 @@
  */
 
 import type { Id } from "../wire/message.ts";
-import type { TraceContext } from "../parts/trace.ts";
+import type { TraceContext } from "./trace.ts";
 
 /** The call that a method is handling. Keep it whole: its parts need each other. */
 export interface Call {

@@ -1,5 +1,5 @@
 /**
- * The calls that arrive: which are admitted, the methods that run for them, and
+ * Calls of the other side: which are admitted, the methods that run for them, and
  * what they are answered with.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
@@ -7,103 +7,59 @@
  * @module
  */
 
-import type { Call } from "./call.ts";
-import type { Deadlines } from "../line/deadlines.ts";
-import { isThenable } from "./deferred.ts";
-import { ErrorCode, type ErrorObject, RpcError } from "../wire/error.ts";
-import type { Asked, Capabilities, Lender } from "./extension.ts";
-import type { Limits } from "../wire/limits.ts";
+import { isThenable } from "../line/deferred.ts";
+import { keepShape } from "../runtime/shapes.ts";
+import {
+  busy,
+  cancelled,
+  internalError,
+  invalidRequest,
+  methodNotFound,
+  responseTooLarge,
+} from "../wire/codes.ts";
+import { type ErrorObject, RpcError } from "../wire/error.ts";
 import {
   type Id,
   type Notification,
-  type Params,
+  readParam,
   type Request,
   type Version,
   writeError,
+  writeId,
   writeResult,
   writeValue,
 } from "../wire/message.ts";
-import type { Method } from "../methods/methods.ts";
-import { keepShape } from "../runtime/shapes.ts";
-import type { TraceContext } from "../parts/trace.ts";
-
-/** What the calls that arrive need of their peer. */
-export interface Host {
-  readonly limits: Limits;
-  readonly deadlines: Deadlines;
-  /** Whether errors in JSON-RPC 1.0 are strings. */
-  readonly stringErrors: boolean;
-  /** Sends one of the protocol's own notifications. */
-  tell(method: string, params: Params): boolean;
-  /** Finds a method of the owner's. */
-  find(name: string): Method | undefined;
-  /** Does what one of the protocol's own methods says; `undefined`: none. */
-  control(call: Request | Notification, asked: Asked): unknown;
-  /** Calls a method. */
-  invoke(
-    method: Method,
-    params: Params | undefined,
-    call: Request | Notification,
-  ): unknown;
-  /** The place in a trace that a call names. */
-  traceOf(call: Request | Notification): TraceContext;
-  /** Whether an id is still another's, though no method runs for it. */
-  isTaken(id: Id): boolean;
-  /** Why a method may not begin; `undefined`: it may. */
-  isBusy(method: string): string | undefined;
-  /** Sends the response to a call. */
-  answer(call: Running, text: string): void;
-  /** What shares a frame with one more response to a call, at most. */
-  lengthAround(call: Running): number;
-  /** Hears that a method has answered, or never will. */
-  onsettled(): void;
-  /** Tells the owner of an error that is nobody else's. */
-  report(error: unknown): void;
-}
-
-/** The responses to a batch, on their way to becoming one frame. */
-export interface IncomingBatch {
-  readonly responses: string[];
-  /** Those of its requests, which stay taken until it is answered. */
-  readonly ids: Id[];
-  length: number;
-  awaited: number;
-  /** Members that were not answered, or for which that isn't known yet. */
-  unanswered: number;
-}
-
-const methodNotFound: ErrorObject = {
-  code: ErrorCode.MethodNotFound,
-  message: "Method not found",
-};
-
-const internalError: ErrorObject = {
-  code: ErrorCode.InternalError,
-  message: "Internal error",
-};
+import type { Connection, Core, RunningCall } from "./core.ts";
+import { invoke, type Method, Methods } from "./methods.ts";
+import { enumeratorNext } from "./outgoing.ts";
+import { report, runHook } from "./owner.ts";
+import type { IncomingBatch, Lender } from "./seams.ts";
+import { send, tell } from "./sending.ts";
+import type { TraceContext } from "./trace.ts";
 
 /** A method that runs for the other side. */
-export class Running implements Call, Lender {
-  /** The batch that its response belongs to. */
+class Running implements RunningCall {
   readonly batch: IncomingBatch | undefined;
+  readonly connection: Connection;
   answered = false;
-  /** When it must be answered, in milliseconds of the monotonic clock. */
   deadline: number = Infinity;
   readonly #call: Request | Notification;
-  readonly #host: Host;
+  readonly #core: Core;
   // Made only for those who look: most calls never do.
   #controller: AbortController | undefined;
   /** Why it was told to stop; whoever looks later is told, too. */
   #ended: { readonly reason: unknown } | undefined;
 
   constructor(
+    core: Core,
+    connection: Connection,
     call: Request | Notification,
     batch: IncomingBatch | undefined,
-    host: Host,
   ) {
     this.batch = batch;
+    this.connection = connection;
     this.#call = call;
-    this.#host = host;
+    this.#core = core;
   }
 
   get type(): "request" | "notification" {
@@ -132,18 +88,17 @@ export class Running implements Call, Lender {
     return this.#controller.signal;
   }
 
-  /** Whether it has been told to stop. */
   get isAborted(): boolean {
     return this.#ended !== undefined;
   }
 
   get trace(): TraceContext {
-    return this.#host.traceOf(this.#call);
+    return this.#core.traces?.read(this.#call) ?? {};
   }
 
   progress(value: unknown): boolean {
     return this.id !== undefined && !this.answered && this.version !== "1.0" &&
-      this.#host.tell("$/progress", { token: this.id, value });
+      tell(this.#core, "$/progress", { token: this.id, value });
   }
 
   abort(reason: unknown): void {
@@ -153,281 +108,345 @@ export class Running implements Call, Lender {
   }
 }
 
-keepShape(
-  new Running({ type: "notification" } as Notification, undefined, {} as Host),
-);
+keepShape(new Running({} as Core, {} as Connection, {} as Request, undefined));
 
-/** The calls that arrive on one connection. */
-export class Incoming {
-  readonly #host: Host;
-  readonly #capabilities: Capabilities | undefined;
-  /** The requests that are still to be answered. */
-  // The tables are made when there is something to put into them: a server may
-  // have thousands of connections on which nothing happens.
-  #running: Map<Id | Running, Running> | undefined;
-  /** The methods that have not settled, answered or not. */
-  unsettled: Set<Running> | undefined;
-  #current: Running | undefined;
-  /** Says why methods are told to stop, once the connection has ended. */
-  #end: ((method: string) => unknown) | undefined;
-
-  constructor(host: Host, capabilities: Capabilities | undefined) {
-    this.#host = host;
-    this.#capabilities = capabilities;
-  }
-
-  /** The call whose method has not come to its first `await`. */
-  get current(): Call | undefined {
-    return this.#current;
-  }
-
-  /** Runs something as part of a call. */
-  within<T>(call: Lender | undefined, run: () => T): T {
-    const outer = this.#current;
-    this.#current = call as Running | undefined;
-    try {
-      return run();
-    } finally {
-      this.#current = outer;
-    }
-  }
-
-  /** Runs a method, and answers if it is a request. */
-  execute(
-    call: Request | Notification,
-    batch: IncomingBatch | undefined,
-  ): void {
-    const host = this.#host;
-    const running = new Running(call, batch, host);
-    const isRequest = call.type === "request";
-    if (isRequest && this.isTaken(call.id)) {
+/** Runs a method, and answers if the call is a request. */
+export function execute(
+  core: Core,
+  call: Request | Notification,
+  batch: IncomingBatch | undefined,
+): void {
+  const { connection, traces } = core;
+  const { values } = connection;
+  const running: RunningCall = new Running(core, connection, call, batch);
+  const isRequest = call.type === "request";
+  if (isRequest && isTaken(core, call.id)) {
+    return write(
+      core,
+      running,
       // With id null: under its own id, this would answer the first request.
-      return this.#write(
-        running,
-        writeError(call.version, null, {
-          code: ErrorCode.InvalidRequest,
-          message: `Invalid Request: id ${
-            JSON.stringify(call.id)
-          } is in flight`,
-        }, host.stringErrors),
-      );
-    }
-    const method = host.find(call.method);
-    if (method === undefined) return this.#control(running, call);
-    if (isRequest && !this.#admit(running)) return;
-    // As within() does, without the closure that every call would pay for.
-    const outer = this.#current;
-    this.#current = running;
-    let result: unknown;
-    let isPromise = false;
-    try {
-      const params = this.#capabilities === undefined
-        ? call.params
-        : this.#capabilities.readParams(call.params);
-      result = host.invoke(method, params, call);
-      isPromise = isThenable(result);
-    } catch (error) {
-      return this.#fail(running, error);
-    } finally {
-      this.#current = outer;
-    }
-    if (isPromise) this.#wait(running, result as PromiseLike<unknown>);
-    else this.#succeed(running, result);
-  }
-
-  /** Whether a request's id can't be told from that of one in flight. */
-  isTaken(id: Id): boolean {
-    return this.#running?.has(id) === true || this.#host.isTaken(id);
-  }
-
-  /** Answers before the method returns; `false` if nobody waits for it. */
-  respond(id: Id, result: unknown, error: unknown): boolean {
-    const running = this.#current?.id === id
-      ? this.#current
-      : this.#running?.get(id);
-    if (running?.type !== "request" || running.answered) return false;
-    if (error === undefined || error === null) this.#succeed(running, result);
-    else this.#fail(running, error);
-    return true;
-  }
-
-  /** The text of an answer to what is no request. */
-  writeRefusal(version: Version, id: Id, error: ErrorObject): string {
-    // Under its id, this would answer the request that has it.
-    const answerTo = this.isTaken(id) ? null : id;
-    return writeError(version, answerTo, error, this.#host.stringErrors);
-  }
-
-  /** Answers a request that its caller no longer wants. */
-  cancel(id: unknown): void {
-    const running = this.#running?.get(id as Id);
-    if (running === undefined || running.answered) return;
-    // First the answer: from a method that hears the signal, too, it is this.
-    this.#failWith(running, {
-      code: ErrorCode.Cancelled,
-      message: "Request was cancelled",
-    });
-    running.abort(
-      new DOMException("The caller cancelled the call", "AbortError"),
+      writeErrorIn(core, call.version, null, {
+        code: invalidRequest,
+        message: `Invalid Request: id ${writeId(call.id)} is in flight`,
+      }),
     );
   }
+  const method = find(core, call.method);
+  if (method === undefined) return control(core, running, call);
+  if (isRequest && !admit(core, running)) return;
+  // As within() does, without the closure that every call would pay for.
+  const outer = core.current;
+  core.current = running;
+  let result: unknown;
+  let isPromise = false;
+  try {
+    const params = values === undefined
+      ? call.params
+      : values.readParams(call.params);
+    result = traces?.isOn
+      ? traces.run(call, () => invoke(method, params))
+      : invoke(method, params);
+    isPromise = isThenable(result);
+  } catch (error) {
+    return fail(core, running, error);
+  } finally {
+    core.current = outer;
+  }
+  if (isPromise) wait(core, running, result as PromiseLike<unknown>);
+  else succeed(core, running, result);
+}
 
-  /** Ends methods that take too long, and says when the next will have. */
-  sweep(now: number): number {
-    let next = Infinity;
-    for (const running of this.unsettled ?? []) {
-      if (running.deadline > now) {
-        next = Math.min(next, running.deadline);
-        continue;
-      }
-      this.unsettled?.delete(running);
-      const message =
-        `Method took longer than ${this.#host.limits.handlerTimeout} ms`;
-      this.#failWith(running, { code: ErrorCode.HandlerTimeout, message });
-      running.abort(
-        new DOMException(`${message}: "${running.method}"`, "TimeoutError"),
+/** Runs something as part of a call. */
+export function within<T>(
+  core: Core,
+  call: Lender | undefined,
+  run: () => T,
+): T {
+  const outer = core.current;
+  core.current = call as RunningCall | undefined;
+  try {
+    return run();
+  } finally {
+    core.current = outer;
+  }
+}
+
+/** Whether a request's id can't be told from that of one in flight. */
+export function isTaken({ connection, batches }: Core, id: Id): boolean {
+  return connection.unanswered?.has(id) === true ||
+    batches?.isTaken(id) === true;
+}
+
+/** Answers before the method returns; `false` if nobody waits for it. */
+export function respond(
+  core: Core,
+  id: Id,
+  result: unknown,
+  error: unknown,
+): boolean {
+  const { current, connection } = core;
+  const running = current?.id === id ? current : connection.unanswered?.get(id);
+  if (running?.type !== "request" || running.answered) return false;
+  if (error === undefined || error === null) succeed(core, running, result);
+  else fail(core, running, error);
+  return true;
+}
+
+/** Answers what is no request; nobody waits for it without an id. */
+export function refuse(
+  core: Core,
+  version: Version,
+  id: Id,
+  error: ErrorObject,
+  batch: IncomingBatch | undefined,
+): void {
+  // Under its id, this would answer the request that has it.
+  const answerTo = isTaken(core, id) ? null : id;
+  const text = writeErrorIn(core, version, answerTo, error);
+  if (batch === undefined) send(core, text);
+  else batch.add(text);
+}
+
+/** The connection ended: tells its methods to stop, and drops what they say. */
+export function endCalls(
+  core: Core,
+  connection: Connection,
+  reason: (what: string, method: string) => unknown,
+): void {
+  connection.hasEnded = true;
+  const { current } = core;
+  const all = new Set(connection.running);
+  for (const running of connection.unanswered?.values() ?? []) all.add(running);
+  if (current?.connection === connection) all.add(current);
+  connection.unanswered = undefined;
+  connection.running = undefined;
+  for (const running of all) {
+    running.answered = true;
+    running.abort(reason("Cannot answer", running.method));
+  }
+  core.draining?.look();
+}
+
+/** Finds a method, and what to call it on. */
+function find(core: Core, name: string): Method | undefined {
+  const { owner, owner: { local } } = core;
+  if (core.methods?.local !== local) {
+    // A definition's methods are called on the peer, as ThisType says.
+    const isDefined = local === core.options.local;
+    core.methods = new Methods(local, isDefined ? owner : undefined);
+  }
+  return core.methods.find(name) ?? core.connection.values?.find(name);
+}
+
+/** Whether a method may begin; if not, its request has been answered. */
+function admit(core: Core, running: RunningCall): boolean {
+  const { incoming } = core.limits;
+  const size = core.connection.running?.size ?? 0;
+  const why = size >= incoming
+    ? `${size} of at most ${incoming} methods are running`
+    // What was lent to the peer may be what a running method waits for.
+    : core.draining === undefined || running.method.startsWith("$/")
+    ? undefined
+    : "no more calls are taken";
+  if (why === undefined) return true;
+  failWith(core, running, busy, `Busy: ${why}, not executed`);
+  return false;
+}
+
+/** Calls one of the protocol's own methods, which takes no other's place. */
+function control(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+): void {
+  const { connection } = running;
+  try {
+    const result = answerOwn(core, call, running);
+    if (result === undefined) {
+      failWith(core, running, methodNotFound, "Method not found");
+    } else if (!isThenable(result)) succeed(core, running, result);
+    else {
+      // So that it can be cancelled, and its id is taken.
+      (connection.unanswered ??= new Map()).set(running.id ?? running, running);
+      result.then(
+        (value) => succeed(core, running, value),
+        (error: unknown) => fail(core, running, error),
       );
     }
-    this.#host.onsettled();
-    return next;
+  } catch (error) {
+    fail(core, running, error);
   }
+}
 
-  /** The connection closed: aborts the methods that run, and drops what they say. */
-  end(reason: (method: string) => unknown): void {
-    this.#end = reason;
-    const all = new Set(this.unsettled);
-    for (const running of this.#running?.values() ?? []) all.add(running);
-    if (this.#current !== undefined) all.add(this.#current);
-    this.#running = undefined;
-    this.unsettled = undefined;
-    for (const running of all) {
-      // The peer's next connection knows nothing of it.
-      running.answered = true;
-      running.abort(reason(running.method));
-    }
-    this.#host.onsettled();
-  }
-
-  /** Whether a method may begin; if not, its request has been answered. */
-  #admit(running: Running): boolean {
-    const { incoming } = this.#host.limits;
-    const size = this.unsettled?.size ?? 0;
-    const why = size < incoming
-      ? this.#host.isBusy(running.method)
-      : `${size} of at most ${incoming} methods are running`;
-    if (why === undefined) return true;
-    this.#failWith(running, {
-      code: ErrorCode.Busy,
-      message: `Busy: ${why}, not executed`,
-    });
-    return false;
-  }
-
-  /** What the protocol's own methods answer later takes no other's place. */
-  #control(running: Running, call: Request | Notification): void {
-    try {
-      const result = this.#host.control(call, running);
-      if (result === undefined) this.#failWith(running, methodNotFound);
-      else if (!isThenable(result)) this.#succeed(running, result);
-      else {
-        // So that it can be cancelled, and its id is taken.
-        (this.#running ??= new Map()).set(running.id ?? running, running);
-        result.then(
-          (value) => this.#succeed(running, value),
-          (error: unknown) => this.#fail(running, error),
-        );
+/** Does what the protocol's own methods say; `undefined`: it is none of them. */
+function answerOwn(
+  core: Core,
+  { type, method, params }: Request | Notification,
+  running: RunningCall,
+): unknown {
+  switch (method) {
+    case "$/cancelRequest":
+      cancelRunning(core, readParam(params, "id", 0));
+      return null;
+    case "$/progress": {
+      const token = readParam(params, "token", 0);
+      const onprogress = core.pending.get(token)?.onprogress;
+      if (onprogress !== undefined) {
+        runHook(core, () => onprogress(readParam(params, "value", 1)));
       }
-    } catch (error) {
-      this.#fail(running, error);
+      return null;
     }
+    case "rpc.ping":
+      return null;
+    case "rpc.discover":
+      return core.options.discover?.(core.owner.local);
   }
+  const isNext = method === enumeratorNext;
+  // Of a question that wants no answer, nobody would get the values.
+  if (isNext && type === "notification") return undefined;
+  const result = core.connection.values?.control(method, params, running);
+  // Who is given a stream's values asks again once he has them, and is paced by
+  // that.
+  if (isNext && result !== undefined) core.bounds?.giveBack();
+  return result;
+}
 
-  #wait(running: Running, result: PromiseLike<unknown>): void {
-    if (this.#end === undefined) {
-      if (running.type === "request" && !running.answered) {
-        (this.#running ??= new Map()).set(running.id ?? running, running);
-      }
-      const { deadlines, limits } = this.#host;
-      running.deadline = deadlines.after(limits.handlerTimeout);
-      (this.unsettled ??= new Set()).add(running);
+/** Answers a request that its caller no longer wants. */
+function cancelRunning(core: Core, id: unknown): void {
+  const running = core.connection.unanswered?.get(id as Id);
+  if (running === undefined || running.answered) return;
+  // First the answer: from a method that hears the signal, too, it is this.
+  failWith(core, running, cancelled, "Request was cancelled");
+  running.abort(
+    new DOMException("The caller cancelled the call", "AbortError"),
+  );
+}
+
+function wait(
+  core: Core,
+  running: RunningCall,
+  result: PromiseLike<unknown>,
+): void {
+  const { connection } = running;
+  if (!connection.hasEnded) {
+    if (running.type === "request" && !running.answered) {
+      (connection.unanswered ??= new Map()).set(running.id ?? running, running);
     }
-    Promise.resolve(result).then((value) => {
-      this.unsettled?.delete(running);
-      this.#succeed(running, value);
-      this.#host.onsettled();
-    }, (error: unknown) => {
-      this.unsettled?.delete(running);
-      if (this.#end === undefined) this.#fail(running, error);
-      this.#host.onsettled();
-    });
-  }
-
-  #succeed(running: Running, result: unknown): void {
-    const { id, version } = running;
-    const capabilities = this.#capabilities;
-    // Nobody waits any more, but what it would have lent is let go of.
-    const answered = running.answered || this.#end !== undefined;
-    const writing = capabilities?.startResult(result, running);
-    let text: string | undefined;
-    try {
-      if (writing !== undefined) {
-        // What nobody will read is told so, even if there is no answer.
-        text = capabilities?.writeResult(result, writing);
-      }
-      if (id === undefined || answered) return capabilities?.release(writing);
-      if (writing === undefined) text = writeValue(result);
-    } catch (error) {
-      capabilities?.release(writing);
-      return this.#fail(running, error);
+    if (core.bounds !== undefined) {
+      running.deadline = core.deadlines.after(core.limits.handlerTimeout);
     }
-    const response = writeResult(version, id, text ?? "null");
-    const tooLarge = this.#refuseLength(running, response);
-    if (tooLarge === undefined) return this.#write(running, response);
-    capabilities?.release(writing);
-    this.#failWith(running, tooLarge);
+    (connection.running ??= new Set()).add(running);
   }
+  Promise.resolve(result).then((value) => {
+    connection.running?.delete(running);
+    succeed(core, running, value);
+    core.draining?.look();
+  }, (error: unknown) => {
+    connection.running?.delete(running);
+    if (!connection.hasEnded) fail(core, running, error);
+    core.draining?.look();
+  });
+}
 
-  /** Answers with an error if it was made for the caller, else hides it. */
-  #fail(running: Running, error: unknown): void {
-    if (error instanceof RpcError) return this.#failWith(running, error);
-    // A method that stops because it was told to has not failed.
-    if (running.answered && running.isAborted) return;
-    this.#failWith(running, internalError);
-    this.#host.report(error);
-  }
-
-  #failWith(running: Running, error: ErrorObject): void {
-    const { id, version, answered } = running;
-    if (id === undefined || answered) return;
-    const write = (error: ErrorObject): string =>
-      writeError(version, id, error, this.#host.stringErrors);
-    let text: string;
-    try {
-      text = write(error);
-      const tooLarge = this.#refuseLength(running, text);
-      if (tooLarge !== undefined) text = write(tooLarge);
-    } catch (unwritable) {
-      this.#host.report(unwritable);
-      text = write(internalError);
+function succeed(core: Core, running: RunningCall, result: unknown): void {
+  const { id, version, connection, connection: { values } } = running;
+  // Nobody waits any more, but what it would have lent is let go of.
+  const answered = running.answered || connection.hasEnded;
+  const writing = values?.startResult(result, running);
+  let text: string | undefined;
+  try {
+    if (writing !== undefined) {
+      // What nobody will read is told so, even if there is no answer.
+      text = values?.writeResult(result, writing);
     }
-    this.#write(running, text);
+    if (id === undefined || answered) return values?.release(writing);
+    if (writing === undefined) text = writeValue(result);
+  } catch (error) {
+    values?.release(writing);
+    return fail(core, running, error);
   }
+  text ??= "null";
+  const response = version === "2.0"
+    ? writeResult(id, text)
+    : core.versions!.writeResult(version, id, text);
+  if (isTooLong(core, running, response)) values?.release(writing);
+  else write(core, running, response);
+}
 
-  /** What to answer instead of a response that is too long. */
-  #refuseLength(running: Running, response: string): ErrorObject | undefined {
-    const { messageLength } = this.#host.limits;
-    const length = response.length + this.#host.lengthAround(running);
-    return length <= messageLength ? undefined : {
-      code: ErrorCode.ResponseTooLarge,
-      message: `Response has ${length} of at most ${messageLength} characters`,
-    };
-  }
+/** Answers with an error if it was made for the caller, else hides it. */
+function fail(core: Core, running: RunningCall, error: unknown): void {
+  if (error instanceof RpcError) return writeFailure(core, running, error);
+  // A method that stops because it was told to has not failed.
+  if (running.answered && running.isAborted) return;
+  failWith(core, running, internalError, "Internal error");
+  report(core, error);
+}
 
-  #write(running: Running, response: string): void {
-    running.answered = true;
-    const key = running.id ?? running;
-    if (this.#running?.get(key) === running) this.#running.delete(key);
-    this.#host.answer(running, response);
-    this.#host.onsettled();
+/** Answers with an error of the protocol's own. */
+export function failWith(
+  core: Core,
+  running: RunningCall,
+  code: number,
+  message: string,
+): void {
+  writeFailure(core, running, { code, message });
+}
+
+function writeFailure(
+  core: Core,
+  running: RunningCall,
+  error: ErrorObject,
+): void {
+  const { id, version, answered } = running;
+  if (id === undefined || answered) return;
+  let text: string;
+  try {
+    text = writeErrorIn(core, version, id, error);
+  } catch (unwritable) {
+    return fail(core, running, unwritable);
   }
+  if (!isTooLong(core, running, text)) write(core, running, text);
+}
+
+function writeErrorIn(
+  core: Core,
+  version: Version,
+  id: Id,
+  error: ErrorObject,
+): string {
+  return version === "2.0"
+    ? writeError(id, error)
+    : core.versions!.writeError(version, id, error);
+}
+
+/** Whether a response is too long; if so, its request has been answered. */
+function isTooLong(
+  core: Core,
+  running: RunningCall,
+  response: string,
+): boolean {
+  const { messageLength } = core.limits;
+  const length = response.length + (running.batch?.lengthAround() ?? 0);
+  if (length <= messageLength) return false;
+  const message =
+    `Response has ${length} of at most ${messageLength} characters`;
+  write(
+    core,
+    running,
+    writeErrorIn(core, running.version, running.id!, {
+      code: responseTooLarge,
+      message,
+    }),
+  );
+  return true;
+}
+
+function write(core: Core, running: RunningCall, response: string): void {
+  running.answered = true;
+  const { batch, connection: { unanswered } } = running;
+  const key = running.id ?? running;
+  if (unanswered?.get(key) === running) unanswered.delete(key);
+  if (batch === undefined) send(core, response);
+  else batch.answer(response);
+  core.draining?.look();
 }

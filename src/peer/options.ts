@@ -8,8 +8,7 @@
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { ReconnectOptions } from "../line/retry.ts";
-import type { Socket } from "../line/socket.ts";
-import type { Trace } from "../parts/trace.ts";
+import type { Trace } from "./trace.ts";
 import type { Version } from "../wire/message.ts";
 
 /**
@@ -92,14 +91,6 @@ export interface LineSettings {
 }
 
 /**
- * Makes the socket of one attempt to connect, at once or later. Later means that
- * it asked for credentials, so that one more attempt has fresh ones.
- *
- * @param failures The number of attempts that failed since the last connection.
- */
-export type SocketMaker = (failures: number) => Socket | Promise<Socket>;
-
-/**
  * The options of a peer, a definition and settings in one; a subclass hands them
  * on to `super`.
  */
@@ -120,13 +111,11 @@ export interface NoPeer {
   closed?: never;
 }
 
-declare const opaque: unique symbol;
-
 /**
- * A capability of a peer, as `use` of `@jsonrpcws/peer/slim` lists it: `streams`,
- * `references`. Opaque.
+ * What a peer can do beside calls, as `use` of `@jsonrpcws/peer/slim` lists it:
+ * `streams`, `references`.
  */
 export interface Part {
-  /** @ignore */
-  readonly [opaque]: never;
+  /** The name of the part. */
+  readonly name: string;
 }

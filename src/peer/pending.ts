@@ -6,8 +6,6 @@
  * @module
  */
 
-import type { Entry } from "./queue.ts";
-
 /** A request that waits for its response. */
 export interface Pending {
   readonly id: number;
@@ -15,8 +13,6 @@ export interface Pending {
   readonly timeout: number;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** The batch that it travels in. */
-  batch: OutgoingBatch | undefined;
   /** When it is given up, in milliseconds of the monotonic clock. */
   readonly deadline: number;
   readonly onprogress: ((value: unknown) => void) | undefined;
@@ -33,13 +29,6 @@ export interface Pending {
   settled: boolean;
   /** Lets go of the caller's signal, and of what its params lent. */
   release: ((succeeded: boolean) => void) | undefined;
-}
-
-/** Requests and notifications on their way to becoming one frame. */
-export interface OutgoingBatch {
-  readonly members: Entry[];
-  readonly pending: Set<Pending>;
-  readonly promises: Promise<unknown>[];
 }
 
 const noSlots: undefined[] = [];
@@ -98,7 +87,6 @@ export class PendingTable {
     if (pending === undefined) return undefined;
     this.#slots[pending.id & (this.#slots.length - 1)] = undefined;
     this.#size--;
-    pending.batch?.pending.delete(pending);
     pending.release?.(succeeded);
     pending.settled = true;
     return pending;

@@ -5,7 +5,7 @@
  */
 
 import type { Limits } from "../wire/limits.ts";
-import type { OutgoingBatch, Pending } from "./pending.ts";
+import type { Pending } from "./pending.ts";
 
 /** A message, or a batch that is to be one frame. */
 export interface Entry {
@@ -13,7 +13,13 @@ export interface Entry {
   /** The request that it is; a notification waits for nothing. */
   readonly pending: Pending | undefined;
   /** The batch that it is. */
-  readonly batch?: OutgoingBatch;
+  readonly batch?: QueuedBatch;
+}
+
+/** A batch that waits, and goes without the members that were given up meanwhile. */
+export interface QueuedBatch {
+  isWanted(): boolean;
+  send(): void;
 }
 
 /** What waits for the handshake of one peer. */
@@ -77,9 +83,7 @@ export class Queue {
 
 /** Whether something is still to be sent. */
 export function isWanted({ pending, batch }: Entry): boolean {
-  return batch === undefined
-    ? pending?.settled !== true
-    : batch.members.some(isWanted);
+  return batch === undefined ? pending?.settled !== true : batch.isWanted();
 }
 
 function lengthOf(entries: readonly Entry[]): number {

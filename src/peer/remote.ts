@@ -79,7 +79,7 @@ function fill(
 // more than to call any (bench/, "one process"). What is not is looked for here, in
 // the one prototype of them all: one each would be a part of what a connection costs
 // (bench/, "2,000 idle").
-let found: object = new Proxy({}, {
+const names = new Proxy({}, {
   // Who asks may be a proxy of a remote, or inherit from it.
   get(_target, key, asking: { readonly [inside]?: Inside }) {
     const its = isName(key) && asking[inside];
@@ -100,19 +100,15 @@ function isName(key: string | symbol): key is string {
   return typeof key === "string" && key !== "then" && key !== "toJSON";
 }
 
-/**
- * Lets remotes be logged, and stand in a text: to say what they are, a runtime would
- * call methods of theirs, and a template `toString`. The small client does without.
- *
- * @see {@link https://nodejs.org/api/util.html#utilinspectcustom}
- */
-export function nameRemotes(): void {
-  function show(this: { readonly [inside]?: Inside }): string {
-    const name = this[inside]?.prefix.slice(0, -1);
-    return name ? `[remote ${name}]` : "[remote]";
-  }
-  found = Object.setPrototypeOf({
-    [Symbol.toPrimitive]: show,
-    [Symbol.for("nodejs.util.inspect.custom")]: show,
-  }, found);
+/** A remote in a text, or logged: else a runtime would call methods of its. */
+function show(this: { readonly [inside]?: Inside }): string {
+  const name = this[inside]?.prefix.slice(0, -1);
+  return name ? `[remote ${name}]` : "[remote]";
 }
+
+/** What all remotes inherit from. */
+const found: object = Object.setPrototypeOf({
+  [Symbol.toPrimitive]: show,
+  // See https://nodejs.org/api/util.html#utilinspectcustom
+  [Symbol.for("nodejs.util.inspect.custom")]: show,
+}, names);

@@ -9,10 +9,10 @@
 
 import { ignoreError } from "../line/close.ts";
 import type { Keeper } from "../peer/core.ts";
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
-import { sharedFrames } from "../parts/shared_frames.ts";
-import { isThenable } from "../peer/deferred.ts";
+import { subprotocol } from "../parts/shared_frames.ts";
+import { isThenable } from "../line/deferred.ts";
 import {
   type AdmissionLimits,
   completeAdmissionLimits,
@@ -21,7 +21,7 @@ import {
   serverLimits,
 } from "../wire/limits.ts";
 import { readAmount } from "../wire/amount.ts";
-import { checkService } from "../peer/connect.ts";
+import { checkService } from "../presets/connect.ts";
 import type {
   Definition,
   NoPeer,
@@ -38,7 +38,8 @@ import {
   type Origins,
   type RequestHead,
 } from "./origin.ts";
-import { keep, Peer, type ServiceClass } from "../peer/peer.ts";
+import { keepPeer as keep } from "../peer/base.ts";
+import { Peer, type ServiceClass } from "../presets/everything.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
@@ -274,7 +275,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     };
     readAmount("timeout", options.timeout ?? 0);
     const { sharedFrames: isSharing = true, protocols = [] } = options;
-    this.#protocols = isSharing ? [sharedFrames, ...protocols] : protocols;
+    this.#protocols = isSharing ? [subprotocol, ...protocols] : protocols;
     this.#hosts = options.hosts ?? "*";
   }
 
@@ -492,7 +493,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       const peer = new this.#Service(socket, {
         ...this.#peerOptions,
         context,
-        sharedFrames: protocol === sharedFrames,
+        sharedFrames: protocol === subprotocol,
       });
       this.peers.add(peer);
       if (this.#isStranger(peer)) this.#strangers.add(peer);

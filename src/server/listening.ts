@@ -11,7 +11,7 @@ import {
   type ServicePeer,
   settled,
 } from "./acceptor.ts";
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 
 /** The part of a platform that listens for HTTP requests. */
 export interface Listener<Addr> {

@@ -139,36 +139,51 @@ export interface Limits {
   readonly pingWithin: number;
 }
 
+/** The limits that every peer has, also the small one. */
+export const coreLimits: Pick<
+  Limits,
+  | "messageLength"
+  | "idLength"
+  | "methodLength"
+  | "incoming"
+  | "outgoing"
+  | "streams"
+  | "references"
+  | "queued"
+  | "queuedLength"
+> = {
+  messageLength: 1_048_576,
+  idLength: 128,
+  methodLength: 256,
+  incoming: 1_024,
+  outgoing: 1_024,
+  streams: 128,
+  references: 128,
+  queued: 1_024,
+  queuedLength: 1_048_576,
+};
+
 /**
  * The limits of a connection that was not told otherwise.
  *
  * Whoever opened it chose its peer, so how often that one speaks is its own
  * business: there is no `messageRate`, and any number of `invalidMessages`.
  */
-export const defaultLimits: Limits = {
-  messageLength: 1_048_576,
+export const defaultLimits: Limits = /* @__PURE__ */ complement({
   depth: 64,
   batchMembers: 100,
   frameMembers: 1_024,
-  idLength: 128,
-  methodLength: 256,
   messageRate: Infinity,
   messageBurst: 2_000,
   invalidMessages: Infinity,
   invalidWindow: 10_000,
-  incoming: 1_024,
   handlerTimeout: 120_000,
-  outgoing: 1_024,
-  streams: 128,
-  references: 128,
-  queued: 1_024,
-  queuedLength: 1_048_576,
   buffered: 1_048_576,
   bufferedTime: 10_000,
   bufferedMost: 4_194_304,
   pingAfter: 25_000,
   pingWithin: 10_000,
-};
+}, coreLimits);
 
 /**
  * The limits of a connection that a server accepted and was not told otherwise.
@@ -176,13 +191,20 @@ export const defaultLimits: Limits = {
  * Anybody may have opened it: as {@linkcode defaultLimits}, but a `messageRate` of
  * 1,000 and 20 `invalidMessages`.
  */
-export const serverLimits: Limits = {
-  ...defaultLimits,
+export const serverLimits: Limits = /* @__PURE__ */ complement({
   messageRate: 1_000,
   invalidMessages: 20,
-};
+}, defaultLimits);
 
-const complete = new WeakSet<object>([defaultLimits, serverLimits]);
+/** Joins limits; a function, so that a bundler can leave out what nobody reads. */
+function complement<Some, Others>(some: Some, others: Others): Some & Others {
+  return { ...others, ...some };
+}
+
+const complete = /* @__PURE__ */ new WeakSet<object>([
+  defaultLimits,
+  serverLimits,
+]);
 
 /**
  * Completes limits with the defaults. Complete limits stay the object they are,

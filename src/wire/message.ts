@@ -9,7 +9,8 @@
  * @module
  */
 
-import { ErrorCode, type ErrorObject, RpcError } from "./error.ts";
+import { invalidRequest } from "./codes.ts";
+import { type ErrorObject, RpcError } from "./error.ts";
 import type { Limits } from "./limits.ts";
 
 /**
@@ -80,22 +81,18 @@ export interface Invalid {
 /** What a frame, or a member of a batch, can be. */
 export type Message = Request | Notification | Response | Invalid;
 
-/** The version of a message that doesn't name one. */
-export type UnnamedVersion = "1.0" | "bare";
-
 /**
  * Reads what JSON made of a message.
  *
- * @param isInexact Says whether a number that is no safe integer lost digits, so
- * that an answer could not give it back.
- * @param source What to ask it of.
+ * @param text The frame that it came in, where an id's digits are looked up.
+ * @param unnamed The version of a message that doesn't name one; `"2.0"`: no
+ * other is spoken.
  */
-export function readMessage<Source>(
+export function readMessage(
   value: unknown,
-  unnamed: UnnamedVersion,
+  text: string,
+  unnamed: Version,
   limits: Limits,
-  isInexact: (id: number, source: Source) => boolean,
-  source: Source,
 ): Message {
   if (typeof value !== "object" || value === null || Array.isArray(value)) {
     return invalid(undefined, null);
@@ -105,7 +102,7 @@ export function readMessage<Source>(
     ? "2.0"
     : jsonrpc === undefined
     ? unnamed
-    : jsonrpc === "1.0"
+    : jsonrpc === "1.0" && unnamed !== "2.0"
     ? "1.0"
     : undefined;
 
@@ -130,12 +127,12 @@ export function readMessage<Source>(
         `id has ${id.length} of at most ${limits.idLength} characters`
       : typeof id !== "number"
       ? "id must be a string, a number or null"
-      : isInexact(id, source) &&
+      : isInexact(id, text) &&
         "id must be a number that comes back as it was written";
     if (refusal) return invalid(version, null, refusal);
   }
   // 1.0 says "no response wanted" with null, 2.0 by leaving the id out.
-  const answerTo = version !== "2.0" && version !== undefined && id === null
+  const answerTo = jsonrpc !== "2.0" && id === null
     ? undefined
     : id as Id | undefined;
 
@@ -194,7 +191,7 @@ export function invalid(
     type: "invalid",
     version,
     id,
-    code: ErrorCode.InvalidRequest,
+    code: invalidRequest,
     message: why === undefined ? "Invalid Request" : `Invalid Request: ${why}`,
   };
 }
@@ -203,6 +200,32 @@ export function invalid(
 export function unreadable(code: number, message: string): Invalid {
   return { type: "invalid", version: undefined, id: null, code, message };
 }
+
+/**
+ * Whether a number lost digits when it was read, so that an answer could not give
+ * it back: 9007199254740993 becomes ...992, which may be another's id.
+ *
+ * JSON.parse does not say how it was written, so every number behind a key `id` is
+ * looked at: each that is read as this one has to be written as this side would.
+ */
+export function isInexact(id: number, text: string): boolean {
+  if (text !== exactness.text) {
+    exactness.text = text;
+    exactness.isExact = new Map();
+    for (const [, digits] of text.matchAll(/"id"\s*:\s*(-?\d[\d.eE+-]*)/g)) {
+      const number = Number(digits);
+      const isExact = exactness.isExact.get(number) !== false &&
+        digits === `${number}`;
+      if (!Number.isSafeInteger(number)) {
+        exactness.isExact.set(number, isExact);
+      }
+    }
+  }
+  return !exactness.isExact.get(id);
+}
+
+// Of the last frame that had such an id: its batch may have a hundred of them.
+const exactness = { text: "", isExact: new Map<number, boolean>() };
 
 function isId(value: unknown): value is Id {
   return typeof value === "number" || typeof value === "string" ||
@@ -231,50 +254,33 @@ export function readError(error: unknown): RpcError {
  *
  * @throws {TypeError} The params can't be written as a JSON array or object.
  */
-export function writeParams(
-  version: Version,
-  params: Params | undefined,
-): string | undefined {
-  if (params === undefined) return version === "1.0" ? "[]" : undefined;
-  if (typeof params !== "object" || params === null) {
-    throw new TypeError(
-      `params must be an array or an object, got ${
-        params === null ? "null" : typeof params
-      }`,
-    );
-  }
-  if (version === "1.0" && !Array.isArray(params)) {
-    throw new TypeError("JSON-RPC 1.0 has no params by name, pass an array");
-  }
-  const text: string | undefined = JSON.stringify(params);
+export function writeParams(params: Params | undefined): string | undefined {
+  if (params === undefined) return undefined;
+  const text: string | undefined = typeof params === "object"
+    ? JSON.stringify(params)
+    : undefined;
   // An object may write itself as something else, a Date as a string.
   const first = text?.charCodeAt(0);
-  if (first !== 0x5b /* [ */ && first !== 0x7b /* { */) {
-    throw new TypeError(`params must be an array or an object, got ${text}`);
-  }
-  return text;
+  if (first === 0x5b /* [ */ || first === 0x7b /* { */) return text;
+  throw new TypeError(
+    `params must be an array or an object, got ${text ?? typeof params}`,
+  );
 }
 
 // The envelopes are concatenated around what is already text: members are never
 // serialized twice (bench/ shows what that saves).
 
-/** What a call of a method begins with. */
-interface Head {
-  /** The method's name, quoted. */
-  readonly name: string;
-  /** All that comes before its params, in version 2.0. */
-  readonly text: string;
-}
+const beforeParams = ',"params":';
+
+/** What a call of a method begins with, up to its params. */
+const heads = new Map<string, string>();
 
 // A program calls few names often, and to quote one costs as much as the rest of
 // the envelope (bench/). Bounded, because names may be made at run time.
-const heads = new Map<string, Head>();
-
-function headOf(method: string): Head {
+function headOf(method: string): string {
   let head = heads.get(method);
   if (head === undefined) {
-    const name = JSON.stringify(method);
-    head = { name, text: `{"jsonrpc":"2.0","method":${name},"params":` };
+    head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${beforeParams}`;
     // Handles are part of names that don't come back, and long ones may be a peer's.
     if (
       heads.size < 1_024 && method.length <= 256 &&
@@ -284,45 +290,36 @@ function headOf(method: string): Head {
   return head;
 }
 
-/** Writes a request; `params` as {@linkcode writeParams} wrote them. */
+/**
+ * A long text in its envelope. Concatenated it would be a tree of pieces that the
+ * socket has to copy together; joined it is flat at once (bench/, "1 KiB both
+ * ways").
+ */
+export function wrap(head: string, text: string, tail: string): string {
+  return text.length < 256 ? head + text + tail : [head, text, tail].join("");
+}
+
+/** Writes a request in 2.0; `params` as {@linkcode writeParams} wrote them. */
 export function writeRequest(
-  version: Version,
   id: number,
   method: string,
   params: string | undefined,
 ): string {
-  const { name, text } = headOf(method);
-  if (version === "1.0") {
-    return `{"id":${id},"method":${name},"params":${params}}`;
-  }
-  if (version === "2.0") {
-    return params === undefined
-      ? `{"jsonrpc":"2.0","method":${name},"id":${id}}`
-      : `${text}${params},"id":${id}}`;
-  }
+  const head = headOf(method);
   return params === undefined
-    ? `{"method":${name},"id":${id}}`
-    : `{"method":${name},"params":${params},"id":${id}}`;
+    ? `${head.slice(0, -beforeParams.length)},"id":${id}}`
+    : wrap(head, params, `,"id":${id}}`);
 }
 
-/** Writes a notification; `params` as {@linkcode writeParams} wrote them. */
+/** Writes a notification in 2.0; `params` as {@linkcode writeParams} wrote them. */
 export function writeNotification(
-  version: Version,
   method: string,
   params: string | undefined,
 ): string {
-  const { name, text } = headOf(method);
-  if (version === "1.0") {
-    return `{"id":null,"method":${name},"params":${params}}`;
-  }
-  if (version === "2.0") {
-    return params === undefined
-      ? `{"jsonrpc":"2.0","method":${name}}`
-      : `${text}${params}}`;
-  }
+  const head = headOf(method);
   return params === undefined
-    ? `{"method":${name}}`
-    : `{"method":${name},"params":${params}}`;
+    ? `${head.slice(0, -beforeParams.length)}}`
+    : wrap(head, params, "}");
 }
 
 /** Writes a result; `undefined` where JSON has no word for it. */
@@ -331,36 +328,25 @@ export function writeValue(value: unknown): string | undefined {
   return Number.isFinite(value) ? `${value}` : JSON.stringify(value);
 }
 
-/** Writes a response with a result, which is JSON text already. */
-export function writeResult(version: Version, id: Id, result: string): string {
-  const idText = typeof id === "number" ? id : JSON.stringify(id);
-  if (version === "2.0") {
-    return `{"jsonrpc":"2.0","result":${result},"id":${idText}}`;
-  }
-  return version === "1.0"
-    ? `{"id":${idText},"result":${result},"error":null}`
-    : `{"result":${result},"id":${idText}}`;
+/** Writes an id, which mostly is a number. */
+export function writeId(id: Id): string | number {
+  return typeof id === "number" ? id : JSON.stringify(id);
+}
+
+/** Writes a response in 2.0 with a result, which is JSON text already. */
+export function writeResult(id: Id, result: string): string {
+  return wrap('{"jsonrpc":"2.0","result":', result, `,"id":${writeId(id)}}`);
 }
 
 /**
- * Writes a response with an error.
+ * Writes a response in 2.0 with an error.
  *
- * @param asString In version 1.0, write only the error's message, as a string.
  * @throws {TypeError} The error's `data` can't be written.
  */
-export function writeError(
-  version: Version,
-  id: Id,
-  error: ErrorObject,
-  asString = false,
-): string {
-  const idText = JSON.stringify(id);
-  if (version === "1.0") {
-    const text = JSON.stringify(asString ? error.message : error);
-    return `{"id":${idText},"result":null,"error":${text}}`;
-  }
-  const head = version === "2.0" ? '{"jsonrpc":"2.0","error":' : '{"error":';
-  return `${head}${JSON.stringify(error)},"id":${idText}}`;
+export function writeError(id: Id, error: ErrorObject): string {
+  return `{"jsonrpc":"2.0","error":${JSON.stringify(error)},"id":${
+    writeId(id)
+  }}`;
 }
 
 /** A param of one of the protocol's own methods, which come either way. */

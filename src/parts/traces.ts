@@ -1,6 +1,5 @@
 /**
- * Trace context: which distributed trace a call belongs to, as members of its
- * message.
+ * Distributed traces: a call names its place in one as members of its message.
  *
  * @see {@link https://www.w3.org/TR/trace-context/}
  * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/docs/tracecontext.md}
@@ -8,31 +7,56 @@
  * @module
  */
 
-/** A call's place in a distributed trace. */
-export interface TraceContext {
-  /**
-   * The trace and the span that called, as the header of that name says it.
-   *
-   * @see {@link https://www.w3.org/TR/trace-context/#traceparent-header}
-   */
-  traceparent?: string;
-  /**
-   * What vendors add to it; nothing without a `traceparent`.
-   *
-   * @see {@link https://www.w3.org/TR/trace-context/#tracestate-header}
-   */
-  tracestate?: string;
+import type { Core, CorePart } from "../peer/core.ts";
+import { complain } from "../peer/owner.ts";
+import type { Traces } from "../peer/seams.ts";
+import type { Trace, TraceContext } from "../peer/trace.ts";
+import type { Notification, Request } from "../wire/message.ts";
+
+/** Lets a peer read the place in a trace of each call, and take part. */
+export const traces: CorePart = {
+  name: "traces",
+  attach(core) {
+    const { trace } = core.options;
+    core.traces = trace === undefined ? reading : new Tracing(core, trace);
+  },
+};
+
+const reading: Traces = {
+  isOn: false,
+  read,
+  write: (text) => text,
+  run: (_call, method) => method(),
+};
+
+/** A peer's part in traces. */
+class Tracing implements Traces {
+  readonly isOn = true;
+  readonly read = read;
+  readonly #core: Core;
+  readonly #trace: Trace;
+
+  constructor(core: Core, trace: Trace) {
+    this.#core = core;
+    this.#trace = trace;
+  }
+
+  write(text: string): string {
+    try {
+      return writeTrace(text, this.#trace.send());
+    } catch (error) {
+      complain(this.#core, error);
+      return text;
+    }
+  }
+
+  run<T>(call: Request | Notification, method: () => T): T {
+    return this.#trace.receive(read(call), method);
+  }
 }
 
-/** How a peer takes part in distributed traces: two functions to fill in. */
-export interface Trace {
-  /** Says where in a trace a call is made from; asked for each call. */
-  send(): TraceContext | undefined;
-  /**
-   * Runs a method as a part of its caller's trace, which is empty if the call had
-   * none.
-   */
-  receive<Result>(context: TraceContext, run: () => Result): Result;
+function read({ source, params }: Request | Notification): TraceContext {
+  return readTrace(source, params);
 }
 
 const shape = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;

@@ -24,10 +24,11 @@
  * @module
  */
 
-import { Deferred } from "../peer/deferred.ts";
+import { Deferred } from "../line/deferred.ts";
 import { type Id, type Params, readError } from "../wire/message.ts";
-import { observe } from "./observers.ts";
-import type { AnyPeer, Peer } from "../peer/peer.ts";
+import { noMoreOf, type Observer, Observers } from "../peer/observers.ts";
+import { closedError } from "../peer/owner.ts";
+import { type AnyPeer, type BasePeer, coreOf } from "../peer/base.ts";
 
 /** What happens to events that come faster than they are read. */
 export interface EventOptions {
@@ -160,7 +161,7 @@ export function subscribe<Event = unknown>(
     },
   });
   // Its type says no names that are known here.
-  const untyped = peer as Peer;
+  const untyped = peer as BasePeer;
   untyped.request<Id>(methods.subscribe, params).then((answer) => {
     id = answer;
     // An answer comes by the connection that the subscription is of, be it the next.
@@ -287,4 +288,19 @@ class EventQueue<Event> implements Events<Event> {
   async [Symbol.asyncDispose](): Promise<void> {
     await this.return();
   }
+}
+
+/** Listens to a notification of the peer's; returns how to stop. */
+function observe(
+  peer: object,
+  method: string,
+  observer: Observer,
+): () => void {
+  const core = coreOf(peer);
+  const { connection } = core;
+  if (core.ended === undefined) {
+    return (connection.observers ??= new Observers()).add(method, observer);
+  }
+  observer.end(closedError(core, noMoreOf(method)));
+  return () => {};
 }

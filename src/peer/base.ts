@@ -1,12 +1,16 @@
 /**
- * The peer: one end of a connection, as those see it who use it. What happens
- * behind its face is in `core.ts` and `full.ts`.
+ * The peer: one end of a connection, as those see it who use it. What it can do
+ * beside calls depends on its parts; see `presets/`.
  *
  * @see {@link https://www.jsonrpc.org/specification}
  *
  * @module
  */
 
+import type { Socket, SocketMaker } from "../line/socket.ts";
+import { type CloseInfo, RpcError } from "../wire/error.ts";
+import type { Limits } from "../wire/limits.ts";
+import type { Id, Params } from "../wire/message.ts";
 import type { Call, CallOptions } from "./call.ts";
 import type {
   MethodName,
@@ -16,36 +20,27 @@ import type {
   Remote,
   ResultOf,
 } from "./contract.ts";
-import type { ConnectionState, Keeper } from "./core.ts";
-import { CloseCode, type CloseInfo, RpcError } from "../wire/error.ts";
-import { Full } from "./full.ts";
-import type { Id, Params, Version } from "../wire/message.ts";
-import { observables } from "../parts/observers.ts";
-import type { PeerOptions, SocketMaker } from "./options.ts";
-import { ReconnectingSocket } from "../line/reconnect.ts";
-import { createRemote, nameRemotes } from "./remote.ts";
-import { readAmount } from "../wire/amount.ts";
-import type { Socket } from "../line/socket.ts";
-
-/**
- * A class whose instances are peers: the service of one connection each. A server
- * gives it a socket, a client a function that makes one.
- */
-export type ServiceClass<Service, Context = unknown> = new (
-  ws: Socket | SocketMaker,
-  options: PeerOptions<Context>,
-) => Service;
+import {
+  type ConnectionState,
+  Core,
+  type CorePart,
+  type Keeper,
+} from "./core.ts";
+import { handlers } from "./hearing.ts";
+import { respond } from "./incoming.ts";
+import { begin, close, keep, whenClosed, whenOpened } from "./life.ts";
+import type { PeerOptions } from "./options.ts";
+import { notify, request } from "./outgoing.ts";
+import { createRemote } from "./remote.ts";
 
 /** A peer, whatever its other side and its context are. */
-export type AnyPeer = Pick<Peer, "close" | "closed" | "opened" | "state">;
+export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
 
 // Set by the class, so that its core stays its own.
-let coreIn: (peer: object) => Full | undefined;
-
-nameRemotes();
+let coreIn: (peer: object) => Core | undefined;
 
 /** The core of a peer. For modules of this package: who uses it has `local`. */
-export function coreOf(peer: object): Full {
+export function coreOf(peer: object): Core {
   return coreIn(peer)!;
 }
 
@@ -53,39 +48,23 @@ export function coreOf(peer: object): Full {
  * Keeps a peer until it is gone: what {@linkcode Peer.closed} tells, for servers,
  * which have thousands and no need of as many promises.
  */
-export function keep(keeper: Keeper, peer: Pick<Peer, "closed">): void {
-  if (coreIn(peer)?.keep(keeper) === true) return;
+export function keepPeer(
+  keeper: Keeper,
+  peer: { readonly closed: Promise<CloseInfo> },
+): void {
+  const core = coreIn(peer);
+  if (core !== undefined && keep(core, keeper)) return;
   peer.closed.then(() => keeper.release(peer));
 }
 
 /**
- * One end of a JSON-RPC connection: it calls the other end's methods and lets
- * the other end call its own.
- *
- * Subclass it to make a service, of which {@linkcode Peer.local} is what the
- * other side may call; or construct it over a socket with a definition.
- *
- * ```ts
- * import { Peer } from "@jsonrpcws/peer";
- * import { socketPair } from "@jsonrpcws/peer/testing";
- * import { assertEquals } from "@std/assert";
- *
- * const [left, right] = socketPair();
- *
- * class Calculator extends Peer {
- *   override local = { add: (a: number, b: number) => a + b };
- * }
- * await using server = new Calculator(left);
- * await using client = new Peer<Calculator["local"]>(right);
- *
- * assertEquals(await client.remote.add(1, 2), 3);
- * ```
+ * One end of a JSON-RPC connection: it calls the other end's methods and lets the
+ * other end call its own. What {@linkcode Peer} is, whatever its parts are.
  *
  * @typeParam Theirs The type of the other side's `local`.
- * @typeParam Context The type of {@linkcode Peer.context}.
- * @see {@link https://www.jsonrpc.org/specification}
+ * @typeParam Context The type of {@linkcode BasePeer.context}.
  */
-export class Peer<Theirs = unknown, Context = unknown> {
+export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * What the other side may call: the own functions of this object, and those
    * of plain objects in it by dotted names (`math.add`). Nothing inherited, no
@@ -110,28 +89,27 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   context: Context;
 
-  readonly #core: Full;
+  readonly #core: Core;
   #remote: Remote<Theirs> | undefined;
 
   static {
-    coreIn = (peer): Full | undefined => #core in peer ? peer.#core : undefined;
-    observables.push(coreIn);
+    coreIn = (peer): Core | undefined => #core in peer ? peer.#core : undefined;
   }
 
   /**
    * Speaks JSON-RPC over a socket.
    *
-   * @param ws Any object with the WebSocket interface, connecting or open: from
-   * here on its messages are this peer's. Or a function that makes one: then a
-   * connection that is lost is replaced.
+   * @param ws Any object with the WebSocket interface, connecting or open; or a
+   * function that makes one: then a connection that is lost is replaced.
    * @param options A definition and settings.
-   * @throws {RangeError} A limit is not a whole number of 0 or more, or a time is
-   * no number of 0 or more.
-   * @throws What the function throws, the first time.
+   * @param parts What it can do beside calls.
+   * @param limits How much it takes and gives.
    */
   constructor(
     ws: Socket | SocketMaker,
-    options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
+    options: PeerOptions<Context>,
+    parts: readonly CorePart[],
+    limits: Limits,
   ) {
     this.context = options.context as Context;
     const { local, onopen, onclose, onerror, oninvalid } = options;
@@ -140,20 +118,16 @@ export class Peer<Theirs = unknown, Context = unknown> {
     if (onclose !== undefined) this.onclose = onclose;
     if (onerror !== undefined) this.onerror = onerror;
     if (oninvalid !== undefined) this.oninvalid = oninvalid;
-    this.#core = new Full(
-      this,
-      typeof ws === "function" ? renew(ws, options) : ws,
-      options,
-    );
+    this.#core = new Core(this, ws, options, parts, limits, handlers);
+    begin(this.#core);
   }
 
   /**
-   * The socket of the connection, or of the attempt at one; `undefined` between
-   * the attempts of a client.
+   * The socket of the connection, or of the attempt at one; `undefined` while a
+   * client waits for its next attempt.
    */
   get ws(): Socket | undefined {
-    const { ws } = this.#core;
-    return ws instanceof ReconnectingSocket ? ws.current : ws;
+    return this.#core.ws;
   }
 
   /**
@@ -163,11 +137,6 @@ export class Peer<Theirs = unknown, Context = unknown> {
    */
   get state(): ConnectionState {
     return this.#core.state;
-  }
-
-  /** The version of what this side sends of itself. */
-  get version(): Version {
-    return this.#core.version;
   }
 
   /**
@@ -211,7 +180,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {TypeError} No method is running.
    */
   get call(): Call {
-    const { current } = this.#core.incoming;
+    const { current } = this.#core;
     if (current === undefined) {
       throw new TypeError(
         "Cannot read call: no method is running, read it before the first await",
@@ -227,7 +196,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {ConnectionClosedError} It closed before it opened.
    */
   get opened(): Promise<void> {
-    return this.#core.opened;
+    return whenOpened(this.#core);
   }
 
   /**
@@ -236,15 +205,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * rejects.
    */
   get closed(): Promise<CloseInfo> {
-    return this.#core.closed;
-  }
-
-  /**
-   * How many responses arrived that no request was waiting for. They are
-   * ignored.
-   */
-  get unmatched(): number {
-    return this.#core.unmatched;
+    return whenClosed(this.#core);
   }
 
   /**
@@ -343,7 +304,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     params?: Params,
     options?: CallOptions,
   ): Promise<Result> {
-    return this.#core.request(method, params, options) as Promise<Result>;
+    return request(this.#core, method, params, options) as Promise<Result>;
   }
 
   /**
@@ -371,75 +332,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
     params?: Params,
   ): boolean;
   notify(method: string, params?: Params): boolean {
-    return this.#core.notify(method, params);
-  }
-
-  /**
-   * Resolves when the socket has sent nearly everything: when no more than 65,536
-   * bytes wait, in the same turn if that is so already. What waits for the
-   * handshake has not been sent.
-   *
-   * A peer that is sent more than it reads is closed in the end, see `buffered`
-   * of the limits. So whoever sends as fast as can be waits here:
-   *
-   * ```ts
-   * import { Peer } from "@jsonrpcws/peer";
-   * import { socketPair } from "@jsonrpcws/peer/testing";
-   * import { assertEquals } from "@std/assert";
-   *
-   * const [left, right] = socketPair();
-   * const received: number[] = [];
-   * const local = { tick: (n: number) => void received.push(n) };
-   * await using reader = new Peer(left, { local });
-   * await using writer = new Peer<typeof local>(right);
-   *
-   * for (let n = 0; n < 10_000; n++) {
-   *   await writer.drained();
-   *   // Not taken: the connection is closed.
-   *   if (!writer.notify("tick", [n])) break;
-   * }
-   * await writer.request("rpc.ping"); // Answered after all of them.
-   * assertEquals(received.length, 10_000);
-   * ```
-   *
-   * @throws {ConnectionClosedError} The connection closed first.
-   * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
-   */
-  drained(): Promise<void> {
-    return this.#core.drained();
-  }
-
-  /**
-   * Sends several requests and notifications as one frame, a batch: those that
-   * `collect` makes, before its first `await`, on this peer. Each request has
-   * its own promise. In versions 1.0 and bare, which have no batches, each is its
-   * own frame.
-   *
-   * ```ts
-   * import { Peer } from "@jsonrpcws/peer";
-   * import { socketPair } from "@jsonrpcws/peer/testing";
-   * import { assertEquals } from "@std/assert";
-   *
-   * const [left, right] = socketPair();
-   * const local = { add: (a: number, b: number) => a + b };
-   * await using server = new Peer(left, { local });
-   * await using client = new Peer<typeof local>(right);
-   *
-   * const sums = client.batch(() => [
-   *   client.remote.add(1, 2),
-   *   client.remote.add(3, 4),
-   * ]);
-   * assertEquals(await Promise.all(sums), [3, 7]);
-   * ```
-   *
-   * @param collect Makes the calls. If it throws, none of them is sent.
-   * @returns What `collect` returned.
-   * @throws {RangeError} The batch has too many members or is too long; nothing
-   * was sent.
-   * @see {@link https://www.jsonrpc.org/specification#batch}
-   */
-  batch<T>(collect: () => T): T {
-    return this.#core.batch(collect);
+    return notify(this.#core, method, params);
   }
 
   /**
@@ -456,7 +349,7 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @see {@link https://www.jsonrpc.org/specification#response_object}
    */
   respond(id: Id, result: unknown, error?: unknown): boolean {
-    return this.#core.incoming.respond(id, result, error);
+    return respond(this.#core, id, result, error);
   }
 
   /**
@@ -470,29 +363,8 @@ export class Peer<Theirs = unknown, Context = unknown> {
    * @throws {RangeError} The code can't be sent.
    * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2}
    */
-  close(code: number = CloseCode.Normal, reason = ""): void {
-    this.#core.close(code, reason);
-  }
-
-  /**
-   * The names of the methods that run for the other side: of requests that are
-   * not answered, and of notifications. One for each call.
-   */
-  get running(): string[] {
-    return this.#core.running;
-  }
-
-  /**
-   * Lets no more methods begin, before a {@linkcode Peer.close}: requests are
-   * refused with -32009, not executed. Everything else goes on: running methods,
-   * what they ask and are answered, functions and objects lent to the peer,
-   * streams; and notifications, which nobody could refuse.
-   *
-   * @returns Resolves when every running method has answered, or the connection
-   * is closed. A method must not await it: it would await itself.
-   */
-  finish(): Promise<void> {
-    return this.#core.finishCalls();
+  close(code = 1000, reason = ""): void {
+    close(this.#core, code, reason);
   }
 
   /** Closes the connection and waits until it is gone. */
@@ -502,28 +374,12 @@ export class Peer<Theirs = unknown, Context = unknown> {
   }
 
   #createRemote(options: CallOptions | undefined): Remote<Theirs> {
-    const untyped = this as unknown as Peer;
+    const core = this.#core;
+    const untyped = this as unknown as BasePeer;
     return createRemote((method, params) => {
       const promise = untyped.request(method, params, options);
-      this.#core.capabilities?.decorate(promise, options);
+      core.connection.values?.decorate(promise, options);
       return promise;
     }) as Remote<Theirs>;
   }
 }
-
-/** A socket that replaces those of a function. */
-function renew(
-  open: SocketMaker,
-  options: PeerOptions<unknown>,
-): ReconnectingSocket {
-  const { reconnect = true, handshakeTimeout = 20_000 } = options;
-  return new ReconnectingSocket({
-    open,
-    hasFallback: options.sharedFrames ?? false,
-    timeout: readAmount("handshakeTimeout", handshakeTimeout),
-    reconnect: reconnect === true ? usually : reconnect || undefined,
-  });
-}
-
-// One for all connections that are replaced as is usual.
-const usually = {};

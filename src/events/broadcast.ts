@@ -6,9 +6,12 @@
  * @module
  */
 
-import type { MethodName, MethodOf, ParamsFor } from "./contract.ts";
+import { coreOf } from "../peer/base.ts";
+import type { MethodName, MethodOf, ParamsFor } from "../peer/contract.ts";
+import { deliver, writeNotice } from "../peer/outgoing.ts";
+import { versionOf } from "../peer/sending.ts";
 import type { Params, Version } from "../wire/message.ts";
-import { coreOf, type Peer } from "./peer.ts";
+import type { Peer } from "../presets/everything.ts";
 
 /**
  * Sends a notification to many peers. It is written once for all of them, which
@@ -69,12 +72,13 @@ export function broadcast(
   for (const peer of peers) {
     try {
       const core = coreOf(peer);
-      let text = written.get(core.version);
+      const version = versionOf(core);
+      let text = written.get(version);
       if (text === undefined) {
-        text = core.writeNotification(method, params);
-        written.set(core.version, text);
+        text = writeNotice(core, method, params);
+        written.set(version, text);
       }
-      if (core.deliver(method, text)) taken++;
+      if (deliver(core, method, text)) taken++;
     } catch (error) {
       errors.push(error);
       if (written.size === 0) break; // It can't be written for anybody.

@@ -13,16 +13,14 @@ import {
   openSocket,
   type Protocols,
 } from "../line/address.ts";
-import { ReadyState, type Socket } from "../line/socket.ts";
-import { sharedFrames } from "../parts/shared_frames.ts";
+import { ReadyState, type Socket, type SocketMaker } from "../line/socket.ts";
 import type {
   Definition,
   LineSettings,
   NoPeer,
   PeerSettings,
-  SocketMaker,
-} from "./options.ts";
-import { Peer, type ServiceClass } from "./peer.ts";
+} from "../peer/options.ts";
+import { Peer, type ServiceClass } from "./everything.ts";
 
 /** The settings of a client; a class has them behind it. */
 export interface ConnectSettings<Context = unknown>
@@ -97,11 +95,9 @@ export function connect(
   /** Of the last attempt. */
   let socket: Socket | Promise<Socket> | undefined;
   let hasFailed = false;
-  const makeSocket: SocketMaker = (failures) => {
+  const makeSocket: SocketMaker = (offers) => {
     if (hasFailed) return closedSocket;
-    // A browser fails where a server selects nothing of what it is offered.
-    const offered = options.sharedFrames && failures % 2 === 0 ? shared : none;
-    return socket = open(url, protocols, createSocket, offered);
+    return socket = open(url, protocols, createSocket, offers);
   };
   try {
     return isClass
@@ -167,7 +163,7 @@ function open(
 ): Socket | Promise<Socket> {
   const create: CreateSocket = (url, protocols) => {
     const socket = createSocket(url, own.concat(protocols));
-    if (own === shared && createSocket === createWebSocket && isDeno) {
+    if (own.length > 0 && createSocket === createWebSocket && isDeno) {
       (socket as { frameLength?: number }).frameLength = frameLength;
     }
     return socket;
@@ -186,9 +182,6 @@ function open(
     throw error;
   }
 }
-
-const none: readonly string[] = [];
-const shared: readonly string[] = [sharedFrames];
 
 // Deno's own sockets take 44 ms for each longer frame that a client sends (seen
 // in 2.9.5): it is written in two parts, the second of which waits for an answer.

@@ -1,66 +1,21 @@
 /**
- * How a peer learns to carry what JSON can't say: streams, functions. Each such
- * capability is a module of its own, and only who uses it pays for it.
+ * What a connection carries beside JSON: streams, functions, objects. Each such
+ * part has a file of its own, and what they share is here.
  *
  * @module
  */
 
-import type { CallOptions } from "./call.ts";
-import { Deferred } from "./deferred.ts";
+import { Deferred } from "../line/deferred.ts";
+import type { CallOptions } from "../peer/call.ts";
+import type { Core, CorePart } from "../peer/core.ts";
+import { within } from "../peer/incoming.ts";
+import type { Method } from "../peer/methods.ts";
+import { request } from "../peer/outgoing.ts";
+import { report } from "../peer/owner.ts";
+import type { Lender, Values, Writing } from "../peer/seams.ts";
+import { isLosing, tell, versionOf } from "../peer/sending.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Params, Version } from "../wire/message.ts";
-import type { Method } from "../methods/methods.ts";
-
-/** A call whose result is being written, and which may be over before it is read. */
-export interface Lender {
-  /** Aborts the call's signal. */
-  abort(reason: unknown): void;
-}
-
-/** A question to a capability, which its asker may give up. */
-export interface Asked {
-  /** Aborts when nobody waits for the answer any more. */
-  readonly signal: AbortSignal;
-}
-
-/** What a peer lends to its capabilities. */
-export interface Link {
-  /** The limits of the connection. */
-  readonly limits: Limits;
-  /** Sends a request; see {@linkcode Peer.request}. */
-  request(
-    method: string,
-    params?: Params,
-    options?: CallOptions,
-  ): Promise<unknown>;
-  /** Sends one of the protocol's own notifications, in version 2.0 alone. */
-  notify(method: string, params: Params): boolean;
-  /** The version that the peer speaks. */
-  version(): Version;
-  /** Runs something of the owner's as part of a call, so that `call` is it. */
-  within<T>(call: Lender | undefined, run: () => T): T;
-  /** Tells the owner of an error that is nobody else's. */
-  report(error: unknown): void;
-}
-
-/**
- * What is being written: the params of a request, or a result. What is kept for
- * the peer on its behalf is let go of when it fails, and, for params, when the
- * request is settled.
- */
-export interface Writing {
-  /** The call whose result it is; `undefined` for params. */
-  readonly call: Lender | undefined;
-  /**
-   * How to let go of what was kept, each: told whether what was written reached
-   * a peer that took it.
-   */
-  readonly releases: ((succeeded: boolean) => void)[];
-  /** Writes what is marked, wherever it stands. */
-  marshal: ((marked: object) => unknown) | undefined;
-  /** For whom it is written. */
-  link: Link | undefined;
-}
 
 /** What is being turned into text right now. */
 let current: Writing | undefined;
@@ -81,8 +36,8 @@ export function currentWriting(): Writing | undefined {
   return current;
 }
 
-/** One capability of one peer. */
-export interface Capability {
+/** What one part does for one connection. */
+export interface Carrier {
   /** Replaces an argument or a result that JSON can't say; else returns it. */
   write(value: unknown, writing: Writing): unknown;
   /** Replaces an argument or a result that the other side wrote so. */
@@ -102,101 +57,80 @@ export interface Capability {
   control(
     method: string,
     params: Params | undefined,
-    call: Asked,
+    call: Lender,
   ): unknown;
   /** The connection closed. */
   end(): void;
 }
 
-/** Gives a peer a capability; listed in the option `use`. */
-export interface Extension {
-  /** Makes the capability for one connection. */
-  readonly attach: (link: Link) => Capability;
-  /** See {@linkcode joinExtensions}, which knows the types. */
-  readonly join: (
-    extensions: readonly Extension[],
-    carrier: never,
-  ) => object;
+/** A part of which each connection has its own. */
+interface CarryingPart extends CorePart {
+  readonly make: (link: Link) => Carrier;
 }
 
-/** Makes an extension out of what makes its capability. */
-export function extension(attach: Extension["attach"]): Extension {
-  return {
-    attach,
-    join: (extensions, carrier) => new Capabilities(extensions, carrier),
+/** Makes a part out of what makes its carrier for a connection. */
+export function carrying(
+  name: string,
+  make: (link: Link) => Carrier,
+): CorePart {
+  const part: CarryingPart = {
+    name,
+    make,
+    carry: (core, parts) => new Link(core, parts as readonly CarryingPart[]),
   };
+  return part;
 }
 
 /**
- * Makes the capabilities of one connection, if there are any. How to comes with
- * each of them, so that a program without any doesn't have it.
+ * One connection, as its carriers see it: what it carries knows nothing of the next
+ * one's tokens.
  */
-export function joinExtensions(
-  extensions: readonly Extension[],
-  carrier: Carrier,
-): Capabilities | undefined {
-  return extensions[0]?.join(extensions, carrier as never) as
-    | Capabilities
-    | undefined;
-}
-
-/** What capabilities need of a peer. */
-export interface Carrier {
+export class Link implements Values {
   readonly limits: Limits;
-  readonly version: Version;
-  /** Whether the socket is about to say that its connection is lost. */
-  isLosing(): boolean;
-  readonly incoming: { within: Link["within"] };
-  request: Link["request"];
-  tell: Link["notify"];
-  report: Link["report"];
-}
-
-/**
- * The capabilities of one connection of a peer, and the connection as they see it:
- * what it carries knows nothing of the next one's tokens.
- */
-export class Capabilities implements Link {
-  readonly limits: Limits;
-  readonly #carrier: Carrier;
-  readonly #all: readonly Capability[];
+  readonly #core: Core;
+  readonly #carriers: readonly Carrier[];
   /** Why nothing can be asked for any more; told when somebody does. */
   #reason: (() => Error) | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
-  constructor(extensions: readonly Extension[], carrier: Carrier) {
-    this.limits = carrier.limits;
-    this.#carrier = carrier;
-    this.#all = extensions.map(({ attach }) => attach(this));
+  constructor(core: Core, parts: readonly CarryingPart[]) {
+    this.limits = core.limits;
+    this.#core = core;
+    this.#carriers = parts.map(({ make }) => make(this));
   }
 
+  /** Sends a request by this connection, and no other; see {@linkcode Peer.request}. */
   request(
     method: string,
     params?: Params,
     options?: CallOptions,
   ): Promise<unknown> {
     if (this.#reason !== undefined) return Promise.reject(this.#reason());
-    if (!this.#carrier.isLosing()) {
-      return this.#carrier.request(method, params, options);
+    if (!isLosing(this.#core)) {
+      return request(this.#core, method, params, options);
     }
     return (this.#ending ??= new Deferred<never>()).promise;
   }
 
+  /** Sends one of the protocol's own notifications, in version 2.0 alone. */
   notify(method: string, params: Params): boolean {
-    return this.#reason === undefined && this.#carrier.tell(method, params);
+    return this.#reason === undefined && tell(this.#core, method, params);
   }
 
+  /** The version that the peer speaks. */
   version(): Version {
-    return this.#carrier.version;
+    return versionOf(this.#core);
   }
 
+  /** Runs something of the owner's as part of a call, so that `call` is it. */
   within<T>(call: Lender | undefined, run: () => T): T {
-    return this.#carrier.incoming.within(call, run);
+    return within(this.#core, call, run);
   }
 
+  /** Tells the owner of an error that is nobody else's. */
   report(error: unknown): void {
-    this.#carrier.report(error);
+    report(this.#core, error);
   }
 
   // Most calls carry nothing but scalars, and pay for a look at each alone
@@ -222,8 +156,8 @@ export class Capabilities implements Link {
 
   #write(value: unknown, writing: Writing): unknown {
     if (!isReference(value)) return value;
-    for (const capability of this.#all) {
-      value = capability.write(value, writing);
+    for (const carrier of this.#carriers) {
+      value = carrier.write(value, writing);
     }
     return value;
   }
@@ -246,7 +180,7 @@ export class Capabilities implements Link {
   /** Reads a result. */
   read(value: unknown): unknown {
     if (!isReference(value)) return value;
-    for (const capability of this.#all) value = capability.read(value);
+    for (const carrier of this.#carriers) value = carrier.read(value);
     return value;
   }
 
@@ -263,24 +197,24 @@ export class Capabilities implements Link {
 
   /** Lets the promise of a call be used as what it will be. */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
-    for (const capability of this.#all) capability.decorate?.(promise, options);
+    for (const carrier of this.#carriers) carrier.decorate?.(promise, options);
   }
 
   /** Looks at a frame before it is read. */
   look(text: string): void {
-    for (const capability of this.#all) capability.look?.(text);
+    for (const carrier of this.#carriers) carrier.look?.(text);
   }
 
   /** Lets go of what a result carries that nobody waits for any more. */
   discard(value: unknown): void {
     if (!isReference(value)) return;
-    for (const capability of this.#all) capability.discard(value);
+    for (const carrier of this.#carriers) carrier.discard(value);
   }
 
   /** Finds a method that is not the owner's. */
   find(name: string): Method | undefined {
-    for (const capability of this.#all) {
-      const method = capability.find?.(name);
+    for (const carrier of this.#carriers) {
+      const method = carrier.find?.(name);
       if (method !== undefined) return method;
     }
     return undefined;
@@ -290,10 +224,10 @@ export class Capabilities implements Link {
   control(
     method: string,
     params: Params | undefined,
-    call: Asked,
+    call: Lender,
   ): unknown {
-    for (const capability of this.#all) {
-      const result = capability.control(method, params, call);
+    for (const carrier of this.#carriers) {
+      const result = carrier.control(method, params, call);
       if (result !== undefined) return result;
     }
     return undefined;
@@ -307,11 +241,11 @@ export class Capabilities implements Link {
 
   /** The connection closed. */
   end(): void {
-    for (const capability of this.#all) capability.end();
+    for (const carrier of this.#carriers) carrier.end();
   }
 }
 
-/** Whether a value is one that a capability might write or read. */
+/** Whether a value is one that a carrier might write or read. */
 function isReference(value: unknown): boolean {
   return typeof value === "object" && value !== null ||
     typeof value === "function";

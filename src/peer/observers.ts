@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { CloseInfo, ConnectionClosedError } from "../wire/error.ts";
+import type { ConnectionClosedError } from "../wire/error.ts";
 import type { Notification, Params, Request } from "../wire/message.ts";
 
 /** Who listens to a notification of the peer's. */
@@ -52,39 +52,7 @@ export class Observers {
   }
 }
 
-/** What a peer lends to those who listen. */
-export interface Observable {
-  /** There once somebody listens on this connection. */
-  observers: Observers | undefined;
-  /** How it ended, once it is over. */
-  readonly ended: CloseInfo | undefined;
-  /** Why nothing more comes. */
-  closedError(what: string, sent: boolean): ConnectionClosedError;
-}
-
-/**
- * How to get that of a peer, for each class of peers: only they know, and none
- * needs the other one.
- */
-export const observables: ((peer: object) => Observable | undefined)[] = [];
-
-/** Listens to a notification of the peer's; returns how to stop. */
-export function observe(
-  peer: object,
-  method: string,
-  observer: Observer,
-): () => void {
-  for (const find of observables) {
-    const observable = find(peer);
-    if (observable === undefined) continue;
-    if (observable.ended === undefined) {
-      return (observable.observers ??= new Observers()).add(method, observer);
-    }
-    observer.end(observable.closedError(noMoreOf(method), false));
-  }
-  return () => {};
-}
-
-function noMoreOf(method: string): string {
+/** What is said to who listens to a connection that is closed. */
+export function noMoreOf(method: string): string {
   return `No more of "${method}"`;
 }

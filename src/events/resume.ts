@@ -26,7 +26,7 @@
  */
 
 import { ConnectionClosedError } from "../wire/error.ts";
-import type { AnyPeer } from "../peer/peer.ts";
+import type { AnyPeer } from "../peer/base.ts";
 
 /**
  * Iterates a stream or a subscription, and opens it again on the next connection

@@ -1,0 +1,295 @@
+/**
+ * Batches: several messages in one frame, as the specification has it, out and in,
+ * and the error without an id that is about one.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#batch}
+ *
+ * @module
+ */
+
+import type { Core, CorePart } from "../peer/core.ts";
+import { dispatch, read } from "../peer/hearing.ts";
+import { isTaken } from "../peer/incoming.ts";
+import { sendEntry, settleUnknown } from "../peer/outgoing.ts";
+import { closedError, complain } from "../peer/owner.ts";
+import type { Pending } from "../peer/pending.ts";
+import { type Entry, isWanted, type QueuedBatch } from "../peer/queue.ts";
+import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
+import {
+  checkLength,
+  enqueue,
+  isLosing,
+  send,
+  versionOf,
+} from "../peer/sending.ts";
+import { ErrorCode } from "../wire/error.ts";
+import {
+  type Id,
+  invalid,
+  type Message,
+  type Response,
+  unreadable,
+} from "../wire/message.ts";
+
+/** Lets a peer send batches, and answer those that arrive. */
+export const batches: CorePart = {
+  name: "batches",
+  attach(core) {
+    const all = new PeerBatches(core);
+    core.batches = all;
+    core.living.push(all);
+  },
+};
+
+/** Sends what `collect` asks for as one frame; see {@linkcode Peer.batch}. */
+export function collectBatch<T>(core: Core, collect: () => T): T {
+  return (core.batches as PeerBatches).collectAll(collect);
+}
+
+// How long a response is that says so little, but for its id.
+const refusalLength = 112;
+
+class PeerBatches implements Batches, Living {
+  isCollecting = false;
+  readonly #core: Core;
+  /** What is being collected. */
+  #batch: OutgoingBatch | undefined;
+  /** Those whose requests wait for a response. */
+  #waiting: Set<OutgoingBatch> | undefined;
+  /** The batch of an answer that was just read. */
+  #answered: OutgoingBatch | undefined;
+  /** The ids of the batches that arrived and are not answered. */
+  #ids: Set<Id> | undefined;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  stop(): void {
+    this.#ids = undefined;
+  }
+
+  // Out.
+
+  collectAll<T>(collect: () => T): T {
+    if (this.#batch !== undefined) return collect();
+    const batch = this.#batch = new OutgoingBatch(this.#core);
+    this.isCollecting = true;
+    try {
+      const result = collect();
+      this.#endCollecting();
+      if (batch.members.length > 0) this.#send(batch);
+      return result;
+    } catch (error) {
+      this.#endCollecting();
+      batch.reject(error);
+      // The caller is told by the throw, and may never have seen the promises.
+      for (const promise of batch.promises) promise.catch(() => {});
+      throw error;
+    }
+  }
+
+  #endCollecting(): void {
+    this.#batch = undefined;
+    this.isCollecting = false;
+  }
+
+  note(promise: Promise<unknown>): void {
+    this.#batch!.promises.push(promise);
+  }
+
+  collect(text: string, pending: Pending | undefined): void {
+    const batch = this.#batch!;
+    batch.members.push({ text, pending });
+    if (pending === undefined) return;
+    batch.pending.add(pending);
+    (this.#waiting ??= new Set()).add(batch);
+    const { release } = pending;
+    pending.release = (succeeded): void => {
+      release?.(succeeded);
+      batch.pending.delete(pending);
+      if (batch.pending.size === 0) this.#waiting!.delete(batch);
+    };
+  }
+
+  #send(batch: OutgoingBatch): void {
+    const core = this.#core;
+    const { members } = batch;
+    const limit = core.limits.batchMembers;
+    if (members.length > limit) {
+      throw new RangeError(
+        `Cannot send batch: it has ${members.length} of at most ${limit} members`,
+      );
+    }
+    const isOne = versionOf(core) === "2.0";
+    const text = join(members);
+    if (isOne) checkLength(core, "Cannot send", "batch", text);
+    // Its requests were rejected one by one.
+    if (core.ended !== undefined) return;
+    const entries: readonly Entry[] = isOne
+      ? [{ text, pending: undefined, batch }]
+      : members;
+    if (core.state === "open" && !isLosing(core)) {
+      for (const entry of entries) sendEntry(core, entry);
+    } else if (!enqueue(core, ...entries)) {
+      throw core.queue!.error("Cannot send", "batch", entries);
+    }
+  }
+
+  settle(error: unknown, isGuess: boolean): boolean {
+    // Its other members' answers say which batch it is; else it is a guess.
+    const [oldest] = isGuess ? this.#waiting ?? [] : [];
+    const batch = this.#answered ?? oldest;
+    if (batch === undefined || batch.pending.size === 0) return false;
+    batch.reject(error);
+    return true;
+  }
+
+  // In.
+
+  receive(values: unknown[], text: string): void {
+    const core = this.#core;
+    const { batchMembers } = core.limits;
+    const { length } = values;
+    if (length === 0) return dispatch(core, invalid(undefined, null), text);
+    if (length > batchMembers) {
+      const why = `Batch has ${length} of at most ${batchMembers} members`;
+      return dispatch(core, unreadable(ErrorCode.BatchTooLarge, why), text);
+    }
+    const messages = values.map((value) => read(core, value, text));
+    // It awaits itself, so that it isn't answered before its last member was read.
+    const batch = new Answers(length, (answers) => this.#answer(answers));
+    const unidentified: Response[] = [];
+    let answered: OutgoingBatch | undefined;
+    for (const message of messages) {
+      if (core.state !== "open") return;
+      if (message.type === "response") {
+        if (typeof message.id !== "number") {
+          unidentified.push(message);
+          continue;
+        }
+        answered ??= this.#find(message.id);
+      }
+      try {
+        this.#dispatch(message, text, batch);
+      } catch (error) {
+        complain(core, error); // The others are not to blame.
+      }
+    }
+    // By now it is known which batch they complain about.
+    this.#answered = answered;
+    for (const response of unidentified) settleUnknown(core, response);
+    this.#answered = undefined;
+    batch.complete();
+  }
+
+  #dispatch(message: Message, text: string, batch: Answers): void {
+    const core = this.#core;
+    const isRequest = message.type === "request";
+    if (!isRequest) return dispatch(core, message, text, batch);
+    batch.awaited++;
+    // Whoever sent a batch waits for all of it: until then its ids are taken.
+    const isNew = message.id !== null && !isTaken(core, message.id);
+    dispatch(core, message, text, batch);
+    if (!isNew || core.state !== "open") return;
+    batch.ids.push(message.id);
+    (this.#ids ??= new Set()).add(message.id);
+  }
+
+  #find(id: number): OutgoingBatch | undefined {
+    const pending = this.#core.pending.get(id);
+    if (pending === undefined) return undefined;
+    for (const batch of this.#waiting ?? []) {
+      if (batch.pending.has(pending)) return batch;
+    }
+    return undefined;
+  }
+
+  #answer({ ids, responses }: Answers): void {
+    for (const id of ids) this.#ids?.delete(id);
+    if (responses.length > 0) send(this.#core, `[${responses.join(",")}]`);
+  }
+
+  isTaken(id: Id): boolean {
+    return this.#ids?.has(id) === true;
+  }
+}
+
+/** Requests and notifications on their way to becoming one frame. */
+class OutgoingBatch implements QueuedBatch {
+  readonly members: Entry[] = [];
+  readonly pending: Set<Pending> = new Set();
+  readonly promises: Promise<unknown>[] = [];
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  isWanted(): boolean {
+    return this.members.some(isWanted);
+  }
+
+  /** Goes without the members that were given up meanwhile. */
+  send(): void {
+    const core = this.#core;
+    const members = this.members.filter(isWanted);
+    if (versionOf(core) !== "2.0") {
+      for (const member of members) sendEntry(core, member);
+      return;
+    }
+    for (const { pending } of members) if (pending) pending.sent = true;
+    if (send(core, join(members))) return;
+    for (const { pending } of members) if (pending) pending.sent = false;
+    this.reject(closedError(core, "Cannot send batch"));
+  }
+
+  reject(error: unknown): void {
+    for (const { id } of [...this.pending]) {
+      this.#core.pending.take(id)?.reject(error);
+    }
+  }
+}
+
+/** The responses to a batch that arrived. */
+class Answers implements IncomingBatch {
+  readonly responses: string[] = [];
+  /** Those of its requests, which stay taken until it is answered. */
+  readonly ids: Id[] = [];
+  awaited = 1;
+  #length = 2;
+  /** Members that were not answered, or for which that isn't known yet. */
+  #unanswered: number;
+  readonly #done: (answers: Answers) => void;
+
+  constructor(members: number, done: (answers: Answers) => void) {
+    this.#unanswered = members;
+    this.#done = done;
+  }
+
+  add(text: string): void {
+    this.responses.push(text);
+    this.#length += text.length + 1;
+    this.#unanswered--;
+  }
+
+  answer(text: string): void {
+    this.add(text);
+    this.complete();
+  }
+
+  lengthAround(): number {
+    // The others may have to be told that there is no room for their results.
+    return this.#length + (this.#unanswered - 1) * refusalLength;
+  }
+
+  /** One more member needs no answer any more: the last one sends them all. */
+  complete(): void {
+    this.awaited--;
+    if (this.awaited === 0) this.#done(this);
+  }
+}
+
+function join(members: readonly Entry[]): string {
+  return `[${members.map(({ text }) => text).join(",")}]`;
+}

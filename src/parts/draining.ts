@@ -1,0 +1,40 @@
+/**
+ * A peer before its end: no more methods begin, and those that run are waited for.
+ *
+ * @module
+ */
+
+import { Deferred } from "../line/deferred.ts";
+import type { Core } from "../peer/core.ts";
+import type { Draining } from "../peer/seams.ts";
+
+/** Lets no more methods begin; resolves when the last has answered. */
+export function finishCalls(core: Core): Promise<void> {
+  const draining = core.draining as PeerDraining ??
+    (core.draining = new PeerDraining(core));
+  // One that is before its first `await`, which may be who asks, counts too.
+  queueMicrotask(() => draining.look());
+  return draining.finished.promise;
+}
+
+/** The names of the methods that run and have not answered. */
+export function runningNames({ connection }: Core): string[] {
+  const names: string[] = [];
+  for (const { answered, method } of connection.running ?? []) {
+    if (!answered) names.push(method);
+  }
+  return names;
+}
+
+class PeerDraining implements Draining {
+  readonly finished: Deferred<void> = new Deferred();
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  look(): void {
+    if (runningNames(this.#core).length === 0) this.finished.resolve();
+  }
+}

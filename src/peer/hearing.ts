@@ -1,0 +1,179 @@
+/**
+ * What a socket tells, and what becomes of it: frames become messages, messages
+ * become calls and answers.
+ *
+ * @see {@link https://websockets.spec.whatwg.org/#feedback-from-the-protocol}
+ *
+ * @module
+ */
+
+import { readCloseEvent } from "../line/close.ts";
+import type { SocketEvent } from "../line/socket.ts";
+import { keepEvent } from "../runtime/shapes.ts";
+import {
+  badProtocol,
+  invalidRequest,
+  messageTooBig,
+  parseError,
+} from "../wire/codes.ts";
+import { RpcError } from "../wire/error.ts";
+import {
+  type Invalid,
+  type Message,
+  readMessage,
+  unreadable,
+  type Version,
+} from "../wire/message.ts";
+import type { Core, Handlers } from "./core.ts";
+import { execute, refuse } from "./incoming.ts";
+import { cut, lose, open, sweepLine } from "./life.ts";
+import { settle, sweepOutgoing } from "./outgoing.ts";
+import { complain, runHook } from "./owner.ts";
+import type { IncomingBatch } from "./seams.ts";
+import { versionOf } from "./sending.ts";
+
+const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
+
+/** What happens to a core from outside. */
+export const handlers: Handlers = { hear, sweep, complain };
+
+/** A throw from a listener would end the process, so none leaves here. */
+function hear(core: Core, event: SocketEvent): void {
+  try {
+    switch (event.type) {
+      case "message":
+        keepEvent(event);
+        receive(core, event.data);
+        break;
+      case "open":
+        open(core);
+        break;
+      case "error":
+        core.cause = event.error ?? event.message;
+        break;
+      case "close":
+        lose(core, readCloseEvent(event));
+        break;
+    }
+  } catch (error) {
+    complain(core, error);
+  }
+}
+
+function sweep(core: Core, now: number): number {
+  return Math.min(
+    sweepOutgoing(core, now),
+    sweepLine(core, now),
+    core.bounds?.sweep(now) ?? Infinity,
+  );
+}
+
+/** Takes a frame. */
+function receive(core: Core, data: unknown): void {
+  if (core.heartbeat !== undefined) core.heartbeat.isHeard = true;
+  // A message must not overtake the hook that prepares for it.
+  if (core.state === "connecting") open(core);
+  if (core.state !== "open") return;
+  const { sharing, bounds, batches, limits } = core;
+  const isShared = sharing?.isShared === true;
+  const text = readText(
+    data,
+    isShared ? sharing.mostLength : limits.messageLength,
+  );
+  if (text === undefined) return refuseLength(core);
+  core.connection.values?.look(text);
+  // The frame itself is a level that the messages in it don't know of.
+  const levels = limits.depth + (isShared && text.startsWith("[") ? 1 : 0);
+  if (bounds?.isTooDeep(text, levels)) {
+    const why = `Invalid Request: it is nested deeper than ${levels}`;
+    return dispatch(core, unreadable(invalidRequest, why), text);
+  }
+  let value: unknown;
+  try {
+    value = JSON.parse(text);
+  } catch {
+    const why = unreadable(parseError, "Parse error");
+    return dispatch(core, why, text);
+  }
+  if (isShared) sharing.receive(value, text);
+  else if (batches !== undefined && Array.isArray(value)) {
+    batches.receive(value, text);
+  } else dispatch(core, read(core, value, text), text);
+}
+
+/** The text of a frame; `undefined`: it is too long. */
+function readText(data: unknown, mostLength: number): string | undefined {
+  let text: string;
+  if (typeof data === "string") text = data;
+  else if ((data as ArrayBuffer).byteLength > mostLength) return undefined;
+  else {
+    try {
+      text = decoder.decode(data as ArrayBuffer);
+    } catch {
+      text = "\u{fffd}"; // Not UTF-8, so not JSON: answered as a parse error.
+    }
+  }
+  return text.length > mostLength ? undefined : text;
+}
+
+/** Ends a connection by which too long a message came. */
+export function refuseLength(core: Core): void {
+  const reason = `Message is longer than ${core.limits.messageLength}`;
+  cut(core, messageTooBig, reason);
+}
+
+/** Reads what JSON made of a message. */
+export function read(core: Core, value: unknown, text: string): Message {
+  const { connection: { spoken }, versions, limits } = core;
+  const unnamed: Version = versions?.unnamed(spoken) ?? "2.0";
+  return readMessage(value, text, unnamed, limits);
+}
+
+/** Does what a message asks for. */
+export function dispatch(
+  core: Core,
+  message: Message,
+  text: string,
+  batch?: IncomingBatch,
+): void {
+  const { connection, bounds } = core;
+  if (connection.spoken === undefined && message.type !== "invalid") {
+    connection.spoken = message.version;
+  }
+  switch (message.type) {
+    case "request":
+    case "notification":
+      if (bounds?.count() === false) return;
+      connection.observers?.inform(message);
+      execute(core, message, batch);
+      break;
+    case "response":
+      settle(core, message);
+      break;
+    case "invalid":
+      if (bounds?.count() !== false) refuseInvalid(core, message, text, batch);
+      break;
+  }
+}
+
+/** Answers what is no message, unless its owner deals with it. */
+function refuseInvalid(
+  core: Core,
+  { version, id, code, message }: Invalid,
+  text: string,
+  batch: IncomingBatch | undefined,
+): void {
+  const error = new RpcError(code, message);
+  let isHandled: unknown;
+  runHook(core, () => (isHandled = core.owner.oninvalid(text, error)));
+  if (
+    isHandled === true || core.ended !== undefined ||
+    /^[ \t\n\r]*$/.test(text)
+  ) return;
+  // A version that has no word for it.
+  if (core.connection.spoken === "1.0") {
+    return cut(core, badProtocol, message);
+  }
+  if (core.bounds?.countInvalid() === false || id === undefined) return;
+  refuse(core, version ?? versionOf(core), id, error, batch);
+}

@@ -1,0 +1,348 @@
+/**
+ * Calls to the other side: written, sent, settled by a response, or given up.
+ *
+ * @see {@link https://www.jsonrpc.org/specification#request_object}
+ *
+ * @module
+ */
+
+import { ReadyState } from "../line/socket.ts";
+import { readAmount } from "../wire/amount.ts";
+import {
+  batchTooLarge,
+  invalidRequest,
+  parseError,
+  requestTooLarge,
+} from "../wire/codes.ts";
+import { type CloseInfo, RpcError } from "../wire/error.ts";
+import {
+  type Params,
+  readError,
+  type Response,
+  writeNotification,
+  writeParams,
+  writeRequest,
+} from "../wire/message.ts";
+import type { CallOptions } from "./call.ts";
+import type { Core } from "./core.ts";
+import { closedError, complain } from "./owner.ts";
+import type { Pending } from "./pending.ts";
+import { type Entry, isWanted } from "./queue.ts";
+import type { Writing } from "./seams.ts";
+import {
+  checkLength,
+  enqueue,
+  isLosing,
+  send,
+  tell,
+  versionOf,
+} from "./sending.ts";
+
+/** The question for a stream's next values, which waits for nobody. */
+export const enumeratorNext = "$/enumerator/next";
+
+// What a peer says that could not read a message. With any other code it could:
+// some answer notifications that they don't know, and such an answer is not about
+// a call.
+const unreadable: readonly number[] = [
+  0,
+  parseError,
+  invalidRequest,
+  requestTooLarge,
+  batchTooLarge,
+];
+
+const cannotRequest = "Cannot send request";
+
+/** Sends a request, and settles with its response; see {@linkcode Peer.request}. */
+export function request(
+  core: Core,
+  method: string,
+  params?: Params,
+  options?: CallOptions,
+): Promise<unknown> {
+  const promise = new Promise<unknown>((resolve, reject) => {
+    if (core.ended !== undefined) {
+      throw closedError(core, cannotRequest, false, method);
+    }
+    const { pending: table, limits: { outgoing } } = core;
+    // A stream's next values wait for nobody, or a call that reads it would.
+    if (table.size >= outgoing && method !== enumeratorNext) {
+      throw new RangeError(
+        `${cannotRequest} "${method}": ${table.size} of at most ${outgoing} are pending`,
+      );
+    }
+    const signal = options?.signal;
+    signal?.throwIfAborted();
+    const timeout = options?.timeout === undefined
+      ? core.timeout
+      : readAmount("timeout", options.timeout);
+    const id = table.takeId();
+    const { values } = core.connection;
+    const writing = values?.startParams(params);
+    let text: string;
+    try {
+      text = writeCall(core, cannotRequest, method, params, writing, id);
+      // What writes itself may have closed it.
+      if (core.ended !== undefined) {
+        throw closedError(core, cannotRequest, false, method);
+      }
+    } catch (error) {
+      values?.release(writing);
+      throw error;
+    }
+    const lends = writing !== undefined && writing.releases.length > 0;
+    const idempotent = options?.idempotent ?? false;
+    const abort = signal &&
+      ((): void => cancel(core, id, signal.reason));
+    if (abort !== undefined) signal?.addEventListener("abort", abort);
+    const pending: Pending = {
+      id,
+      method,
+      timeout,
+      resolve,
+      reject,
+      deadline: core.deadlines.after(timeout),
+      onprogress: options?.onprogress,
+      idempotent,
+      again: idempotent && !lends ? text : undefined,
+      lends,
+      sent: false,
+      wasSent: false,
+      settled: false,
+      release: abort === undefined && !lends
+        ? undefined
+        : (succeeded): void => {
+          if (abort !== undefined) signal?.removeEventListener("abort", abort);
+          values?.release(writing, succeeded);
+        },
+    };
+    // Known before it is sent: a socket may answer from within send().
+    table.add(pending);
+    post(core, pending, text);
+  });
+  if (core.batches?.isCollecting) core.batches.note(promise);
+  return promise;
+}
+
+/** Sends a request that is known, now or after the handshake. */
+function post(core: Core, pending: Pending, text: string): void {
+  const { batches, ws } = core;
+  if (batches?.isCollecting) batches.collect(text, pending);
+  else if (core.state === "open" && ws!.readyState === ReadyState.Open) {
+    pending.sent = true;
+    if (!send(core, text)) giveBack(core, pending);
+  } else if (core.state === "open" && !isLosing(core)) giveBack(core, pending);
+  else {
+    const entry = { text, pending };
+    if (enqueue(core, entry)) return;
+    core.pending.take(pending.id);
+    const { method } = pending;
+    pending.reject(core.queue!.error(cannotRequest, method, [entry]));
+  }
+}
+
+/** Tells a caller that the socket did not take its request. */
+function giveBack(core: Core, pending: Pending): void {
+  const { id, method, wasSent, idempotent } = pending;
+  pending.sent = false;
+  core.pending.take(id)?.reject(
+    closedError(core, cannotRequest, wasSent, method, idempotent),
+  );
+}
+
+/** Sends what has waited for the handshake. */
+export function sendEntry(core: Core, entry: Entry): void {
+  const { text, pending, batch } = entry;
+  if (!isWanted(entry)) return;
+  if (batch !== undefined) batch.send();
+  else if (pending === undefined) send(core, text);
+  else {
+    pending.sent = true;
+    if (!send(core, text)) giveBack(core, pending);
+  }
+}
+
+/** Sends a notification; see {@linkcode Peer.notify}. */
+export function notify(core: Core, method: string, params?: Params): boolean {
+  return deliver(core, method, writeNotice(core, method, params));
+}
+
+/** Writes a notification, which may be for many. */
+export function writeNotice(
+  core: Core,
+  method: string,
+  params: Params | undefined,
+): string {
+  const what = "Cannot send notification";
+  const { values } = core.connection;
+  const writing = values?.startParams(params);
+  try {
+    const text = writeCall(core, what, method, params, writing);
+    if (writing === undefined || writing.releases.length === 0) return text;
+    throw new TypeError(
+      `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
+    );
+  } finally {
+    values?.release(writing);
+  }
+}
+
+/** Sends a notification that is written; `false`: it was not taken. */
+export function deliver(core: Core, method: string, text: string): boolean {
+  text = traced(core, text);
+  checkLength(core, "Cannot send notification", method, text);
+  if (core.ended !== undefined) return false;
+  if (core.batches?.isCollecting) {
+    core.batches.collect(text, undefined);
+    return true;
+  }
+  core.connection.suspect = core.pending.nextId;
+  if (core.state === "open") {
+    if (send(core, text)) return true;
+    if (!isLosing(core)) return false;
+  }
+  return enqueue(core, { text, pending: undefined });
+}
+
+/**
+ * Writes a request, or without an id a notification.
+ *
+ * @throws {TypeError} It can't be written as JSON.
+ * @throws {RangeError} The request is too long.
+ */
+function writeCall(
+  core: Core,
+  what: string,
+  method: string,
+  params: Params | undefined,
+  writing: Writing | undefined,
+  id?: number,
+): string {
+  const version = versionOf(core);
+  const isOld = version !== "2.0";
+  let written: string | undefined;
+  try {
+    if (typeof method !== "string") {
+      throw new TypeError(`method must be a string, got ${typeof method}`);
+    }
+    if (isOld) core.versions!.checkParams(version, params);
+    written = writing === undefined
+      ? writeParams(params)
+      : core.connection.values!.writeParams(params, writing, writeParams);
+  } catch (error) {
+    if (error instanceof RpcError) throw error;
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
+  }
+  if (id === undefined) {
+    return isOld
+      ? core.versions!.writeNotification(version, method, written)
+      : writeNotification(method, written);
+  }
+  const text = traced(
+    core,
+    isOld
+      ? core.versions!.writeRequest(version, id, method, written)
+      : writeRequest(id, method, written),
+  );
+  checkLength(core, what, method, text);
+  return text;
+}
+
+/** A call with its place in a trace, where there is one to tell. */
+function traced(core: Core, text: string): string {
+  return core.traces?.isOn && versionOf(core) === "2.0"
+    ? core.traces.write(text)
+    : text;
+}
+
+/** Gives a request up: its caller is told, and the peer, if it knows of it. */
+export function cancel(core: Core, id: number, reason: unknown): void {
+  const pending = core.pending.take(id);
+  if (pending === undefined) return;
+  pending.reject(reason);
+  if (pending.sent) tell(core, "$/cancelRequest", { id });
+}
+
+/** Gives up the requests that are due, and says when the next one is. */
+export function sweepOutgoing(core: Core, now: number): number {
+  let next = Infinity;
+  for (const { id, method, timeout, deadline } of core.pending.all()) {
+    if (deadline > now) next = Math.min(next, deadline);
+    else {
+      const why = `No response to request "${method}" within ${timeout} ms`;
+      cancel(core, id, new DOMException(why, "TimeoutError"));
+    }
+  }
+  return next;
+}
+
+/** Tells a caller that no response will come. */
+export function abandon(core: Core, pending: Pending, info: CloseInfo): void {
+  const { id, method, idempotent } = pending;
+  const sent = pending.sent || pending.wasSent;
+  const what = "No response to request";
+  core.pending.take(id)?.reject(
+    closedError(core, what, sent, method, idempotent, info),
+  );
+}
+
+/** Settles a request with its response. */
+export function settle(core: Core, response: Response): void {
+  const { id, error } = response;
+  const { connection } = core;
+  const pending = core.pending.get(id);
+  if (pending === undefined) return settleUnknown(core, response);
+  if (connection.suspect !== 0 && pending.id >= connection.suspect) {
+    connection.suspect = 0;
+  }
+  const { values } = connection;
+  // Read while what was lent to the call can still be told by its handle.
+  let result: unknown = response.result;
+  let failure: unknown;
+  if (error !== undefined) failure = readError(error);
+  else if (values !== undefined) {
+    try {
+      result = values.read(result);
+    } catch (unreadable) {
+      failure = unreadable;
+    }
+  }
+  core.pending.take(id, error === undefined);
+  if (failure === undefined) pending.resolve(result);
+  else pending.reject(failure);
+}
+
+/** A response that no request waits for by its id. */
+export function settleUnknown(
+  core: Core,
+  { id, error, result }: Response,
+): void {
+  if (error !== undefined && (id === undefined || id === null)) {
+    settleUnidentified(core, readError(error));
+  } else if (!core.heartbeat?.isAnswer(id)) {
+    core.unmatched++;
+    if (core.bounds?.count() !== false) core.connection.values?.discard(result);
+  }
+}
+
+/**
+ * An error without an id: the peer could not read something of ours, if that is
+ * what it says. It is about a batch if one is waiting, else about the one call that
+ * is; a guess among several, or between it and a notification, would tell a lie to
+ * one of them.
+ */
+function settleUnidentified(core: Core, error: RpcError): void {
+  if (core.heartbeat?.isBlamed()) return;
+  // No guess while a notification may be to blame.
+  const isGuess = core.connection.suspect === 0;
+  if (unreadable.includes(error.code)) {
+    if (core.batches?.settle(error, isGuess)) return;
+    const [only, another] = isGuess ? core.pending.all() : [];
+    if (only !== undefined && another === undefined) {
+      return core.pending.take(only.id)?.reject(error);
+    }
+  }
+  if (core.bounds?.count() !== false) complain(core, error);
+}

@@ -1,0 +1,216 @@
+/**
+ * The seams of the core: what it asks of each part that a peer may have. A part
+ * that is left out is a slot that is `undefined`, and costs one comparison.
+ *
+ * @see ARCHITECTURE.md, "Parts"
+ *
+ * @module
+ */
+
+import type { ErrorObject } from "../wire/error.ts";
+import type {
+  Id,
+  Notification,
+  Params,
+  Request,
+  Version,
+} from "../wire/message.ts";
+import type { CallOptions } from "./call.ts";
+import type { Method } from "./methods.ts";
+import type { Pending } from "./pending.ts";
+import type { TraceContext } from "./trace.ts";
+
+/** One part of one peer, as its life goes. */
+export interface Living {
+  /** A connection has opened. */
+  open?(): void;
+  /**
+   * The connection is closing or lost.
+   *
+   * @param isOpen Whether what waits to leave still can.
+   */
+  stop?(isOpen: boolean): void;
+  /** The peer is closed for good. */
+  end?(): void;
+}
+
+/** JSON-RPC 1.0, and 2.0 without the member `jsonrpc`. */
+export interface Versions {
+  /** The version of a message that names none. */
+  unnamed(spoken: Version | undefined): Version;
+  writeRequest(
+    version: Version,
+    id: number,
+    method: string,
+    params: string | undefined,
+  ): string;
+  writeNotification(
+    version: Version,
+    method: string,
+    params: string | undefined,
+  ): string;
+  writeResult(version: Version, id: Id, result: string): string;
+  writeError(version: Version, id: Id, error: ErrorObject): string;
+  /** @throws {TypeError} A version has no such params. */
+  checkParams(version: Version, params: Params | undefined): void;
+}
+
+/** The response to a batch that arrived, on its way to becoming one frame. */
+export interface IncomingBatch {
+  /** Takes what a member that is no message is answered. */
+  add(text: string): void;
+  /** Takes the response of a member that was executed. */
+  answer(text: string): void;
+  /** Characters that share a frame with one more response, at most. */
+  lengthAround(): number;
+}
+
+/** Several messages in one frame, each way, as the specification has it. */
+export interface Batches {
+  /** Whether what is sent now is collected. */
+  isCollecting: boolean;
+  /** Takes note of the promise of a request that is collected. */
+  note(promise: Promise<unknown>): void;
+  /** Takes a message into the batch that is being collected. */
+  collect(text: string, pending: Pending | undefined): void;
+  /** Reads a batch that arrived. */
+  receive(messages: unknown[], text: string): void;
+  /** Whether an id is that of a batch which is not answered, though no method runs for it. */
+  isTaken(id: Id): boolean;
+  /**
+   * Takes an error without an id for an answer to a batch.
+   *
+   * @param isGuess Whether any batch may be meant, if none was named.
+   * @returns Whether it was one.
+   */
+  settle(error: unknown, isGuess: boolean): boolean;
+}
+
+/** The offer to share frames, and the frames of a connection where both ends do. */
+export interface Sharing {
+  /** The subprotocols to offer, after so many attempts that failed. */
+  offers(failures: number): readonly string[];
+  /** Whether the next attempt differs from the first, and needs no delay. */
+  hasFallback(failures: number): boolean;
+  /** Whether the connection shares frames. */
+  readonly isShared: boolean;
+  /** Sends a message, now or at the end of this turn. */
+  push(text: string): void;
+  /** Sends what was gathered. */
+  flush(): void;
+  /** Characters that a frame may have. */
+  readonly mostLength: number;
+  /** Reads what shared a frame. */
+  receive(value: unknown, text: string): void;
+}
+
+/** Signs of life, asked for after silence. */
+export interface Heartbeat {
+  /** Whether anything arrived since the last look: all that a message costs. */
+  isHeard: boolean;
+  /** Whether a response is the answer to a ping. */
+  isAnswer(id: unknown): boolean;
+  /** Whether an error without an id is about a ping. */
+  isBlamed(): boolean;
+}
+
+/** What was sent and has not left yet, because the peer reads too slowly. */
+export interface Backlog {
+  /** Takes note of what was sent. */
+  add(length: number): void;
+  /** Resolves when little waits. */
+  drained(): Promise<void>;
+}
+
+/** Limits of what the peer may send. */
+export interface Bounds {
+  /** Counts a message that nobody asked for; `false`: it was one too many. */
+  count(): boolean;
+  /** Takes the last one back: it follows this side's answers. */
+  giveBack(): void;
+  /** Counts what is no JSON-RPC; `false`: it was one too many. */
+  countInvalid(): boolean;
+  /** Ends methods that take too long, and says when the next will have. */
+  sweep(now: number): number;
+  /** Whether a frame is nested too deeply to be read. */
+  isTooDeep(text: string, levels: number): boolean;
+}
+
+/** A peer that lets no more methods begin. */
+export interface Draining {
+  /** Looks whether all have answered. */
+  look(): void;
+}
+
+/** Distributed traces. */
+export interface Traces {
+  /** The place in a trace that a call names. */
+  read(call: Request | Notification): TraceContext;
+  /** Whether this side takes part. */
+  readonly isOn: boolean;
+  /** A call with its place in a trace. */
+  write(text: string): string;
+  /** Runs a method as a part of its caller's trace. */
+  run<T>(call: Request | Notification, method: () => T): T;
+}
+
+/** A call whose result is being written, and which may be over before it is read. */
+export interface Lender {
+  /** Aborts the call's signal. */
+  abort(reason: unknown): void;
+  /** Aborts when nobody waits for the answer any more. */
+  readonly signal: AbortSignal;
+}
+
+/**
+ * What is being written: the params of a request, or a result. What is kept for
+ * the peer on its behalf is let go of when it fails, and, for params, when the
+ * request is settled.
+ */
+export interface Writing {
+  /** The call whose result it is; `undefined` for params. */
+  readonly call: Lender | undefined;
+  /**
+   * How to let go of what was kept, each: told whether what was written reached
+   * a peer that took it.
+   */
+  readonly releases: ((succeeded: boolean) => void)[];
+  /** Writes what is marked, wherever it stands. */
+  marshal: ((marked: object) => unknown) | undefined;
+  /** For which connection it is written. */
+  link: object | undefined;
+}
+
+/** What one connection carries beside JSON: streams, functions, objects. */
+export interface Values {
+  /** Begins to write params; `undefined` if they hold nothing to look at. */
+  startParams(params: Params | undefined): Writing | undefined;
+  /** Begins to write a result; `undefined` if there is nothing to look at. */
+  startResult(value: unknown, call: Lender): Writing | undefined;
+  writeParams<T>(
+    params: Params | undefined,
+    writing: Writing,
+    write: (params: Params | undefined) => T,
+  ): T;
+  /** Writes a result as JSON; `undefined` where JSON has no word for it. */
+  writeResult(value: unknown, writing: Writing): string | undefined;
+  /** Lets go of all that was kept for what was written. */
+  release(writing: Writing | undefined, succeeded?: boolean): void;
+  /** Looks at a frame before it is read. */
+  look(text: string): void;
+  /** Reads a result. */
+  read(value: unknown): unknown;
+  readParams(params: Params | undefined): Params | undefined;
+  /** Lets go of what a result carries that nobody waits for any more. */
+  discard(value: unknown): void;
+  /** Finds a method that is not the owner's. */
+  find(name: string): Method | undefined;
+  /** Lets the promise of a call be used as what it will be. */
+  decorate(promise: Promise<unknown>, options: CallOptions | undefined): void;
+  /** Answers one of the protocol's own methods; `undefined`: none of these. */
+  control(method: string, params: Params | undefined, call: Lender): unknown;
+  /** Lets nothing more be asked for. */
+  cut(reason: () => Error): void;
+  /** The connection closed. */
+  end(): void;
+}

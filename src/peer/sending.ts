@@ -1,0 +1,88 @@
+/**
+ * Messages on their way to the socket, or to where they wait for one.
+ *
+ * @module
+ */
+
+import { ReadyState } from "../line/socket.ts";
+import {
+  type Params,
+  type Version,
+  writeNotification,
+  writeParams,
+} from "../wire/message.ts";
+import type { Core } from "./core.ts";
+import { type Entry, Queue } from "./queue.ts";
+
+/** The version of what this side sends of itself. */
+export function versionOf({ connection }: Core): Version {
+  return connection.spoken ?? "2.0";
+}
+
+/** Whether there is a connection that can take a message. */
+export function isSending({ state, ws }: Core): boolean {
+  return state === "open" && ws!.readyState === ReadyState.Open;
+}
+
+/** Whether the connection is about to be lost, and another will follow. */
+export function isLosing(core: Core): boolean {
+  return core.state === "open" && core.retries !== undefined &&
+    core.ws!.readyState !== ReadyState.Open;
+}
+
+/** Hands a message to the socket; `false` if it could not take it. */
+export function send(core: Core, text: string): boolean {
+  if (!isSending(core)) return false;
+  if (core.sharing?.isShared) {
+    core.sharing.push(text);
+    return true;
+  }
+  return sendFrame(core, text);
+}
+
+/** Hands a frame to the socket, which is open; `false` if it did not take it. */
+export function sendFrame(core: Core, frame: string): boolean {
+  try {
+    core.ws!.send(frame);
+  } catch (error) {
+    core.cause = error;
+    return false;
+  }
+  core.backlog?.add(frame.length);
+  return true;
+}
+
+/**
+ * Sends one of the protocol's own notifications. To 1.0 and bare peers it would
+ * be one more invalid message.
+ *
+ * @throws {RangeError} It is too long.
+ * @throws {TypeError} It can't be written as JSON.
+ */
+export function tell(core: Core, method: string, params: Params): boolean {
+  if (versionOf(core) !== "2.0") return false;
+  const text = writeNotification(method, writeParams(params));
+  checkLength(core, "Cannot send notification", method, text);
+  core.connection.suspect = core.pending.nextId;
+  return send(core, text);
+}
+
+/** @throws {RangeError} A message is too long. */
+export function checkLength(
+  core: Core,
+  what: string,
+  name: string,
+  text: string,
+): void {
+  const { messageLength } = core.limits;
+  if (text.length > messageLength) {
+    throw new RangeError(
+      `${what} "${name}": it has ${text.length} of at most ${messageLength} characters`,
+    );
+  }
+}
+
+/** Lets messages wait for the handshake, all or none; `false`: there is no room. */
+export function enqueue(core: Core, ...entries: Entry[]): boolean {
+  return (core.queue ??= new Queue(core.limits)).add(entries);
+}

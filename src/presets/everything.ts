@@ -1,0 +1,192 @@
+/**
+ * The peer with everything that it can do.
+ *
+ * @module
+ */
+
+import { batches, collectBatch } from "../parts/batches.ts";
+import { bounds } from "../parts/bounds.ts";
+import { finishCalls, runningNames } from "../parts/draining.ts";
+import { references } from "../parts/references.ts";
+import { sharedFrames } from "../parts/shared_frames.ts";
+import { signsOfLife } from "../parts/signs_of_life.ts";
+import { streams } from "../parts/streams.ts";
+import { traces } from "../parts/traces.ts";
+import { versions } from "../parts/versions.ts";
+import type { Socket, SocketMaker } from "../line/socket.ts";
+import { BasePeer, coreOf } from "../peer/base.ts";
+import type { CorePart } from "../peer/core.ts";
+import type { PeerOptions } from "../peer/options.ts";
+import { closedError } from "../peer/owner.ts";
+import { versionOf } from "../peer/sending.ts";
+import { completeLimits } from "../wire/limits.ts";
+import type { Version } from "../wire/message.ts";
+
+/** All that a peer can do beside calls. */
+const everything: readonly CorePart[] = [
+  versions,
+  traces,
+  bounds,
+  batches,
+  sharedFrames,
+  signsOfLife,
+  streams,
+  references,
+];
+
+/** A class whose instances are peers: the service of one connection each. */
+export type ServiceClass<Service, Context = unknown> = new (
+  ws: Socket | SocketMaker,
+  options: PeerOptions<Context>,
+) => Service;
+
+/**
+ * One end of a JSON-RPC connection: it calls the other end's methods and lets
+ * the other end call its own.
+ *
+ * Subclass it to make a service, of which {@linkcode Peer.local} is what the
+ * other side may call; or construct it over a socket with a definition.
+ *
+ * ```ts
+ * import { Peer } from "@jsonrpcws/peer";
+ * import { socketPair } from "@jsonrpcws/peer/testing";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const [left, right] = socketPair();
+ *
+ * class Calculator extends Peer {
+ *   override local = { add: (a: number, b: number) => a + b };
+ * }
+ * await using server = new Calculator(left);
+ * await using client = new Peer<Calculator["local"]>(right);
+ *
+ * assertEquals(await client.remote.add(1, 2), 3);
+ * ```
+ *
+ * @typeParam Theirs The type of the other side's `local`.
+ * @typeParam Context The type of {@linkcode Peer.context}.
+ * @see {@link https://www.jsonrpc.org/specification}
+ */
+export class Peer<Theirs = unknown, Context = unknown>
+  extends BasePeer<Theirs, Context> {
+  /**
+   * Speaks JSON-RPC over a socket.
+   *
+   * @param ws Any object with the WebSocket interface, connecting or open: from
+   * here on its messages are this peer's. Or a function that makes one: then a
+   * connection that is lost is replaced.
+   * @param options A definition and settings.
+   * @throws {RangeError} A limit or a time is no number of 0 or more.
+   */
+  constructor(
+    ws: Socket | SocketMaker,
+    options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
+  ) {
+    super(ws, options, everything, completeLimits(options.limits));
+  }
+
+  /** The version of what this side sends of itself. */
+  get version(): Version {
+    return versionOf(coreOf(this));
+  }
+
+  /**
+   * How many responses arrived that no request was waiting for. They are
+   * ignored.
+   */
+  get unmatched(): number {
+    return coreOf(this).unmatched;
+  }
+
+  /**
+   * Resolves when the socket has sent nearly everything: when no more than 65,536
+   * bytes wait, in the same turn if that is so already. What waits for the
+   * handshake has not been sent.
+   *
+   * A peer that is sent more than it reads is closed in the end, see `buffered`
+   * of the limits. So whoever sends as fast as can be waits here:
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const received: number[] = [];
+   * const local = { tick: (n: number) => void received.push(n) };
+   * await using reader = new Peer(left, { local });
+   * await using writer = new Peer<typeof local>(right);
+   *
+   * for (let n = 0; n < 10_000; n++) {
+   *   await writer.drained();
+   *   // Not taken: the connection is closed.
+   *   if (!writer.notify("tick", [n])) break;
+   * }
+   * await writer.request("rpc.ping"); // Answered after all of them.
+   * assertEquals(received.length, 10_000);
+   * ```
+   *
+   * @throws {ConnectionClosedError} The connection closed first.
+   * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
+   */
+  drained(): Promise<void> {
+    const core = coreOf(this);
+    return core.ended === undefined
+      ? core.backlog!.drained()
+      : Promise.reject(closedError(core, "Cannot drain", true));
+  }
+
+  /**
+   * Sends several requests and notifications as one frame, a batch: those that
+   * `collect` makes, before its first `await`, on this peer. Each request has
+   * its own promise. In versions 1.0 and bare, which have no batches, each is its
+   * own frame.
+   *
+   * ```ts
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const [left, right] = socketPair();
+   * const local = { add: (a: number, b: number) => a + b };
+   * await using server = new Peer(left, { local });
+   * await using client = new Peer<typeof local>(right);
+   *
+   * const sums = client.batch(() => [
+   *   client.remote.add(1, 2),
+   *   client.remote.add(3, 4),
+   * ]);
+   * assertEquals(await Promise.all(sums), [3, 7]);
+   * ```
+   *
+   * @param collect Makes the calls. If it throws, none of them is sent.
+   * @returns What `collect` returned.
+   * @throws {RangeError} The batch has too many members or is too long; nothing
+   * was sent.
+   * @see {@link https://www.jsonrpc.org/specification#batch}
+   */
+  batch<T>(collect: () => T): T {
+    return collectBatch(coreOf(this), collect);
+  }
+
+  /**
+   * The names of the methods that run for the other side: of requests that are
+   * not answered, and of notifications. One for each call.
+   */
+  get running(): string[] {
+    return runningNames(coreOf(this));
+  }
+
+  /**
+   * Lets no more methods begin, before a {@linkcode Peer.close}: requests are
+   * refused with -32009, not executed. Everything else goes on: running methods,
+   * what they ask and are answered, functions and objects lent to the peer,
+   * streams; and notifications, which nobody could refuse.
+   *
+   * @returns Resolves when every running method has answered, or the connection
+   * is closed. A method must not await it: it would await itself.
+   */
+  finish(): Promise<void> {
+    return finishCalls(coreOf(this));
+  }
+}

@@ -1,0 +1,23 @@
+/**
+ * The codes that the core itself says, one constant each: a bundler writes the
+ * numbers where they are used, and leaves the tables of all of them out.
+ *
+ * @module
+ */
+
+import type { CloseCode, ErrorCode } from "./error.ts";
+
+type Codes = typeof ErrorCode;
+
+export const parseError: Codes["ParseError"] = -32700;
+export const invalidRequest: Codes["InvalidRequest"] = -32600;
+export const methodNotFound: Codes["MethodNotFound"] = -32601;
+export const internalError: Codes["InternalError"] = -32603;
+export const requestTooLarge: Codes["RequestTooLarge"] = -32007;
+export const responseTooLarge: Codes["ResponseTooLarge"] = -32008;
+export const busy: Codes["Busy"] = -32009;
+export const batchTooLarge: Codes["BatchTooLarge"] = -32010;
+export const cancelled: Codes["Cancelled"] = -32800;
+
+export const messageTooBig: (typeof CloseCode)["MessageTooBig"] = 1009;
+export const badProtocol: (typeof CloseCode)["BadProtocol"] = 4400;

@@ -66,8 +66,6 @@ export async function typed(ws: WebSocket): Promise<void> {
   await client.request("foreign", 5);
   // @ts-expect-error: it has no batches.
   client.batch(() => {});
-  // @ts-expect-error: it is in no trace.
-  client.call.trace;
   // @ts-expect-error: its state is its own.
   client.state = "open";
 
@@ -86,8 +84,7 @@ export async function typed(ws: WebSocket): Promise<void> {
       isSame<typeof retryIn, number | undefined>(true);
     },
   });
-  // @ts-expect-error: what is no JSON-RPC reaches no hook of its.
-  connect("ws://localhost", { oninvalid() {} });
+  connect("ws://localhost", { oninvalid: (text) => text === "" });
   // @ts-expect-error: it speaks one version.
   connect("ws://localhost", { version: "1.0" });
   connect("ws://localhost", { use: [streams, references] });

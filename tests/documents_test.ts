@@ -125,12 +125,13 @@ Deno.test("The guide's tables of limits have the numbers of the code", async () 
 
   const ofConnections = rows(marked(page, "limits"));
   assertEquals(
-    ofConnections.map(([name, client, server]) => [name, client, server]),
+    ofConnections.map(([name, client, server]) => [name, client, server])
+      .sort(),
     Object.entries(defaultLimits).map(([name, limit]) => [
       `\`${name}\``,
       write(limit),
       write(serverLimits[name as keyof typeof serverLimits]),
-    ]),
+    ]).sort(),
   );
 
   const ofServers = rows(marked(page, "admission"));

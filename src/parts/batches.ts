@@ -129,7 +129,8 @@ class PeerBatches implements Batches, Living {
       ? [{ text, pending: undefined, batch }]
       : members;
     const why = post(core, "Cannot send", "batch", entries, sendEntry);
-    if (why !== undefined) throw why;
+    if (why instanceof RangeError) throw why;
+    if (why !== undefined) batch.reject(why);
   }
 
   settle(error: unknown, isGuess: boolean): boolean {

@@ -108,16 +108,13 @@ export function request(
     };
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
-    const { batches } = core;
-    if (batches?.isCollecting) return batches.collect(text, pending);
-    const why = post(
-      core,
-      cannotRequest,
-      method,
-      [{ text, pending }],
-      sendEntry,
-    );
-    if (why !== undefined) table.take(id)?.reject(why);
+    if (core.batches?.isCollecting) core.batches.collect(text, pending);
+    else if (isSending(core)) sendRequest(core, pending, text);
+    else {
+      const entries = [{ text, pending }];
+      const why = post(core, cannotRequest, method, entries, sendEntry);
+      if (why !== undefined) table.take(id)?.reject(why);
+    }
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
   return promise;
@@ -129,10 +126,12 @@ export function sendEntry(core: Core, entry: Entry): void {
   if (!isWanted(entry)) return;
   if (batch !== undefined) batch.send();
   else if (pending === undefined) send(core, text);
-  else {
-    pending.sent = true;
-    if (!send(core, text)) abandon(core, pending, cannotRequest, false);
-  }
+  else sendRequest(core, pending, text);
+}
+
+function sendRequest(core: Core, pending: Pending, text: string): void {
+  pending.sent = true;
+  if (!send(core, text)) abandon(core, pending, cannotRequest, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */

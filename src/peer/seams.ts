@@ -196,7 +196,7 @@ export interface Values {
   writeResult(value: unknown, writing: Writing): string | undefined;
   /** Lets go of all that was kept for what was written. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
-  /** Looks at a frame before it is read. */
+  /** Remembers the frame that is being read; `""`: none is. */
   look(text: string): void;
   /** Reads a result. */
   read(value: unknown): unknown;

@@ -163,6 +163,7 @@ class PeerBacklog implements Backlog {
   #unseen = 0;
   /** Since when every look saw too much. */
   #since: number | undefined;
+  #hasOpened = false;
   /** Who waits until little waits. */
   #drained: Deferred<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -200,6 +201,7 @@ class PeerBacklog implements Backlog {
 
   /** Resolves when little waits. */
   drained(): Promise<void> {
+    if (this.#core.ended !== undefined) return Promise.reject(this.#error());
     if (this.#isLittle()) return Promise.resolve();
     if (this.#drained === undefined) {
       this.#drained = new Deferred();
@@ -210,6 +212,7 @@ class PeerBacklog implements Backlog {
 
   /** A new connection has sent nothing. */
   begin(): void {
+    this.#hasOpened = true;
     this.#unseen = 0;
     this.#since = undefined;
   }
@@ -217,7 +220,12 @@ class PeerBacklog implements Backlog {
   /** Nothing will be sent any more. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#drained?.reject(closedError(this.#core, "Cannot drain", true));
+    this.#drained?.reject(this.#error());
+  }
+
+  /** What never opened has sent nothing. */
+  #error(): Error {
+    return closedError(this.#core, "Cannot drain", this.#hasOpened);
   }
 
   /** Looks again and again, more and more seldom: there is no event for it. */

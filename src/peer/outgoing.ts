@@ -334,12 +334,13 @@ export function settleUnknown(
  * one of them.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
-  if (core.heartbeat?.isBlamed()) return;
+  const isNamed = core.batches?.isNamed === true;
+  if (!isNamed && core.heartbeat?.isBlamed()) return;
   // No guess while a notification may be to blame.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;
-    const [only, another] = isGuess ? core.pending.all() : [];
+    const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
     if (only !== undefined && another === undefined) {
       return core.pending.take(only.id)?.reject(error);
     }

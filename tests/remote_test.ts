@@ -2,6 +2,7 @@ import { inspect } from "node:util";
 import { assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
 import { createRemote } from "../src/peer/remote.ts";
+
 function recorder(): { remote: UntypedRemote; calls: unknown[][] } {
   const calls: unknown[][] = [];
   const remote = createRemote((...call) => {

@@ -54,6 +54,7 @@ export function request(
 ): Promise<unknown> {
   const promise = new Promise<unknown>((resolve, reject) => {
     if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
+    checkMethod(cannotRequest, method);
     const { pending: table, limits: { outgoing } } = core;
     // A stream's next values wait for nobody, or a call that reads it would.
     if (table.size >= outgoing && method !== enumeratorNext) {
@@ -146,6 +147,7 @@ export function writeNotice(
   params: Params | undefined,
 ): string {
   const what = "Cannot send notification";
+  checkMethod(what, method);
   const { values } = core.connection;
   const writing = values?.startParams(params);
   try {
@@ -176,6 +178,14 @@ export function deliver(core: Core, method: string, text: string): boolean {
       undefined;
 }
 
+/** @throws {TypeError} A method has no name. */
+function checkMethod(what: string, method: unknown): void {
+  if (typeof method === "string") return;
+  throw new TypeError(
+    `${what} "${method}": method must be a string, got ${typeof method}`,
+  );
+}
+
 /**
  * Writes a request, or without an id a notification.
  *
@@ -194,9 +204,6 @@ function writeCall(
   const isOld = version !== "2.0";
   let written: string | undefined;
   try {
-    if (typeof method !== "string") {
-      throw new TypeError(`method must be a string, got ${typeof method}`);
-    }
     if (isOld) core.versions!.checkParams(version, params);
     written = writing === undefined
       ? writeParams(params)
@@ -312,12 +319,13 @@ export function settleUnknown(
  * one of them.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
-  if (core.heartbeat?.isBlamed()) return;
+  const isNamed = core.batches?.isNamed === true;
+  if (!isNamed && core.heartbeat?.isBlamed()) return;
   // No guess while a notification may be to blame.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;
-    const [only, another] = isGuess ? core.pending.all() : [];
+    const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
     if (only !== undefined && another === undefined) {
       return core.pending.take(only.id)?.reject(error);
     }

@@ -77,6 +77,8 @@ export interface Batches {
   receive(messages: unknown[], text: string): void;
   /** Whether an id is that of a batch which is not answered, though no method runs for it. */
   isTaken(id: Id): boolean;
+  /** Whether the batch that is being read says which one of ours it answers. */
+  readonly isNamed: boolean;
   /**
    * Takes an error without an id for an answer to a batch.
    *

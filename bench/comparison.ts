@@ -1,7 +1,7 @@
 /** What is compared with what, in which rows. */
 
 import { methods } from "./checker.ts";
-import { deno, node, type Runtime } from "./runtime.ts";
+import { deno, denoWithWs, node, type Runtime } from "./runtime.ts";
 import {
   overFirstCalls,
   overFreshSockets,
@@ -92,6 +92,7 @@ function compareAll(
   runtime: Runtime,
   peers: string[],
 ): Comparison {
+  const withLargeFrames = runtime === deno ? denoWithWs : runtime;
   return {
     name,
     contenders: ["loop", ...peers, "shared", "slim", ...others],
@@ -108,8 +109,12 @@ function compareAll(
         ],
       },
       {
+        start: (contender) => overSockets(contender, withLargeFrames),
+        rows: ["1 KiB both ways", "1 KiB both ways, 1 in flight"],
+      },
+      {
         start: (contender) => overPair(contender, runtime),
-        rows: ["one process"],
+        rows: ["one process", "1 KiB in one process"],
       },
       {
         start: (contender) => overFreshSockets(contender, runtime),

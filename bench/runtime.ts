@@ -50,6 +50,18 @@ export const deno: Runtime = {
     ]),
 };
 
+/** Deno with the sockets of `ws` for its clients, whose own would stall (README.md). */
+export const denoWithWs: Runtime = {
+  name: "Deno with clients on ws",
+  async commandOf(contender, role) {
+    const command = await deno.commandOf(contender, role);
+    if (role !== "client") return command;
+    const [program, run, ...args] = command;
+    const sockets = pathOf("node_sockets.ts");
+    return [program!, run!, `--preload=${sockets}`, ...args];
+  },
+};
+
 /** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
 export const node: Runtime = {
   name: "Node",

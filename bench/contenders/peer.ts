@@ -3,7 +3,7 @@
 import { broadcast, Peer, type PeerSettings } from "@jsonrpcws/peer";
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Contender } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { isDeno } from "../sockets.ts";
 import { Caller, createConnect } from "./peer_client.ts";
 
@@ -17,6 +17,7 @@ class Calculator extends Peer<{ news(n: number): void }> {
   override local = Object.assign({
     add: (a: number, b: number) => a + b,
     item: createItem,
+    echo: (item: Item) => item,
     async *count(to: number): AsyncGenerator<number> {
       for (let n = 0; n < to; n++) yield n;
     },

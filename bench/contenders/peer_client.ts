@@ -13,6 +13,7 @@ import type { Item } from "../item.ts";
 export interface Methods {
   add(a: number, b: number): number;
   item(id: number): Item;
+  echo(item: Item): Item;
   count(to: number): AsyncIterable<number>;
   announce(n: number): void;
 }
@@ -32,6 +33,10 @@ export class Caller extends Peer<Methods> implements Client {
 
   item(id: number): Promise<Item> {
     return this.remote.item(id);
+  }
+
+  echo(item: Item): Promise<Item> {
+    return this.remote.echo(item);
   }
 
   async count(to: number, take: (n: number) => void): Promise<void> {

@@ -22,6 +22,10 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
     return this.remote.item(id);
   }
 
+  echo(item: Item): Promise<Item> {
+    return this.remote.echo(item);
+  }
+
   listen(take: (n: number) => void): void {
     this.#take = take;
   }

@@ -1,11 +1,7 @@
 /** The client of the library: a class with a typed remote. */
 
 import { Peer } from "@jsonrpcws/peer";
-import {
-  connect as connectPeer,
-  type ConnectOptions,
-} from "@jsonrpcws/peer/client";
-import { streams } from "@jsonrpcws/peer/stream";
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 
@@ -52,9 +48,4 @@ export class Caller extends Peer<Methods> implements Client {
   }
 }
 
-/** Connects with these options. */
-export function createConnect(options: ConnectOptions): Connect {
-  return (url) => connectPeer(url, Caller, { use: [streams], ...options });
-}
-
-export const connect: Connect = createConnect({});
+export const connect: Connect = (url) => connectPeer(url, Caller);

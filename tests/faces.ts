@@ -1,0 +1,184 @@
+/**
+ * The two peers, the whole and the small one: one behavioural test runs over both,
+ * and what differs between them stands here, once.
+ *
+ * @module
+ */
+
+import type { Address, CreateSocket, Protocols } from "../client.ts";
+import * as client from "../client.ts";
+import type { BasePeer, PeerOptions, Socket, SocketMaker } from "../mod.ts";
+import {
+  defaultLimits,
+  type Limits,
+  Peer,
+  references,
+  streams,
+} from "../mod.ts";
+import * as slim from "../slim.ts";
+
+/** What a client of either kind is made with. */
+export interface ClientOptions extends PeerOptions {
+  /** Of the small peer; default: streams and references. */
+  use?: readonly slim.Part[];
+  protocols?: Protocols;
+  createSocket?: CreateSocket;
+  /** Whose `this` is known to nobody here. */
+  local?: object;
+}
+
+/** A class of peers. */
+export type PeerClass = new <Theirs = unknown, Context = unknown>(
+  ws: Socket | SocketMaker,
+  options?: FaceOptions,
+) => BasePeer<Theirs, Context>;
+
+/** Options in whose hooks `this` is the peer. */
+export type FaceOptions = ClientOptions & ThisType<BasePeer>;
+
+/** One of the two peers. */
+export interface Face {
+  readonly name: "whole" | "small";
+  /** The file that exports it. */
+  readonly door: "mod.ts" | "slim.ts";
+  /** The class, as it is. */
+  readonly Peer: PeerClass;
+  /** Makes a peer that has streams and references. */
+  peer<Theirs = unknown>(
+    ws: Socket | SocketMaker,
+    options?: FaceOptions,
+  ): BasePeer<Theirs>;
+  /** Makes a client that has streams and references. */
+  connect<Theirs = unknown>(
+    url: Address,
+    options?: FaceOptions,
+  ): BasePeer<Theirs>;
+  /** A limit: the wanted one, where it can be set. */
+  most(name: keyof Limits, wanted: number): number;
+}
+
+const use: readonly slim.Part[] = [streams, references];
+
+/** The whole peer: everything is on. */
+export const whole: Face = {
+  name: "whole",
+  door: "mod.ts",
+  Peer: Peer as unknown as PeerClass,
+  peer: <Theirs>(ws: Socket | SocketMaker, options: FaceOptions = {}) =>
+    new Peer<Theirs>(ws, options as PeerOptions),
+  connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
+    client.connect<Theirs>(url, options as client.ConnectOptions<Theirs>),
+  most: (_name, wanted) => wanted,
+};
+
+/** The small peer, with what can be added to it. */
+export const small: Face = {
+  name: "small",
+  door: "slim.ts",
+  Peer: slim.Peer as unknown as PeerClass,
+  peer: <Theirs>(ws: Socket | SocketMaker, options: FaceOptions = {}) =>
+    new slim.Peer<Theirs>(ws, { use, ...options } as slim.PeerOptions),
+  connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
+    slim.connect<Theirs>(
+      url,
+      { use, ...options } as slim.ConnectOptions<Theirs>,
+    ),
+  most: (name) => defaultLimits[name],
+};
+
+/** Both. */
+export const faces: readonly Face[] = [whole, small];
+
+/** A test of what both peers do alike. */
+export function eachPeer(
+  title: string,
+  test: (face: Face) => Promise<void> | void,
+): void {
+  for (const face of faces) {
+    Deno.test(`${title}, ${face.name}`, () => test(face));
+  }
+}
+
+/** A row of the table of differences. */
+export type Difference =
+  & { readonly what: string }
+  & {
+    readonly [name in Face["name"]]: string;
+  };
+
+/** What differs. All else that has one name means the same. */
+export const differences: { readonly [name: string]: Difference } = {
+  streams: {
+    what: "Streams",
+    whole: "always",
+    small: "with `use: [streams]`",
+  },
+  references: {
+    what: "Functions and objects by reference",
+    whole: "always",
+    small: "with `use: [references]`",
+  },
+  versions: {
+    what: "JSON-RPC 1.0 and bare (`version`, `stringErrors`)",
+    whole: "yes",
+    small: "no",
+  },
+  batches: {
+    what: "Batches (`batch()`)",
+    whole: "yes",
+    small: "no: -32600",
+  },
+  sharedFrames: {
+    what: "Messages that share a frame (`sharedFrames`)",
+    whole: "yes",
+    small: "no",
+  },
+  signsOfLife: {
+    what: "Signs of life asked for after silence",
+    whole: "yes",
+    small: "no, but given",
+  },
+  backlog: {
+    what: "Slow readers given up, and waited for (`drained()`)",
+    whole: "yes",
+    small: "no",
+  },
+  bounds: {
+    what:
+      "Bounds of the peer's rate, its nesting, its invalid messages, its methods' time",
+    whole: "yes",
+    small: "no",
+  },
+  limits: {
+    what: "Limits",
+    whole: "can be set (`limits`)",
+    small: "the defaults",
+  },
+  traces: {
+    what: "Distributed traces (`trace`, `call.trace`)",
+    whole: "yes",
+    small: "no",
+  },
+  draining: {
+    what: "`running`, `finish()`",
+    whole: "yes",
+    small: "no",
+  },
+  unmatched: {
+    what: "`unmatched`, a count of responses that nobody waits for",
+    whole: "yes",
+    small: "no",
+  },
+};
+
+/** The table of differences, as the small client's page shows it. */
+export function differencesTable(): string {
+  const rows = [
+    ["", "`@jsonrpcws/peer`", "`@jsonrpcws/peer/slim`"],
+    ["---", "---", "---"],
+    ...Object.values(differences).map((
+      row,
+    ) => [row.what, row.whole, row.small]),
+  ];
+  return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}

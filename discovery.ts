@@ -39,6 +39,6 @@ export {
   type JsonSchema,
   type OpenRpcDocument,
   type OpenRpcMethod,
-} from "./src/parts/discovery.ts";
+} from "./src/methods/discovery.ts";
 export type { ErrorObject } from "./src/wire/error.ts";
 export type { StandardSchema } from "./src/methods/schema.ts";

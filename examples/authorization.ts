@@ -89,7 +89,7 @@ function sellTicket(user: User): Response {
   return new Response(ticket);
 }
 
-// The client: connect(url, {}, { protocols: ["board", `ticket.${ticket}`] })
+// The client: connect(url, { protocols: ["board", `ticket.${ticket}`] })
 const byTicket = upgrade(Board, {
   protocols: ["board"], // The ticket is offered, and never selected.
   authorize({ headers }) {

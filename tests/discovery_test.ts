@@ -22,7 +22,7 @@ import {
   type DescribeOptions,
   type OpenRpcDocument,
   type OpenRpcMethod,
-} from "../src/parts/discovery.ts";
+} from "../src/methods/discovery.ts";
 import { method, type StandardSchema } from "../src/methods/schema.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
 

@@ -1,7 +1,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as z from "zod";
 import { Peer, type PeerOptions, RpcError } from "../mod.ts";
-import { describe } from "../src/parts/discovery.ts";
+import { describe } from "../src/methods/discovery.ts";
 import { guard, type Verdict } from "../src/methods/guard.ts";
 import { method } from "../src/methods/schema.ts";
 import { openScripted, request } from "./scripted_socket.ts";

@@ -298,7 +298,7 @@ function observe(
 ): () => void {
   const core = coreOf(peer);
   const { connection } = core;
-  if (core.ended === undefined) {
+  if (core.state !== "closed") {
     return (connection.observers ??= new Observers()).add(method, observer);
   }
   observer.end(closedError(core, noMoreOf(method)));

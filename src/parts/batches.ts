@@ -12,17 +12,16 @@ import { dispatch, read } from "../peer/hearing.ts";
 import { isTaken } from "../peer/incoming.ts";
 import { sendEntry, settleUnknown } from "../peer/outgoing.ts";
 import { closedError, complain } from "../peer/owner.ts";
-import type { Pending } from "../peer/pending.ts";
-import { type Entry, isWanted, type QueuedBatch } from "../peer/queue.ts";
-import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
 import {
-  checkLength,
-  enqueue,
-  isLosing,
-  send,
-  versionOf,
-} from "../peer/sending.ts";
-import { ErrorCode } from "../wire/error.ts";
+  type Entry,
+  isWanted,
+  type Pending,
+  type QueuedBatch,
+} from "../peer/pending.ts";
+import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
+import { checkLength, post, send, versionOf } from "../peer/sending.ts";
+import { batchTooLarge } from "../wire/codes.ts";
+
 import {
   type Id,
   invalid,
@@ -125,15 +124,13 @@ class PeerBatches implements Batches, Living {
     const text = join(members);
     if (isOne) checkLength(core, "Cannot send", "batch", text);
     // Its requests were rejected one by one.
-    if (core.ended !== undefined) return;
+    if (core.state === "closed") return;
     const entries: readonly Entry[] = isOne
       ? [{ text, pending: undefined, batch }]
       : members;
-    if (core.state === "open" && !isLosing(core)) {
-      for (const entry of entries) sendEntry(core, entry);
-    } else if (!enqueue(core, ...entries)) {
-      throw core.queue!.error("Cannot send", "batch", entries);
-    }
+    const why = post(core, "Cannot send", "batch", entries, sendEntry);
+    if (why instanceof RangeError) throw why;
+    if (why !== undefined) batch.reject(why);
   }
 
   settle(error: unknown, isGuess: boolean): boolean {
@@ -154,7 +151,7 @@ class PeerBatches implements Batches, Living {
     if (length === 0) return dispatch(core, invalid(undefined, null), text);
     if (length > batchMembers) {
       const why = `Batch has ${length} of at most ${batchMembers} members`;
-      return dispatch(core, unreadable(ErrorCode.BatchTooLarge, why), text);
+      return dispatch(core, unreadable(batchTooLarge, why), text);
     }
     const messages = values.map((value) => read(core, value, text));
     // It awaits itself, so that it isn't answered before its last member was read.

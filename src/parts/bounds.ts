@@ -12,7 +12,7 @@ import { failWith } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { isDeeperThan } from "../wire/depth.ts";
-import { CloseCode, ErrorCode } from "../wire/error.ts";
+import { badProtocol, handlerTimeout, tooManyRequests } from "../wire/codes.ts";
 
 /** Gives a peer bounds. */
 export const bounds: CorePart = {
@@ -38,7 +38,7 @@ class PeerBounds implements Bounds {
     this.#rate ??= new Bucket(messageRate, messageBurst);
     if (this.#rate.take()) return true;
     const reason = `More than ${messageRate} messages a second`;
-    cut(this.#core, CloseCode.TooManyRequests, reason);
+    cut(this.#core, tooManyRequests, reason);
     return false;
   }
 
@@ -53,7 +53,7 @@ class PeerBounds implements Bounds {
     if (this.#invalid.add() <= invalidMessages) return true;
     const reason =
       `More than ${invalidMessages} invalid messages in ${invalidWindow} ms`;
-    cut(this.#core, CloseCode.BadProtocol, reason);
+    cut(this.#core, badProtocol, reason);
     return false;
   }
 
@@ -68,7 +68,7 @@ class PeerBounds implements Bounds {
       }
       all?.delete(running);
       const why = `Method took longer than ${core.limits.handlerTimeout} ms`;
-      failWith(core, running, ErrorCode.HandlerTimeout, why);
+      failWith(core, running, handlerTimeout, why);
       running.abort(
         new DOMException(`${why}: "${running.method}"`, "TimeoutError"),
       );

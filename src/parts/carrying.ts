@@ -7,11 +7,11 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { CallOptions } from "../peer/call.ts";
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Connection, Core, CorePart } from "../peer/core.ts";
 import { within } from "../peer/incoming.ts";
 import type { Method } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
-import { report } from "../peer/owner.ts";
+import { closedError, report } from "../peer/owner.ts";
 import type { Lender, Values, Writing } from "../peer/seams.ts";
 import { isLosing, tell, versionOf } from "../peer/sending.ts";
 import type { Limits } from "../wire/limits.ts";
@@ -88,15 +88,15 @@ export function carrying(
 export class Link implements Values {
   readonly limits: Limits;
   readonly #core: Core;
+  readonly #connection: Connection;
   readonly #carriers: readonly Carrier[];
-  /** Why nothing can be asked for any more; told when somebody does. */
-  #reason: (() => Error) | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
   constructor(core: Core, parts: readonly CarryingPart[]) {
     this.limits = core.limits;
     this.#core = core;
+    this.#connection = core.connection;
     this.#carriers = parts.map(({ make }) => make(this));
   }
 
@@ -106,7 +106,9 @@ export class Link implements Values {
     params?: Params,
     options?: CallOptions,
   ): Promise<unknown> {
-    if (this.#reason !== undefined) return Promise.reject(this.#reason());
+    if (this.#connection.ended !== undefined) {
+      return Promise.reject(this.#closedError());
+    }
     if (!isLosing(this.#core)) {
       return request(this.#core, method, params, options);
     }
@@ -115,7 +117,8 @@ export class Link implements Values {
 
   /** Sends one of the protocol's own notifications, in version 2.0 alone. */
   notify(method: string, params: Params): boolean {
-    return this.#reason === undefined && tell(this.#core, method, params);
+    return this.#connection.ended === undefined &&
+      tell(this.#core, method, params);
   }
 
   /** The version that the peer speaks. */
@@ -233,10 +236,21 @@ export class Link implements Values {
     return undefined;
   }
 
-  /** Lets nothing more be asked for. */
-  cut(reason: () => Error): void {
-    this.#reason = reason;
-    this.#ending?.reject(reason());
+  cut(): void {
+    this.#ending?.reject(this.#closedError());
+  }
+
+  // An error has a stack, which most connections end without.
+  #closedError(): Error {
+    const what = "Cannot send request";
+    return closedError(
+      this.#core,
+      what,
+      false,
+      undefined,
+      false,
+      this.#connection,
+    );
   }
 
   /** The connection closed. */

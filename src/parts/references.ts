@@ -30,7 +30,8 @@
  * @module
  */
 
-import { ErrorCode, RpcError } from "../wire/error.ts";
+import { tooManyStreams, unknownToken } from "../wire/codes.ts";
+import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
 import type { Writing } from "../peer/seams.ts";
 import {
@@ -238,7 +239,7 @@ class References implements Carrier {
     const all = this.#lent ??= new Map();
     if (all.size >= limits.references) {
       throw new RpcError(
-        ErrorCode.TooManyStreams,
+        tooManyStreams,
         `Cannot pass by reference: ${all.size} of at most ${limits.references} are lent`,
       );
     }
@@ -358,7 +359,7 @@ const maxDepth = 64;
 
 function unknownHandle(): RpcError {
   return new RpcError(
-    ErrorCode.UnknownToken,
+    unknownToken,
     "Object is unknown, or was let go of",
   );
 }

@@ -12,7 +12,8 @@ import { dispatch, read, refuseLength } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame } from "../peer/sending.ts";
-import { ErrorCode } from "../wire/error.ts";
+import { batchTooLarge } from "../wire/codes.ts";
+
 import { unreadable } from "../wire/message.ts";
 
 /** Lets a peer offer to share frames, and do so where the other end does. */
@@ -116,7 +117,7 @@ class PeerSharing implements Sharing, Living {
     if (values.length > frameMembers) {
       const why =
         `Frame has ${values.length} of at most ${frameMembers} messages`;
-      return dispatch(core, unreadable(ErrorCode.BatchTooLarge, why), text);
+      return dispatch(core, unreadable(batchTooLarge, why), text);
     }
     for (const value of values) {
       if (core.state !== "open") return;

@@ -16,7 +16,8 @@ import { cut } from "../peer/life.ts";
 import { closedError } from "../peer/owner.ts";
 import type { Backlog, Heartbeat, Living } from "../peer/seams.ts";
 import { send, versionOf } from "../peer/sending.ts";
-import { CloseCode } from "../wire/error.ts";
+import { heartbeatLost, slowConsumer } from "../wire/codes.ts";
+
 import { writeRequest } from "../wire/message.ts";
 
 /** Lets a peer look after its connection. */
@@ -124,7 +125,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
       this.#reprieves++;
     } else if (now - this.#asked >= pingWithin) {
       const reason = `No sign of life within ${pingWithin} ms of a ping`;
-      cut(this.#core, CloseCode.HeartbeatLost, reason);
+      cut(this.#core, heartbeatLost, reason);
     }
   }
 
@@ -230,7 +231,7 @@ class PeerBacklog implements Backlog {
   }
 
   #isLittle(): boolean {
-    return (this.#core.queue?.size ?? 0) === 0 && this.#amount() <= step;
+    return this.#core.queue.length === 0 && this.#amount() <= step;
   }
 
   /** Bytes that the socket has not sent yet. */
@@ -240,6 +241,6 @@ class PeerBacklog implements Backlog {
 
   #close(what: string): void {
     const reason = `Slow consumer: more than ${what}`;
-    cut(this.#core, CloseCode.SlowConsumer, reason);
+    cut(this.#core, slowConsumer, reason);
   }
 }

@@ -31,7 +31,13 @@
 
 import type { CallOptions } from "../peer/call.ts";
 import { Deferred } from "../line/deferred.ts";
-import { ErrorCode, RpcError } from "../wire/error.ts";
+import {
+  invalidRequest,
+  responseTooLarge,
+  tooManyStreams,
+  unknownToken,
+} from "../wire/codes.ts";
+import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
 import { enumeratorNext } from "../peer/outgoing.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
@@ -97,7 +103,7 @@ class Streams implements Carrier {
       // It was made for nothing; whoever made it is told.
       stop(iterator, () => {});
       throw new RpcError(
-        ErrorCode.TooManyStreams,
+        tooManyStreams,
         `Cannot open stream: ${producers.size} of at most ${this.#link.limits.streams} are open`,
       );
     }
@@ -148,11 +154,11 @@ class Streams implements Carrier {
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
     if (method === enumeratorNext) {
-      if (producer === undefined) throw unknownToken();
+      if (producer === undefined) throw unknownStream();
       return producer.next(signal);
     }
     if (method === "$/enumerator/abort") {
-      if (producer === undefined) throw unknownToken();
+      if (producer === undefined) throw unknownStream();
       producer.release();
       return null;
     }
@@ -208,7 +214,7 @@ class Producer {
   next(signal: AbortSignal): JsonText | Promise<JsonText> {
     if (this.#asking !== undefined) {
       throw new RpcError(
-        ErrorCode.InvalidRequest,
+        invalidRequest,
         "Invalid Request: the stream's next values are being asked for already",
       );
     }
@@ -232,7 +238,7 @@ class Producer {
     this.#isReleased = true;
     this.#forget();
     this.#values = [];
-    this.#asking?.reject(unknownToken());
+    this.#asking?.reject(unknownStream());
     this.#asking = undefined;
     if (this.#isOver) return;
     this.#isOver = true;
@@ -308,7 +314,7 @@ class Producer {
       const { messageLength } = this.#link.limits;
       if (text.length > messageLength - envelopeLength) {
         throw new RpcError(
-          ErrorCode.ResponseTooLarge,
+          responseTooLarge,
           `Value of stream has ${text.length} of at most ${messageLength} characters`,
         );
       }
@@ -500,9 +506,9 @@ function stop(
   }
 }
 
-function unknownToken(): RpcError {
+function unknownStream(): RpcError {
   return new RpcError(
-    ErrorCode.UnknownToken,
+    unknownToken,
     "Stream is unknown, or was left or read to its end",
   );
 }

@@ -23,8 +23,7 @@ import type { Call } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
-import { PendingTable } from "./pending.ts";
-import type { Queue } from "./queue.ts";
+import { type Entry, PendingTable } from "./pending.ts";
 import type {
   Backlog,
   Batches,
@@ -96,7 +95,10 @@ export class Connection {
    * is to blame for it.
    */
   suspect = 0;
-  hasEnded = false;
+  /** How it ended, once it has. */
+  ended: CloseInfo | undefined;
+  /** What its socket had complained of by then. */
+  cause: unknown;
 
   constructor(version: Version | undefined) {
     this.spoken = version;
@@ -122,6 +124,8 @@ export interface Handlers {
 }
 
 const usualTimeout = 60_000;
+
+const none: readonly Entry[] = [];
 
 /** All that a peer knows. */
 export class Core {
@@ -151,8 +155,6 @@ export class Core {
   due: number = Infinity;
   /** What the socket last complained of. */
   cause: unknown;
-  /** How it ended, once it is over. */
-  ended: CloseInfo | undefined;
   isGone = false;
   opened: Deferred<void> | undefined;
   closed: Deferred<CloseInfo> | undefined;
@@ -161,8 +163,8 @@ export class Core {
   // The calls.
   connection: Connection;
   readonly pending: PendingTable = new PendingTable();
-  /** What waits for the handshake; few have anything wait. */
-  queue: Queue | undefined;
+  /** What waits for the handshake. */
+  queue: readonly Entry[] = none;
   methods: Methods | undefined;
   /** The call whose method has not come to its first `await`. */
   current: RunningCall | undefined;

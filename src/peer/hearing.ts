@@ -167,7 +167,7 @@ function refuseInvalid(
   let isHandled: unknown;
   runHook(core, () => (isHandled = core.owner.oninvalid(text, error)));
   if (
-    isHandled === true || core.ended !== undefined ||
+    isHandled === true || core.state === "closed" ||
     /^[ \t\n\r]*$/.test(text)
   ) return;
   // A version that has no word for it.

@@ -32,7 +32,7 @@ import {
 import type { Connection, Core, RunningCall } from "./core.ts";
 import { invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
-import { report, runHook } from "./owner.ts";
+import { closedError, report, runHook } from "./owner.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
 import { send, tell } from "./sending.ts";
 import type { TraceContext } from "./trace.ts";
@@ -208,12 +208,7 @@ export function refuse(
 }
 
 /** The connection ended: tells its methods to stop, and drops what they say. */
-export function endCalls(
-  core: Core,
-  connection: Connection,
-  reason: (what: string, method: string) => unknown,
-): void {
-  connection.hasEnded = true;
+export function endCalls(core: Core, connection: Connection): void {
   const { current } = core;
   const all = new Set(connection.running);
   for (const running of connection.unanswered?.values() ?? []) all.add(running);
@@ -222,7 +217,9 @@ export function endCalls(
   connection.running = undefined;
   for (const running of all) {
     running.answered = true;
-    running.abort(reason("Cannot answer", running.method));
+    const { method } = running;
+    const what = "Cannot answer";
+    running.abort(closedError(core, what, false, method, false, connection));
   }
   core.draining?.look();
 }
@@ -328,7 +325,7 @@ function wait(
   result: PromiseLike<unknown>,
 ): void {
   const { connection } = running;
-  if (!connection.hasEnded) {
+  if (connection.ended === undefined) {
     if (running.type === "request" && !running.answered) {
       (connection.unanswered ??= new Map()).set(running.id ?? running, running);
     }
@@ -343,7 +340,7 @@ function wait(
     core.draining?.look();
   }, (error: unknown) => {
     connection.running?.delete(running);
-    if (!connection.hasEnded) fail(core, running, error);
+    if (connection.ended === undefined) fail(core, running, error);
     core.draining?.look();
   });
 }
@@ -351,7 +348,7 @@ function wait(
 function succeed(core: Core, running: RunningCall, result: unknown): void {
   const { id, version, connection, connection: { values } } = running;
   // Nobody waits any more, but what it would have lent is let go of.
-  const answered = running.answered || connection.hasEnded;
+  const answered = running.answered || connection.ended !== undefined;
   const writing = values?.startResult(result, running);
   let text: string | undefined;
   try {

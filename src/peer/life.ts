@@ -18,13 +18,12 @@ import { Deferred } from "../line/deferred.ts";
 import { wait } from "../line/retry.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
-import type { CloseInfo, ConnectionClosedError } from "../wire/error.ts";
+import type { CloseInfo } from "../wire/error.ts";
 import { Connection, type Core, type Keeper } from "./core.ts";
 import { endCalls } from "./incoming.ts";
 import { abandon, sendEntry } from "./outgoing.ts";
-import { closedError, runHook } from "./owner.ts";
-import { type Entry, Queue } from "./queue.ts";
-import { isSending } from "./sending.ts";
+import { closedError, isSending, runHook } from "./owner.ts";
+import type { Entry } from "./pending.ts";
 
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
@@ -53,7 +52,7 @@ function beginConnection(core: Core): void {
 function attempt(core: Core): void {
   const number = ++core.attempt;
   const isWanted = (): boolean =>
-    number === core.attempt && core.ended === undefined;
+    number === core.attempt && core.state !== "closed";
   const { handshakeTimeout = usualHandshakeTimeout } = core.options;
   const timeout = readAmount("handshakeTimeout", handshakeTimeout);
   const socket = core.makeSocket!(core.sharing?.offers(core.failures) ?? []);
@@ -130,13 +129,10 @@ export function open(core: Core): void {
   for (const part of core.living) part.open?.();
   runHook(core, () => core.owner.onopen());
   // The hook, or what is sent, may end it, for now or for good.
-  while (isSending(core)) {
-    const entry = core.queue?.takeFirst();
-    if (entry === undefined) {
-      core.queue = undefined;
-      break;
-    }
-    sendEntry(core, entry);
+  while (isSending(core) && core.queue.length > 0) {
+    const [entry, ...rest] = core.queue;
+    core.queue = rest;
+    sendEntry(core, entry!);
   }
   opened?.resolve();
   // Who asks from now on is told at once; what told the others may go.
@@ -145,16 +141,12 @@ export function open(core: Core): void {
 
 /** The connection, or the attempt at one, is gone: is there another? */
 export function lose(core: Core, info: CloseInfo): void {
-  if (core.ended !== undefined) {
-    drop(core);
-    return leave(core);
-  }
-  const retryIn = retryAfter(core, info);
-  if (retryIn === undefined) {
-    drop(core);
-    finish(core, info, false);
-    leave(core);
-  } else replace(core, { ...info, retryIn });
+  const isOver = core.state === "closed";
+  const retryIn = isOver ? undefined : retryAfter(core, info);
+  if (retryIn !== undefined) return replace(core, { ...info, retryIn });
+  drop(core);
+  if (!isOver) end(core, info, false);
+  leave(core);
 }
 
 /** Ends a connection that can't go on; another one follows where it may. */
@@ -162,7 +154,7 @@ export function cut(core: Core, code: number, reason: string): void {
   if (core.state !== "open") return;
   const info = { code, reason: cutReason(reason), wasClean: true };
   const retryIn = retryAfter(core, info);
-  if (retryIn === undefined) return finish(core, info, true);
+  if (retryIn === undefined) return finish(core, info);
   const ws = core.ws!;
   core.sharing?.flush();
   replace(core, { ...info, retryIn });
@@ -176,7 +168,7 @@ export function close(core: Core, code: number, reason: string): void {
       `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
     );
   }
-  finish(core, { code, reason: cutReason(reason), wasClean: true }, true);
+  finish(core, { code, reason: cutReason(reason), wasClean: true });
 }
 
 /** In how many milliseconds to connect again after an end; `undefined`: never. */
@@ -202,59 +194,79 @@ function replace(core: Core, info: CloseInfo): void {
     }
   });
   // An attempt that failed changes nothing for those who wait.
-  if (core.state === "connecting") return;
-  core.state = "connecting";
-  core.opened = undefined;
-  for (const part of core.living) part.stop?.(false);
+  if (core.state === "open") end(core, info, false);
+}
+
+/**
+ * Ends what the connection carried; without `retryIn`, everything, once, however
+ * many events the socket still has to tell.
+ *
+ * @param isClosing Whether the socket is still to be closed.
+ */
+function end(core: Core, info: CloseInfo, isClosing: boolean): void {
+  const { connection, living, opened, ws } = core;
+  const isOver = info.retryIn === undefined;
+  const wasOpen = core.state === "open";
+  for (const part of living) part.stop?.(isClosing);
+  connection.ended = info;
+  connection.cause = core.cause;
+  core.state = isOver ? "closed" : "connecting";
+  if (wasOpen) core.opened = undefined;
+  if (isOver) {
+    core.attempt++;
+    core.due = Infinity;
+    core.endWait?.();
+  }
+  if (isClosing && ws !== undefined) closeLine(core, ws, info);
+  connection.values?.cut();
   // Whoever hears of the end may ask for something already: of the next one.
-  const { connection } = core;
-  cutConnection(core, connection, info);
-  beginConnection(core);
+  if (!isOver) beginConnection(core);
   const again: Entry[] = [];
   for (const pending of core.pending.all()) {
     // What it lends is lost with the connection, sent or not.
-    if (!pending.sent && !pending.lends) continue;
-    if (pending.again === undefined) abandon(core, pending, info);
-    else {
-      pending.sent = false;
-      pending.wasSent = true;
-      again.push({ text: pending.again, pending });
+    if (!isOver && !pending.lends) {
+      if (!pending.sent) continue;
+      if (pending.again !== undefined) {
+        again.push({ text: pending.again, pending });
+        pending.sent = false;
+        pending.wasSent = true;
+        continue;
+      }
     }
+    const what = "No response to request";
+    abandon(core, pending, what, pending.sent, connection);
   }
-  if (again.length > 0) (core.queue ??= new Queue(core.limits)).addFirst(again);
-  endConnection(core, connection, info);
-  // Who was told to stop may have closed it.
-  if (core.ended === undefined) runHook(core, () => core.owner.onclose(info));
+  core.queue = isOver ? [] : again.concat(core.queue);
+  endCalls(core, connection);
+  connection.values?.end();
+  connection.observers?.end((what) =>
+    closedError(core, what, false, undefined, false, connection)
+  );
+  if (isOver) {
+    if (!wasOpen) opened?.reject(closedError(core, "Cannot open"));
+    for (const part of living) part.end?.();
+  }
+  // Who was told to stop may have closed it, and that was told.
+  if (isOver || core.state !== "closed") {
+    runHook(core, () => core.owner.onclose(info));
+  }
 }
 
-/** The end, once, however many events the socket still has to tell. */
-function finish(core: Core, info: CloseInfo, isClosing: boolean): void {
-  if (core.ended !== undefined) return;
-  const wasOpen = core.state === "open";
-  for (const part of core.living) part.stop?.(isClosing);
-  core.ended = info;
-  core.state = "closed";
-  core.attempt++;
-  core.due = Infinity;
-  core.endWait?.();
-  core.queue = undefined;
-  const { connection, ws } = core;
-  cutConnection(core, connection, info);
-  for (const pending of core.pending.all()) abandon(core, pending, info);
-  endConnection(core, connection, info);
-  if (!wasOpen) core.opened?.reject(closedError(core, "Cannot open"));
-  for (const part of core.living) part.end?.();
-  if (isClosing && ws !== undefined) {
-    // A peer is not trusted to finish the handshake.
-    const timer = setTimeout(() => {
-      ws.terminate?.();
-      leave(core);
-    }, closeTimeout);
-    core.endWait = (): void => clearTimeout(timer);
-    closeSocket(ws, info);
-  }
-  runHook(core, () => core.owner.onclose(info));
-  if (ws === undefined) leave(core);
+/** Starts the close handshake, and doesn't trust the peer to finish it. */
+function closeLine(core: Core, ws: Socket, info: CloseInfo): void {
+  const timer = setTimeout(() => {
+    ws.terminate?.();
+    leave(core);
+  }, closeTimeout);
+  core.endWait = (): void => clearTimeout(timer);
+  closeSocket(ws, info);
+}
+
+/** Ends a peer for good, and its socket; a second time does nothing. */
+function finish(core: Core, info: CloseInfo): void {
+  if (core.state === "closed") return;
+  end(core, info, true);
+  if (core.ws === undefined) leave(core);
 }
 
 /** Ends an attempt that takes too long; returns when to look again. */
@@ -273,43 +285,8 @@ function leave(core: Core): void {
   core.isGone = true;
   core.endWait?.();
   core.rest();
-  core.closed?.resolve(core.ended!);
+  core.closed?.resolve(core.connection.ended!);
   core.keeper?.release(core.owner);
-}
-
-/** What a connection carried can ask for nothing more. */
-function cutConnection(
-  core: Core,
-  { values }: Connection,
-  info: CloseInfo,
-): void {
-  const { cause } = core;
-  // An error has a stack, which most connections end without.
-  values?.cut(() =>
-    closedError(
-      core,
-      "Cannot send request",
-      false,
-      undefined,
-      false,
-      info,
-      cause,
-    )
-  );
-}
-
-/** Tells all that was part of a connection that it has ended. */
-function endConnection(
-  core: Core,
-  connection: Connection,
-  info: CloseInfo,
-): void {
-  const { cause } = core;
-  const error = (what: string, method?: string): ConnectionClosedError =>
-    closedError(core, what, false, method, false, info, cause);
-  endCalls(core, connection, error);
-  connection.values?.end();
-  connection.observers?.end(error);
 }
 
 /** See {@linkcode Peer.opened}. */
@@ -317,7 +294,7 @@ export function whenOpened(core: Core): Promise<void> {
   if (core.opened === undefined) {
     core.opened = new Deferred();
     if (core.state === "open") core.opened.resolve();
-    else if (core.ended !== undefined) {
+    else if (core.state === "closed") {
       core.opened.reject(closedError(core, "Cannot open"));
     }
     // Whoever awaits it is told; a look at it must not end the process.
@@ -330,7 +307,7 @@ export function whenOpened(core: Core): Promise<void> {
 export function whenClosed(core: Core): Promise<CloseInfo> {
   if (core.closed === undefined) {
     core.closed = new Deferred();
-    if (core.isGone) core.closed.resolve(core.ended!);
+    if (core.isGone) core.closed.resolve(core.connection.ended!);
   }
   return core.closed.promise;
 }

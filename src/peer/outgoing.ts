@@ -6,7 +6,6 @@
  * @module
  */
 
-import { ReadyState } from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
 import {
   batchTooLarge,
@@ -14,7 +13,7 @@ import {
   parseError,
   requestTooLarge,
 } from "../wire/codes.ts";
-import { type CloseInfo, RpcError } from "../wire/error.ts";
+import { RpcError } from "../wire/error.ts";
 import {
   type Params,
   readError,
@@ -24,19 +23,11 @@ import {
   writeRequest,
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
-import type { Core } from "./core.ts";
-import { closedError, complain } from "./owner.ts";
-import type { Pending } from "./pending.ts";
-import { type Entry, isWanted } from "./queue.ts";
+import type { Connection, Core } from "./core.ts";
+import { closedError, complain, isClosed, isSending } from "./owner.ts";
+import { type Entry, isWanted, type Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
-import {
-  checkLength,
-  enqueue,
-  isLosing,
-  send,
-  tell,
-  versionOf,
-} from "./sending.ts";
+import { checkLength, post, send, tell, versionOf } from "./sending.ts";
 
 /** The question for a stream's next values, which waits for nobody. */
 export const enumeratorNext = "$/enumerator/next";
@@ -62,9 +53,7 @@ export function request(
   options?: CallOptions,
 ): Promise<unknown> {
   const promise = new Promise<unknown>((resolve, reject) => {
-    if (core.ended !== undefined) {
-      throw closedError(core, cannotRequest, false, method);
-    }
+    if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
     const { pending: table, limits: { outgoing } } = core;
     // A stream's next values wait for nobody, or a call that reads it would.
     if (table.size >= outgoing && method !== enumeratorNext) {
@@ -84,7 +73,7 @@ export function request(
     try {
       text = writeCall(core, cannotRequest, method, params, writing, id);
       // What writes itself may have closed it.
-      if (core.ended !== undefined) {
+      if (isClosed(core)) {
         throw closedError(core, cannotRequest, false, method);
       }
     } catch (error) {
@@ -119,36 +108,19 @@ export function request(
     };
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
-    post(core, pending, text);
+    const { batches } = core;
+    if (batches?.isCollecting) return batches.collect(text, pending);
+    const why = post(
+      core,
+      cannotRequest,
+      method,
+      [{ text, pending }],
+      sendEntry,
+    );
+    if (why !== undefined) table.take(id)?.reject(why);
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
   return promise;
-}
-
-/** Sends a request that is known, now or after the handshake. */
-function post(core: Core, pending: Pending, text: string): void {
-  const { batches, ws } = core;
-  if (batches?.isCollecting) batches.collect(text, pending);
-  else if (core.state === "open" && ws!.readyState === ReadyState.Open) {
-    pending.sent = true;
-    if (!send(core, text)) giveBack(core, pending);
-  } else if (core.state === "open" && !isLosing(core)) giveBack(core, pending);
-  else {
-    const entry = { text, pending };
-    if (enqueue(core, entry)) return;
-    core.pending.take(pending.id);
-    const { method } = pending;
-    pending.reject(core.queue!.error(cannotRequest, method, [entry]));
-  }
-}
-
-/** Tells a caller that the socket did not take its request. */
-function giveBack(core: Core, pending: Pending): void {
-  const { id, method, wasSent, idempotent } = pending;
-  pending.sent = false;
-  core.pending.take(id)?.reject(
-    closedError(core, cannotRequest, wasSent, method, idempotent),
-  );
 }
 
 /** Sends what has waited for the handshake. */
@@ -159,7 +131,7 @@ export function sendEntry(core: Core, entry: Entry): void {
   else if (pending === undefined) send(core, text);
   else {
     pending.sent = true;
-    if (!send(core, text)) giveBack(core, pending);
+    if (!send(core, text)) abandon(core, pending, cannotRequest, false);
   }
 }
 
@@ -190,19 +162,19 @@ export function writeNotice(
 
 /** Sends a notification that is written; `false`: it was not taken. */
 export function deliver(core: Core, method: string, text: string): boolean {
+  const what = "Cannot send notification";
   text = traced(core, text);
-  checkLength(core, "Cannot send notification", method, text);
-  if (core.ended !== undefined) return false;
+  checkLength(core, what, method, text);
+  if (isClosed(core)) return false;
   if (core.batches?.isCollecting) {
     core.batches.collect(text, undefined);
     return true;
   }
   core.connection.suspect = core.pending.nextId;
-  if (core.state === "open") {
-    if (send(core, text)) return true;
-    if (!isLosing(core)) return false;
-  }
-  return enqueue(core, { text, pending: undefined });
+  return isSending(core)
+    ? send(core, text)
+    : post(core, what, method, [{ text, pending: undefined }], sendEntry) ===
+      undefined;
 }
 
 /**
@@ -278,13 +250,20 @@ export function sweepOutgoing(core: Core, now: number): number {
   return next;
 }
 
-/** Tells a caller that no response will come. */
-export function abandon(core: Core, pending: Pending, info: CloseInfo): void {
-  const { id, method, idempotent } = pending;
-  const sent = pending.sent || pending.wasSent;
-  const what = "No response to request";
+/**
+ * Tells a caller that no response will come.
+ *
+ * @param sent Whether this connection was handed the request.
+ */
+export function abandon(
+  core: Core,
+  { id, method, wasSent, idempotent }: Pending,
+  what: string,
+  sent: boolean,
+  connection?: Connection,
+): void {
   core.pending.take(id)?.reject(
-    closedError(core, what, sent, method, idempotent, info),
+    closedError(core, what, sent || wasSent, method, idempotent, connection),
   );
 }
 

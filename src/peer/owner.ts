@@ -7,25 +7,38 @@
 import { abnormal } from "../line/close.ts";
 import { isThenable } from "../line/deferred.ts";
 import { ReadyState } from "../line/socket.ts";
-import { type CloseInfo, ConnectionClosedError } from "../wire/error.ts";
-import type { Core } from "./core.ts";
+import { ConnectionClosedError } from "../wire/error.ts";
+import type { Connection, Core } from "./core.ts";
 
-/** The error of what can't be done because there is no connection. */
+/**
+ * The error of what can't be done because a connection has ended.
+ *
+ * @param connection The connection of which that is true, if not the one of now.
+ */
 export function closedError(
   core: Core,
   what: string,
   sent = false,
   method?: string,
   idempotent = false,
-  info: CloseInfo = core.ended ?? abnormal,
-  cause: unknown = core.cause,
+  { ended, cause = core.cause }: Connection = core.connection,
 ): ConnectionClosedError {
   return new ConnectionClosedError(
     method === undefined ? what : `${what} "${method}"`,
-    info,
+    ended ?? abnormal,
     sent,
     { ...(cause !== undefined && { cause }), idempotent },
   );
+}
+
+/** Whether it is over, which whoever is asked for something may have decided. */
+export function isClosed({ state }: Core): boolean {
+  return state === "closed";
+}
+
+/** Whether there is a connection that can take a message. */
+export function isSending({ state, ws }: Core): boolean {
+  return state === "open" && ws!.readyState === ReadyState.Open;
 }
 
 /** Runs a hook of the owner's, which may throw now or later. */
@@ -42,9 +55,7 @@ export function runHook(core: Core, hook: () => unknown): void {
 
 /** Tells the owner of an error, unless the connection's close tells it. */
 export function report(core: Core, error: unknown): void {
-  const isOpen = core.state === "open" &&
-    core.ws?.readyState === ReadyState.Open;
-  if (!isOpen && error instanceof ConnectionClosedError) return;
+  if (error instanceof ConnectionClosedError && !isSending(core)) return;
   complain(core, error);
 }
 

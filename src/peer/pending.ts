@@ -1,5 +1,6 @@
 /**
- * The requests that wait for a response, by id.
+ * The requests that wait for a response, by id; and the messages that wait for a
+ * connection.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
  *
@@ -29,6 +30,26 @@ export interface Pending {
   settled: boolean;
   /** Lets go of the caller's signal, and of what its params lent. */
   release: ((succeeded: boolean) => void) | undefined;
+}
+
+/** A message, or a batch that is to be one frame. */
+export interface Entry {
+  readonly text: string;
+  /** The request that it is; a notification waits for nothing. */
+  readonly pending: Pending | undefined;
+  /** The batch that it is. */
+  readonly batch?: QueuedBatch;
+}
+
+/** A batch that waits, and goes without the members that were given up meanwhile. */
+export interface QueuedBatch {
+  isWanted(): boolean;
+  send(): void;
+}
+
+/** Whether something is still to be sent. */
+export function isWanted({ pending, batch }: Entry): boolean {
+  return batch === undefined ? pending?.settled !== true : batch.isWanted();
 }
 
 const noSlots: undefined[] = [];

@@ -210,7 +210,7 @@ export interface Values {
   /** Answers one of the protocol's own methods; `undefined`: none of these. */
   control(method: string, params: Params | undefined, call: Lender): unknown;
   /** Lets nothing more be asked for. */
-  cut(reason: () => Error): void;
+  cut(): void;
   /** The connection closed. */
   end(): void;
 }

@@ -12,16 +12,12 @@ import {
   writeParams,
 } from "../wire/message.ts";
 import type { Core } from "./core.ts";
-import { type Entry, Queue } from "./queue.ts";
+import { closedError, isSending } from "./owner.ts";
+import { type Entry, isWanted } from "./pending.ts";
 
 /** The version of what this side sends of itself. */
 export function versionOf({ connection }: Core): Version {
   return connection.spoken ?? "2.0";
-}
-
-/** Whether there is a connection that can take a message. */
-export function isSending({ state, ws }: Core): boolean {
-  return state === "open" && ws!.readyState === ReadyState.Open;
 }
 
 /** Whether the connection is about to be lost, and another will follow. */
@@ -82,7 +78,45 @@ export function checkLength(
   }
 }
 
-/** Lets messages wait for the handshake, all or none; `false`: there is no room. */
-export function enqueue(core: Core, ...entries: Entry[]): boolean {
-  return (core.queue ??= new Queue(core.limits)).add(entries);
+/**
+ * Sends messages now, or lets them wait for the handshake, all or none.
+ *
+ * @param sendNow Sends one of them.
+ * @returns The error that says why they were not taken; `undefined`: they were.
+ */
+export function post(
+  core: Core,
+  what: string,
+  method: string | undefined,
+  entries: readonly Entry[],
+  sendNow: (core: Core, entry: Entry) => void,
+): Error | undefined {
+  if (isSending(core)) {
+    for (const entry of entries) sendNow(core, entry);
+    return undefined;
+  }
+  if (core.state !== "connecting" && !isLosing(core)) {
+    return closedError(core, what, false, method);
+  }
+  const { queued, queuedLength } = core.limits;
+  // Those that were given up meanwhile wait no more.
+  const queue = core.queue.filter(isWanted);
+  const length = lengthOf(queue);
+  const isFull = queue.length + entries.length > queued;
+  if (!isFull && length + lengthOf(entries) <= queuedLength) {
+    core.queue = queue.concat(entries);
+    return undefined;
+  }
+  const state = isFull
+    ? `${queue.length} of at most ${queued} messages`
+    : `${length} of at most ${queuedLength} characters`;
+  return new RangeError(
+    `${what} "${method}": ${state} wait for the handshake`,
+  );
+}
+
+function lengthOf(entries: readonly Entry[]): number {
+  let length = 0;
+  for (const { text } of entries) length += text.length;
+  return length;
 }

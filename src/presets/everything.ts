@@ -131,7 +131,7 @@ export class Peer<Theirs = unknown, Context = unknown>
    */
   drained(): Promise<void> {
     const core = coreOf(this);
-    return core.ended === undefined
+    return core.state !== "closed"
       ? core.backlog!.drained()
       : Promise.reject(closedError(core, "Cannot drain", true));
   }

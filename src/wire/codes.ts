@@ -1,5 +1,5 @@
 /**
- * The codes that the core itself says, one constant each: a bundler writes the
+ * The codes that a peer itself says, one constant each: a bundler writes the
  * numbers where they are used, and leaves the tables of all of them out.
  *
  * @module
@@ -9,6 +9,9 @@ import type { CloseCode, ErrorCode } from "./error.ts";
 
 type Codes = typeof ErrorCode;
 
+export const unknownToken: Codes["UnknownToken"] = -32001;
+export const tooManyStreams: Codes["TooManyStreams"] = -32006;
+export const handlerTimeout: Codes["HandlerTimeout"] = -32052;
 export const parseError: Codes["ParseError"] = -32700;
 export const invalidRequest: Codes["InvalidRequest"] = -32600;
 export const methodNotFound: Codes["MethodNotFound"] = -32601;
@@ -20,4 +23,7 @@ export const batchTooLarge: Codes["BatchTooLarge"] = -32010;
 export const cancelled: Codes["Cancelled"] = -32800;
 
 export const messageTooBig: (typeof CloseCode)["MessageTooBig"] = 1009;
+export const slowConsumer: (typeof CloseCode)["SlowConsumer"] = 4008;
+export const heartbeatLost: (typeof CloseCode)["HeartbeatLost"] = 4009;
+export const tooManyRequests: (typeof CloseCode)["TooManyRequests"] = 4429;
 export const badProtocol: (typeof CloseCode)["BadProtocol"] = 4400;

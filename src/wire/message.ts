@@ -123,8 +123,7 @@ export function readMessage(
     const refusal = Number.isSafeInteger(id) || id === null
       ? undefined
       : typeof id === "string"
-      ? id.length > limits.idLength &&
-        `id has ${id.length} of at most ${limits.idLength} characters`
+      ? id.length > limits.idLength && tooLong("id", id, limits.idLength)
       : typeof id !== "number"
       ? "id must be a string, a number or null"
       : isInexact(id, text) &&
@@ -150,7 +149,7 @@ export function readMessage(
     return invalid(
       version,
       answerTo,
-      `method has ${method.length} of at most ${limits.methodLength} characters`,
+      tooLong("method", method, limits.methodLength),
     );
   }
   let { params } = value as { params?: unknown };
@@ -162,23 +161,18 @@ export function readMessage(
       "params must be an array or an object",
     );
   }
-  return answerTo === undefined
-    ? {
-      type: "notification",
-      version,
-      id: undefined,
-      method,
-      params: params as Params | undefined,
-      source: value,
-    }
-    : {
-      type: "request",
-      version,
-      id: answerTo,
-      method,
-      params: params as Params | undefined,
-      source: value,
-    };
+  return {
+    type: answerTo === undefined ? "notification" : "request",
+    version,
+    id: answerTo,
+    method,
+    params,
+    source: value,
+  } as Request | Notification;
+}
+
+function tooLong(what: string, { length }: string, most: number): string {
+  return `${what} has ${length} of at most ${most} characters`;
 }
 
 /** What is no message, and why, in the words that its sender is told. */

@@ -14,7 +14,7 @@ import {
   type MethodDeclaration,
   type Parameter,
   type StandardSchema,
-} from "../methods/schema.ts";
+} from "./schema.ts";
 
 /** A JSON Schema of draft 7; `{}` where nothing is known. */
 export type JsonSchema = object;

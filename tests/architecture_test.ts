@@ -1,0 +1,134 @@
+/**
+ * The plan of the house: imports run one way, as ARCHITECTURE.md says.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+
+const root = new URL("../", import.meta.url);
+
+/** The rooms, the lowest first; a file imports from its own or a lower one. */
+const rooms = [
+  "wire",
+  "line",
+  "peer",
+  "parts",
+  "presets",
+  "events",
+  "methods",
+  "server",
+  "doors",
+];
+
+/** Workarounds: imported by anybody; they import types, and what a socket is. */
+const runtime = "runtime";
+const socket = "src/line/socket.ts";
+
+interface Import {
+  readonly from: string;
+  readonly to: string;
+  readonly isType: boolean;
+}
+
+async function filesOf(folder: string): Promise<string[]> {
+  const files: string[] = [];
+  for await (
+    const { name, isDirectory } of Deno.readDir(new URL(folder, root))
+  ) {
+    const path = folder + name;
+    if (isDirectory) files.push(...await filesOf(`${path}/`));
+    else if (path.endsWith(".ts") && !path.endsWith(".d.ts")) files.push(path);
+  }
+  return files.sort();
+}
+
+async function imports(files: readonly string[]): Promise<Import[]> {
+  const all: Import[] = [];
+  for (const from of files) {
+    const text = await Deno.readTextFile(new URL(from, root));
+    const code = text.replaceAll(/^\s*\*.*$/gm, "");
+    for (
+      const [, what, path] of code.matchAll(
+        /(?:import|export)\s+([^;"]*?)from\s+"(\.[^"]+)"/g,
+      )
+    ) {
+      const to = new URL(path!, new URL(from, root)).href.slice(
+        root.href.length,
+      );
+      all.push({ from, to, isType: what!.startsWith("type ") });
+    }
+  }
+  return all;
+}
+
+function roomOf(path: string): string {
+  return /^src\/(\w+)\//.exec(path)?.[1] ?? "doors";
+}
+
+const doors = [
+  "mod",
+  "client",
+  "slim",
+  "server",
+  "node",
+  "discovery",
+  "testing",
+]
+  .map((name) => `${name}.ts`);
+
+Deno.test("Imports run one way through the rooms, types too", async () => {
+  const all = await imports([...await filesOf("src/"), ...doors]);
+  assert(all.length > 100);
+  const upwards = all.filter(({ from, to, isType }) => {
+    const [here, there] = [roomOf(from), roomOf(to)];
+    if (here === runtime) return there !== runtime && !isType && to !== socket;
+    if (there === runtime) return false;
+    return rooms.indexOf(there) > rooms.indexOf(here);
+  });
+  assertEquals(upwards, []);
+  for (const { from } of all) {
+    assert(rooms.includes(roomOf(from)) || roomOf(from) === runtime, from);
+  }
+});
+
+Deno.test("No file of a room imports itself, by whatever way", async () => {
+  const files = [...await filesOf("src/"), ...doors];
+  const next = new Map<string, string[]>();
+  for (const { from, to } of await imports(files)) {
+    next.set(from, [...next.get(from) ?? [], to]);
+  }
+  const done = new Set<string>();
+  const visit = (file: string, way: readonly string[]): void => {
+    const start = way.indexOf(file);
+    assertEquals(start === -1 ? [] : [...way.slice(start), file], []);
+    if (done.has(file)) return;
+    for (const to of next.get(file) ?? []) visit(to, [...way, file]);
+    done.add(file);
+  };
+  for (const file of files) visit(file, []);
+});
+
+Deno.test("The core and its parts say nothing of a platform", async () => {
+  for (const file of await filesOf("src/")) {
+    const text = await Deno.readTextFile(new URL(file, root));
+    const code = text.replaceAll(/^\s*(\*|\/\/).*$/gm, "");
+    if (roomOf(file) === runtime) continue;
+    assert(!/\bDeno\.|\bprocess\.|from "node:/.test(code), file);
+  }
+});
+
+Deno.test("ARCHITECTURE.md names every room, every part and every file of the core", async () => {
+  const text = await Deno.readTextFile(new URL("ARCHITECTURE.md", root));
+  const files = await filesOf("src/");
+  for (const room of new Set(files.map(roomOf))) {
+    assert(text.includes(`\`src/${room}/\``), room);
+  }
+  const everything = await Deno.readTextFile(
+    new URL("src/presets/everything.ts", root),
+  );
+  const [, list] = /everything: readonly \w+\[\] = \[([^\]]*)\]/.exec(
+    everything,
+  )!;
+  const parts = list!.match(/\w+/g) ?? [];
+  assert(parts.length >= 8);
+  for (const part of parts) assert(text.includes(`\`${part}\``), part);
+});

@@ -1,0 +1,153 @@
+/**
+ * The documents: what they link to and import exists, the guide's index is
+ * whole, the tables of limits have the numbers of the code. The snippets of
+ * README.md and docs/guide/ run as documentation tests.
+ */
+
+import { assert, assertEquals } from "@std/assert";
+import { defaultLimits, serverLimits } from "../mod.ts";
+import { defaultAdmissionLimits } from "../server.ts";
+
+const root = new URL("../", import.meta.url);
+
+const read = (path: string | URL): Promise<string> =>
+  Deno.readTextFile(new URL(path, root));
+
+/** The paths of the Markdown files in a folder, itself alone. */
+function pages(folder: string): string[] {
+  return Array.from(Deno.readDirSync(new URL(folder, root)))
+    .filter(({ name }) => name.endsWith(".md"))
+    .map(({ name }) => folder + name)
+    .sort();
+}
+
+const guide = pages("docs/guide/");
+const documents = [...pages("./"), ...pages("docs/"), ...guide];
+
+/** The documents whose every listing of TypeScript is a program. */
+const programs = ["README.md", ...guide];
+
+/** A document without its listings and its code. */
+function prose(text: string): string {
+  return text.replaceAll(/^```.*?^```$/gms, "").replaceAll(/`[^`]*`/g, "");
+}
+
+/** A title as GitHub makes an anchor of it. */
+function anchor(title: string): string {
+  return title.toLowerCase().replaceAll(/[^\p{L}\p{N}\- ]/gu, "")
+    .replaceAll(" ", "-");
+}
+
+function anchors(text: string): string[] {
+  return Array.from(
+    text.replaceAll(/^```.*?^```$/gms, "").matchAll(/^#+ (.*)$/gm),
+    ([, title]) => anchor(title!),
+  );
+}
+
+/** The part of a document between `<!-- name -->` and `<!-- /name -->`. */
+function marked(text: string, name: string): string {
+  const [, part] = text.split(new RegExp(`<!-- /?${name} -->`));
+  assert(part !== undefined, `The mark ${name} is missing`);
+  return part;
+}
+
+/** The rows of a table, without its head: each a list of its cells. */
+function rows(table: string): string[][] {
+  return table.trim().split("\n").slice(2).map((row) =>
+    row.split("|").slice(1, -1).map((cell) => cell.trim())
+  );
+}
+
+Deno.test("Every listing of README and the guide runs as a test, but for the pair of programs", async () => {
+  const ignored: string[] = [];
+  for (const page of programs) {
+    for (const [, kind] of (await read(page)).matchAll(/^```(ts.*)$/gm)) {
+      if (kind !== "ts") ignored.push(`${page}: ${kind}`);
+    }
+  }
+  assertEquals(ignored, ["README.md: ts ignore", "README.md: ts ignore"]);
+});
+
+Deno.test("README lists the doors of deno.json, and no document names another", async () => {
+  const { name, exports } = JSON.parse(await read("deno.json")) as {
+    name: string;
+    exports: { readonly [door: string]: string };
+  };
+  const doors = Object.keys(exports).map((door) => name + door.slice(1)).sort();
+  const readme = await read("README.md");
+  const listed = readme.matchAll(/^\| `(@jsonrpcws\/peer[^`]*)` +\|/gm);
+  assertEquals(Array.from(listed, ([, door]) => door!).sort(), doors);
+
+  for (const page of documents) {
+    if (page.endsWith("CHANGELOG.md")) continue; // It tells of what is gone.
+    for (const [door] of (await read(page)).matchAll(/@jsonrpcws\/[\w/]+/g)) {
+      assert(doors.includes(door), `${page}: ${door} is no door`);
+    }
+  }
+});
+
+Deno.test("The guide's index has each of its pages, and README links to each", async () => {
+  const index = await read("docs/guide/README.md");
+  const readme = await read("README.md");
+  for (const page of guide) {
+    assert(readme.includes(`](${page}`), `README.md lacks ${page}`);
+    const name = page.slice("docs/guide/".length);
+    if (name === "README.md") continue;
+    assert(index.includes(`](${name})`), `The index lacks ${name}`);
+  }
+});
+
+Deno.test("What the documents link to exists", async () => {
+  for (const page of documents) {
+    const text = await read(page);
+    for (const [, target] of prose(text).matchAll(/\]\(([^)\s]+)\)/g)) {
+      if (/^[a-z]+:/.test(target!)) continue;
+      const url = new URL(target!, new URL(page, root));
+      const title = url.hash.slice(1);
+      url.hash = "";
+      const linked = await Deno.stat(url).catch(() => undefined);
+      assert(linked !== undefined, `${page}: ${target} is missing`);
+      if (title === "") continue;
+      assert(
+        anchors(await read(url)).includes(title),
+        `${page}: ${target} is no title`,
+      );
+    }
+  }
+});
+
+Deno.test("The guide's tables of limits have the numbers of the code", async () => {
+  const page = await read("docs/guide/limits.md");
+  const write = (limit: number): string =>
+    limit.toLocaleString("en-US")
+      .replace("∞", "Infinity");
+
+  const ofConnections = rows(marked(page, "limits"));
+  assertEquals(
+    ofConnections.map(([name, client, server]) => [name, client, server])
+      .sort(),
+    Object.entries(defaultLimits).map(([name, limit]) => [
+      `\`${name}\``,
+      write(limit),
+      write(serverLimits[name as keyof typeof serverLimits]),
+    ]).sort(),
+  );
+
+  const ofServers = rows(marked(page, "admission"));
+  assertEquals(
+    ofServers.map(([name, limit]) => [name, limit]),
+    Object.entries(defaultAdmissionLimits).map(([name, limit]) => [
+      `\`${name}\``,
+      write(limit),
+    ]),
+  );
+});
+
+Deno.test("PROTOCOL.md names the option of every limit", async () => {
+  const protocol = await read("PROTOCOL.md");
+  const names = Object.keys({ ...defaultLimits, ...defaultAdmissionLimits });
+  for (const name of names) {
+    assert(protocol.includes(`\`${name}\``), `PROTOCOL.md lacks ${name}`);
+  }
+});

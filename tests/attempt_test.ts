@@ -1,26 +1,45 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type Socket } from "../mod.ts";
+import { connect } from "../client.ts";
+import { Peer, type Socket } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
 import { eachPeer } from "./faces.ts";
-import { request, result, ScriptedSocket } from "./scripted_socket.ts";
+import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 import { quiet } from "./servers.ts";
 import { address, echo, lab } from "./stage.ts";
 
-eachPeer("connect closes its socket when its options are refused", (face) => {
+eachPeer("connect makes no socket when its options are refused", (face) => {
+  let made = 0;
+  const createSocket = (): Socket => {
+    made++;
+    return new ScriptedSocket();
+  };
+  for (const options of [{ timeout: -1 }, { handshakeTimeout: NaN }]) {
+    assertThrows(
+      () => face.connect(address, { ...options, createSocket }),
+      RangeError,
+    );
+  }
+  assertEquals(made, 0);
+});
+
+Deno.test("connect closes its socket when the class's constructor throws", async () => {
   const socket = new ScriptedSocket(ReadyState.Connecting);
+  class Broken extends Peer {
+    override local = broken();
+  }
+  function broken(): object {
+    throw new Error("mine");
+  }
   assertThrows(
-    () =>
-      face.connect("ws://localhost", {
-        timeout: -1,
-        createSocket: () => socket,
-      }),
-    RangeError,
+    () => connect(address, Broken, { createSocket: () => socket }),
+    Error,
+    "mine",
   );
+  await settle();
   assertEquals(socket.closes.length, 1);
   socket.end();
-  assertEquals(socket.listenerCount, 0);
 });
 
 eachPeer(
@@ -90,7 +109,8 @@ eachPeer(
       if (heard.length === 2) left.send(JSON.stringify(result(1, "theirs")));
     });
     left.send(JSON.stringify(request("a", "m")));
-    await using client = face.connect(address, { local: { m: () => "ours" } }, {
+    await using client = face.connect(address, {
+      local: { m: () => "ours" },
       createSocket: () => right,
     });
     assertEquals(await client.request("m"), "theirs");
@@ -102,9 +122,9 @@ eachPeer(
 );
 
 eachPeer(
-  "connect waits for ever for a handshake whose time is 0",
+  "connect waits for ever for a handshake whose time is Infinity",
   async (face) => {
-    await using it = lab(face, { handshakeTimeout: 0 });
+    await using it = lab(face, { handshakeTimeout: Infinity });
     await it.time.pass(1_000_000);
     assertEquals([it.sockets.length, it.log], [1, []]);
   },
@@ -130,9 +150,7 @@ eachPeer(
 eachPeer(
   "connect takes http addresses, URL objects and fragments",
   async (face) => {
-    await using server = serve({
-      local: { echo: (value: unknown) => value },
-    }, quiet);
+    await using server = serve({ ...quiet, local: { echo } });
     const addresses = [
       server.url,
       server.url.replace("ws", "http"),

@@ -88,12 +88,15 @@ Deno.test("Peer rejects the calls of a batch, or of the queue, that send throws 
 
 Deno.test("A batch that waited for the handshake carries references and streams", async () => {
   const socket = new ScriptedSocket(ReadyState.Connecting);
-  const peer = new Peer(socket, {});
+  const peer = new Peer(socket);
   const values = new Endless();
   const [call] = peer.batch(() => [peer.request("m", [() => 1, values])]);
   socket.open();
   assertEquals(socket.take(), [[
-    request(1, "m", [{ ...reference(1, 1), lifetime: "call" }, { token: 1 }]),
+    request(1, "m", [
+      { __jsonrpc_marshaled: 1, handle: 1, lifetime: "call" },
+      { token: 1 },
+    ]),
   ]]);
   socket.receive(request(9, "$/invokeProxy/1/invoke"));
   assertEquals(socket.take(), [result(9, 1)]);
@@ -108,7 +111,10 @@ Deno.test("A batch that waited for the handshake carries references and streams"
 Deno.test("connect goes on after a batch that says too much in one go", async () => {
   const limits = { messageRate: 1, messageBurst: 2 };
   let count = 0;
-  await using it = lab<Peer>(whole, { limits }, { count: () => ++count });
+  await using it = lab<Peer>(whole, {
+    limits,
+    local: { count: () => ++count },
+  });
   it.socket.open();
   it.socket.receive([1, 2, 3, 4, 5].map((id) => request(id, "count")));
   assertEquals([count, it.client.state, it.log.length], [2, "connecting", 2]);
@@ -117,13 +123,9 @@ Deno.test("connect goes on after a batch that says too much in one go", async ()
   assertEquals(it.sockets.length, 2);
 });
 
-Deno.test("Peer tells each caller the truth when a connection is lost", async () => {
+Deno.test("A batch is rejected with its connection, and told whether it was sent", async () => {
   await using it = lab<Peer>(whole);
-  const early = it.client.request("early");
   it.socket.open();
-  it.socket.receive(result(1, "done"));
-  assertEquals(await early, "done");
-
   const sent = assertRejects(
     () => it.client.request("sent"),
     ConnectionClosedError,
@@ -135,22 +137,15 @@ Deno.test("Peer tells each caller the truth when a connection is lost", async ()
     assertEquals([error.sent, error.idempotent], [true, false]);
     assertEquals(error.retryIn, 250);
   }
-  const waits = it.client.request("waits", [], { timeout: 100 });
-  const error = assertRejects(() => waits, DOMException, "within 100 ms");
-  await it.time.pass(120);
-  await error;
-  await it.time.pass(130);
-  it.socket.open();
-  // Given up before it was sent: neither it nor its cancel is.
-  assertEquals(it.socket.take(), []);
 });
 
 Deno.test("Peer executes nothing more of a batch whose connection was lost", async () => {
   const { promise, resolve } = Promise.withResolvers<string>();
   let runs = 0;
   const limits = { messageRate: 1, messageBurst: 2 };
-  await using it = lab<Peer>(whole, { limits }, {
-    slow: () => (runs++, promise),
+  await using it = lab<Peer>(whole, {
+    limits,
+    local: { slow: () => (runs++, promise) },
   });
   it.socket.open();
   it.socket.receive([1, 2, 3, 4].map((id) => request(id, "slow")));
@@ -163,4 +158,36 @@ Deno.test("Peer executes nothing more of a batch whose connection was lost", asy
   it.socket.receive(request(3, "slow"));
   await it.time.pass(0);
   assertEquals(it.socket.take(), [result(3, "nobody's")]);
+});
+
+Deno.test("batch waits with the calls that are made meanwhile, in their order", async () => {
+  await using it = lab<Peer>(whole);
+  it.socket.open();
+  it.socket.end(1006);
+  const first = it.client.request("a");
+  it.client.batch(() => {
+    it.client.request("b").catch(() => {});
+    it.client.notify("c");
+  });
+  it.client.notify("d");
+  await it.time.pass(250);
+  it.socket.open();
+  const [a, batched, d] = it.socket.take() as [Frame, [Frame, Frame], Frame];
+  const names = [a, ...batched, d].map(({ method }) => method);
+  assertEquals(names, ["a", "b", "c", "d"]);
+  it.socket.receive(result(1, 7));
+  assertEquals(await first, 7);
+});
+
+Deno.test("batch waits while a connection is closing that will be replaced", async () => {
+  await using it = lab<Peer>(whole);
+  it.socket.open();
+  it.socket.readyState = ReadyState.Closing;
+  const [batched] = it.client.batch(() => [it.client.request("c")]);
+  it.socket.end(1012);
+  await it.time.pass(250);
+  it.socket.open();
+  assertEquals([it.sockets[0]!.sent, it.socket.take().length], [[], 1]);
+  it.socket.receive([result(1, 2)]);
+  assertEquals(await batched, 2);
 });

@@ -19,26 +19,15 @@ import { echo, lab, never } from "./stage.ts";
 eachPeer(
   "What a lost connection is still asked for tells of its own end, and no other",
   async (face) => {
-    const links: Link[] = [];
-    const recorder = extension((link) => {
-      links.push(link);
-      return {
-        write: (value) => value,
-        read: (value) => value,
-        discard() {},
-        control: () => undefined,
-        end() {},
-      };
-    });
-    await using it = lab(face, {});
+    await using it = lab(face);
     it.socket.open();
+    const call = it.client.request<() => Promise<unknown>>("borrow");
+    it.socket.receive(result(1, { __jsonrpc_marshaled: 1, handle: 1 }));
+    const borrowed = await call;
     it.socket.end(1006, "", false);
     await it.time.pass(250);
     it.socket.dispatch({ type: "error", message: "refused" });
-    const error = await assertRejects(
-      () => links[0]!.request("late"),
-      ConnectionClosedError,
-    );
+    const error = await assertRejects(() => borrowed(), ConnectionClosedError);
     assertEquals([error.code, error.cause], [1006, undefined]);
   },
 );
@@ -80,12 +69,14 @@ eachPeer(
     const { promise, resolve } = Promise.withResolvers<string>();
     let signal: AbortSignal | undefined;
     let progress: (() => boolean) | undefined;
-    await using it = lab(face, {}, {
-      slow(this: BasePeer) {
-        const { call } = this;
-        signal = call.signal;
-        progress = (): boolean => call.progress(1);
-        return promise;
+    await using it = lab(face, {
+      local: {
+        slow(this: BasePeer) {
+          const { call } = this;
+          signal = call.signal;
+          progress = (): boolean => call.progress(1);
+          return promise;
+        },
       },
     });
     it.socket.open();
@@ -105,7 +96,7 @@ eachPeer(
 );
 
 Deno.test("Peer reads the version of each connection anew", async () => {
-  await using it = lab<Peer>(whole, {}, { echo: (value: unknown) => value });
+  await using it = lab<Peer>(whole, { local: { echo } });
   it.socket.open();
   it.socket.receive({ id: 1, method: "echo", params: [1] });
   assertEquals(it.client.version, "1.0");
@@ -173,7 +164,8 @@ Deno.test("connect replaces a connection that reads too slowly, or says too much
       messageRate: 1,
       messageBurst: 1,
     },
-  }, { m: () => 1 });
+    local: { m: () => 1 },
+  });
   it.socket.open();
   it.socket.bufferedAmount = 2_000;
   it.client.notify("m", ["x".repeat(1_000)]);
@@ -205,9 +197,10 @@ Deno.test("Peer executes nothing of a connection that its own words have lost", 
   let runs = 0;
   await using it = lab<Peer>(whole, {
     limits: { bufferedMost: 1_000, buffered: 500 },
-  }, {
-    loud: () => void it.client.notify("m", ["x".repeat(1_000)]),
-    run: () => void runs++,
+    local: {
+      loud: () => void it.client.notify("m", ["x".repeat(1_000)]),
+      run: () => void runs++,
+    },
   });
   it.socket.open();
   it.socket.bufferedAmount = 2_000;
@@ -282,7 +275,7 @@ eachPeer(
   async (face) => {
     const local = { echo: (value: unknown) => value };
     const options = { hostname: "127.0.0.1", onListen() {} };
-    const first = serve({ local }, { ...options, port: 0 });
+    const first = serve({ ...options, local, port: 0 });
     const { port } = first.addr as Deno.NetAddr;
     const states: string[] = [];
     await using client = face.connect<typeof local>(`ws://127.0.0.1:${port}`, {
@@ -292,13 +285,30 @@ eachPeer(
       onclose() {
         states.push(this.state);
       },
-    }, { reconnect: { delay: 100 } });
+      reconnect: { delay: 100 },
+    });
     assertEquals(await client.remote.echo(1), 1);
     await first.shutdown();
     await settle();
     const call = client.remote.echo(2);
-    await using _second = serve({ local }, { ...options, port });
+    await using _second = serve({ ...options, local, port });
     assertEquals(await call, 2);
     assertEquals(states, ["open", "connecting", "open"]);
+  },
+);
+
+eachPeer(
+  "ws is the socket of the connection or the attempt, and undefined between them",
+  async (face) => {
+    await using it = lab(face);
+    assertEquals(it.client.ws, it.socket);
+    it.socket.open();
+    assertEquals(it.client.ws, it.socket);
+    it.socket.end(1006);
+    assertEquals(it.client.ws, undefined);
+    await it.time.pass(250);
+    assertEquals([it.sockets.length, it.client.ws], [2, it.sockets[1]]);
+    it.socket.end(1006);
+    assertEquals(it.client.ws, undefined);
   },
 );

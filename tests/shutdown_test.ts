@@ -1,12 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { serve } from "../server.ts";
 import { settle } from "./scripted_socket.ts";
+import { quiet } from "./servers.ts";
 import { askForUpgrade } from "./stage.ts";
 
 Deno.test("shutdown lets a fetch in flight be answered", async () => {
   const entered = Promise.withResolvers<void>();
   const { promise, resolve } = Promise.withResolvers<Response>();
-  const server = serve({}, {
+  const server = serve({
     ...quiet,
     fetch() {
       entered.resolve();
@@ -25,7 +26,7 @@ Deno.test("shutdown lets a fetch in flight be answered", async () => {
 Deno.test("shutdown lets an authorize in flight be answered", async () => {
   const entered = Promise.withResolvers<void>();
   const { promise, resolve } = Promise.withResolvers<undefined>();
-  const server = serve({}, {
+  const server = serve({
     ...quiet,
     authorize() {
       entered.resolve();

@@ -4,7 +4,7 @@ import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer, whole } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket } from "./scripted_socket.ts";
-import { lab } from "./stage.ts";
+import { lab, methods } from "./stage.ts";
 
 eachPeer(
   "Peer tells each caller the truth when a connection is lost",
@@ -14,7 +14,6 @@ eachPeer(
     const ends: CloseInfo[] = [];
     const client = face.connect("ws://localhost", {
       onclose: (info) => void ends.push(info),
-    }, {
       reconnect: { delay: 1, maxDelay: 1 },
       createSocket() {
         sockets.push(new ScriptedSocket(ReadyState.Connecting));
@@ -69,19 +68,14 @@ eachPeer(
     it.socket.open();
     it.socket.end(1006);
     const first = it.client.request("a");
-    it.client.batch(() => {
-      it.client.request("b").catch(() => {});
-      it.client.notify("c");
-    });
-    assertEquals(it.client.notify("d"), true);
+    assertEquals(it.client.notify("b"), true);
+    const last = it.client.request("c");
     await it.time.pass(250);
     it.socket.open();
-    const names = it.socket.take().flat().map((it) =>
-      (it as { method: string }).method
-    );
-    assertEquals(names, ["a", "b", "c", "d"]);
+    assertEquals(methods(it.socket), ["a", "b", "c"]);
     it.socket.receive(result(1, 7));
-    assertEquals(await first, 7);
+    it.socket.receive(result(2, 8));
+    assertEquals(await Promise.all([first, last]), [7, 8]);
   },
 );
 
@@ -93,15 +87,13 @@ eachPeer(
     it.socket.readyState = ReadyState.Closing;
     const call = it.client.request("a");
     assertEquals(it.client.notify("b"), true);
-    const [batched] = it.client.batch(() => [it.client.request("c")]);
     it.socket.end(1012);
     assertEquals(it.sockets[0]!.sent, []);
     await it.time.pass(250);
     it.socket.open();
-    assertEquals(it.socket.take().length, 3);
+    assertEquals(methods(it.socket), ["a", "b"]);
     it.socket.receive(result(1, 1));
-    it.socket.receive([result(2, 2)]);
-    assertEquals([await call, await batched], [1, 2]);
+    assertEquals(await call, 1);
   },
 );
 
@@ -268,3 +260,22 @@ Deno.test("Peer keeps what waits within its limit, without what was given up", a
   it.socket.open();
   assertEquals(it.socket.take().length, 3);
 });
+
+eachPeer(
+  "A call that is given up while it waits is never sent, nor is its cancel",
+  async (face) => {
+    await using it = lab(face);
+    it.socket.open();
+    it.socket.end(1006);
+    const waits = assertRejects(
+      () => it.client.request("waits", [], { timeout: 100 }),
+      DOMException,
+      "within 100 ms",
+    );
+    await it.time.pass(120);
+    await waits;
+    await it.time.pass(130);
+    it.socket.open();
+    assertEquals([it.client.state, it.socket.take()], ["open", []]);
+  },
+);

@@ -53,6 +53,12 @@ export interface Face {
     url: Address,
     options?: FaceOptions,
   ): BasePeer<Theirs>;
+  /** Makes a client that is an instance of a class. */
+  connectAs<Service>(
+    url: Address,
+    Service: new (ws: Socket | SocketMaker, options: FaceOptions) => Service,
+    settings?: FaceOptions,
+  ): Service;
   /** A limit: the wanted one, where it can be set. */
   most(name: keyof Limits, wanted: number): number;
 }
@@ -68,6 +74,12 @@ export const whole: Face = {
     new Peer<Theirs>(ws, options as PeerOptions),
   connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
     client.connect<Theirs>(url, options as client.ConnectOptions<Theirs>),
+  connectAs: (url, Service, settings = {}) =>
+    client.connect(
+      url,
+      Service as never,
+      settings as client.ConnectSettings,
+    ),
   most: (_name, wanted) => wanted,
 };
 
@@ -82,6 +94,12 @@ export const small: Face = {
     slim.connect<Theirs>(
       url,
       { use, ...options } as slim.ConnectOptions<Theirs>,
+    ),
+  connectAs: (url, Service, settings = {}) =>
+    slim.connect(
+      url,
+      Service as never,
+      { use, ...settings } as slim.ConnectSettings,
     ),
   most: (name) => defaultLimits[name],
 };

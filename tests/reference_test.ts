@@ -14,23 +14,29 @@ import {
   RpcError,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { eachPeer, whole } from "./faces.ts";
+import { eachPeer, small, whole } from "./faces.ts";
 import { failure, request, result, settle } from "./scripted_socket.ts";
 import {
   codes,
   collect,
   echo,
   type Frame,
+  never,
   open,
   pair,
   type Proxy,
   take,
 } from "./stage.ts";
+import { quiet } from "./servers.ts";
 
 const reference = (handle: number, lifetime?: string): object => ({
   __jsonrpc_marshaled: 1,
   handle,
   ...(lifetime === undefined ? {} : { lifetime }),
+});
+const returned = (handle: number): object => ({
+  __jsonrpc_marshaled: 0,
+  handle,
 });
 const released = (handle: number, ownedBySender: boolean): object => ({
   jsonrpc: "2.0",
@@ -139,6 +145,7 @@ eachPeer(
   "A method returns functions and objects, which live until they are disposed of",
   async (face) => {
     let count = 0;
+    const most = face.most("references", 3);
     const marks: Disposable[] = [];
     const [server, client] = pair(face, {
       local: {
@@ -153,7 +160,7 @@ eachPeer(
           return { name: "ann", account: mark };
         },
       },
-      limits: { references: 3 },
+      limits: { references: most },
     });
     const next = await client.request("counter") as Proxy;
     assertEquals([await next(), await next()], [1, 2]);
@@ -175,11 +182,11 @@ eachPeer(
     marks[0]![Symbol.dispose]();
     await assertRejects(() => account["add"]!(1), RpcError, "let go of");
     // Both places are free again.
-    for (let n = 0; n < 3; n++) await client.request("counter");
+    for (let n = 0; n < most; n++) await client.request("counter");
     const full = await assertRejects(() => client.request("counter"), RpcError);
     assertEquals(
       [full.code, full.message],
-      [-32006, "Cannot pass by reference: 3 of at most 3 are lent"],
+      [-32006, `Cannot pass by reference: ${most} of at most ${most} are lent`],
     );
     client.close();
     await server.closed;
@@ -221,15 +228,14 @@ eachPeer(
 eachPeer(
   "Whatever ends a call lets go of what was lent to it",
   async (face) => {
-    await using it = await open(face, {
-      limits: { references: 1 },
-      timeout: Infinity,
-    });
+    const references = face.most("references", 1);
+    await using it = await open(face, { limits: { references } });
     const { socket, peer } = it;
+    const lent = Array.from({ length: references }, () => () => {});
     const controller = new AbortController();
     const { signal } = controller;
     const cancelled = assertRejects(
-      () => peer.request("m", [() => {}], { signal }),
+      () => peer.request("m", lent, { signal }),
       DOMException,
     );
     const full = await assertRejects(
@@ -240,14 +246,14 @@ eachPeer(
     controller.abort();
     await cancelled;
     socket.sendError = new Error("broken");
-    await assertRejects(() => peer.request("m", [() => {}]), Error, "broken");
-    await assertRejects(() => peer.request("m", [() => {}, 1n]), TypeError);
-    const cut = assertRejects(
-      () => peer.request("m", [() => {}]),
+    await assertRejects(() => peer.request("m", lent), ConnectionClosedError);
+    await assertRejects(() => peer.request("m", [...lent, 1n]), TypeError);
+    const closed = assertRejects(
+      () => peer.request("m", lent),
       ConnectionClosedError,
     );
     peer.close();
-    await cut;
+    await closed;
   },
 );
 
@@ -298,7 +304,8 @@ eachPeer(
 );
 
 eachPeer("A notification carries no references", async (face) => {
-  await using it = await open(face, { limits: { references: 1 } });
+  const references = face.most("references", 1);
+  await using it = await open(face, { limits: { references } });
   const { socket, peer } = it;
   for (
     const params of [[() => {}], [{ deep: marshal({}) }], { fn: () => {} }]
@@ -307,13 +314,15 @@ eachPeer("A notification carries no references", async (face) => {
   }
   assertEquals(socket.sent, []);
   // And what was refused keeps no place.
-  const call = assertRejects(() => peer.request("m", [() => {}]), RpcError);
+  const lent = Array.from({ length: references }, () => () => {});
+  const call = assertRejects(() => peer.request("m", lent), RpcError, "no");
   socket.receive({ jsonrpc: "2.0", error: "no", id: 1 });
   await call;
 });
 
-eachPeer("A marked object needs a peer that uses references", async (face) => {
-  await using it = await open(face, {
+Deno.test("A marked object needs a peer that uses references", async () => {
+  await using it = await open(small, {
+    use: [],
     local: { get: () => ({ mark: marshal({}) }) },
     onerror() {},
   });
@@ -339,7 +348,7 @@ eachPeer("Hostile references harm nobody", async (face) => {
   await using it = await open(face, {
     local: { take: (value: unknown) => (received.push(value), "took") },
     onerror: (error) => void thrown.push(error),
-    limits: { depth: 0 },
+    limits: { depth: Infinity },
   });
   const { socket } = it;
   const frames: [params: string, isError: boolean][] = [
@@ -439,11 +448,11 @@ eachPeer(
   },
 );
 
-eachPeer(
+Deno.test(
   "A reference is not called where its peer speaks a version without",
-  async (face) => {
+  async () => {
     for (const version of ["1.0", "bare"] as const) {
-      await using it = await open(face, {
+      await using it = await open(whole, {
         version,
         local: { call: async (fn: () => unknown) => await fn() },
         onerror() {},
@@ -466,12 +475,17 @@ eachPeer(
 eachPeer(
   "Callbacks count as methods that run, and hear of their own cancel",
   async (face) => {
-    await using it = await open(face, { limits: { incoming: 1 } });
+    const incoming = face.most("incoming", 1);
+    await using it = await open(face, {
+      limits: { incoming },
+      local: { never },
+    });
     const { socket, peer } = it;
+    for (let n = 1; n < incoming; n++) socket.receive(request(n, "never"));
     let signal: AbortSignal | undefined;
     void peer.request("m", [() => {
       ({ signal } = peer.call);
-      return new Promise(() => {});
+      return never();
     }]).catch(() => {});
     socket.take();
     socket.receive(request("a", "$/invokeProxy/1/invoke"));
@@ -490,7 +504,7 @@ eachPeer(
 );
 
 eachPeer(
-  "serve has references by itself, and functions are typed from end to end",
+  "A server lends functions and objects, typed from end to end",
   async (face) => {
     const local = {
       async each(names: string[], visit: (name: string) => Promise<number>) {
@@ -508,12 +522,8 @@ eachPeer(
         for (let n = 0; n < 3; n++) yield await of();
       },
     };
-    await using server = serve({ local }, {
-      port: 0,
-      hostname: "127.0.0.1",
-      onListen() {},
-    });
-    await using client = face.connect<typeof local>(server.url, {});
+    await using server = serve({ ...quiet, local });
+    await using client = face.connect<typeof local>(server.url);
     assertEquals(
       await client.remote.each(["ann", "bo"], (name) => name.length),
       5,
@@ -539,7 +549,7 @@ Deno.test("A borrowed object can be disposed of though its peer would not know i
   await using it = await open<Peer>(whole, { version: "1.0" });
   const { socket, peer } = it;
   const call = peer.request("open", []);
-  socket.receive({ id: 1, result: reference(1, 3), error: null });
+  socket.receive({ id: 1, result: reference(3), error: null });
   const proxy = await call as Proxy;
   socket.take();
   proxy[Symbol.dispose]();
@@ -554,10 +564,10 @@ Deno.test("A late answer disturbs nothing that came with it", async () => {
       { id: 7, method: "echo", params: [] },
       [],
     ],
-    [{}, result(99, reference(0, 1)), request(7, "echo"), []],
+    [{}, result(99, returned(1)), request(7, "echo"), []],
     [
       {},
-      result(99, [reference(1, 5), reference(0, 1)]),
+      result(99, [reference(5), returned(1)]),
       request(7, "echo"),
       ["$/releaseMarshaledObject"],
     ],
@@ -607,13 +617,14 @@ eachPeer(
 eachPeer("What one peer lent can't be passed on to another", async (face) => {
   await using lender = await open(face);
   const call = lender.peer.request("open");
-  lender.socket.receive(result(1, reference(1, 1)));
+  lender.socket.receive(result(1, reference(1)));
   const borrowed = await call as Proxy;
   lender.socket.take();
 
   const thrown: unknown[] = [];
+  const references = face.most("references", 1);
   await using other = await open(face, {
-    limits: { references: 1 },
+    limits: { references },
     local: {
       own: () => marshal({ who: () => "the other's own" }),
       itself: () => borrowed,
@@ -650,8 +661,10 @@ eachPeer("What one peer lent can't be passed on to another", async (face) => {
   }
 
   // What was refused has taken no place, and what was borrowed works as before.
+  for (let n = 0; n < references; n++) socket.receive(request(n, "own"));
+  assertEquals(codes(socket), Array(references).fill(undefined));
   socket.receive(request(3, "own"));
-  assertEquals(codes(socket), [undefined]);
+  assertEquals(codes(socket), [-32006]);
   const answer = borrowed("x");
   const [{ id }] = take(lender.socket) as [Frame];
   lender.socket.receive(result(id, "called"));

@@ -13,6 +13,7 @@ import {
   Peer,
   RpcError,
 } from "../mod.ts";
+import { type Limits } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
@@ -360,37 +361,43 @@ eachPeer(
   "Streams are bounded, and their places free again once they are over",
   async (face) => {
     const { count } = counter();
-    const [server, client] = pair(face, {
-      local: { count },
-      limits: { streams: 2 },
-    }, { limits: { streams: 1 } });
-    const open = [
-      await client.request("count", [9]),
-      await client.request("count", [9]),
-    ];
+    const most = face.most("streams", 2);
+    const limits = { streams: most };
+    const [server, client] = pair(
+      face,
+      { local: { count }, limits },
+      { limits },
+    );
+    const open: unknown[] = [];
+    while (open.length < most) open.push(await client.request("count", [9]));
     const error = await assertRejects(
       () => client.request("count", [9]),
       RpcError,
     );
     assertEquals(
       [error.code, error.message],
-      [-32006, "Cannot open stream: 2 of at most 2 are open"],
+      [-32006, `Cannot open stream: ${most} of at most ${most} are open`],
     );
     assertEquals((await collect(open[0])).length, 9);
-    for await (const _ of open[1] as AsyncIterable<number>) break;
+    for await (const _ of stream(open[1])) break;
     await settle();
     for (let n = 0; n < 5; n++) {
       assertEquals((await collect(client.remote["count"]!(3))).length, 3);
     }
+    const tooMany = Array.from({ length: most + 1 }, () => count(1));
     await assertRejects(
-      () => client.request("count", [count(1), count(1)]),
+      () => client.request("count", tooMany),
       RpcError,
-      "1 of at most 1",
+      `${most} of at most ${most}`,
     );
-    // The one that had its place before the other was refused gave it back.
-    assertEquals(await collect(await client.request("count", [1])), [1]);
+    // Those that had their places before one was refused gave them back.
     await assertRejects(
-      () => client.request("nobody", [count(1)]),
+      () => client.request("nobody", tooMany.map(() => count(1)).slice(1)),
+      RpcError,
+      "Method not found",
+    );
+    await assertRejects(
+      () => client.request("nobody", tooMany.map(() => count(1)).slice(1)),
       RpcError,
       "Method not found",
     );
@@ -399,47 +406,37 @@ eachPeer(
   },
 );
 
-eachPeer(
-  "A stream in a notification is refused, and a value too long ends a stream",
-  async (face) => {
-    const state = counter();
-    const [server, client] = pair(face, {
-      local: {
-        long: async function* () {
-          yield 1;
-          yield "x".repeat(5_000);
-        },
-      },
-    });
-    assertThrows(
-      () => client.notify("m", [state.count(1)]),
-      TypeError,
-      "send a request",
-    );
-    client.close();
-    await server.closed;
+eachPeer("A stream in a notification is refused", async (face) => {
+  await using it = await open(face);
+  assertThrows(
+    () => it.peer.notify("m", [counter().count(1)]),
+    TypeError,
+    "send a request",
+  );
+  assertEquals(it.socket.sent, []);
+});
 
-    const [bounded, reader] = pair(face, {
-      local: {
-        long: async function* () {
-          yield 1;
-          yield "x".repeat(5_000);
-        },
+eachPeer("A value that is too long ends a stream", async (face) => {
+  const messageLength = face.most("messageLength", 4_000);
+  const [server, client] = pair(face, {
+    local: {
+      async *long() {
+        yield 1;
+        yield "x".repeat(messageLength);
       },
-      limits: { messageLength: 4_000 },
-    });
-    const values: unknown[] = [];
-    const error = await assertRejects(async () => {
-      const stream = reader.remote["long"]!() as unknown as AsyncIterable<
-        unknown
-      >;
-      for await (const value of stream) values.push(value);
-    }, RpcError);
-    assertEquals([values, error.code], [[1], -32008]);
-    reader.close();
-    await bounded.closed;
-  },
-);
+    },
+    limits: { messageLength },
+  });
+  const values: unknown[] = [];
+  const error = await assertRejects(async () => {
+    for await (const value of stream(client.remote["long"]!())) {
+      values.push(value);
+    }
+  }, RpcError);
+  assertEquals([values, error.code], [[1], -32008]);
+  client.close();
+  await server.closed;
+});
 
 eachPeer(
   "Hostile questions about streams are answered, and harm no other stream",
@@ -505,9 +502,9 @@ eachPeer(
   },
 );
 
-eachPeer("A peer without streams answers as before", async (face) => {
+Deno.test("The small peer without streams answers with what is no stream", async () => {
   const { count } = counter();
-  await using it = await open(face, { local: { count } });
+  await using it = await open(small, { use: [], local: { count } });
   it.socket.receive(request(1, "count", [3]));
   it.socket.receive(request(2, "$/enumerator/next", [1]));
   await settle();
@@ -521,31 +518,21 @@ eachPeer("A peer without streams answers as before", async (face) => {
   ]);
 });
 
-eachPeer(
-  "serve has streams by itself, connect is given them with use",
-  async (face) => {
-    const { count } = counter();
-    await using server = serve(
-      {
-        local: {
-          count,
-          sum: async (values: AsyncIterable<number>) =>
-            (await collect<number>(values)).reduce((a, b) => a + b, 0),
-        },
-      },
-      { port: 0, hostname: "127.0.0.1", onListen() {} },
-    );
-    await using client = connect<{
-      count(to: number): AsyncGenerator<number>;
-      sum(values: AsyncIterable<number>): Promise<number>;
-    }>(server.url, {});
-    const values: number[] = [];
-    for await (const value of client.remote.count(1_000)) values.push(value);
-    assertEquals(values.length, 1_000);
-    assertEquals(await client.remote.sum(count(100)), 5_050);
-    assertEquals(await client.remote.sum(ReadableStream.from(count(3))), 6);
-  },
-);
+eachPeer("A server and its client pass streams both ways", async (face) => {
+  const { count } = counter();
+  const local = {
+    count,
+    sum: async (values: AsyncIterable<number>) =>
+      (await collect<number>(values)).reduce((a, b) => a + b, 0),
+  };
+  await using server = serve({ ...quiet, local });
+  await using client = face.connect<typeof local>(server.url);
+  const values: number[] = [];
+  for await (const value of client.remote.count(1_000)) values.push(value);
+  assertEquals(values.length, 1_000);
+  assertEquals(await client.remote.sum(count(100)), 5_050);
+  assertEquals(await client.remote.sum(ReadableStream.from(count(3))), 6);
+});
 
 eachPeer(
   "What looks like a stream goes back as the data that it may be",
@@ -569,17 +556,15 @@ eachPeer(
     assertEquals(await left.request("mirror", [kept[0]]), { token: "secret" });
     right.close();
     await left.closed;
-
-    // In versions without streams nothing is one.
-    await using it = await open(face, {
-      version: "bare",
-      local: { echo: (value: unknown) => value },
-    });
-    const { socket } = it;
-    socket.receive({ id: 1, method: "echo", params: [{ values: [1] }] });
-    assertEquals(socket.take(), [{ id: 1, result: { values: [1] } }]);
   },
 );
+
+Deno.test("What looks like a stream is none in a version without streams", async () => {
+  await using it = await open(whole, { version: "bare", local: { echo } });
+  const { socket } = it;
+  socket.receive({ id: 1, method: "echo", params: [{ values: [1] }] });
+  assertEquals(socket.take(), [{ id: 1, result: { values: [1] } }]);
+});
 
 eachPeer(
   "A stream leaves nothing behind for each of its batches",
@@ -613,32 +598,32 @@ eachPeer(
   },
 );
 
+// A process of its own, since only such a one has gc().
 eachPeer(
   "A connection keeps no call that is over, the first neither",
   async (face) => {
     const moduleOf = (name: string): string =>
       JSON.stringify(new URL(`../${name}`, import.meta.url));
     const program = `
-    import { Peer } from ${moduleOf("mod.ts")};
-    import { socketPair } from ${moduleOf("src/line/socket_pair.ts")};
-    import { streams } from ${moduleOf("src/parts/streams.ts")};
-    const [left, right] = socketPair();
-    const use = [streams];
-    const server = face.peer(left, { local: { echo: (x) => x }, use });
-    const client = face.peer(right, {});
-    const calls = [];
-    async function call() {
-      const promise = client.remote.echo("x");
-      calls.push(new WeakRef(promise));
-      await promise;
-    }
-    await call();
-    await call();
-    await new Promise((resolve) => setTimeout(resolve, 0));
-    gc();
-    console.log(calls.map((call) => call.deref()), client.state, server.state);
-    Deno.exit();
-  `;
+      import { Peer, streams } from ${moduleOf(face.door)};
+      import { socketPair } from ${moduleOf("testing.ts")};
+      const [left, right] = socketPair();
+      const use = [streams];
+      const server = new Peer(left, { local: { echo: (x) => x }, use });
+      const client = new Peer(right, { use });
+      const calls = [];
+      async function call() {
+        const promise = client.remote.echo("x");
+        calls.push(new WeakRef(promise));
+        await promise;
+      }
+      await call();
+      await call();
+      await new Promise((resolve) => setTimeout(resolve, 0));
+      gc();
+      console.log(calls.map((call) => call.deref()), client.state, server.state);
+      Deno.exit();
+    `;
     const { stdout } = await new Deno.Command(Deno.execPath(), {
       args: ["eval", "--v8-flags=--expose-gc", program],
     }).output();
@@ -677,59 +662,62 @@ eachPeer("A stream that a peer returns too late is left", async (face) => {
   assertEquals([left, it.socket.sent], [1, []]);
 });
 
-eachPeer("Peer uses streams and references, both ways", async (face) => {
-  const ended: string[] = [];
-  const local = {
-    async *count(to: number) {
-      try {
-        for (let n = 1; n <= to; n++) yield n;
-      } finally {
-        ended.push("count");
+eachPeer(
+  "A client and its server lend each other streams, functions and objects",
+  async (face) => {
+    const ended: string[] = [];
+    const local = {
+      async *count(to: number) {
+        try {
+          for (let n = 1; n <= to; n++) yield n;
+        } finally {
+          ended.push("count");
+        }
+      },
+      async sum(numbers: AsyncIterable<number>) {
+        let sum = 0;
+        for await (const n of numbers) sum += n;
+        return sum;
+      },
+      apply: async (fn: (n: number) => Promise<number>) => await fn(20),
+      account() {
+        let balance = 0;
+        return marshal({ add: (n: number) => balance += n });
+      },
+    };
+    let instance: Peer<typeof local> | undefined;
+    class Server extends Peer<typeof local> {
+      override local = local;
+      override onopen(): void {
+        instance = this;
       }
-    },
-    async sum(numbers: AsyncIterable<number>) {
-      let sum = 0;
-      for await (const n of numbers) sum += n;
-      return sum;
-    },
-    apply: async (fn: (n: number) => Promise<number>) => await fn(20),
-    account() {
-      let balance = 0;
-      return marshal({ add: (n: number) => balance += n });
-    },
-  };
-  let instance: Peer<typeof local> | undefined;
-  class Server extends Peer<typeof local> {
-    override local = local;
-    override onopen(): void {
-      instance = this;
     }
-  }
-  await using server = serve(Server, quiet);
-  await using client = face.connect<typeof local>(server.url, { local }, {});
-  await client.opened;
-  for (const remote of [client.remote, instance!.remote]) {
-    const counted: number[] = [];
-    for await (const n of remote.count(3)) counted.push(n);
-    assertEquals(counted, [1, 2, 3]);
-    for await (const _ of remote.count(1e6)) break;
-    assertEquals(await remote.sum(local.count(4)), 10);
-    // More of them than may be lent at a time.
-    for (let n = 0; n < 130; n++) {
-      assertEquals(await remote.apply((m) => m + n), 20 + n);
+    await using server = serve(Server, quiet);
+    await using client = face.connect<typeof local>(server.url, { local });
+    await client.opened;
+    for (const remote of [client.remote, instance!.remote]) {
+      const counted: number[] = [];
+      for await (const n of remote.count(3)) counted.push(n);
+      assertEquals(counted, [1, 2, 3]);
+      for await (const _ of remote.count(1e6)) break;
+      assertEquals(await remote.sum(local.count(4)), 10);
+      // More of them than may be lent at a time.
+      for (let n = 0; n < 130; n++) {
+        assertEquals(await remote.apply((m) => m + n), 20 + n);
+      }
+      using account = await remote.account();
+      await account.add(5);
+      assertEquals(await account.add(2), 7);
     }
-    using account = await remote.account();
-    await account.add(5);
-    assertEquals(await account.add(2), 7);
-  }
-  await settle();
-  assertEquals(ended.length, 6);
-  assertThrows(
-    () => client.notify("apply", [() => 1]),
-    TypeError,
-    "send a request",
-  );
-});
+    await settle();
+    assertEquals(ended.length, 6);
+    assertThrows(
+      () => client.notify("apply", [() => 1]),
+      TypeError,
+      "send a request",
+    );
+  },
+);
 
 eachPeer(
   "Peer leaves a stream that a method returns once the connection is closed",
@@ -811,11 +799,11 @@ eachPeer(
 eachPeer(
   "A stream's values arrive if each fits, however many are produced ahead",
   async (face) => {
-    const small = Array<string>(100).fill("x".repeat(300));
+    const shorts = Array<string>(100).fill("x".repeat(300));
     const big = "y".repeat(1_040_000);
-    const rows: [PeerOptions["limits"] & object, string[]][] = [
-      [{ messageLength: 10_000 }, small],
-      [{}, ["first", ...small, big]],
+    const rows: [Partial<Limits>, string[]][] = [
+      [{ messageLength: 10_000 }, shorts],
+      [{}, ["first", ...shorts, big]],
     ];
     for (const [limits, values] of rows) {
       const local = {
@@ -879,7 +867,8 @@ eachPeer(
 eachPeer(
   "A stream's waiting reader is let go though the peer is silent",
   async (face) => {
-    await using it = await open(face, { limits: { outgoing: 1 } });
+    const outgoing = face.most("outgoing", 1);
+    await using it = await open(face, { limits: { outgoing } });
     const { socket, peer } = it;
     const controller = new AbortController();
     const aborted = stream(
@@ -900,6 +889,7 @@ eachPeer(
     assertEquals((await next).done, true);
 
     // Nor does either keep a place among the calls that wait.
+    for (let n = 1; n < outgoing; n++) peer.request("m").catch(() => {});
     const call = peer.request("echo");
     const [{ id: last }] = take(socket).slice(-1) as [Frame];
     socket.receive(result(last, "echoed"));
@@ -910,12 +900,15 @@ eachPeer(
 eachPeer(
   "A stream's questions need no place among the calls that wait",
   async (face) => {
-    await using it = await open(face, { limits: { outgoing: 1 } });
+    const outgoing = face.most("outgoing", 1);
+    await using it = await open(face, { limits: { outgoing } });
     const { socket, peer } = it;
     const call = peer.remote["m"]!();
     socket.receive(result(1, { token: 1 }));
     await call;
     const slow = peer.request("slow");
+    for (let n = 1; n < outgoing; n++) peer.request("m").catch(() => {});
+    await assertRejects(() => peer.request("m"), RangeError);
     socket.take();
     const next = stream(call)[Symbol.asyncIterator]().next();
     await settle();
@@ -1030,12 +1023,13 @@ eachPeer(
         },
       }),
     };
+    const streams = face.most("streams", 1);
     const [server, client] = pair(face, {
-      limits: { streams: 1 },
+      limits: { streams },
       local: { careless: () => careless },
       onerror: (error) => void thrown.push(error),
     });
-    await client.request("careless");
+    for (let n = 0; n < streams; n++) await client.request("careless");
     const error = await assertRejects(
       () => client.request("careless"),
       RpcError,
@@ -1044,14 +1038,14 @@ eachPeer(
     client.close();
     await server.closed;
     await settle();
-    assertEquals([thrown, left], [[], 2]);
+    assertEquals([thrown, left], [[], streams + 1]);
   },
 );
 
 eachPeer(
   "Peer sends no stream on another connection than it was lent to",
   async (face) => {
-    await using it = lab(face, {});
+    await using it = lab(face);
     async function* upload(): AsyncGenerator<number> {
       yield 1;
     }

@@ -8,14 +8,55 @@ import {
   subscribe,
 } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
-import { eachPeer } from "./faces.ts";
+import { eachPeer, type Face } from "./faces.ts";
 import { request, result, settle } from "./scripted_socket.ts";
-import { lab, never, notification, open, take } from "./stage.ts";
+import { lab, never, notification, open, type Scene } from "./stage.ts";
+
+/** A peer to whom events are told. */
+interface Listening extends Scene {
+  /** Lets a notification arrive. */
+  notify(method: string, params: unknown): void;
+  /** Lets an Ethereum event arrive. */
+  event(subscription: unknown, result: unknown): void;
+  /** Lets the response to a request arrive. */
+  answer(id: number, result: unknown): Promise<void>;
+}
+
+async function listen(face: Face): Promise<Listening> {
+  const it = await open(face);
+  const { socket } = it;
+  const notify = (method: string, params: unknown): void =>
+    socket.receive({ jsonrpc: "2.0", method, params });
+  return {
+    ...it,
+    notify,
+    event: (subscription, result) =>
+      notify("eth_subscription", { subscription, result }),
+    async answer(id, value) {
+      socket.receive(result(id, value));
+      await settle();
+    },
+  };
+}
+
+/** Takes the next values of an iterable, as far as there are any. */
+async function takeEvents<T>(
+  events: AsyncIterator<T>,
+  count: number,
+): Promise<T[]> {
+  const values: T[] = [];
+  while (values.length < count) {
+    const { value, done } = await events.next();
+    if (done === true) break;
+    values.push(value);
+  }
+  return values;
+}
 
 eachPeer(
   "notifications gives the params of each, those before the first read too",
   async (face) => {
-    using it = await open(face);
+    await using it = await listen(face);
     const ticks = notifications<[number]>(it.peer, "tick");
     it.notify("tick", [1]);
     it.notify("tock", [0]);
@@ -37,7 +78,7 @@ eachPeer(
   "notifications tells several listeners, and a method of local besides",
   async (face) => {
     const called: unknown[] = [];
-    using it = await open(face);
+    await using it = await listen(face);
     it.peer.local = { tick: (value: unknown) => void called.push(value) };
     const first = notifications(it.peer, "tick");
     const second = notifications(it.peer, "tick");
@@ -46,12 +87,12 @@ eachPeer(
     assertEquals(await waiting, { value: [1], done: false });
     await first.return();
     it.notify("tick", [2]);
-    assertEquals(await take(second, 2), [[1], [2]]);
+    assertEquals(await takeEvents(second, 2), [[1], [2]]);
     assertEquals(called, [1, 2]);
     // A request of that name is no event.
     it.socket.receive({ jsonrpc: "2.0", method: "tick", params: [3], id: 1 });
     await second.return();
-    assertEquals(await take(second, 1), []);
+    assertEquals(await takeEvents(second, 1), []);
   },
 );
 
@@ -64,16 +105,16 @@ eachPeer(
       [{ limit: 4 }, [1, 2, 3, 4]],
     ];
     for (const [options, expected] of rows) {
-      using it = await open(face);
+      await using it = await listen(face);
       await using events = notifications<number[]>(it.peer, "n", options);
       for (const n of [1, 2, 3, 4]) it.notify("n", [n]);
-      const values = await take(events, expected.length);
+      const values = await takeEvents(events, expected.length);
       assertEquals(values.flat(), expected);
     }
-    using it = await open(face);
+    await using it = await listen(face);
     const events = notifications<number[]>(it.peer, "n", { limit: 2 });
     for (const n of [1, 2, 3]) it.notify("n", [n]);
-    assertEquals(await take(events, 2), [[1], [2]]);
+    assertEquals(await takeEvents(events, 2), [[1], [2]]);
     await assertRejects(
       () => events.next(),
       RangeError,
@@ -87,7 +128,7 @@ eachPeer(
 eachPeer(
   "notifications ends with the connection, after what waits",
   async (face) => {
-    const it = await open(face);
+    await using it = await listen(face);
     const waiting = notifications(it.peer, "n");
     const reading = notifications(it.peer, "n");
     const reader = assertRejects(() => reading.next(), ConnectionClosedError);
@@ -100,14 +141,13 @@ eachPeer(
     assertEquals((await waiting.next()).done, true);
     const late = notifications(it.peer, "n");
     await assertRejects(() => late.next(), ConnectionClosedError);
-    it.socket.end();
   },
 );
 
 eachPeer(
   "subscribe asks, gives the results of its own subscription, and unsubscribes",
   async (face) => {
-    using it = await open(face);
+    await using it = await listen(face);
     const { socket } = it;
     const heads = subscribe<number>(it.peer, ethereum, ["newHeads"]);
     assertEquals(socket.take(), [
@@ -138,7 +178,7 @@ eachPeer(
 eachPeer(
   "subscribe that is left before its response unsubscribes once it knows the id",
   async (face) => {
-    using it = await open(face);
+    await using it = await listen(face);
     const events = subscribe(it.peer, ethereum, ["logs"]);
     await events.return();
     assertEquals(it.socket.take().length, 1);
@@ -154,7 +194,7 @@ eachPeer(
 eachPeer(
   "subscribe throws what the call that subscribes rejects with",
   async (face) => {
-    using it = await open(face);
+    await using it = await listen(face);
     const events = subscribe(it.peer, ethereum, ["nonsense"]);
     const reading = assertRejects(
       () => events.next(),
@@ -175,7 +215,7 @@ eachPeer(
 eachPeer(
   "subscribe ends with the error that a subscription tells",
   async (face) => {
-    using it = await open(face);
+    await using it = await listen(face);
     const events = subscribe(it.peer, ethereum, ["newHeads"]);
     await it.answer(1, "0xa");
     it.event("0xa", 1);
@@ -183,7 +223,7 @@ eachPeer(
       subscription: "0xa",
       error: { code: 5, message: "lagging" },
     });
-    assertEquals(await take(events, 1), [1]);
+    assertEquals(await takeEvents(events, 1), [1]);
     await assertRejects(() => events.next(), RpcError, "lagging");
   },
 );
@@ -192,12 +232,12 @@ eachPeer(
   "subscribe is bounded before and after its response, and releases what it holds",
   async (face) => {
     for (const isEarly of [true, false]) {
-      using it = await open(face);
+      await using it = await listen(face);
       const events = subscribe(it.peer, ethereum, [], { limit: 2 });
       if (!isEarly) await it.answer(1, "0xa");
       for (const n of [1, 2, 3]) it.event("0xa", n);
       if (isEarly) await it.answer(1, "0xa");
-      assertEquals(await take(events, 2), [1, 2]);
+      assertEquals(await takeEvents(events, 2), [1, 2]);
       await assertRejects(() => events.next(), RangeError, "at most 2 events");
       const methods = (it.socket.take() as { method: string }[]).map((
         { method },
@@ -208,63 +248,66 @@ eachPeer(
 );
 
 eachPeer("subscribe ends with the connection", async (face) => {
-  const it = await open(face);
+  await using it = await listen(face);
   const events = subscribe(it.peer, ethereum, ["newHeads"]);
   await it.answer(1, "0xa");
   it.event("0xa", 1);
   it.socket.end(1006, "", false);
-  assertEquals(await take(events, 1), [1]);
+  assertEquals(await takeEvents(events, 1), [1]);
   await assertRejects(() => events.next(), ConnectionClosedError);
 
-  const pending = await open(face);
+  await using pending = await listen(face);
   const never = subscribe(pending.peer, ethereum, ["newHeads"]);
   const reading = assertRejects(() => never.next(), ConnectionClosedError);
   pending.socket.end(1006, "", false);
   assert((await reading).wasClean === false);
 });
 
-eachPeer("Peer reads notifications and subscriptions", async (face) => {
-  await using it = await open(face);
-  const { peer, socket } = it;
-  const ticks = notifications<[number]>(peer, "tick");
-  const methods = {
-    subscribe: "subscribe",
-    unsubscribe: "unsubscribe",
-    notification: "event",
-  };
-  const events = subscribe<string>(peer, methods, ["all"]);
-  const event = (subscription: number, result: string): object => ({
-    jsonrpc: "2.0",
-    method: "event",
-    params: { subscription, result },
-  });
-  socket.receive(event(7, "early"));
-  socket.receive(event(8, "not ours"));
-  socket.receive(result(1, 7));
-  socket.receive({ jsonrpc: "2.0", method: "tick", params: [1] });
-  socket.receive(request(1, "tick", [2])); // A call is no event.
-  assertEquals((await events.next()).value, "early");
-  assertEquals((await ticks.next()).value, [1]);
-  await events.return();
-  await ticks.return();
-  assertEquals(
-    socket.take().map((it) => (it as { method?: string }).method),
-    ["subscribe", undefined, "unsubscribe"],
-  );
+eachPeer(
+  "notifications and subscribe share a connection, and end with it in its words",
+  async (face) => {
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const ticks = notifications<[number]>(peer, "tick");
+    const methods = {
+      subscribe: "subscribe",
+      unsubscribe: "unsubscribe",
+      notification: "event",
+    };
+    const events = subscribe<string>(peer, methods, ["all"]);
+    const event = (subscription: number, result: string): object => ({
+      jsonrpc: "2.0",
+      method: "event",
+      params: { subscription, result },
+    });
+    socket.receive(event(7, "early"));
+    socket.receive(event(8, "not ours"));
+    socket.receive(result(1, 7));
+    socket.receive({ jsonrpc: "2.0", method: "tick", params: [1] });
+    socket.receive(request(1, "tick", [2])); // A call is no event.
+    assertEquals((await events.next()).value, "early");
+    assertEquals((await ticks.next()).value, [1]);
+    await events.return();
+    await ticks.return();
+    assertEquals(
+      socket.take().map((it) => (it as { method?: string }).method),
+      ["subscribe", undefined, "unsubscribe"],
+    );
 
-  const last = notifications(peer, "tick");
-  peer.close(4000);
-  await assertRejects(
-    () => last.next(),
-    ConnectionClosedError,
-    'No more of "tick": the connection is closed (code 4000)',
-  );
-  await assertRejects(
-    () => notifications(peer, "tick").next(),
-    ConnectionClosedError,
-    'No more of "tick"',
-  );
-});
+    const last = notifications(peer, "tick");
+    peer.close(4000);
+    await assertRejects(
+      () => last.next(),
+      ConnectionClosedError,
+      'No more of "tick": the connection is closed (code 4000)',
+    );
+    await assertRejects(
+      () => notifications(peer, "tick").next(),
+      ConnectionClosedError,
+      'No more of "tick"',
+    );
+  },
+);
 
 eachPeer(
   "subscribe overflows by its own events alone, and keeps the newest",

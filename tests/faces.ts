@@ -117,86 +117,61 @@ export function eachPeer(
   }
 }
 
-/** A row of the table of differences. */
-export type Difference =
-  & { readonly what: string }
-  & {
-    readonly [name in Face["name"]]: string;
-  };
+/** A row of the table of differences: what it means to have a part, or not. */
+export interface Difference {
+  readonly whole: string;
+  readonly small: string;
+  /** The members of the peer that only who has the part has. */
+  readonly members?: readonly string[];
+}
 
-/** What differs. All else that has one name means the same. */
-export const differences: { readonly [name: string]: Difference } = {
-  streams: {
-    what: "Streams",
-    whole: "always",
-    small: "with `use: [streams]`",
-  },
-  references: {
-    what: "Functions and objects by reference",
-    whole: "always",
-    small: "with `use: [references]`",
-  },
+/** What differs, by part. All else that has one name means the same. */
+export const differences: { readonly [part: string]: Difference } = {
+  streams: { whole: "on", small: "with `use: [streams]`" },
+  references: { whole: "on", small: "with `use: [references]`" },
   versions: {
-    what: "JSON-RPC 1.0 and bare (`version`, `stringErrors`)",
-    whole: "yes",
-    small: "no",
+    whole: "JSON-RPC 1.0 and bare, `version`",
+    small: "2.0 alone; a message without `jsonrpc` is read as 2.0",
+    members: ["version"],
   },
   batches: {
-    what: "Batches (`batch()`)",
-    whole: "yes",
-    small: "no: -32600",
+    whole: "`batch`; both ways",
+    small: "none; one that arrives is answered -32600",
+    members: ["batch"],
   },
-  sharedFrames: {
-    what: "Messages that share a frame (`sharedFrames`)",
-    whole: "yes",
-    small: "no",
-  },
+  sharedFrames: { whole: "`sharedFrames: true`", small: "none" },
   signsOfLife: {
-    what: "Signs of life asked for after silence",
-    whole: "yes",
-    small: "no, but given",
+    whole:
+      "a dead server is known within 35 seconds; `drained`, and a server that reads too slowly is closed",
+    small: "none; a dead server is told by the time-outs of calls",
+    members: ["drained"],
   },
-  backlog: {
-    what: "Slow readers given up, and waited for (`drained()`)",
-    whole: "yes",
-    small: "no",
-  },
-  bounds: {
-    what:
-      "Bounds of the peer's rate, its nesting, its invalid messages, its methods' time",
-    whole: "yes",
-    small: "no",
-  },
+  bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },
+  traces: { whole: "`trace`", small: "none" },
   limits: {
-    what: "Limits",
-    whole: "can be set (`limits`)",
-    small: "the defaults",
-  },
-  traces: {
-    what: "Distributed traces (`trace`, `call.trace`)",
-    whole: "yes",
-    small: "no",
+    whole: "each an option",
+    small: "fixed: length of messages, ids and methods; calls, streams, queues",
   },
   draining: {
-    what: "`running`, `finish()`",
-    whole: "yes",
-    small: "no",
+    whole: "`finish`, `running`",
+    small: "none",
+    members: ["finish", "running"],
   },
   unmatched: {
-    what: "`unmatched`, a count of responses that nobody waits for",
-    whole: "yes",
-    small: "no",
+    whole: "`unmatched`, a count of responses that nobody waits for",
+    small: "none",
+    members: ["unmatched"],
   },
 };
 
-/** The table of differences, as the small client's page shows it. */
+/** The table of differences, as README.md has it, but for its spaces. */
 export function differencesTable(): string {
   const rows = [
-    ["", "`@jsonrpcws/peer`", "`@jsonrpcws/peer/slim`"],
-    ["---", "---", "---"],
-    ...Object.values(differences).map((
-      row,
-    ) => [row.what, row.whole, row.small]),
+    ["part", "`@jsonrpcws/peer/client`", "`@jsonrpcws/peer/slim`"],
+    ["-", "-", "-"],
+    ...Object.entries(differences).map((
+      [part, { whole, small }],
+    ) => [`\`${part}\``, whole, small]),
   ];
   return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
 }

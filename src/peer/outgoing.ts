@@ -54,6 +54,7 @@ export function request(
 ): Promise<unknown> {
   const promise = new Promise<unknown>((resolve, reject) => {
     if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
+    checkMethod(cannotRequest, method);
     const { pending: table, limits: { outgoing } } = core;
     // A stream's next values wait for nobody, or a call that reads it would.
     if (table.size >= outgoing && method !== enumeratorNext) {
@@ -147,6 +148,7 @@ export function writeNotice(
   params: Params | undefined,
 ): string {
   const what = "Cannot send notification";
+  checkMethod(what, method);
   const { values } = core.connection;
   const writing = values?.startParams(params);
   try {
@@ -177,6 +179,14 @@ export function deliver(core: Core, method: string, text: string): boolean {
       undefined;
 }
 
+/** @throws {TypeError} A method's name, which may come from anywhere, is none. */
+function checkMethod(what: string, method: unknown): void {
+  if (typeof method === "string") return;
+  throw new TypeError(
+    `${what} "${method}": method must be a string, got ${typeof method}`,
+  );
+}
+
 /**
  * Writes a request, or without an id a notification.
  *
@@ -195,9 +205,6 @@ function writeCall(
   const isOld = version !== "2.0";
   let written: string | undefined;
   try {
-    if (typeof method !== "string") {
-      throw new TypeError(`method must be a string, got ${typeof method}`);
-    }
     if (isOld) core.versions!.checkParams(version, params);
     written = writing === undefined
       ? writeParams(params)

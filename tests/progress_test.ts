@@ -2,7 +2,7 @@ import { assertEquals, assertThrows } from "@std/assert";
 import type { BasePeer } from "../mod.ts";
 import { eachPeer } from "./faces.ts";
 import { failure, request, result, settle } from "./scripted_socket.ts";
-import { never, notification, open } from "./stage.ts";
+import { notification, open } from "./stage.ts";
 
 eachPeer("Peer hears of a cancel, and tells of its progress", async (face) => {
   const gate = Promise.withResolvers<void>();

@@ -8,13 +8,13 @@ import {
   type BasePeer,
   type CloseInfo,
   ConnectionClosedError,
-  Peer,
+  type Peer,
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer, whole } from "./faces.ts";
 import { request, result, settle } from "./scripted_socket.ts";
-import { echo, lab, never } from "./stage.ts";
+import { echo, lab } from "./stage.ts";
 
 eachPeer(
   "What a lost connection is still asked for tells of its own end, and no other",

@@ -10,16 +10,15 @@ import {
   type BasePeer,
   ConnectionClosedError,
   marshal,
-  Peer,
+  type Peer,
   RpcError,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { eachPeer, small, whole } from "./faces.ts";
+import { eachPeer, type FaceOptions, small, whole } from "./faces.ts";
 import { failure, request, result, settle } from "./scripted_socket.ts";
 import {
   codes,
   collect,
-  echo,
   type Frame,
   never,
   open,
@@ -557,7 +556,7 @@ Deno.test("A borrowed object can be disposed of though its peer would not know i
 });
 
 Deno.test("A late answer disturbs nothing that came with it", async () => {
-  const rows: [PeerOptions, object, object, string[]][] = [
+  const rows: [FaceOptions, object, object, string[]][] = [
     [
       { version: "1.0" },
       { id: 99, result: { token: 1 }, error: null },

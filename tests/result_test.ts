@@ -1,8 +1,8 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { method, Peer, RpcError } from "../mod.ts";
+import { method, RpcError } from "../mod.ts";
 import { eachPeer } from "./faces.ts";
 import { failure, request, result } from "./scripted_socket.ts";
-import { codes, echo, open, pair } from "./stage.ts";
+import { codes, open, pair } from "./stage.ts";
 
 for (const value of [0, false, "", null, []]) {
   eachPeer(

@@ -12,7 +12,7 @@ import {
 import { serve } from "../server.ts";
 import { eachPeer } from "./faces.ts";
 import { quiet, until } from "./servers.ts";
-import { network, never } from "./stage.ts";
+import { network } from "./stage.ts";
 
 async function* count(from: number): AsyncGenerator<number> {
   while (from <= 5) yield from++;

@@ -16,9 +16,9 @@ import { FakeTime } from "./fake_time.ts";
 import { failure, ScriptedSocket, settle } from "./scripted_socket.ts";
 
 /** A peer over a scripted socket that is open. */
-export interface Scene extends AsyncDisposable {
+export interface Scene<One = BasePeer> extends AsyncDisposable {
   readonly socket: ScriptedSocket;
-  readonly peer: BasePeer;
+  readonly peer: One;
   /** What reached `onerror`. */
   readonly thrown: unknown[];
   /** Lets a frame arrive, and takes what is answered in this turn and the next. */
@@ -26,10 +26,10 @@ export interface Scene extends AsyncDisposable {
 }
 
 /** Makes a peer over a scripted socket, and waits until it has opened. */
-export async function open(
+export async function open<One = BasePeer>(
   face: Face,
   options: FaceOptions = {},
-): Promise<Scene> {
+): Promise<Scene<One>> {
   const socket = new ScriptedSocket();
   const thrown: unknown[] = [];
   const peer = face.peer(socket, {
@@ -39,7 +39,7 @@ export async function open(
   await peer.opened;
   return {
     socket,
-    peer,
+    peer: peer as One,
     thrown,
     async ask(frame) {
       socket.receive(frame);

@@ -13,7 +13,7 @@ import {
   Peer,
   RpcError,
 } from "../mod.ts";
-import { type Limits } from "../mod.ts";
+import type { Limits } from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";

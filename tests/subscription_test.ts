@@ -10,7 +10,7 @@ import {
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer, type Face } from "./faces.ts";
 import { request, result, settle } from "./scripted_socket.ts";
-import { lab, never, notification, open, type Scene } from "./stage.ts";
+import { lab, notification, open, type Scene } from "./stage.ts";
 
 /** A peer to whom events are told. */
 interface Listening extends Scene {

@@ -4,8 +4,7 @@ import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { type BasePeer, ConnectionClosedError, Peer } from "../mod.ts";
 import { eachPeer } from "./faces.ts";
 import { settle } from "./scripted_socket.ts";
-import { until } from "./servers.ts";
-import { askForUpgrade, echo, never } from "./stage.ts";
+import { askForUpgrade, echo } from "./stage.ts";
 
 eachPeer(
   "Peer over a socket of npm:ws can be closed before the handshake is answered",
@@ -84,18 +83,17 @@ eachPeer(
   "connect and Peer work over the sockets of npm:ws, as client and as server",
   async (face) => {
     const listening = new WebSocketServer({ port: 0, host: "127.0.0.1" });
-    const { promise, resolve } = Promise.withResolvers<Peer>();
-    listening.on("connection", (ws) => {
+    const { promise, resolve } = Promise.withResolvers<BasePeer>();
+    const headers: unknown[] = [];
+    listening.on("connection", (ws, request) => {
+      headers.push(request.headers["x-user"]);
       resolve(
-        face.peer(
-          ws,
-          {
-            local: { echo: (value: unknown) => value },
-            onopen(this: BasePeer) {
-              this.notify("welcome");
-            },
-          } as ConstructorParameters<typeof Peer>[1],
-        ),
+        face.peer(ws, {
+          local: { echo },
+          onopen() {
+            this.notify("welcome");
+          },
+        }),
       );
     });
     await new Promise((resolve) => listening.once("listening", resolve));
@@ -103,12 +101,12 @@ eachPeer(
     const welcomed = Promise.withResolvers<void>();
     await using client = face.connect(`ws://127.0.0.1:${port}`, {
       local: { welcome: () => welcomed.resolve() },
-    }, {
       createSocket: (url, protocols) =>
         new NodeWebSocket(url, protocols, { headers: { "x-user": "ann" } }),
     });
     await welcomed.promise;
     assertEquals(await client.request("echo", ["é"]), "é");
+    assertEquals(headers, ["ann"]);
     client.close(4005, "done");
     const server = await promise;
     const { code, reason, wasClean } = await server.closed;

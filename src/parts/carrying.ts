@@ -42,8 +42,6 @@ export interface Carrier {
   write(value: unknown, writing: Writing): unknown;
   /** Replaces an argument or a result that the other side wrote so. */
   read(value: unknown): unknown;
-  /** Looks at a frame before it is read. */
-  look?(text: string): void;
   /** Lets go of what a result carries that nobody waits for any more. */
   discard(value: unknown): void;
   /** Finds a method that is not the owner's. */
@@ -90,6 +88,8 @@ export class Link implements Values {
   readonly #core: Core;
   readonly #connection: Connection;
   readonly #carriers: readonly Carrier[];
+  #frame = "";
+  #has: boolean | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
@@ -203,9 +203,18 @@ export class Link implements Values {
     for (const carrier of this.#carriers) carrier.decorate?.(promise, options);
   }
 
-  /** Looks at a frame before it is read. */
+  /** Remembers the frame that is being read; `""`: none is. */
   look(text: string): void {
-    for (const carrier of this.#carriers) carrier.look?.(text);
+    this.#frame = text;
+    this.#has = undefined;
+  }
+
+  /**
+   * Whether the frame that is being read has a marker in it: looked for once, and
+   * only where an object is read, since most messages are too short to pay for it.
+   */
+  has(marker: string): boolean {
+    return this.#has ??= this.#frame.includes(marker);
   }
 
   /** Lets go of what a result carries that nobody waits for any more. */

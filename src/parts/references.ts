@@ -156,8 +156,6 @@ class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
-  /** Whether the frame being read may hold references: few do. */
-  #isMarked = false;
   /** Where to note what is borrowed only to be given back. */
   #unwanted: object[] | undefined;
 
@@ -174,16 +172,12 @@ class References implements Carrier {
       : this.#lend(new Mark(value, undefined), writing);
   }
 
-  look(text: string): void {
-    this.#isMarked = text.includes(writtenMarker);
-  }
-
   read(value: unknown): unknown {
-    return this.#isMarked ? this.#revive(value, 0) : value;
+    return this.#link.has(writtenMarker) ? this.#revive(value, 0) : value;
   }
 
   discard(value: unknown): void {
-    if (!this.#isMarked) return;
+    if (!this.#link.has(writtenMarker)) return;
     const proxies: object[] = this.#unwanted = [];
     try {
       this.#revive(value, 0);

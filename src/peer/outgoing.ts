@@ -109,16 +109,13 @@ export function request(
     };
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
-    const { batches } = core;
-    if (batches?.isCollecting) return batches.collect(text, pending);
-    const why = post(
-      core,
-      cannotRequest,
-      method,
-      [{ text, pending }],
-      sendEntry,
-    );
-    if (why !== undefined) table.take(id)?.reject(why);
+    if (core.batches?.isCollecting) core.batches.collect(text, pending);
+    else if (isSending(core)) sendRequest(core, pending, text);
+    else {
+      const entries = [{ text, pending }];
+      const why = post(core, cannotRequest, method, entries, sendEntry);
+      if (why !== undefined) table.take(id)?.reject(why);
+    }
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
   return promise;
@@ -130,10 +127,12 @@ export function sendEntry(core: Core, entry: Entry): void {
   if (!isWanted(entry)) return;
   if (batch !== undefined) batch.send();
   else if (pending === undefined) send(core, text);
-  else {
-    pending.sent = true;
-    if (!send(core, text)) abandon(core, pending, cannotRequest, false);
-  }
+  else sendRequest(core, pending, text);
+}
+
+function sendRequest(core: Core, pending: Pending, text: string): void {
+  pending.sent = true;
+  if (!send(core, text)) abandon(core, pending, cannotRequest, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */
@@ -179,7 +178,7 @@ export function deliver(core: Core, method: string, text: string): boolean {
       undefined;
 }
 
-/** @throws {TypeError} A method's name, which may come from anywhere, is none. */
+/** @throws {TypeError} A method has no name. */
 function checkMethod(what: string, method: unknown): void {
   if (typeof method === "string") return;
   throw new TypeError(
@@ -320,12 +319,13 @@ export function settleUnknown(
  * one of them.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
-  if (core.heartbeat?.isBlamed()) return;
+  const isNamed = core.batches?.isNamed === true;
+  if (!isNamed && core.heartbeat?.isBlamed()) return;
   // No guess while a notification may be to blame.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;
-    const [only, another] = isGuess ? core.pending.all() : [];
+    const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
     if (only !== undefined && another === undefined) {
       return core.pending.take(only.id)?.reject(error);
     }

@@ -11,7 +11,7 @@ import {
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import { eachPeer } from "./faces.ts";
-import { quiet, until } from "./servers.ts";
+import { quiet } from "./servers.ts";
 import { network } from "./stage.ts";
 
 async function* count(from: number): AsyncGenerator<number> {
@@ -211,9 +211,10 @@ eachPeer(
 );
 
 eachPeer(
-  "A stream of a peer ends with its connection, and resume opens it again",
+  "resume opens a stream of a server again that closed its connection",
   async (face) => {
     const instances: Peer[] = [];
+    const allOver = Promise.withResolvers<void>();
     let over = 0;
     class Server extends Peer {
       override local = {
@@ -221,7 +222,7 @@ eachPeer(
           try {
             for (;; from++) yield from;
           } finally {
-            over++;
+            if (++over === 2) allOver.resolve();
           }
         },
       };
@@ -242,7 +243,7 @@ eachPeer(
       if (instances.length === 2 && numbers.length > 1_000) break;
     }
     assertEquals(numbers, Array.from(numbers, (_, index) => index + 1));
-    await until(() => over >= 2);
+    await allOver.promise;
     assertEquals(over, 2);
   },
 );

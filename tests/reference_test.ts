@@ -185,7 +185,10 @@ eachPeer(
     const full = await assertRejects(() => client.request("counter"), RpcError);
     assertEquals(
       [full.code, full.message],
-      [-32006, `Cannot pass by reference: ${most} of at most ${most} are lent`],
+      [
+        -32006,
+        `Cannot pass by reference: ${most} of at most ${most} references are open`,
+      ],
     );
     client.close();
     await server.closed;

@@ -376,7 +376,10 @@ eachPeer(
     );
     assertEquals(
       [error.code, error.message],
-      [-32006, `Cannot open stream: ${most} of at most ${most} are open`],
+      [
+        -32006,
+        `Cannot open stream: ${most} of at most ${most} streams are open`,
+      ],
     );
     assertEquals((await collect(open[0])).length, 9);
     for await (const _ of stream(open[1])) break;

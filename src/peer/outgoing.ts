@@ -154,7 +154,7 @@ export function writeNotice(
     const text = writeCall(core, what, method, params, writing);
     if (writing === undefined || writing.releases.length === 0) return text;
     throw new TypeError(
-      `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
+      `${what} "${method}": it carries a stream or a function, send a request`,
     );
   } finally {
     values?.release(writing);

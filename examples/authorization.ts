@@ -12,9 +12,8 @@
  */
 
 import { getCookies, setCookie, STATUS_CODE } from "@std/http";
-import { ErrorCode, Peer, RpcError } from "../mod.ts";
+import { ErrorCode, guard, Peer, RpcError } from "../mod.ts";
 import { type Handler, upgrade } from "../server.ts";
-import { guard } from "../src/methods/guard.ts";
 import { listen } from "./listen.ts";
 
 interface User {
@@ -89,7 +88,7 @@ function sellTicket(user: User): Response {
   return new Response(ticket);
 }
 
-// The client: connect(url, {}, { protocols: ["board", `ticket.${ticket}`] })
+// The client: connect(url, { protocols: ["board", `ticket.${ticket}`] })
 const byTicket = upgrade(Board, {
   protocols: ["board"], // The ticket is offered, and never selected.
   authorize({ headers }) {

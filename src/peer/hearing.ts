@@ -124,8 +124,9 @@ export function refuseLength(core: Core): void {
 
 /** Reads what JSON made of a message. */
 export function read(core: Core, value: unknown, text: string): Message {
-  const { connection: { spoken }, versions, limits } = core;
-  const unnamed: Version = versions?.unnamed(spoken) ?? "2.0";
+  const { connection: { spoken }, sharing, versions, limits } = core;
+  const isShared = sharing?.isShared === true;
+  const unnamed: Version = versions?.unnamed(spoken, isShared) ?? "2.0";
   return readMessage(value, text, unnamed, limits);
 }
 

@@ -36,8 +36,12 @@ export interface Living {
 
 /** JSON-RPC 1.0, and 2.0 without the member `jsonrpc`. */
 export interface Versions {
-  /** The version of a message that names none. */
-  unnamed(spoken: Version | undefined): Version;
+  /**
+   * The version of a message that names none.
+   *
+   * @param isShared Whether frames are shared.
+   */
+  unnamed(spoken: Version | undefined, isShared: boolean): Version;
   writeRequest(
     version: Version,
     id: number,

@@ -80,7 +80,11 @@ function receive(core: Core, data: unknown): void {
     data,
     isShared ? sharing.mostLength : limits.messageLength,
   );
-  if (text === undefined) return refuseLength(core);
+  // A message that is alone may not be longer because others share frames.
+  if (
+    text === undefined ||
+    text.length > limits.messageLength && !text.startsWith("[")
+  ) return refuseLength(core);
   core.connection.values?.look(text);
   // The frame itself is a level that the messages in it don't know of.
   const levels = limits.depth + (isShared && text.startsWith("[") ? 1 : 0);
@@ -117,7 +121,7 @@ function readText(data: unknown, mostLength: number): string | undefined {
 }
 
 /** Ends a connection by which too long a message came. */
-export function refuseLength(core: Core): void {
+function refuseLength(core: Core): void {
   const reason = `Message is longer than ${core.limits.messageLength}`;
   cut(core, messageTooBig, reason);
 }

@@ -8,7 +8,7 @@
  */
 
 import type { Core, CorePart } from "../peer/core.ts";
-import { dispatch, read, refuseLength } from "../peer/hearing.ts";
+import { dispatch, read } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame } from "../peer/sending.ts";
@@ -105,11 +105,7 @@ class PeerSharing implements Sharing, Living {
 
   receive(value: unknown, text: string): void {
     const core = this.#core;
-    const { frameMembers, messageLength } = core.limits;
-    // A message that is alone may not be longer for it.
-    if (text.length > messageLength && !Array.isArray(value)) {
-      return refuseLength(core);
-    }
+    const { frameMembers } = core.limits;
     const values = Array.isArray(value) ? value : [value];
     this.#frames!.isBusy = values.length > 1;
     // It says nothing, but who sends it is to be paced, too.

@@ -80,7 +80,11 @@ function receive(core: Core, data: unknown): void {
     data,
     isShared ? sharing.mostLength : limits.messageLength,
   );
-  if (text === undefined) return refuseLength(core);
+  // A message that is alone may not be longer because others share frames.
+  if (
+    text === undefined ||
+    text.length > limits.messageLength && !text.startsWith("[")
+  ) return refuseLength(core);
   const { values } = core.connection;
   values?.look(text);
   receiveText(core, text, isShared);
@@ -125,15 +129,16 @@ function readText(data: unknown, mostLength: number): string | undefined {
 }
 
 /** Ends a connection by which too long a message came. */
-export function refuseLength(core: Core): void {
+function refuseLength(core: Core): void {
   const reason = `Message is longer than ${core.limits.messageLength}`;
   cut(core, messageTooBig, reason);
 }
 
 /** Reads what JSON made of a message. */
 export function read(core: Core, value: unknown, text: string): Message {
-  const { connection: { spoken }, versions, limits } = core;
-  const unnamed: Version = versions?.unnamed(spoken) ?? "2.0";
+  const { connection: { spoken }, sharing, versions, limits } = core;
+  const isShared = sharing?.isShared === true;
+  const unnamed: Version = versions?.unnamed(spoken, isShared) ?? "2.0";
   return readMessage(value, text, unnamed, limits);
 }
 

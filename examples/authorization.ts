@@ -12,9 +12,8 @@
  */
 
 import { getCookies, setCookie, STATUS_CODE } from "@std/http";
-import { ErrorCode, Peer, RpcError } from "../mod.ts";
+import { ErrorCode, guard, Peer, RpcError } from "../mod.ts";
 import { type Handler, upgrade } from "../server.ts";
-import { guard } from "../src/methods/guard.ts";
 import { listen } from "./listen.ts";
 
 interface User {

@@ -1,7 +1,6 @@
 // deno run --allow-net=127.0.0.1 examples/callback.ts
 // Passes a function as an argument: a server sorts what only its client can compare.
 import { connect } from "@jsonrpcws/peer/client";
-import { references } from "@jsonrpcws/peer/reference";
 import { serve } from "@jsonrpcws/peer/server";
 
 const local = {
@@ -26,14 +25,13 @@ const local = {
   },
 };
 
-await using server = serve({ local }, {
+await using server = serve({
+  local,
   port: 0,
   hostname: "127.0.0.1",
   onListen() {},
 });
-await using client = connect<typeof local>(server.url, {}, {
-  use: [references],
-});
+await using client = connect<typeof local>(server.url);
 
 const rank = new Map([["small", 1], ["medium", 2], ["large", 3], ["huge", 4]]);
 const sorted = await client.remote.sort(

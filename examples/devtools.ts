@@ -1,8 +1,8 @@
 // deno run --allow-net=127.0.0.1 --allow-run=chromium --allow-sys=uid --allow-write=/tmp examples/devtools.ts
 // Drives a Chromium by its DevTools protocol: one that it starts, or the one
 // whose WebSocket address it is given.
+import { notifications } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
-import { notifications } from "@jsonrpcws/peer/subscription";
 import type { Protocol } from "devtools-protocol";
 
 const html =
@@ -14,7 +14,7 @@ await using chromium = given === undefined ? await startChromium() : null;
 const url = chromium?.url ?? given!;
 
 // Chrome's version of JSON-RPC: it refuses the member "jsonrpc".
-await using browser = connect(url, {}, { version: "bare", reconnect: false });
+await using browser = connect(url, { version: "bare", reconnect: false });
 const { targetId } = await browser.request<
   Protocol.Target.CreateTargetResponse
 >("Target.createTarget", { url: "about:blank" });
@@ -28,10 +28,9 @@ await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
       },
     },
   },
-}, {
   version: "bare",
   reconnect: false, // It is of this page alone.
-  limits: { messageLength: 0 }, // A picture is one message.
+  limits: { messageLength: Infinity }, // A picture is one message.
 });
 await page.request("Runtime.enable");
 await page.request("Page.enable");

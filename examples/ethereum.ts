@@ -1,6 +1,6 @@
 // deno run --allow-net examples/ethereum.ts ws://127.0.0.1:8545
+import { ethereum, subscribe } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
-import { ethereum, subscribe } from "@jsonrpcws/peer/subscription";
 
 /** The methods of an Ethereum node that are called here. */
 interface Node {

@@ -1,8 +1,8 @@
 // deno run --allow-net --allow-read examples/language_server.ts ws://localhost:3000 main.ts
 // Asks a language server behind a WebSocket what is wrong in a file, and what it
 // knows of the first place where something is.
+import { notifications } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
-import { notifications } from "@jsonrpcws/peer/subscription";
 import { basename, dirname, resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import type {
@@ -34,7 +34,8 @@ await using server = connect(url, {
     "client/registerCapability": () => {},
     "window/workDoneProgress/create": () => {},
   },
-}, { reconnect: false }); // Each connection has a server of its own.
+  reconnect: false, // Each connection has a server of its own.
+});
 await using published = notifications<PublishDiagnosticsParams>(
   server,
   "textDocument/publishDiagnostics",

@@ -48,14 +48,16 @@ if (import.meta.main) {
         return `hi, ${name}`;
       }),
   };
-  const options = { trace: openTelemetry };
-  await using server = serve({ local }, {
+  await using server = serve({
+    local,
+    trace: openTelemetry,
     port: 0,
     hostname: "127.0.0.1",
     onListen() {},
-    ...options,
   });
-  await using client = connect<typeof local>(server.url, {}, options);
+  await using client = connect<typeof local>(server.url, {
+    trace: openTelemetry,
+  });
   await tracer.startActiveSpan("page", async (span) => {
     console.log(await client.remote.greet("ann"));
     span.end();

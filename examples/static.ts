@@ -10,8 +10,8 @@ import { STATUS_CODE, STATUS_TEXT } from "@std/http";
 
 const root = new URL("../", import.meta.url);
 
-/** The library's sources, whose names have no slash and no second dot. */
-const SOURCE = /^\/(src\/[a-z0-9_]{1,64}\.ts)$/;
+/** The library's sources, each in its folder; no name has a second dot. */
+const SOURCE = /^\/(src\/[a-z0-9_]{1,64}\/[a-z0-9_]{1,64}\.ts)$/;
 
 const contentTypes: { readonly [extension: string]: string } = {
   css: "text/css; charset=utf-8",

@@ -6,16 +6,15 @@
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { lines } from "../bench/lines.ts";
-import { connect, type ConnectOptions } from "../client.ts";
+import { connect } from "../client.ts";
 import {
   type CallOptions,
   type CloseInfo,
   ErrorCode,
   type Peer,
+  resume,
   RpcError,
 } from "../mod.ts";
-import { resume } from "../src/parts/resume.ts";
-import { streams } from "../src/parts/streams.ts";
 import { usedHeap } from "./heap.ts";
 import {
   describe,
@@ -125,19 +124,16 @@ class Caller {
         return answer(id);
       },
     };
-    const options: ConnectOptions = {
-      use: [streams],
-      timeout: callTimeout,
-      handshakeTimeout: 3_000,
-      reconnect: { delay: 200, maxDelay: 1_000 },
-      ...this.#isStrict && { limits: { outgoing: 4, queued: 2 } },
-    };
     this.#client = connect<Service["local"]>(crew.task.url, {
       local,
       onopen: () => this.#open(),
       onclose: (info) => this.#close(info),
       onerror: (error) => this.#complain(`onerror was told ${describe(error)}`),
-    }, options);
+      timeout: callTimeout,
+      handshakeTimeout: 3_000,
+      reconnect: { delay: 200, maxDelay: 1_000 },
+      ...this.#isStrict && { limits: { outgoing: 4, queued: 2 } },
+    });
   }
 
   /** Makes calls until its time is up or the crew's is; returns when nothing is left. */

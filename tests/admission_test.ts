@@ -457,7 +457,7 @@ bothTest(
       });
       await client.opened;
       const report = { code: 7, message: "hunter2", data: "hunter2" };
-      client.ws.send(
+      client.ws!.send(
         JSON.stringify({ jsonrpc: "2.0", id: null, error: report }),
       );
       await client.remote.echo(1);
@@ -501,17 +501,19 @@ bothTest("What a method throws reaches the peer bare", async (platform) => {
   await closed;
 });
 
-Deno.test("completeAdmissionLimits takes whole numbers, 0 lifts one", () => {
+Deno.test("completeAdmissionLimits takes whole numbers, Infinity lifts one", () => {
   assertEquals(completeAdmissionLimits(), {
     connections: 10_000,
     unauthenticated: 500,
     authorizationTime: 5_000,
   });
-  const { connections } = completeAdmissionLimits({ connections: 0 });
-  assertEquals(connections, Infinity);
+  for (const connections of [0, Infinity]) {
+    const limits = completeAdmissionLimits({ connections });
+    assertEquals(limits.connections, connections);
+  }
   for (const limit of [-1, 1.5, NaN]) {
     assertThrows(
-      () => deno.upgrade({}, { limits: { unauthenticated: limit } }),
+      () => deno.upgrade({ limits: { unauthenticated: limit } }),
       RangeError,
       "Cannot set limit unauthenticated",
     );

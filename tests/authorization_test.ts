@@ -46,7 +46,7 @@ async function signIn(
 
 /** Connects with headers, as the example's clients in a browser do. */
 function connectWith(url: URL, headers: { [name: string]: string }) {
-  return connect<Board>(url, {}, {
+  return connect<Board>(url, {
     createSocket: (url) => new NodeWebSocket(url, { headers }),
   });
 }
@@ -89,10 +89,10 @@ Deno.test("authorization.ts knows people by cookie, by ticket, by their first ca
   const byTicket = new URL("/ticket", url);
   const protocols = ["board", `ticket.${ticket}`];
   {
-    await using bob = connect<Board>(byTicket, {}, { protocols });
+    await using bob = connect<Board>(byTicket, { protocols });
     assertEquals(await bob.remote.whoami(), "bob");
     assertEquals((bob.ws as WebSocket).protocol, "board");
-    await using again = connect(byTicket, {}, { protocols });
+    await using again = connect(byTicket, { protocols });
     await assertRejects(() => again.opened, ConnectionClosedError);
   }
 

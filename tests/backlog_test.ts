@@ -102,6 +102,11 @@ Deno.test("Peer that closes before it has drained says so, and looks no more", a
     assertEquals([error.code, error.sent], [4000, true]);
   }
   await it[Symbol.asyncDispose]();
+
+  // Nor is what never waited drained any more.
+  await using other = await open();
+  other.peer.close();
+  await assertRejects(() => other.peer.drained(), ConnectionClosedError);
 });
 
 Deno.test("Peer has not drained while messages wait for the handshake", async () => {

@@ -82,7 +82,10 @@ Deno.test("request lets go of its signal once it is settled", async () => {
     ConnectionClosedError,
   );
   socket.sendError = new Error("broken");
-  await assertRejects(() => peer.request("m", [], { signal }), Error, "broken");
+  await assertRejects(
+    () => peer.request("m", [], { signal }),
+    ConnectionClosedError,
+  );
   assertEquals(listeners.count, 3);
   socket.receive({ jsonrpc: "2.0", result: 1, id: 1 });
   socket.receive({ jsonrpc: "2.0", error: { code: 1, message: "" }, id: 2 });
@@ -244,6 +247,24 @@ Deno.test("A cancel for nothing that runs is silence", async () => {
   ]);
 });
 
+Deno.test("A cancel for id null hits nobody, by that id nobody can be told from others", async () => {
+  const { local, calls, answers } = keeper();
+  await using it = await open({ local });
+  const { socket } = it;
+  socket.receive({ jsonrpc: "2.0", method: "keep", id: null });
+  socket.receive({ jsonrpc: "2.0", method: "keep", id: null });
+  for (const params of [{ id: null }, [null], {}, []]) {
+    socket.receive({ jsonrpc: "2.0", method: "$/cancelRequest", params });
+  }
+  assertEquals(calls.map(({ signal }) => signal.aborted), [false, false]);
+  for (const answer of answers) answer("kept");
+  await settle();
+  assertEquals(socket.take(), [
+    { jsonrpc: "2.0", result: "kept", id: null },
+    { jsonrpc: "2.0", result: "kept", id: null },
+  ]);
+});
+
 Deno.test("A cancelled method counts as running until it stops", async () => {
   const { local, answers } = keeper();
   await using it = await open({ local, limits: { incoming: 1 } });
@@ -328,6 +349,42 @@ Deno.test("A method that can't call back because its caller leaves is no failure
   assertEquals(thrown.map(String), ["Error: in fail"]);
 });
 
+Deno.test("A hook that can't call because the connection is lost is no failure of its owner's", async () => {
+  const thrown: unknown[] = [];
+  const it = await open({
+    onopen(this: Peer) {
+      return this.request("signIn") as Promise<void>;
+    },
+    onclose(this: Peer) {
+      return this.request("signOut") as Promise<void>;
+    },
+    onerror: (error) => void thrown.push(error),
+  });
+  it.socket.end(1006, "", false);
+  await it.peer.closed;
+  await settle();
+  assertEquals(thrown, []);
+});
+
+Deno.test("A hook that fails for another reason than the connection's is reported, open or not", async () => {
+  const thrown: unknown[] = [];
+  const onclose = (): Promise<void> => Promise.reject(new Error("in onclose"));
+  const elsewhere = await open();
+  elsewhere.peer.close();
+  const it = await open({
+    // What is closed is another connection.
+    onopen: () => elsewhere.peer.request("m") as Promise<void>,
+    onclose,
+    onerror: (error) => void thrown.push((error as Error).name),
+  });
+  await settle();
+  assertEquals(thrown.splice(0), ["ConnectionClosedError"]);
+  it.socket.end(1006, "", false);
+  await settle();
+  assertEquals(thrown, ["Error"]);
+  await elsewhere[Symbol.asyncDispose]();
+});
+
 Deno.test("A call that was marked idempotent says so when it is cut", async () => {
   await using it = await open();
   const { peer } = it;
@@ -354,7 +411,7 @@ Deno.test("request gives up after its time-out, and cancels", async () => {
     usualIsOver = true;
     return error;
   });
-  const never = peer.request("never", [], { timeout: 0 });
+  const never = peer.request("never", [], { timeout: Infinity });
   await time.pass(99);
   assertEquals(socket.take().length, 3);
   await time.pass(1);
@@ -374,6 +431,22 @@ Deno.test("request gives up after its time-out, and cancels", async () => {
   for (let hour = 0; hour < 3; hour++) await time.pass(3_600_000);
   socket.receive({ jsonrpc: "2.0", result: "at last", id: 3 });
   assertEquals(await never, "at last");
+});
+
+Deno.test("request whose time-out is 0 is sent, and given up as soon as can be", async () => {
+  for (const usual of [true, false]) {
+    using time = new FakeTime();
+    await using it = await open(usual ? { timeout: 0 } : {});
+    const { socket, peer } = it;
+    const call = peer.request("m", [], usual ? {} : { timeout: 0 })
+      .catch((error: Error) => error.message);
+    await time.pass(1);
+    assertEquals(await call, 'No response to request "m" within 0 ms');
+    assertEquals(socket.take(), [
+      request(1, "m"),
+      { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 1 } },
+    ]);
+  }
 });
 
 Deno.test("A peer's own timeout is the usual one of its calls, waiting for the handshake included", async () => {
@@ -398,7 +471,11 @@ Deno.test("Time-outs that are none are refused", async () => {
       RangeError,
       "Cannot set timeout",
     );
-    assertThrows(() => new Peer(new ScriptedSocket(), { timeout }), RangeError);
+    assertThrows(
+      () => new Peer(new ScriptedSocket(), { timeout }),
+      RangeError,
+      `Cannot set timeout: it must be 0 or more milliseconds, got ${timeout}`,
+    );
   }
   assertEquals(it.socket.sent, []);
 });
@@ -618,4 +695,28 @@ Deno.test("progress is $/progress with the request's id for a token", async () =
   assertEquals(await call, "end");
   assertEquals(seen, ["a", "b", "bad"]);
   assertEquals(thrown.map(String), ["Error: in onprogress"]);
+});
+
+Deno.test("progress that is longer than a message may be throws, and the call goes on", async () => {
+  const { local, calls, answers } = keeper();
+  await using it = await open({ local, limits: { messageLength: 200 } });
+  const { socket } = it;
+  socket.receive(request(1, "keep"));
+  const empty = JSON.stringify({
+    jsonrpc: "2.0",
+    method: "$/progress",
+    params: { token: 1, value: "" },
+  });
+  const progress = (length: number): boolean =>
+    calls[0]!.progress("x".repeat(length - empty.length));
+  assert(progress(200));
+  assertThrows(
+    () => progress(201),
+    RangeError,
+    'Cannot send notification "$/progress": it has 201 of at most 200 characters',
+  );
+  assertEquals(socket.sent.splice(0).map(({ length }) => length), [200]);
+  answers[0]!("done");
+  await settle();
+  assertEquals(socket.take(), [{ jsonrpc: "2.0", result: "done", id: 1 }]);
 });

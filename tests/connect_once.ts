@@ -4,16 +4,22 @@
  * @module
  */
 
-import { type Address, connect, type ConnectOptions } from "../client.ts";
-import type { ServiceDefinition } from "../mod.ts";
+import {
+  type Address,
+  connect,
+  type ConnectOptions,
+  type ConnectSettings,
+} from "../client.ts";
+import type { ServiceClass } from "../mod.ts";
 
 /** Connects, and doesn't replace a connection that is lost. */
 export const connectOnce: typeof connect = (
   url: Address,
-  service: unknown = {},
-  options: ConnectOptions = {},
-): never =>
-  connect(url, service as ServiceDefinition, {
-    reconnect: false,
-    ...options,
-  }) as never;
+  service: ServiceClass<unknown> | ConnectOptions = {},
+  settings: ConnectSettings = {},
+): never => {
+  const once = { reconnect: false };
+  return (typeof service === "function"
+    ? connect(url, service, { ...once, ...settings })
+    : connect(url, { ...once, ...service })) as never;
+};

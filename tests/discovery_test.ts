@@ -15,16 +15,21 @@ import { Ajv, type ValidateFunction } from "ajv";
 import { type } from "arktype";
 import * as v from "valibot";
 import * as z from "zod";
-import { ErrorCode, Peer, RpcError } from "../mod.ts";
+import {
+  ErrorCode,
+  method,
+  Peer,
+  RpcError,
+  type StandardSchema,
+} from "../mod.ts";
 import { serve } from "../server.ts";
+import { socketPair } from "../testing.ts";
 import {
   describe,
   type DescribeOptions,
   type OpenRpcDocument,
   type OpenRpcMethod,
-} from "../src/methods/discovery.ts";
-import { method, type StandardSchema } from "../src/methods/schema.ts";
-import { socketPair } from "../src/line/socket_pair.ts";
+} from "../discovery.ts";
 
 const info = { title: "Test", version: "1.0.0" };
 

@@ -10,8 +10,6 @@ import {
 import { connectOnce as connect } from "./connect_once.ts";
 import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
 import { Acceptor, type ServicePeer } from "../src/server/acceptor.ts";
-import { references } from "../src/parts/references.ts";
-import { streams } from "../src/parts/streams.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   openScripted,
@@ -151,7 +149,7 @@ bothTest(
       local: {
         ask: async (name: () => Promise<string>) => `fine, ${await name()}`,
       },
-    }, { use: [references] });
+    });
     await using bob = connect<Slow["local"]>(server.url);
     await bob.opened;
     const calls = [ann.remote.wait(), ann.remote.askBack()];
@@ -204,9 +202,7 @@ bothTest(
   "drain takes no longer than within, whatever runs, and says what was left",
   async (platform) => {
     const server = await platform.serve(Slow);
-    await using ann = connect<Slow["local"]>(server.url, {}, {
-      use: [streams],
-    });
+    await using ann = connect<Slow["local"]>(server.url);
     for await (const _ of ann.remote.ticks()) break;
     const left = assertRejects(() => ann.remote.wait(), ConnectionClosedError);
     const deaf = await handshake(server, upgradeLines);

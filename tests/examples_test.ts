@@ -14,7 +14,6 @@ import { Ticker } from "../examples/ticker/ticker.ts";
 import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
 import { ConnectionClosedError, RpcError } from "../mod.ts";
 import { serve } from "../server.ts";
-import { streams } from "../src/parts/streams.ts";
 import { exampleCommand, startExample } from "./example_process.ts";
 import {
   browsers,
@@ -28,7 +27,6 @@ import {
 } from "./pages.ts";
 
 const address = { port: 0, hostname: "127.0.0.1", onListen() {} };
-const use = [streams];
 
 const startTicker = (port?: string) =>
   startExample("examples/ticker.ts", "Ticker", port);
@@ -37,7 +35,7 @@ const startUpload = (port?: string) =>
 
 Deno.test("Ticker walks the same way each time, at the pace that it is told", async () => {
   await using server = serve(Ticker, address);
-  await using client = connect<Ticker["local"]>(server.url, {}, { use });
+  await using client = connect<Ticker["local"]>(server.url);
   await client.remote.pace(200);
   assertEquals(await client.remote.symbols(), ["ACME", "GLOBEX", "INITECH"]);
   const walks: number[][] = [];
@@ -55,7 +53,7 @@ Deno.test("Ticker walks the same way each time, at the pace that it is told", as
 
 Deno.test("Ticker goes on after a price as if it had never stopped there", async () => {
   await using server = serve(Ticker, address);
-  await using client = connect<Ticker["local"]>(server.url, {}, { use });
+  await using client = connect<Ticker["local"]>(server.url);
   await client.remote.pace(200);
   for (const last of [120, 57.31]) {
     const walk: number[] = [last];
@@ -83,7 +81,7 @@ Deno.test("Ticker tells that a stream has ended when its reader leaves it", asyn
         ended.resolve();
       },
     },
-  }, { use });
+  });
   await client.remote.pace(1);
   for await (const _ of client.remote.prices("ACME")) break;
   // Not after the second that it would have waited: the wait is cut.
@@ -93,7 +91,7 @@ Deno.test("Ticker tells that a stream has ended when its reader leaves it", asyn
 
 Deno.test("Ticker refuses a symbol and a pace that it doesn't know", async () => {
   await using server = serve(Ticker, address);
-  await using client = connect(server.url, {}, { use });
+  await using client = connect(server.url);
   for (const symbol of ["acme", "", "__proto__", null, 1]) {
     await refuses(client.request("prices", [symbol]), "no such symbol");
   }
@@ -107,7 +105,7 @@ Deno.test("Ticker refuses a symbol and a pace that it doesn't know", async () =>
 
 Deno.test("Upload answers the length and the SHA-256, and tells its progress", async () => {
   await using server = serve(Upload, address);
-  await using client = connect<Upload["local"]>(server.url, {}, { use });
+  await using client = connect<Upload["local"]>(server.url);
   for (const size of [0, 1, 120_000, 100_001]) {
     const data = randomBytes(size);
     const progress: number[] = [];
@@ -139,7 +137,7 @@ Deno.test("An example at SIGTERM lets a call finish, refuses others, and ends wi
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await output.read();
   const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
-  await using client = connectOnce<Upload["local"]>(address, {}, { use });
+  await using client = connectOnce<Upload["local"]>(address);
   const bell = Promise.withResolvers<void>();
   async function* chunks() {
     yield btoa("first");
@@ -173,7 +171,7 @@ Deno.test("An example at a second SIGINT ends at once", async () => {
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
   const { value = "" } = await output.read();
   const [address = ""] = /http:\/\/localhost:\d+/.exec(value) ?? [];
-  const client = connectOnce<Upload["local"]>(address, {}, { use });
+  const client = connectOnce<Upload["local"]>(address);
   const begun = Promise.withResolvers<void>();
   const onprogress = () => begun.resolve();
   const cut = assertRejects(
@@ -196,7 +194,7 @@ Deno.test("An example at a second SIGINT ends at once", async () => {
 
 Deno.test("Upload refuses what is too large, or not what it is said to be", async () => {
   await using server = serve(Upload, address);
-  await using client = connect(server.url, {}, { use });
+  await using client = connect(server.url);
   const chunks = () => chunksOf(new Uint8Array(10), 4);
   const refused: [params: unknown[], message: string][] = [
     [["x", MAX_SIZE + 1, chunks()], "at most 64 MiB"],
@@ -225,7 +223,7 @@ Deno.test("Upload stops reading when its call is cancelled, and says where", asy
       stopped: (name: string, received: number) =>
         stopped.resolve([name, received]),
     },
-  }, { use });
+  });
   const left = Promise.withResolvers<number>();
   async function* endless() {
     let count = 0;

@@ -1,9 +1,12 @@
+/**
+ * Messages that share a frame: how they are gathered, how they are read, and how
+ * two ends agree to it.
+ */
+
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../client.ts";
 import { Peer, type PeerOptions } from "../mod.ts";
 import { serve } from "../server.ts";
-import { SharedFrames, sharedFrames } from "../src/parts/shared_frames.ts";
-import { streams } from "../src/parts/streams.ts";
 import {
   failure,
   openScripted,
@@ -15,204 +18,204 @@ import {
 } from "./scripted_socket.ts";
 import { bothTest, quiet } from "./servers.ts";
 
-function share(options: PeerOptions = {}): Promise<Scripted> {
-  return openScripted({ sharedFrames: true, ...options });
+/** The subprotocol by which two ends agree to share frames. */
+const subprotocol = "jsonrpcws.v1";
+
+function share(
+  options: PeerOptions = {},
+  frameLength?: number,
+): Promise<Scripted> {
+  const socket = new ScriptedSocket();
+  socket.frameLength = frameLength;
+  return openScripted({ sharedFrames: true, ...options }, socket);
 }
 
-/** Frames, and how many messages each of them has. */
-function recordFrames(): [frames: string[], push: (frame: string) => void] {
-  const frames: string[] = [];
-  return [frames, (frame): void => void frames.push(frame)];
+/** Lets messages arrive in company, which means that there will be more to say. */
+function makeBusy({ socket }: Scripted): void {
+  const event = { jsonrpc: "2.0", method: "unknown" };
+  socket.receive([event, event]);
 }
 
-Deno.test("SharedFrames sends the first message of a turn at once, the others together at its end", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  for (const text of ["1", "2", "3"]) shared.push(text);
-  assertEquals(frames, ["1"]);
+/** Takes the frames that were sent: the params of the messages in each. */
+function takeFrames({ socket }: Scripted): unknown[] {
+  const texts = (message: unknown): unknown =>
+    Array.isArray(message)
+      ? message.map(texts)
+      : (message as { params: unknown[] }).params[0];
+  return socket.take().map(texts);
+}
+
+/** How many messages each of the frames has that were sent. */
+function countMembers(it: Scripted): number[] {
+  return takeFrames(it).map((frame) => [frame].flat().length);
+}
+
+Deno.test("Peer sends the first message of a turn at once, the others together at its end", async () => {
+  await using it = await share();
+  for (const n of [1, 2, 3]) it.peer.notify("m", [n]);
+  assertEquals(takeFrames(it), [1]);
   await settle();
-  assertEquals(frames.splice(0), ["1", "[2,3]"]);
-  shared.push("4");
-  assertEquals(frames.splice(0), ["4"]);
+  assertEquals(takeFrames(it), [[2, 3]]);
+  it.peer.notify("m", [4]);
+  assertEquals(takeFrames(it), [4]);
   await settle();
-  assertEquals(frames, []);
+  assertEquals(takeFrames(it), []);
 });
 
-Deno.test("SharedFrames gathers all of a turn while what arrives has company", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  shared.isBusy = true;
-  shared.push("1");
-  shared.push("2");
-  assertEquals(frames, []);
+Deno.test("Peer gathers all of a turn while what arrives has company", async () => {
+  await using it = await share();
+  makeBusy(it);
+  it.peer.notify("m", [1]);
+  it.peer.notify("m", [2]);
+  assertEquals(takeFrames(it), []);
   await settle();
-  shared.push("3");
+  it.peer.notify("m", [3]);
+  assertEquals(takeFrames(it), [[1, 2]]);
   await settle();
-  assertEquals(frames, ["[1,2]", "3"]);
+  assertEquals(takeFrames(it), [3]);
+  // What arrives alone ends it.
+  it.socket.receive({ jsonrpc: "2.0", method: "unknown" });
+  it.peer.notify("m", [4]);
+  assertEquals(takeFrames(it), [4]);
+  await settle();
 });
 
-Deno.test("SharedFrames keeps a batch apart from the messages of a frame", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  shared.push("[1,2]");
-  shared.push("[3,4]");
+Deno.test("Peer keeps a batch apart from the messages of a frame", async () => {
+  await using it = await share();
+  const { peer } = it;
+  const batch = (...all: number[]): void =>
+    peer.batch(() => {
+      for (const n of all) peer.notify("m", [n]);
+    });
+  batch(1, 2);
+  batch(3, 4);
   await settle();
-  shared.isBusy = true;
-  shared.push("[5]");
-  shared.push("6");
+  assertEquals(takeFrames(it), [[[1, 2]], [[3, 4]]]);
+  makeBusy(it);
+  batch(5);
+  peer.notify("m", [6]);
   await settle();
-  assertEquals(frames, ["[[1,2]]", "[[3,4]]", "[[5],6]"]);
+  assertEquals(takeFrames(it), [[[5], 6]]);
 });
 
-Deno.test("SharedFrames keeps frames within their length and their members", async () => {
+Deno.test("Peer keeps frames within their length and their members", async () => {
   for (const text of ["x".repeat(97), "é".repeat(32), "\u20ac".repeat(32)]) {
-    const [frames, send] = recordFrames();
-    const shared = new SharedFrames(send, 1_000);
-    shared.isBusy = true;
-    for (let n = 0; n < 100; n++) shared.push(`"${text}"`);
+    await using it = await share({}, 1_500);
+    makeBusy(it);
+    for (let n = 0; n < 100; n++) it.peer.notify("m", [text]);
     await settle();
-    assertEquals(frames.flatMap((frame) => JSON.parse(frame)).length, 100);
+    const { sent } = it.socket;
+    assertEquals(sent.flatMap((frame) => JSON.parse(frame)).length, 100);
     const encoder = new TextEncoder();
-    for (const frame of frames) {
+    for (const frame of sent) {
       const { length } = encoder.encode(frame);
-      assert(length <= 1_000, `${length}`);
+      assert(length <= 1_500, `${length}`);
     }
-    assert(frames.length <= 14, `${frames.length}`);
+    // Ten of them fit, and some frames were halved.
+    assert(sent.length <= 16, `${sent.length}`);
   }
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  shared.isBusy = true;
-  for (let n = 0; n < 737; n++) shared.push("1");
+  await using it = await share();
+  makeBusy(it);
+  for (let n = 0; n < 737; n++) it.peer.notify("m", [n]);
   await settle();
-  assertEquals(frames.map((frame) => [JSON.parse(frame)].flat().length), [
-    32,
-    64,
-    128,
-    256,
-    256,
-    1,
-  ]);
+  assertEquals(countMembers(it), [32, 64, 128, 256, 256, 1]);
 });
 
-Deno.test("SharedFrames begins each turn with a short frame, before it ends", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  shared.isBusy = true;
+Deno.test("Peer begins each turn with a short frame, before it ends", async () => {
+  await using it = await share();
+  makeBusy(it);
   for (let turn = 0; turn < 2; turn++) {
-    for (let n = 0; n < 33; n++) shared.push("1");
-    assertEquals(frames.map((frame) => JSON.parse(frame).length), [32]);
+    for (let n = 0; n < 33; n++) it.peer.notify("m", [n]);
+    assertEquals(countMembers(it), [32]);
     await settle();
-    assertEquals(frames.splice(0).length, 2);
+    assertEquals(countMembers(it), [1]);
   }
 });
 
-Deno.test("SharedFrames fills frames as long as a socket says they may be", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send, 40_000);
-  shared.isBusy = true;
-  for (let n = 0; n < 300; n++) shared.push(`"${"x".repeat(180)}"`);
-  await settle();
-  assertEquals(frames.map((frame) => JSON.parse(frame).length), [
-    32,
-    64,
-    128,
-    76,
-  ]);
+Deno.test("Peer fills frames as long as a socket says they may be", async () => {
+  const text = "x".repeat(140);
+  for (
+    const [length, members] of [
+      [undefined, [32, 64, 88, 88, 28]],
+      [40_000, [32, 64, 128, 76]],
+    ] as [length: number | undefined, members: number[]][]
+  ) {
+    await using it = await share({}, length);
+    makeBusy(it);
+    for (let n = 0; n < 300; n++) it.peer.notify("m", [text]);
+    assertEquals(JSON.parse(it.socket.sent[0]!).length, 32);
+    await settle();
+    assertEquals(countMembers(it), members);
+  }
 });
 
-Deno.test("SharedFrames fills frames to the last byte, and halves what has more bytes than characters", async () => {
+Deno.test("Peer fills frames to the last byte, and halves what has more bytes than characters", async () => {
+  const empty = '{"jsonrpc":"2.0","method":"m","params":[""]}'.length;
+  // Two messages of a thousand bytes, a comma, two brackets.
+  const length = 2_003;
+  // Those that there are for a digit and a text.
+  const bytes = 1_000 - empty;
   for (
     const [text, members] of [
-      ["x".repeat(9), [2, 2, 1]],
-      ["x".repeat(10), [1, 1, 1, 1, 1]],
-      ["é".repeat(4) + "x", [1, 2, 2]],
-      ["é".repeat(6), [1, 1, 1, 1, 1]],
-      ["\u20ac".repeat(3), [2, 2, 1]],
+      ["x".repeat(bytes - 1), [2, 2, 1]],
+      ["x".repeat(bytes), [1, 1, 1, 1, 1]],
+      ["é".repeat(bytes / 2 - 1) + "x", [1, 2, 2]],
+      ["é".repeat(bytes / 2 - 1) + "xx", [1, 1, 1, 1, 1]],
+      ["\u20ac".repeat(315) + "x".repeat(bytes - 946), [2, 1, 2]],
+      ["\u20ac".repeat(315) + "x".repeat(bytes - 945), [1, 1, 1, 1, 1]],
     ] as [text: string, members: number[]][]
   ) {
-    const [frames, send] = recordFrames();
-    const shared = new SharedFrames(send, 25);
-    shared.isBusy = true;
-    const texts = Array.from({ length: 5 }, (_, n) => [`${n}`, text]);
-    for (const [n, text] of texts) shared.push(`"${n}${text!.slice(1)}"`);
+    await using it = await share({}, length);
+    makeBusy(it);
+    const texts = Array.from({ length: 5 }, (_, n) => `${n}${text}`);
+    for (const text of texts) it.peer.notify("m", [text]);
     await settle();
-    const received = frames.map((frame) => [JSON.parse(frame)].flat());
-    assertEquals(received.map(({ length }) => length), members);
-    assertEquals(
-      received.flat(),
-      texts.map(([n, text]) => n + text!.slice(1)),
-    );
+    const frames = takeFrames(it).map((frame) => [frame].flat());
+    assertEquals(frames.map(({ length }) => length), members);
+    assertEquals(frames.flat(), texts);
   }
 });
 
-// A process of its own, since it is about the first turns of one.
-Deno.test("SharedFrames loads no timers for the first turns of a process", async () => {
-  const module = JSON.stringify(
-    new URL("../src/parts/shared_frames.ts", import.meta.url),
-  );
-  const program = `
-    import { SharedFrames } from ${module};
-    const shared = new SharedFrames((frame) => console.log(frame));
-    for (const turn of ["1", "2"]) {
-      for (const n of [1, 2, 3]) shared.push(turn + n);
-      await Promise.resolve();
-    }
-    for (const name of ["setTimeout", "setImmediate"]) {
-      const { get } = Object.getOwnPropertyDescriptor(globalThis, name);
-      console.log(get === undefined ? "loaded" : "not loaded");
-    }
-  `;
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", program],
-  }).output();
-  assertEquals(
-    new TextDecoder().decode(stdout).split("\n"),
-    ["11", "[12,13]", "21", "[22,23]", "not loaded", "not loaded", ""],
-  );
-});
-
-Deno.test("SharedFrames of all connections end their turn by one task", async () => {
-  const { setImmediate, setTimeout } = globalThis;
-  globalThis.setTimeout = setTimeout; // It is loaded, as in an older process.
+Deno.test("Peers of a process end their turn by one task", async () => {
+  const { setImmediate } = globalThis;
   let tasks = 0;
   globalThis.setImmediate = ((task: () => void) => {
     tasks++;
     return setImmediate(task);
   }) as typeof setImmediate;
   try {
-    const [frames, send] = recordFrames();
-    const all = Array.from({ length: 200 }, () => new SharedFrames(send));
-    for (const text of ["1", "2", "3"]) {
-      for (const shared of all) shared.push(text);
+    const all = await Promise.all(Array.from({ length: 200 }, () => share()));
+    for (const n of [1, 2, 3]) {
+      for (const { peer } of all) peer.notify("m", [n]);
     }
-    assertEquals(frames.splice(0), Array(200).fill("1"));
+    for (const it of all) assertEquals(takeFrames(it), [1]);
     await settle();
-    assertEquals(frames, Array(200).fill("[2,3]"));
+    for (const it of all) assertEquals(takeFrames(it), [[2, 3]]);
     assertEquals(tasks, 1);
-    all[0]!.push("4");
+    all[0]!.peer.notify("m", [4]);
     assertEquals(tasks, 2);
     await settle();
+    for (const it of all) await it[Symbol.asyncDispose]();
   } finally {
     globalThis.setImmediate = setImmediate;
   }
 });
 
-Deno.test("SharedFrames sends what is too long for company alone, in its place", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send, 10);
-  shared.isBusy = true;
-  for (const text of ["1", "2", "12345678901", "3", "4"]) shared.push(text);
+Deno.test("Peer sends what is too long for company alone, in its place", async () => {
+  await using it = await share({}, 200);
+  makeBusy(it);
+  const long = "x".repeat(200);
+  for (const text of ["1", "2", long, "3", "4"]) it.peer.notify("m", [text]);
   await settle();
-  assertEquals(frames, ["[1,2]", "12345678901", "[3,4]"]);
+  assertEquals(takeFrames(it), [["1", "2"], long, ["3", "4"]]);
 });
 
-Deno.test("SharedFrames forgets what was gathered for a connection that is gone", async () => {
-  const [frames, send] = recordFrames();
-  const shared = new SharedFrames(send);
-  for (const text of ["1", "2"]) shared.push(text);
-  shared.discard();
+Deno.test("Peer forgets what was gathered for a connection that is gone", async () => {
+  const it = await share();
+  for (const n of [1, 2]) it.peer.notify("m", [n]);
+  it.socket.end(1006, "", false);
   await settle();
-  assertEquals(frames, ["1"]);
+  assertEquals(takeFrames(it), [1]);
 });
 
 Deno.test("Peer answers each message of a frame by itself, when it is ready", async () => {
@@ -351,7 +354,7 @@ bothTest(
   async (platform) => {
     const limits = { messageLength: 200 };
     await using server = await platform.serve(Echo, { limits });
-    await using client = connect(server.url, {}, { sharedFrames: true });
+    await using client = connect(server.url, { sharedFrames: true });
     const words = Array.from(
       { length: 40 },
       (_, n) => `${n}${"x".repeat(100)}`,
@@ -391,7 +394,7 @@ Deno.test("Peer sends what was gathered before it closes", async () => {
 });
 
 Deno.test("Peer survives a socket that fails at the end of a turn", async () => {
-  await using it = await share({ timeout: 0 });
+  await using it = await share({ timeout: Infinity });
   const calls = [it.peer.request("a"), it.peer.request("b")];
   it.socket.sendError = new Error("broken");
   await settle();
@@ -413,7 +416,7 @@ class Echo extends Peer {
 /** Counts the frames that a client's socket is sent. */
 function countFrames(client: Peer): { count: number } {
   const frames = { count: 0 };
-  client.ws.addEventListener("message", () => frames.count++);
+  client.ws!.addEventListener("message", () => frames.count++);
   return frames;
 }
 
@@ -421,13 +424,12 @@ bothTest(
   "connect shares frames with a server that wants to",
   async (platform) => {
     await using server = await platform.serve(Echo, { protocols: ["chat"] });
-    await using client = connect(server.url, {}, {
+    await using client = connect(server.url, {
       sharedFrames: true,
       protocols: ["chat"],
-      use: [streams],
     });
     await client.opened;
-    assertEquals(client.ws.protocol, sharedFrames);
+    assertEquals(client.ws!.protocol, subprotocol);
     const frames = countFrames(client);
     const sums = await Promise.all(
       Array.from({ length: 100 }, (_, n) => client.request("add", [n, 1])),
@@ -446,8 +448,8 @@ bothTest(
 Deno.test("connect shares no frames unless both want to", async () => {
   const local = { echo: (value: unknown) => value };
   for (const [ours, theirs] of [[true, false], [false, true]] as const) {
-    await using server = serve({ local }, { ...quiet, sharedFrames: theirs });
-    await using client = connect(server.url, {}, { sharedFrames: ours });
+    await using server = serve({ local, ...quiet, sharedFrames: theirs });
+    await using client = connect(server.url, { sharedFrames: ours });
     await client.opened;
     const frames = countFrames(client);
     await Promise.all([1, 2, 3].map((n) => client.request("echo", [n])));
@@ -462,14 +464,13 @@ Deno.test("connect tries without the offer where a server fails because of it", 
   const client = connect("ws://localhost", {
     onopen: () => void states.push("open"),
     onclose: () => void states.push("close"),
-  }, {
     sharedFrames: true,
     protocols: ["chat"],
     createSocket(_url, protocols) {
       offers.push(protocols);
       const socket = current = new ScriptedSocket(0);
       queueMicrotask(() => {
-        if (protocols.includes(sharedFrames)) socket.end(1006, "", false);
+        if (protocols.includes(subprotocol)) socket.end(1006, "", false);
         else {
           socket.onsend = (text): void => {
             const { id } = JSON.parse(text);
@@ -482,7 +483,7 @@ Deno.test("connect tries without the offer where a server fails because of it", 
     },
   });
   assertEquals(await client.request("m"), "plain");
-  assertEquals(offers, [[sharedFrames, "chat"], ["chat"]]);
+  assertEquals(offers, [[subprotocol, "chat"], ["chat"]]);
   assertEquals(states, ["open"]);
   client.close();
   current.end();
@@ -495,17 +496,17 @@ bothTest(
     await using server = await platform.serve(Echo, { protocols });
     for (
       const [offer, selected] of [
-        [["chat", sharedFrames], sharedFrames],
+        [["chat", subprotocol], subprotocol],
         [["chat"], "chat"],
         [["other"], ""],
       ] as const
     ) {
-      const client = connect(server.url, {}, { protocols: [...offer] });
+      const client = connect(server.url, { protocols: [...offer] });
       const opened = client.opened.then(() => true, () => false);
       if (selected === "") client.close();
       else {
         await opened;
-        assertEquals(client.ws.protocol, selected);
+        assertEquals(client.ws!.protocol, selected);
       }
       await client[Symbol.asyncDispose]();
     }

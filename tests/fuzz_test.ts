@@ -33,7 +33,7 @@ Deno.test("fuzz finds a peer that answers what it must not, and says how to agai
   const { respond } = Peer.prototype;
   // Whoever answers early does it twice.
   Peer.prototype.respond = function (this: Peer, id, ...rest): boolean {
-    this.ws.send(JSON.stringify({ jsonrpc: "2.0", result: "twice", id }));
+    this.ws!.send(JSON.stringify({ jsonrpc: "2.0", result: "twice", id }));
     return respond.call(this, id, ...rest);
   };
   try {

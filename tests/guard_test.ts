@@ -1,11 +1,16 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import * as z from "zod";
-import { Peer, type PeerOptions, RpcError } from "../mod.ts";
-import { describe } from "../src/methods/discovery.ts";
-import { guard, type Verdict } from "../src/methods/guard.ts";
-import { method } from "../src/methods/schema.ts";
+import {
+  guard,
+  method,
+  Peer,
+  type PeerOptions,
+  RpcError,
+  type Verdict,
+} from "../mod.ts";
+import { socketPair } from "../testing.ts";
+import { describe } from "../discovery.ts";
 import { openScripted, request } from "./scripted_socket.ts";
-import { socketPair } from "../src/line/socket_pair.ts";
 
 /** What a request is answered with. */
 async function answerTo(

@@ -153,7 +153,7 @@ Deno.test("Peer tells nobody of a ping's answer", async () => {
     ]
   ) {
     using time = new FakeTime();
-    await using it = await openMortal({ timeout: 0 });
+    await using it = await openMortal({ timeout: Infinity });
     const { socket, peer, errors } = it;
     const call = peer.request("slow");
     socket.take();
@@ -261,20 +261,46 @@ Deno.test("Peer of another version than 2.0 is never asked, nor given up", async
   assertEquals([it.socket.sent, it.closes], [[], []]);
 });
 
-Deno.test("Peer is not asked where pingAfter is 0, and not given up where pingWithin is", async () => {
+Deno.test("Peer is not asked where pingAfter is Infinity, and not given up where pingWithin is", async () => {
   using time = new FakeTime();
-  await using silent = await openMortal({ limits: { pingAfter: 0 } });
-  await using patient = await openMortal({ limits: { pingWithin: 0 } });
+  await using silent = await openMortal({ limits: { pingAfter: Infinity } });
+  await using patient = await openMortal({ limits: { pingWithin: Infinity } });
   // Longer than a timer can be.
-  const limits = { pingAfter: 2 ** 40, pingWithin: 0, bufferedTime: 0 };
+  const limits = {
+    pingAfter: 2 ** 40,
+    pingWithin: Infinity,
+    bufferedTime: Infinity,
+  };
   await using forEver = await openMortal({ limits });
-  const never = { pingAfter: 0, pingWithin: 0, bufferedTime: 0 };
+  const never = { ...limits, pingAfter: Infinity };
   await using unwatched = await openMortal({ limits: never });
   await time.flow(120_000);
   for (const { socket, closes } of [silent, forEver, unwatched]) {
     assertEquals([socket.sent, closes], [[], []]);
   }
   assertEquals([takePings(patient.socket).length, patient.closes], [1, []]);
+});
+
+Deno.test("Peer is asked at once where pingAfter is 0, and given up at once where pingWithin is", async () => {
+  using time = new FakeTime();
+  await using asked = await openMortal({ limits: { pingAfter: 0 } });
+  await using hurried = await openMortal({
+    limits: { pingAfter: 0, pingWithin: 0 },
+  });
+  await time.pass(10);
+  for (const { socket, closes } of [asked, hurried]) {
+    assertEquals([takePings(socket).length, closes], [1, []]);
+  }
+  await time.pass(10);
+  assertEquals(asked.closes, []);
+  assertEquals(hurried.closes, [{
+    ...lost,
+    reason: "No sign of life within 0 ms of a ping",
+  }]);
+  // Who answers is asked again, at every look.
+  asked.socket.receive(result(1, null));
+  await time.pass(10);
+  assertEquals([takePings(asked.socket).length, asked.closes], [1, []]);
 });
 
 Deno.test("Peer answers a ping whatever else it has to do, and no notified one", async () => {
@@ -297,7 +323,7 @@ Deno.test("Peer answers a ping whatever else it has to do, and no notified one",
 
 Deno.test("Peer asks while as many calls wait as may, and takes no call's place", async () => {
   using time = new FakeTime();
-  await using it = await openMortal({ timeout: 0 });
+  await using it = await openMortal({ timeout: Infinity });
   const { socket, peer } = it;
   const calls = Array.from({ length: 1_023 }, (_, n) => peer.request("m", [n]));
   socket.take();
@@ -365,7 +391,7 @@ Deno.test("The timer wakes as seldom as those who are there allow", async () => 
     return setTimeout(run, ms);
   }) as typeof setTimeout;
   try {
-    await using _slow = await openMortal({ timeout: 0 });
+    await using _slow = await openMortal({ timeout: Infinity });
     await time.flow(1_000);
     const quick = await openMortal({ limits: { pingWithin: 4_000 } });
     await time.flow(1_000);

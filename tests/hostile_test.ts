@@ -144,6 +144,35 @@ Deno.test("Peer answers every wrong id with id null", async () => {
   }
 });
 
+Deno.test("Peer answers an id that can't be read exactly with id null, wherever its digits stand otherwise", async () => {
+  await using it = await open({ local: { echo: () => 1 } });
+  const { socket } = it;
+  const big = "9007199254740992";
+  const rows: [members: string, id: number | null][] = [
+    // What is written twice alike is safe, two that are read alike are not.
+    [`"id":${big},"params":{"id":${big}}`, 2 ** 53],
+    [`"id":9007199254740993,"params":{"id":${big}}`, null],
+    [`"id":${big},"params":{"id":9007199254740993}`, null],
+    [`"id":2.5,"params":{"id":1.50}`, 2.5],
+    [`"id":2.5,"params":{"id":2.50}`, null],
+    // A text with a member in it is no member.
+    [`"id":2.5,"params":[${JSON.stringify('"id":2.50')}]`, 2.5],
+    // What is written as this side would write it.
+    [`"id":1.5e+300`, 1.5e300],
+    [`"id":1.5e300`, null],
+    [`"id" : 2.5`, 2.5],
+    // Its key is in disguise.
+    [`"\\u0069d":9007199254740993`, null],
+    // What is exact is not to blame for others.
+    [`"id":7,"params":{"id":2.50}`, 7],
+  ];
+  for (const [members, id] of rows) {
+    socket.receive(`{"jsonrpc":"2.0","method":"echo",${members}}`);
+    const [answer] = socket.take() as [{ id: unknown; result?: unknown }];
+    assertEquals([answer.id, "result" in answer], [id, id !== null], members);
+  }
+});
+
 Deno.test("Peer answers neither responses nor errors without an id, two peers would loop", async () => {
   const thrown: unknown[] = [];
   await using it = await open({ onerror: (error) => void thrown.push(error) });
@@ -288,6 +317,19 @@ Deno.test("Peer rejects the only call or the waiting batch on an error without a
   );
 });
 
+Deno.test("Peer blames no call for an error that came with the answers to a batch", async () => {
+  const thrown: unknown[] = [];
+  await using it = await open({ onerror: (error) => void thrown.push(error) });
+  const { socket, peer } = it;
+  const innocent = peer.request("innocent");
+  const batch = peer.batch(() => [peer.request("a")]);
+  socket.receive([result(2, "a"), failure(null, -32600, "Invalid Request.")]);
+  assertEquals(await batch[0], "a");
+  assertEquals(thrown.map(String), ["RpcError: Invalid Request."]);
+  socket.receive(result(1, "here"));
+  assertEquals(await innocent, "here");
+});
+
 Deno.test("Peer blames no call for what a peer says of a cancel", async () => {
   const thrown: unknown[] = [];
   await using it = await open({ onerror: (error) => void thrown.push(error) });
@@ -426,7 +468,7 @@ Deno.test("Peer outlives 100,000 open brackets and other garbage", async () => {
     "[1e999999]",
     '"\ud800"',
   ];
-  for (const limits of [{}, { depth: 0 }]) {
+  for (const limits of [{}, { depth: Infinity }]) {
     await using it = await open({
       local: { echo: (value: unknown) => value },
       limits,
@@ -467,9 +509,14 @@ Deno.test("Peer knows a request before it is sent, and forgets it if send throws
   assertEquals(await peer.request("m"), "answered from within send");
   socket.onsend = undefined;
 
-  socket.sendError = new Error("broken pipe");
-  await assertRejects(() => peer.request("m"), Error, "broken pipe");
-  socket.sendError = new Error("broken pipe");
+  const cause = socket.sendError = new Error("broken pipe");
+  const error = await assertRejects(
+    () => peer.request("m"),
+    ConnectionClosedError,
+    'Cannot send request "m"',
+  );
+  assertEquals([error.sent, error.cause], [false, cause]);
+  socket.sendError = cause;
   assertEquals(peer.notify("m"), false);
   socket.receive(result(2, "late"));
   assertEquals(peer.unmatched, 1);

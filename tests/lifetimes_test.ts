@@ -5,14 +5,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { Peer } from "../mod.ts";
-import { marshal, references } from "../src/parts/references.ts";
-import { socketPair } from "../src/line/socket_pair.ts";
-import { streams } from "../src/parts/streams.ts";
+import { marshal, Peer } from "../mod.ts";
+import { socketPair } from "../testing.ts";
 import { settle } from "./scripted_socket.ts";
 
-const use = [streams, references];
-const limits = { streams: 1, handles: 1, incoming: 1, outgoing: 2 };
+const limits = { streams: 1, references: 1, incoming: 1, outgoing: 2 };
 
 /** What happened to a generator. */
 interface Life {
@@ -68,8 +65,8 @@ function connect(): Pair {
     };
     override onerror(): void {}
   }
-  const server = new Service(left, { use, limits });
-  const client = new Peer(right, { use, limits, onerror() {} });
+  const server = new Service(left, { limits });
+  const client = new Peer(right, { limits, onerror() {} });
   return { server, client, life, cut: () => right.terminate() };
 }
 

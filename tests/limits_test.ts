@@ -16,7 +16,6 @@ import {
 import { serve } from "../server.ts";
 import { completeLimits } from "../src/wire/limits.ts";
 import { ReadyState } from "../src/line/socket.ts";
-import { streams } from "../src/parts/streams.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   failure,
@@ -26,14 +25,16 @@ import {
   ScriptedSocket,
   settle,
 } from "./scripted_socket.ts";
+import { quiet } from "./servers.ts";
 
 const notification = { jsonrpc: "2.0", method: "count" };
 
-Deno.test("completeLimits lifts with 0, and makes one object for many peers", () => {
+Deno.test("completeLimits takes 0 for zero and Infinity for no limit, and makes one object for many peers", () => {
   assertEquals(completeLimits(undefined), defaultLimits);
   assertEquals(completeLimits(undefined, serverLimits), serverLimits);
-  const limits = completeLimits({ depth: 0, messageRate: 5 }, serverLimits);
-  assertEquals(limits, { ...serverLimits, depth: Infinity, messageRate: 5 });
+  const lifted = { depth: Infinity, incoming: 0, messageRate: 5 };
+  const limits = completeLimits(lifted, serverLimits);
+  assertEquals(limits, { ...serverLimits, ...lifted });
   assert(completeLimits(limits) === limits);
   for (const depth of [-1, 1.5, NaN, "64" as unknown as number]) {
     assertThrows(
@@ -49,7 +50,7 @@ Deno.test("serve takes the limits of a server unless it is told otherwise", asyn
     [{}, "More than 20 invalid messages in 10000 ms"],
     [{ invalidMessages: 2 }, "More than 2 invalid messages in 10000 ms"],
     [
-      { invalidMessages: 0, messageBurst: 3 },
+      { invalidMessages: Infinity, messageBurst: 3 },
       "More than 1000 messages a second",
     ],
   ];
@@ -57,15 +58,15 @@ Deno.test("serve takes the limits of a server unless it is told otherwise", asyn
     const { promise: closed, resolve: onclose } = Promise.withResolvers<
       CloseInfo
     >();
-    await using server = serve({ onclose }, { port: 0, onListen() {}, limits });
+    await using server = serve({ onclose, ...quiet, limits });
     // The client may lose the reason: what it sent too much cuts the connection.
     await using client = connect(server.url, { onerror() {} });
     await client.opened;
-    for (let n = 0; n < 30; n++) client.ws.send("?");
+    for (let n = 0; n < 30; n++) client.ws!.send("?");
     assertEquals((await closed).reason, reason);
   }
   assertThrows(
-    () => serve({}, { port: 0, onListen() {}, limits: { depth: -1 } }),
+    () => serve({ ...quiet, limits: { depth: -1 } }),
     RangeError,
     "Cannot set limit depth",
   );
@@ -156,7 +157,6 @@ Deno.test("Peer counts whatever arrives that nobody asked for", async () => {
       limits,
       onerror() {},
       oninvalid: () => true,
-      use: [streams],
     });
     for (let n = 0; n < 4; n++) it.socket.receive(message);
     assertEquals(it.socket.closes, [], name);
@@ -185,7 +185,7 @@ Deno.test("Peer doesn't count questions for the values of a stream that has some
   async function* values(): AsyncGenerator<number> {
     for (let n = 0;; n++) yield n;
   }
-  await using it = await open({ limits, local: { values }, use: [streams] });
+  await using it = await open({ limits, local: { values } });
   const { socket } = it;
   socket.receive(request(0, "values"));
   for (let id = 1; id <= 50; id++) {
@@ -232,6 +232,73 @@ Deno.test("Peer that was connected takes any number of messages, valid or not", 
     socket.receive("?");
   }
   assertEquals([count, socket.closes], [3_000, []]);
+});
+
+Deno.test("Peer whose limit is 0 takes none", async () => {
+  const local = { one: () => 1, count: async function* () {} };
+  const incoming: [name: string, message: unknown, code: number][] = [
+    ["incoming", request(1, "one"), -32009],
+    ["depth", request(1, "one"), -32600],
+    ["batchMembers", [request(1, "one")], -32010],
+    ["idLength", request("x", "one"), -32600],
+    ["methodLength", request(1, "one"), -32600],
+    ["streams", request(1, "count"), -32006],
+  ];
+  for (const [name, message, code] of incoming) {
+    await using it = await open({ local, limits: { [name]: 0 } });
+    it.socket.receive(message);
+    await settle();
+    const [answer] = it.socket.take() as [{ error: { code: number } }];
+    assertEquals(answer.error.code, code, name);
+  }
+  const closing: [name: string, message: unknown, code: number][] = [
+    ["messageLength", request(1, "one"), 1009],
+    ["invalidMessages", "?", 4400],
+  ];
+  for (const [name, message, code] of closing) {
+    await using it = await open({ local, limits: { [name]: 0 } });
+    it.socket.receive(message);
+    assertEquals(it.socket.closes[0]?.code, code, name);
+  }
+  await using silent = await open({
+    local,
+    limits: { messageRate: 0, messageBurst: 0 },
+  });
+  silent.socket.receive(request(1, "one"));
+  assertEquals(silent.socket.closes[0]?.code, 4429);
+  await using mute = await open({ limits: { outgoing: 0 } });
+  await assertRejects(
+    () => mute.peer.request("m"),
+    RangeError,
+    "0 of at most 0 are pending",
+  );
+  const socket = new ScriptedSocket(ReadyState.Connecting);
+  const connecting = new Peer(socket, { limits: { queued: 0 } });
+  assertEquals(connecting.notify("m"), false);
+  socket.end();
+});
+
+Deno.test("Peer measures a binary frame in bytes, and a text in characters", async () => {
+  const message = request(1, "echo", ["é".repeat(100)]);
+  const text = JSON.stringify(message);
+  const bytes = new TextEncoder().encode(text);
+  assertEquals(bytes.length, text.length + 100);
+  for (
+    const [data, messageLength, isTaken] of [
+      [text, text.length, true],
+      [text, text.length - 1, false],
+      [bytes.buffer, bytes.length, true],
+      [bytes.buffer, bytes.length - 1, false],
+    ] as const
+  ) {
+    await using it = await open({
+      local: { echo: () => 1 },
+      limits: { messageLength },
+    });
+    it.socket.receive(data);
+    assertEquals(it.socket.take(), isTaken ? [result(1, 1)] : []);
+    assertEquals(it.socket.closes[0]?.code, isTaken ? undefined : 1009);
+  }
 });
 
 Deno.test("Peer keeps a number of characters until it has opened, and no more", async () => {
@@ -385,10 +452,8 @@ Deno.test("A stream of 400,000 values is read from a server within its message r
   };
   // It takes about 1,600 questions.
   const limits = { messageRate: 1, messageBurst: 100 };
-  await using server = serve({ local }, { port: 0, onListen() {}, limits });
-  await using client = connect<typeof local>(server.url, {}, {
-    use: [streams],
-  });
+  await using server = serve({ local, ...quiet, limits });
+  await using client = connect<typeof local>(server.url);
   let sum = 0;
   for await (const n of client.remote.count(400_000)) sum += n;
   assertEquals(sum, 80_000_200_000);

@@ -1,10 +1,16 @@
+/**
+ * Messages: what JSON made of them read, and what is to be JSON written. What is
+ * about frames goes through a peer.
+ */
+
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { type Peer, RpcError } from "../mod.ts";
 import { completeLimits, defaultLimits } from "../src/wire/limits.ts";
 import {
   type Id,
   type Message,
   readError,
-  type UnnamedVersion,
+  readMessage,
   type Version,
   writeError,
   writeNotification,
@@ -13,16 +19,18 @@ import {
   writeResult,
   writeValue,
 } from "../src/wire/message.ts";
-import { readFrame } from "../src/wire/frame_reader.ts";
+import { failure, openScripted as open, result } from "./scripted_socket.ts";
 
-function read(text: string, unnamed: UnnamedVersion = "1.0"): Message {
-  const message = readFrame(text, unnamed, defaultLimits);
-  if (Array.isArray(message)) throw new TypeError("Expected one message");
-  return message;
+function read(
+  text: string,
+  unnamed: Version = "1.0",
+  limits = defaultLimits,
+): Message {
+  return readMessage(JSON.parse(text), text, unnamed, limits);
 }
 
-Deno.test("readFrame tells the versions apart message by message", () => {
-  const rows: [string, UnnamedVersion, Message["type"], Version][] = [
+Deno.test("readMessage tells the versions apart message by message", () => {
+  const rows: [string, Version, Message["type"], Version][] = [
     ['{"jsonrpc":"2.0","method":"m","id":1}', "1.0", "request", "2.0"],
     ['{"method":"m","params":[],"id":1}', "1.0", "request", "1.0"],
     ['{"method":"m","params":[],"id":1}', "bare", "request", "bare"],
@@ -40,6 +48,9 @@ Deno.test("readFrame tells the versions apart message by message", () => {
     ['{"jsonrpc":"2.0","result":1,"id":1}', "1.0", "response", "2.0"],
     ['{"result":1,"error":null,"id":1}', "1.0", "response", "1.0"],
     ['{"result":1,"id":1}', "bare", "response", "bare"],
+    // Where no other version is spoken, what names none is of 2.0.
+    ['{"method":"m","id":1}', "2.0", "request", "2.0"],
+    ['{"method":"m","id":null}', "2.0", "notification", "2.0"],
   ];
   for (const [text, unnamed, type, version] of rows) {
     const message = read(text, unnamed);
@@ -47,20 +58,20 @@ Deno.test("readFrame tells the versions apart message by message", () => {
   }
 });
 
-Deno.test("readFrame gives ids back as they came", () => {
+Deno.test("readMessage gives ids back as they came", () => {
   const ids: Id[] = [0, -1, 1, 1.5, "", "1", "a-b", null, 9007199254740991];
   for (const id of ids) {
     const text = `{"jsonrpc":"2.0","method":"m","id":${JSON.stringify(id)}}`;
     const message = read(text);
     assertEquals([message.type, message.id], ["request", id], text);
     assertEquals(
-      writeResult("2.0", message.id!, "0"),
+      writeResult(message.id!, "0"),
       `{"jsonrpc":"2.0","result":0,"id":${JSON.stringify(id)}}`,
     );
   }
 });
 
-Deno.test("readFrame refuses an id that would not come back as it was written", () => {
+Deno.test("readMessage refuses an id that would not come back as it was written", () => {
   const tokens = [
     "9007199254740993",
     "-9007199254740993",
@@ -71,72 +82,121 @@ Deno.test("readFrame refuses an id that would not come back as it was written", 
   ];
   for (const token of tokens) {
     const member = `{"jsonrpc":"2.0","method":"m","id":${token}}`;
-    assertEquals(read(member).type, "invalid", token);
-    assertEquals(read(member).id, null, token);
-    const batch = readFrame(
-      `[{"jsonrpc":"2.0","method":"m","id":2.5},${member}]`,
+    const batch = `[{"jsonrpc":"2.0","method":"m","id":2.5},${member}]`;
+    for (const text of [member, batch]) {
+      const { type, id } = readMessage(
+        JSON.parse(member),
+        text,
+        "1.0",
+        defaultLimits,
+      );
+      assertEquals([type, id], ["invalid", null], text);
+    }
+    // It spoils no other id of its frame.
+    const other = readMessage(
+      JSON.parse(batch)[0],
+      batch,
       "1.0",
       defaultLimits,
-    ) as Message[];
-    assertEquals(
-      batch.map(({ type, id }) => [type, id]),
-      [["request", 2.5], ["invalid", null]],
-      token,
     );
+    assertEquals([other.type, other.id], ["request", 2.5]);
   }
-  // An id elsewhere is data.
-  const params =
-    '{"jsonrpc":"2.0","method":"m","params":[{"id":1.50}],"id":2.5}';
-  assertEquals(read(params).type, "request");
 });
 
-Deno.test("readFrame refuses ids of a wrong type with id null", () => {
+Deno.test("readMessage takes an id of many digits if all that are read alike are written alike", () => {
+  const rows: [id: string, other: string, type: Message["type"]][] = [
+    ["2.5", "1.50", "request"],
+    ["2.5", "2.5", "request"],
+    ["2.5", "2.50", "invalid"],
+    ["9007199254740993", "9007199254740992", "invalid"],
+    ["9007199254740992", "9007199254740993", "invalid"],
+    ["9007199254740992", "9007199254740992", "request"],
+    ["1.5e+300", "1", "request"],
+    ["1.5e300", "1", "invalid"],
+    ["7", "7.0", "request"],
+  ];
+  for (const [id, other, type] of rows) {
+    const params = `"params":[{"id":${other}}]`;
+    for (const members of [`"id":${id},${params}`, `${params},"id" : ${id}`]) {
+      const text = `{"jsonrpc":"2.0","method":"m",${members}}`;
+      assertEquals(read(text).type, type, text);
+    }
+  }
+});
+
+Deno.test("readMessage refuses ids of a wrong type with id null", () => {
   for (const id of ["{}", "[]", "[1]", "true", "false", '{"a":1}']) {
     const message = read(`{"jsonrpc":"2.0","method":"m","id":${id}}`);
     assertEquals([message.type, message.id], ["invalid", null], id);
   }
 });
 
-Deno.test("readFrame reads what is no request as invalid", () => {
-  const rows: [string, number, Id | undefined][] = [
-    ["", -32700, null],
-    ["{", -32700, null],
-    ["nonsense", -32700, null],
-    ["null", -32600, null],
-    ["1", -32600, null],
-    ['"text"', -32600, null],
-    ["true", -32600, null],
-    ["[]", -32600, null],
-    ["{}", -32600, null],
-    ['{"foo":"boo"}', -32600, null],
-    ['{"notification":"event","params":[]}', -32600, null],
-    ['{"jsonrpc":"2.0","method":1,"id":7}', -32600, 7],
-    ['{"jsonrpc":"2.0","method":null,"id":7}', -32600, 7],
-    ['{"jsonrpc":"2.0","method":"m","params":"bar","id":7}', -32600, 7],
-    ['{"jsonrpc":"2.0","method":"m","params":0,"id":7}', -32600, 7],
-    ['{"jsonrpc":"3.0","method":"m","id":7}', -32600, 7],
-    ['{"jsonrpc":2,"method":"m","id":7}', -32600, 7],
-    ['{"jsonrpc":null,"method":"m","id":7}', -32600, 7],
+Deno.test("readMessage reads what is no request as invalid", () => {
+  const rows: [string, Id | undefined][] = [
+    ["null", null],
+    ["1", null],
+    ['"text"', null],
+    ["true", null],
+    ["[]", null],
+    ["{}", null],
+    ['{"foo":"boo"}', null],
+    ['{"notification":"event","params":[]}', null],
+    ['{"jsonrpc":"2.0","method":1,"id":7}', 7],
+    ['{"jsonrpc":"2.0","method":null,"id":7}', 7],
+    ['{"jsonrpc":"2.0","method":"m","params":"bar","id":7}', 7],
+    ['{"jsonrpc":"2.0","method":"m","params":0,"id":7}', 7],
+    ['{"jsonrpc":"3.0","method":"m","id":7}', 7],
+    ['{"jsonrpc":2,"method":"m","id":7}', 7],
+    ['{"jsonrpc":null,"method":"m","id":7}', 7],
     // A notification, however wrong, is never answered.
-    ['{"jsonrpc":"2.0","method":"m","params":"bar"}', -32600, undefined],
-    ['{"method":"m","params":false,"id":null}', -32600, undefined],
+    ['{"jsonrpc":"2.0","method":"m","params":"bar"}', undefined],
+    ['{"method":"m","params":false,"id":null}', undefined],
   ];
-  for (const [text, code, id] of rows) {
+  for (const [text, id] of rows) {
     const message = read(text);
     assertEquals(
       message.type === "invalid" && [message.code, message.id],
-      [code, id],
+      [-32600, id],
       text,
     );
   }
 });
 
-Deno.test("readFrame takes params null for absent", () => {
+Deno.test("Peer answers what is no JSON, or no message, as the specification's examples do", async () => {
+  await using it = await open();
+  const { socket } = it;
+  const parse = failure(null, -32700, "Parse error");
+  const invalid = failure(null, -32600, "Invalid Request");
+  // https://www.jsonrpc.org/specification#examples, "rpc call with invalid ..."
+  const rows: [text: string, answer: object | undefined][] = [
+    ['{"jsonrpc": "2.0", "method": "foobar, "params": "bar", "baz]', parse],
+    [
+      '{"jsonrpc": "2.0", "method": 1, "params": "bar"}',
+      failure(null, -32600, "Invalid Request: method must be a string"),
+    ],
+    [
+      '[{"jsonrpc": "2.0", "method": "sum", "params": [1,2,4], "id": "1"},{"jsonrpc": "2.0", "method"]',
+      parse,
+    ],
+    ["[]", invalid],
+    ["[1]", [invalid]],
+    ["[1,2,3]", [invalid, invalid, invalid]],
+    ["{", parse],
+    ["nonsense", parse],
+    ["", undefined],
+  ];
+  for (const [text, answer] of rows) {
+    socket.receive(text);
+    assertEquals(socket.take(), answer === undefined ? [] : [answer], text);
+  }
+});
+
+Deno.test("readMessage takes params null for absent", () => {
   const message = read('{"jsonrpc":"2.0","method":"m","params":null,"id":1}');
   assertEquals(message.type === "request" && message.params, undefined);
 });
 
-Deno.test("readFrame reads sloppy responses", () => {
+Deno.test("readMessage reads sloppy responses", () => {
   const rows: [string, Id | undefined, unknown, unknown][] = [
     ['{"jsonrpc":"2.0","result":0,"error":null,"id":1}', 1, 0, undefined],
     ['{"jsonrpc":"2.0","result":null,"id":1}', 1, null, undefined],
@@ -158,24 +218,27 @@ Deno.test("readFrame reads sloppy responses", () => {
   }
 });
 
-Deno.test("readFrame reads a batch's members in their order", () => {
-  const frame = readFrame(
-    '[{"jsonrpc":"2.0","method":"a","id":1},1,[],{"result":2,"id":3},{"method":"b"}]',
-    "1.0",
-    defaultLimits,
-  ) as Message[];
-  assertEquals(
-    frame.map(({ type }) => type),
-    ["request", "invalid", "invalid", "response", "notification"],
+Deno.test("Peer reads a batch's members in their order", async () => {
+  const seen: unknown[] = [];
+  await using it = await open({
+    local: { a: () => void seen.push("a"), b: () => void seen.push("b") },
+    oninvalid: (text) => (seen.push("invalid"), text === ""),
+  });
+  const { socket, peer } = it;
+  const call = peer.request("m").then((result) => seen.push(result));
+  socket.take();
+  socket.receive(
+    '[{"jsonrpc":"2.0","method":"a","id":1},1,[],{"result":2,"id":1},{"method":"b"}]',
   );
+  assertEquals(seen, ["a", "invalid", "invalid", "b"]);
+  const refusal = failure(null, -32600, "Invalid Request");
+  assertEquals(socket.take(), [[result(1, null), refusal, refusal]]);
+  await call;
+  assertEquals(seen.at(-1), 2);
 });
 
-Deno.test("readFrame refuses what is longer than a limit, and nothing shorter", () => {
-  const limits = completeLimits({
-    batchMembers: 3,
-    idLength: 4,
-    methodLength: 5,
-  });
+Deno.test("readMessage refuses what is longer than a limit, and nothing shorter", () => {
+  const limits = completeLimits({ idLength: 4, methodLength: 5 });
   const rows: [text: string, isValid: boolean][] = [
     ['{"jsonrpc":"2.0","method":"m","id":"123"}', true],
     ['{"jsonrpc":"2.0","method":"m","id":"1234"}', true],
@@ -185,29 +248,39 @@ Deno.test("readFrame refuses what is longer than a limit, and nothing shorter", 
     ['{"jsonrpc":"2.0","method":"123456","id":1}', false],
   ];
   for (const [text, isValid] of rows) {
-    const message = readFrame(text, "1.0", limits) as Message;
-    assertEquals(message.type !== "invalid", isValid, text);
+    assertEquals(read(text, "1.0", limits).type !== "invalid", isValid, text);
   }
-  assertEquals(Array.isArray(readFrame("[1,2]", "1.0", limits)), true);
-  assertEquals(Array.isArray(readFrame("[1,2,3]", "1.0", limits)), true);
-  const refused = readFrame("[1,2,3,4]", "1.0", limits) as Message;
-  assertEquals(refused.type === "invalid" && refused.code, -32010);
 });
 
-Deno.test("readFrame lets a frame of many fragile ids cost one more parse, not one each", () => {
+Deno.test("Peer refuses a batch of more members than its limit, and none of fewer", async () => {
+  await using it = await open({ limits: { batchMembers: 3 } });
+  const { socket } = it;
+  for (const [text, answers] of [["[1,2]", 2], ["[1,2,3]", 3]] as const) {
+    socket.receive(text);
+    assertEquals((socket.take()[0] as unknown[]).length, answers);
+  }
+  socket.receive("[1,2,3,4]");
+  assertEquals(socket.take(), [
+    failure(null, -32010, "Batch has 4 of at most 3 members"),
+  ]);
+});
+
+Deno.test("readMessage looks for the digits of ids once in a frame of many", async () => {
   const member = `{"jsonrpc":"2.0","method":"m","id":1.5}`;
-  let parses = 0;
-  const parse = JSON.parse;
-  JSON.parse = (...args: Parameters<typeof parse>): unknown => {
-    parses++;
-    return parse(...args);
+  const { matchAll } = String.prototype;
+  let looks = 0;
+  String.prototype.matchAll = function (this: string, ...args): never {
+    looks++;
+    return Reflect.apply(matchAll, this, args) as never;
   };
   try {
-    readFrame(`[${Array(100).fill(member).join()}]`, "1.0", defaultLimits);
+    await using it = await open();
+    it.socket.receive(`[${Array(100).fill(member).join()}]`);
+    assertEquals((it.socket.take()[0] as unknown[]).length, 100);
   } finally {
-    JSON.parse = parse;
+    String.prototype.matchAll = matchAll;
   }
-  assertEquals(parses, 2);
+  assertEquals(looks, 1);
 });
 
 Deno.test("readError keeps whatever a peer says", () => {
@@ -232,71 +305,123 @@ Deno.test("readError keeps whatever a peer says", () => {
   }
 });
 
-Deno.test("writeRequest and writeNotification write each version's members", () => {
-  const rows: [Version, request: string, notification: string][] = [
+Deno.test("Calls are written with each version's members", async () => {
+  const rows: [Version, call: (peer: Peer) => unknown, text: string][] = [
     [
       "2.0",
-      '{"jsonrpc":"2.0","method":"m","params":[1],"id":7}',
+      (peer) => peer.notify("m", [1]),
       '{"jsonrpc":"2.0","method":"m","params":[1]}',
+    ],
+    ["2.0", (peer) => peer.notify("m"), '{"jsonrpc":"2.0","method":"m"}'],
+    [
+      "1.0",
+      (peer) => peer.notify("m", [1]),
+      '{"id":null,"method":"m","params":[1]}',
+    ],
+    ["1.0", (peer) => peer.notify("m"), '{"id":null,"method":"m","params":[]}'],
+    [
+      "bare",
+      (peer) => peer.notify("m", [1]),
+      '{"method":"m","params":[1]}',
+    ],
+    ["bare", (peer) => peer.notify("m"), '{"method":"m"}'],
+    [
+      "2.0",
+      (peer) => peer.request("m", [1]),
+      '{"jsonrpc":"2.0","method":"m","params":[1],"id":1}',
+    ],
+    [
+      "2.0",
+      (peer) => peer.request('a"b\n'),
+      '{"jsonrpc":"2.0","method":"a\\"b\\n","id":1}',
     ],
     [
       "1.0",
-      '{"id":7,"method":"m","params":[1]}',
-      '{"id":null,"method":"m","params":[1]}',
+      (peer) => peer.request("m", [1]),
+      '{"id":1,"method":"m","params":[1]}',
     ],
+    ["1.0", (peer) => peer.request("m"), '{"id":1,"method":"m","params":[]}'],
     [
       "bare",
-      '{"method":"m","params":[1],"id":7}',
-      '{"method":"m","params":[1]}',
+      (peer) => peer.request("m", [1]),
+      '{"method":"m","params":[1],"id":1}',
     ],
+    ["bare", (peer) => peer.request("m"), '{"method":"m","id":1}'],
   ];
-  for (const [version, request, notification] of rows) {
-    const params = writeParams(version, [1]);
-    assertEquals(writeRequest(version, 7, "m", params), request);
-    assertEquals(writeNotification(version, "m", params), notification);
+  for (const [version, call, text] of rows) {
+    await using it = await open({ version });
+    const called = call(it.peer);
+    if (called instanceof Promise) called.catch(() => {});
+    assertEquals(it.socket.sent, [text]);
   }
+});
+
+Deno.test("writeRequest and writeNotification write 2.0", () => {
   assertEquals(
-    writeRequest("2.0", 7, 'a"b\n', undefined),
+    writeRequest(7, "m", writeParams([1])),
+    '{"jsonrpc":"2.0","method":"m","params":[1],"id":7}',
+  );
+  assertEquals(
+    writeRequest(7, 'a"b\n', undefined),
     '{"jsonrpc":"2.0","method":"a\\"b\\n","id":7}',
   );
   assertEquals(
-    writeNotification("1.0", "m", writeParams("1.0", undefined)),
-    '{"id":null,"method":"m","params":[]}',
+    writeNotification("m", writeParams([1])),
+    '{"jsonrpc":"2.0","method":"m","params":[1]}',
   );
-  assertEquals(writeNotification("bare", "m", undefined), '{"method":"m"}');
+  assertEquals(
+    writeNotification("m", undefined),
+    '{"jsonrpc":"2.0","method":"m"}',
+  );
 });
 
-Deno.test("writeResult and writeError write each version's members", () => {
+Deno.test("writeResult and writeError write 2.0, a long result too", () => {
   const error = { code: 1, message: "No" };
-  const rows: [Version, result: string, error: string][] = [
-    [
-      "2.0",
+  assertEquals(
+    writeResult("a", "0"),
+    '{"jsonrpc":"2.0","result":0,"id":"a"}',
+  );
+  const long = JSON.stringify("x".repeat(1_000));
+  assertEquals(
+    writeResult(1, long),
+    `{"jsonrpc":"2.0","result":${long},"id":1}`,
+  );
+  assertEquals(
+    writeError("a", error),
+    '{"jsonrpc":"2.0","error":{"code":1,"message":"No"},"id":"a"}',
+  );
+});
+
+Deno.test("Responses are written with the members of their request's version", async () => {
+  const rows: [request: string, version: Version, answers: string[]][] = [
+    ['{"jsonrpc":"2.0","method":"M","id":"a"}', "2.0", [
       '{"jsonrpc":"2.0","result":0,"id":"a"}',
       '{"jsonrpc":"2.0","error":{"code":1,"message":"No"},"id":"a"}',
-    ],
-    [
-      "1.0",
+    ]],
+    ['{"method":"M","params":[],"id":"a"}', "1.0", [
       '{"id":"a","result":0,"error":null}',
       '{"id":"a","result":null,"error":{"code":1,"message":"No"}}',
-    ],
-    [
-      "bare",
+    ]],
+    ['{"method":"M","id":"a"}', "bare", [
       '{"result":0,"id":"a"}',
       '{"error":{"code":1,"message":"No"},"id":"a"}',
-    ],
+    ]],
   ];
-  for (const [version, result, failure] of rows) {
-    assertEquals(writeResult(version, "a", "0"), result);
-    assertEquals(writeError(version, "a", error), failure);
+  for (const [request, version, answers] of rows) {
+    await using it = await open({
+      version,
+      local: {
+        zero: () => 0,
+        refuse: () => {
+          throw new RpcError(1, "No");
+        },
+      },
+    });
+    for (const name of ["zero", "refuse"]) {
+      it.socket.receive(request.replace("M", name));
+    }
+    assertEquals(it.socket.sent, answers);
   }
-  assertEquals(
-    writeError("1.0", 1, error, true),
-    '{"id":1,"result":null,"error":"No"}',
-  );
-  assertEquals(
-    writeError("2.0", 1, error, true),
-    '{"jsonrpc":"2.0","error":{"code":1,"message":"No"},"id":1}',
-  );
 });
 
 Deno.test("writeParams refuses what is no array or object once it is written", () => {
@@ -315,15 +440,16 @@ Deno.test("writeParams refuses what is no array or object once it is written", (
     cycle,
   ];
   for (const params of refused) {
-    assertThrows(() => writeParams("2.0", params as object), TypeError);
+    assertThrows(() => writeParams(params as object), TypeError);
   }
-  assertThrows(() => writeParams("1.0", { a: 1 }), TypeError, "by name");
-  assertEquals(writeParams("2.0", { toJSON: () => [1] }), "[1]");
+  assertEquals(writeParams({ toJSON: () => [1] }), "[1]");
 });
 
-Deno.test("completeLimits takes 0 for none and refuses what is no count", () => {
+Deno.test("completeLimits takes 0 for zero and refuses what is no count", () => {
   assertEquals(completeLimits(undefined), defaultLimits);
-  assertEquals(completeLimits({ outgoing: 0 }).outgoing, Infinity);
+  for (const outgoing of [0, Infinity]) {
+    assertEquals(completeLimits({ outgoing }).outgoing, outgoing);
+  }
   assertEquals(completeLimits({ outgoing: 5 }).incoming, 1024);
   for (const limit of [-1, 1.5, NaN]) {
     assertThrows(
@@ -350,7 +476,7 @@ Deno.test("writeValue writes what JSON.stringify does", () => {
 Deno.test("Long names, which may be a peer's, are not kept", () => {
   const before = Deno.memoryUsage().heapUsed;
   for (let n = 0; n < 600; n++) {
-    writeNotification("2.0", `${n}`.padEnd(1_000_000, "x"), undefined);
+    writeNotification(`${n}`.padEnd(1_000_000, "x"), undefined);
   }
   const grown = (Deno.memoryUsage().heapUsed - before) / 1e6;
   assert(grown < 400, `${grown} MB`);

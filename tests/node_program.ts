@@ -4,9 +4,8 @@ import { request } from "node:http";
 import { connect } from "../client.ts";
 import type { RpcError } from "../mod.ts";
 import { Peer } from "../mod.ts";
-import { serve } from "../node.ts";
+import { connect as connectByWs, serve } from "../node.ts";
 import type { PeerSocket } from "../src/runtime/ws_socket.ts";
-import { sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
 
 let answer: (text: string) => void;
@@ -73,7 +72,7 @@ export async function exercise(): Promise<unknown[]> {
       ),
   });
   const { url } = server;
-  const client = connect<Service["local"]>(url, {}, once);
+  const client = connect<Service["local"]>(url, once);
   done.push(await client.remote.echo("hello"));
   const page = await fetch(`${url.replace("ws", "http")}about`);
   done.push(await page.text());
@@ -84,21 +83,20 @@ export async function exercise(): Promise<unknown[]> {
     await knock(url, "origin", new URL(url.replace("ws", "http")).origin),
   );
 
-  const long = connect<Service["local"]>(url, {}, once);
+  const long = connect<Service["local"]>(url, once);
   await long.opened;
   (long.ws as WebSocket).send("x".repeat(3 * 1_048_576 + 1));
   done.push((await long.closed).code);
 
-  const socket = sockets()(url, []) as PeerSocket;
-  const quick = new Peer<Service["local"]>(socket);
+  const quick = connectByWs<Service["local"]>(url, once);
   await quick.opened;
-  const writes = countedWrites(socket.stream!);
+  const writes = countedWrites((quick.ws as PeerSocket).stream!);
   const echoes = Array.from({ length: 64 }, (_, n) => quick.remote.echo(n));
   done.push((await Promise.all(echoes)).length, writes());
   quick.close();
   await quick.closed;
 
-  const idle = connect<Service["local"]>(url, {}, once);
+  const idle = connect<Service["local"]>(url, once);
   const waited = client.remote.wait();
   await client.remote.echo("It runs");
   await idle.opened;

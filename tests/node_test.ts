@@ -8,7 +8,7 @@ import { generate } from "selfsigned";
 import { WebSocket as NodeWebSocket } from "ws";
 import { connectOnce as connect } from "./connect_once.ts";
 import { type CloseInfo, Peer } from "../mod.ts";
-import { serve, upgrade } from "../node.ts";
+import { connect as connectByWs, serve, upgrade } from "../node.ts";
 import { node24 } from "./interop/node_program.ts";
 import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
@@ -215,7 +215,7 @@ Deno.test("serve outlives requests that are none", async () => {
   const errors: unknown[] = [];
   await using server = await serve(Witness, {
     ...quiet,
-    onerror: (error) => errors.push(error),
+    onerror: (error) => void errors.push(error),
   });
   const upgrade = upgradeLines.join("\r\n");
   const port = Number(new URL(server.url).port);
@@ -341,8 +341,8 @@ Deno.test("serve speaks TLS with a certificate, in Node's way", async () => {
   });
   assertMatch(server.url, /^wss:/);
   const url = `wss://localhost:${server.addr.port}/`;
-  await using client = connect<Witness["local"]>(url, {}, {
-    createSocket: (url) => new NodeWebSocket(url, { ca: cert }),
+  await using client = connectByWs<Witness["local"]>(url, {
+    webSocketOptions: { ca: cert },
   });
   assertEquals(await client.remote.echo("secret"), "secret");
   assertEquals(urls, ["https:"]);

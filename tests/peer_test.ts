@@ -17,6 +17,8 @@ import {
   Peer,
   type PeerOptions,
   RpcError,
+  type Socket,
+  type SocketMaker,
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
@@ -57,7 +59,7 @@ async function connectForReal(
 ): Promise<Connected> {
   const { promise, resolve } = Promise.withResolvers<Peer>();
   class Service extends Peer {
-    constructor(ws: Peer["ws"], options: PeerOptions) {
+    constructor(ws: Socket | SocketMaker, options: PeerOptions) {
       super(ws, { ...options, ...serverOptions });
       resolve(this);
     }
@@ -67,7 +69,7 @@ async function connectForReal(
     hostname: "127.0.0.1",
     onListen() {},
   });
-  const client = connect(listening.url, clientOptions, clientOptions);
+  const client = connect(listening.url, clientOptions);
   const server = await promise;
   await Promise.all([server.opened, client.opened]);
   return {
@@ -239,6 +241,38 @@ test("Peer gives the caller an RpcError as it is and hides anything else", async
     await client.request("fail", [99]).catch(String),
     "RpcError: Internal error",
   );
+});
+
+test("Peer whose onerror is not set prints its own errors, and the code alone of others'", async (connect) => {
+  const { error } = console;
+  const printed: unknown[][] = [];
+  console.error = (...words): void => void printed.push(words);
+  try {
+    const own = new Error("mine");
+    await using connected = await connect({
+      local: {
+        fail: () => {
+          throw own;
+        },
+        tell: () => {
+          throw new RpcError(7, "for the caller");
+        },
+      },
+    });
+    const { client } = connected;
+    await assertRejects(() => client.request("fail"), RpcError);
+    await assertRejects(() => client.request("tell"), RpcError);
+    client.ws!.send(
+      '{"jsonrpc":"2.0","error":{"code":-32603,"message":"in the log?"}}',
+    );
+    await client.request("rpc.ping");
+    assertEquals(printed, [
+      [own],
+      ["RpcError -32603, message withheld: set onerror to see it"],
+    ]);
+  } finally {
+    console.error = error;
+  }
 });
 
 test("Peer answers with an error if a result can't be written", async (connect) => {
@@ -424,7 +458,7 @@ test("Peer sends a batch as one frame, each member with its own promise", async 
   });
   const { client } = connected;
   const frames: unknown[] = [];
-  client.ws.addEventListener("message", (event) => {
+  client.ws!.addEventListener("message", (event) => {
     frames.push(JSON.parse(event.data as string));
   });
   const [sum, unknown, later] = client.batch(() => {
@@ -504,7 +538,7 @@ test("Peer answers a batch of notifications with silence", async (connect) => {
   });
   const { client } = connected;
   let frames = 0;
-  client.ws.addEventListener("message", () => frames++);
+  client.ws!.addEventListener("message", () => frames++);
   client.batch(() => {
     client.notify("note", [1]);
     client.notify("note", [2]);
@@ -559,6 +593,30 @@ test("Peer closes once, at once, and rejects what waits", async (connect) => {
     'Cannot send request "never": ',
   );
   assertEquals(late.sent, false);
+});
+
+test("request rejects for the first of several reasons: closed, no name, too many", async (connect) => {
+  await using connected = await connect(
+    { local: { never: () => new Promise(() => {}) } },
+    { limits: { outgoing: 1 } },
+  );
+  const { client } = connected;
+  const nameless = (): Promise<unknown> =>
+    client.request(5 as unknown as string);
+  const never = client.request("never");
+  await assertRejects(
+    nameless,
+    TypeError,
+    "method must be a string, got number",
+  );
+  await assertRejects(
+    () => client.request("never"),
+    RangeError,
+    "1 of at most 1",
+  );
+  client.close();
+  await assertRejects(nameless, ConnectionClosedError);
+  await assertRejects(() => never, ConnectionClosedError);
 });
 
 test("Peer drops the results of methods that outlive the connection", async (connect) => {
@@ -743,8 +801,8 @@ test("Peer carries thousands of calls at once, each to its caller", async (conne
         return n * n;
       },
     },
-    limits: { incoming: 0 },
-  }, { limits: { outgoing: 0 } });
+    limits: { incoming: Infinity },
+  }, { limits: { outgoing: Infinity } });
   const { client } = connected;
   const calls = Array.from(
     { length: 5_000 },

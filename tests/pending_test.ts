@@ -1,14 +1,13 @@
 import { assert, assertEquals } from "@std/assert";
 import { type Pending, PendingTable } from "../src/peer/pending.ts";
 
-function add(table: PendingTable): Pending {
-  const pending: Pending = {
-    id: table.takeId(),
+function pendingOf(id: number): Pending {
+  return {
+    id,
     method: "m",
     timeout: 0,
     resolve() {},
     reject() {},
-    batch: undefined,
     deadline: 0,
     onprogress: undefined,
     idempotent: false,
@@ -19,6 +18,10 @@ function add(table: PendingTable): Pending {
     settled: false,
     release: undefined,
   };
+}
+
+function add(table: PendingTable): Pending {
+  const pending = pendingOf(table.takeId());
   table.add(pending);
   return pending;
 }
@@ -68,14 +71,15 @@ Deno.test("PendingTable never gives an id that still waits, however long", () =>
   assertEquals(table.all(), patient);
 });
 
-Deno.test("PendingTable lets go of signals, and of batches", () => {
+Deno.test("PendingTable lets go of what a request held, and says whether it succeeded", () => {
   const table = new PendingTable();
-  const batch = { members: [], pending: new Set<Pending>(), promises: [] };
-  let released = 0;
-  const pending: Pending = { ...add(table), batch, release: () => released++ };
-  table.take(pending.id);
-  table.add(pending);
-  batch.pending.add(pending);
-  table.take(pending.id);
-  assertEquals([released, batch.pending.size], [1, 0]);
+  const released: boolean[] = [];
+  const release = (succeeded: boolean): void => void released.push(succeeded);
+  for (const succeeded of [true, false, undefined]) {
+    const id = table.takeId();
+    table.add({ ...pendingOf(id), release });
+    table.take(id, succeeded);
+    table.take(id, !succeeded);
+  }
+  assertEquals(released, [true, false, false]);
 });

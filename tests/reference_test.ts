@@ -6,49 +6,36 @@
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { connect } from "../client.ts";
 import {
+  type BasePeer,
   ConnectionClosedError,
-  Peer,
-  type PeerOptions,
+  marshal,
+  type Peer,
   RpcError,
 } from "../mod.ts";
-import { marshal, references } from "../src/parts/references.ts";
 import { serve } from "../server.ts";
-import { socketPair } from "../src/line/socket_pair.ts";
-import { streams } from "../src/parts/streams.ts";
+import { eachPeer, type FaceOptions, small, whole } from "./faces.ts";
+import { failure, request, result, settle } from "./scripted_socket.ts";
 import {
-  failure,
-  openScripted,
-  request,
-  result,
-  type Scripted,
-  settle,
-} from "./scripted_socket.ts";
-
-const use = [references];
-
-/** What a proxy of an untyped remote can do. */
-type Proxy =
-  & { (...params: unknown[]): Promise<unknown> }
-  & { [name: string]: (...params: unknown[]) => Promise<unknown> }
-  & Disposable;
-
-/** A peer with references over a scripted socket. */
-function open(options: PeerOptions = {}): Promise<Scripted> {
-  return openScripted({ use, ...options });
-}
-
-/** Two peers in memory, both with references. */
-function pair(left: PeerOptions, right: PeerOptions = {}): [Peer, Peer] {
-  const [a, b] = socketPair();
-  return [new Peer(a, { use, ...left }), new Peer(b, { use, ...right })];
-}
+  codes,
+  collect,
+  type Frame,
+  never,
+  open,
+  pair,
+  type Proxy,
+  take,
+} from "./stage.ts";
+import { quiet } from "./servers.ts";
 
 const reference = (handle: number, lifetime?: string): object => ({
   __jsonrpc_marshaled: 1,
   handle,
   ...(lifetime === undefined ? {} : { lifetime }),
+});
+const returned = (handle: number): object => ({
+  __jsonrpc_marshaled: 0,
+  handle,
 });
 const released = (handle: number, ownedBySender: boolean): object => ({
   jsonrpc: "2.0",
@@ -56,76 +43,84 @@ const released = (handle: number, ownedBySender: boolean): object => ({
   params: { handle, ownedBySender },
 });
 
-Deno.test("A function among the arguments is lent for the call, and called back", async () => {
-  await using it = await open();
-  const { socket, peer } = it;
-  const called: unknown[] = [];
-  const call = peer.request("m", [1, (...args: unknown[]) => {
-    called.push(args);
-    return args.length;
-  }, 3]);
-  assertEquals(socket.take(), [request(1, "m", [1, reference(1, "call"), 3])]);
-  socket.receive(request(15, "$/invokeProxy/1/invoke", ["a", 2]));
-  assertEquals(socket.take(), [result(15, 2)]);
-  assertEquals(called, [["a", 2]]);
-  socket.receive(result(1, "done"));
-  assertEquals(await call, "done");
-  socket.receive(request(16, "$/invokeProxy/1/invoke", []));
-  const [{ error }] = socket.take() as [{ error: { code: number } }];
-  assertEquals(error.code, -32001);
-  assertEquals(called.length, 1);
-});
+eachPeer(
+  "A function among the arguments is lent for the call, and called back",
+  async (face) => {
+    await using it = await open(face);
+    const { socket, peer } = it;
+    const called: unknown[] = [];
+    const call = peer.request("m", [1, (...args: unknown[]) => {
+      called.push(args);
+      return args.length;
+    }, 3]);
+    assertEquals(socket.take(), [
+      request(1, "m", [1, reference(1, "call"), 3]),
+    ]);
+    socket.receive(request(15, "$/invokeProxy/1/invoke", ["a", 2]));
+    assertEquals(socket.take(), [result(15, 2)]);
+    assertEquals(called, [["a", 2]]);
+    socket.receive(result(1, "done"));
+    assertEquals(await call, "done");
+    socket.receive(request(16, "$/invokeProxy/1/invoke", []));
+    const [{ error }] = socket.take() as [{ error: { code: number } }];
+    assertEquals(error.code, -32001);
+    assertEquals(called.length, 1);
+  },
+);
 
-Deno.test("A reference that arrives is called by the documentation's frames", async () => {
-  const kept: Proxy[] = [];
-  await using it = await open({
-    local: {
-      SomeMethod: (_a: number, thing: Proxy, _c: number) =>
-        void kept.push(thing),
-    },
-  });
-  const { socket, peer } = it;
-  socket.receive(
-    `{"jsonrpc":"2.0","id":1,"method":"SomeMethod","params":[1,{"__jsonrpc_marshaled":1,"handle":5,"optionalInterfaces":[1]},3]}`,
-  );
-  assertEquals(socket.take(), [result(1, null)]);
-  const [thing] = kept as [Proxy];
-  const answer = thing["DoSomething"]!();
-  const itself = thing("x");
-  assertEquals(socket.take(), [
-    { jsonrpc: "2.0", method: "$/invokeProxy/5/DoSomething", id: 1 },
-    request(2, "$/invokeProxy/5/invoke", ["x"]),
-  ]);
-  socket.receive(result(1, "did"));
-  socket.receive(result(2, "itself"));
-  assertEquals([await answer, await itself], ["did", "itself"]);
-  // Awaited or logged, it is not called.
-  assertEquals(await thing, thing);
-  JSON.stringify([thing]);
-  assertEquals(socket.take(), []);
+eachPeer(
+  "A reference that arrives is called by the documentation's frames",
+  async (face) => {
+    const kept: Proxy[] = [];
+    await using it = await open(face, {
+      local: {
+        SomeMethod: (_a: number, thing: Proxy, _c: number) =>
+          void kept.push(thing),
+      },
+    });
+    const { socket, peer } = it;
+    socket.receive(
+      `{"jsonrpc":"2.0","id":1,"method":"SomeMethod","params":[1,{"__jsonrpc_marshaled":1,"handle":5,"optionalInterfaces":[1]},3]}`,
+    );
+    assertEquals(socket.take(), [result(1, null)]);
+    const [thing] = kept as [Proxy];
+    const answer = thing["DoSomething"]!();
+    const itself = thing("x");
+    assertEquals(socket.take(), [
+      { jsonrpc: "2.0", method: "$/invokeProxy/5/DoSomething", id: 1 },
+      request(2, "$/invokeProxy/5/invoke", ["x"]),
+    ]);
+    socket.receive(result(1, "did"));
+    socket.receive(result(2, "itself"));
+    assertEquals([await answer, await itself], ["did", "itself"]);
+    // Awaited or logged, it is not called.
+    assertEquals(await thing, thing);
+    JSON.stringify([thing]);
+    assertEquals(socket.take(), []);
 
-  // Sent back, it is the original again.
-  const back = peer.request("RememberWhenYouSentMe", [1, thing, 3]);
-  assertEquals(socket.take(), [
-    request(3, "RememberWhenYouSentMe", [
-      1,
-      { __jsonrpc_marshaled: 0, handle: 5 },
-      3,
-    ]),
-  ]);
-  socket.receive(result(3, true));
-  await back;
-  thing[Symbol.dispose]();
-  thing[Symbol.dispose]();
-  assertEquals(socket.take(), [released(5, false)]);
-});
+    // Sent back, it is the original again.
+    const back = peer.request("RememberWhenYouSentMe", [1, thing, 3]);
+    assertEquals(socket.take(), [
+      request(3, "RememberWhenYouSentMe", [
+        1,
+        { __jsonrpc_marshaled: 0, handle: 5 },
+        3,
+      ]),
+    ]);
+    socket.receive(result(3, true));
+    await back;
+    thing[Symbol.dispose]();
+    thing[Symbol.dispose]();
+    assertEquals(socket.take(), [released(5, false)]);
+  },
+);
 
-Deno.test("A function that comes back is the original", async () => {
-  const [server, client] = pair({
+eachPeer("A function that comes back is the original", async (face) => {
+  const [server, client] = pair(face, {
     local: {
       echo: (value: unknown) => value,
       nest: (value: unknown) => ({ deep: [value] }),
-      async call(this: Peer, fn: Proxy) {
+      async call(this: BasePeer, fn: Proxy) {
         return [await this.request("isMine", [fn]), await fn(20)];
       },
     },
@@ -145,112 +140,127 @@ Deno.test("A function that comes back is the original", async () => {
   await server.closed;
 });
 
-Deno.test("A method returns functions and objects, which live until they are disposed of", async () => {
-  let count = 0;
-  const marks: Disposable[] = [];
-  const [server, client] = pair({
-    local: {
-      counter: () => () => ++count,
-      account: () => {
-        const mark = marshal({
-          add: (n: number) => count += n,
-          deep: { get: () => count },
-          field: 5,
-        });
-        marks.push(mark);
-        return { name: "ann", account: mark };
+eachPeer(
+  "A method returns functions and objects, which live until they are disposed of",
+  async (face) => {
+    let count = 0;
+    const most = face.most("references", 3);
+    const marks: Disposable[] = [];
+    const [server, client] = pair(face, {
+      local: {
+        counter: () => () => ++count,
+        account: () => {
+          const mark = marshal({
+            add: (n: number) => count += n,
+            deep: { get: () => count },
+            field: 5,
+          });
+          marks.push(mark);
+          return { name: "ann", account: mark };
+        },
       },
-    },
-    limits: { handles: 3 },
-  });
-  const next = await client.request("counter") as Proxy;
-  assertEquals([await next(), await next()], [1, 2]);
-  const { name, account } = await client.request("account") as {
-    name: string;
-    account: Proxy;
-  };
-  assertEquals(name, "ann");
-  assertEquals(await account["add"]!(5), 7);
-  assertEquals(await account["deep.get"]!(), 7);
-  for (const method of ["field", "constructor", "__proto__", "toString"]) {
-    const error = await assertRejects(() => account[method]!(), RpcError);
-    assertEquals(error.code, -32601);
-  }
-  next[Symbol.dispose]();
-  const gone = await assertRejects(() => next(), RpcError);
-  assertEquals(gone.code, -32001);
-  // Its owner lets go of it.
-  marks[0]![Symbol.dispose]();
-  await assertRejects(() => account["add"]!(1), RpcError, "let go of");
-  // Both places are free again.
-  for (let n = 0; n < 3; n++) await client.request("counter");
-  const full = await assertRejects(() => client.request("counter"), RpcError);
-  assertEquals(
-    [full.code, full.message],
-    [-32006, "Cannot pass by reference: 3 of at most 3 are lent"],
-  );
-  client.close();
-  await server.closed;
-});
-
-Deno.test("An error response lets go of everything in the arguments", async () => {
-  await using it = await open({ limits: { handles: 2 } });
-  const { socket, peer } = it;
-  for (let n = 1; n <= 5; n++) {
-    const mark = marshal({}, { lifetime: "explicit" });
-    const call = peer.request("m", [() => {}, { deep: [mark] }]);
-    socket.receive({
-      jsonrpc: "2.0",
-      error: { code: 1, message: "No" },
-      id: n,
+      limits: { references: most },
     });
-    await assertRejects(() => call, RpcError);
-  }
-  // With a result, what is explicit stays lent.
-  const mark = marshal({ get: () => "mine" }, { lifetime: "explicit" });
-  const call = peer.request("m", [{ deep: mark }]);
-  socket.receive(result(6, null));
-  await call;
-  socket.take();
-  socket.receive(request(1, "$/invokeProxy/11/get"));
-  socket.receive(request(2, "$/invokeProxy/10/invoke"));
-  socket.receive(released(11, false));
-  socket.receive(request(3, "$/invokeProxy/11/get"));
-  const codes =
-    (socket.take() as { result?: unknown; error?: { code: number } }[])
-      .map(({ result, error }) => result ?? error?.code);
-  assertEquals(codes, ["mine", -32001, -32001]);
-});
+    const next = await client.request("counter") as Proxy;
+    assertEquals([await next(), await next()], [1, 2]);
+    const { name, account } = await client.request("account") as {
+      name: string;
+      account: Proxy;
+    };
+    assertEquals(name, "ann");
+    assertEquals(await account["add"]!(5), 7);
+    assertEquals(await account["deep.get"]!(), 7);
+    for (const method of ["field", "constructor", "__proto__", "toString"]) {
+      const error = await assertRejects(() => account[method]!(), RpcError);
+      assertEquals(error.code, -32601);
+    }
+    next[Symbol.dispose]();
+    const gone = await assertRejects(() => next(), RpcError);
+    assertEquals(gone.code, -32001);
+    // Its owner lets go of it.
+    marks[0]![Symbol.dispose]();
+    await assertRejects(() => account["add"]!(1), RpcError, "let go of");
+    // Both places are free again.
+    for (let n = 0; n < most; n++) await client.request("counter");
+    const full = await assertRejects(() => client.request("counter"), RpcError);
+    assertEquals(
+      [full.code, full.message],
+      [
+        -32006,
+        `Cannot pass by reference: ${most} of at most ${most} references are open`,
+      ],
+    );
+    client.close();
+    await server.closed;
+  },
+);
 
-Deno.test("Whatever ends a call lets go of what was lent to it", async () => {
-  await using it = await open({ limits: { handles: 1 }, timeout: 0 });
-  const { socket, peer } = it;
-  const controller = new AbortController();
-  const { signal } = controller;
-  const cancelled = assertRejects(
-    () => peer.request("m", [() => {}], { signal }),
-    DOMException,
-  );
-  const full = await assertRejects(
-    () => peer.request("m", [() => {}]),
-    RpcError,
-  );
-  assertEquals(full.code, -32006);
-  controller.abort();
-  await cancelled;
-  socket.sendError = new Error("broken");
-  await assertRejects(() => peer.request("m", [() => {}]), Error, "broken");
-  await assertRejects(() => peer.request("m", [() => {}, 1n]), TypeError);
-  const cut = assertRejects(
-    () => peer.request("m", [() => {}]),
-    ConnectionClosedError,
-  );
-  peer.close();
-  await cut;
-});
+eachPeer(
+  "An error response lets go of everything in the arguments",
+  async (face) => {
+    await using it = await open(face, { limits: { references: 2 } });
+    const { socket, peer } = it;
+    for (let n = 1; n <= 5; n++) {
+      const mark = marshal({}, { lifetime: "explicit" });
+      const call = peer.request("m", [() => {}, { deep: [mark] }]);
+      socket.receive({
+        jsonrpc: "2.0",
+        error: { code: 1, message: "No" },
+        id: n,
+      });
+      await assertRejects(() => call, RpcError);
+    }
+    // With a result, what is explicit stays lent.
+    const mark = marshal({ get: () => "mine" }, { lifetime: "explicit" });
+    const call = peer.request("m", [{ deep: mark }]);
+    socket.receive(result(6, null));
+    await call;
+    socket.take();
+    socket.receive(request(1, "$/invokeProxy/11/get"));
+    socket.receive(request(2, "$/invokeProxy/10/invoke"));
+    socket.receive(released(11, false));
+    socket.receive(request(3, "$/invokeProxy/11/get"));
+    const codes =
+      (socket.take() as { result?: unknown; error?: { code: number } }[])
+        .map(({ result, error }) => result ?? error?.code);
+    assertEquals(codes, ["mine", -32001, -32001]);
+  },
+);
 
-Deno.test("A late answer's references are given back", async () => {
-  await using it = await open();
+eachPeer(
+  "Whatever ends a call lets go of what was lent to it",
+  async (face) => {
+    const references = face.most("references", 1);
+    await using it = await open(face, { limits: { references } });
+    const { socket, peer } = it;
+    const lent = Array.from({ length: references }, () => () => {});
+    const controller = new AbortController();
+    const { signal } = controller;
+    const cancelled = assertRejects(
+      () => peer.request("m", lent, { signal }),
+      DOMException,
+    );
+    const full = await assertRejects(
+      () => peer.request("m", [() => {}]),
+      RpcError,
+    );
+    assertEquals(full.code, -32006);
+    controller.abort();
+    await cancelled;
+    socket.sendError = new Error("broken");
+    await assertRejects(() => peer.request("m", lent), ConnectionClosedError);
+    await assertRejects(() => peer.request("m", [...lent, 1n]), TypeError);
+    const closed = assertRejects(
+      () => peer.request("m", lent),
+      ConnectionClosedError,
+    );
+    peer.close();
+    await closed;
+  },
+);
+
+eachPeer("A late answer's references are given back", async (face) => {
+  await using it = await open(face);
   const { socket, peer } = it;
   const controller = new AbortController();
   const call = assertRejects(
@@ -264,8 +274,8 @@ Deno.test("A late answer's references are given back", async () => {
   assertEquals(socket.take(), [released(7, false), released(8, false)]);
 });
 
-Deno.test("A late answer's stream is left", async () => {
-  await using it = await open({ use: [streams, references] });
+eachPeer("A late answer's stream is left", async (face) => {
+  await using it = await open(face, {});
   const { socket, peer } = it;
   const controller = new AbortController();
   const call = assertRejects(
@@ -281,15 +291,23 @@ Deno.test("A late answer's stream is left", async () => {
   ]);
 });
 
-Deno.test("A result that refers to what is no longer lent rejects its call", async () => {
-  await using it = await open();
-  const call = assertRejects(() => it.peer.request("m"), RpcError, "let go of");
-  it.socket.receive(result(1, { __jsonrpc_marshaled: 0, handle: 5 }));
-  assertEquals((await call).code, -32001);
-});
+eachPeer(
+  "A result that refers to what is no longer lent rejects its call",
+  async (face) => {
+    await using it = await open(face);
+    const call = assertRejects(
+      () => it.peer.request("m"),
+      RpcError,
+      "let go of",
+    );
+    it.socket.receive(result(1, { __jsonrpc_marshaled: 0, handle: 5 }));
+    assertEquals((await call).code, -32001);
+  },
+);
 
-Deno.test("A notification carries no references", async () => {
-  await using it = await open({ limits: { handles: 1 } });
+eachPeer("A notification carries no references", async (face) => {
+  const references = face.most("references", 1);
+  await using it = await open(face, { limits: { references } });
   const { socket, peer } = it;
   for (
     const params of [[() => {}], [{ deep: marshal({}) }], { fn: () => {} }]
@@ -298,13 +316,15 @@ Deno.test("A notification carries no references", async () => {
   }
   assertEquals(socket.sent, []);
   // And what was refused keeps no place.
-  const call = assertRejects(() => peer.request("m", [() => {}]), RpcError);
+  const lent = Array.from({ length: references }, () => () => {});
+  const call = assertRejects(() => peer.request("m", lent), RpcError, "no");
   socket.receive({ jsonrpc: "2.0", error: "no", id: 1 });
   await call;
 });
 
 Deno.test("A marked object needs a peer that uses references", async () => {
-  await using it = await openScripted({
+  await using it = await open(small, {
+    use: [],
     local: { get: () => ({ mark: marshal({}) }) },
     onerror() {},
   });
@@ -324,13 +344,13 @@ Deno.test("A marked object needs a peer that uses references", async () => {
   assertEquals(await call, reference(5));
 });
 
-Deno.test("Hostile references harm nobody", async () => {
+eachPeer("Hostile references harm nobody", async (face) => {
   const received: unknown[] = [];
   const thrown: unknown[] = [];
-  await using it = await open({
+  await using it = await open(face, {
     local: { take: (value: unknown) => (received.push(value), "took") },
     onerror: (error) => void thrown.push(error),
-    limits: { depth: 0 },
+    limits: { depth: Infinity },
   });
   const { socket } = it;
   const frames: [params: string, isError: boolean][] = [
@@ -392,8 +412,8 @@ Deno.test("Hostile references harm nobody", async () => {
   assertEquals([socket.take(), thrown], [[], []]);
 });
 
-Deno.test("A callback that fails unheard harms nobody", async () => {
-  const { socket, peer } = await open({
+eachPeer("A callback that fails unheard harms nobody", async (face) => {
+  const { socket, peer } = await open(face, {
     local: { start: (tell: (n: number) => unknown) => void tell(1) },
   });
   socket.receive(request("a", "start", [reference(5)]));
@@ -405,110 +425,311 @@ Deno.test("A callback that fails unheard harms nobody", async () => {
   await settle();
 });
 
-Deno.test("A reference by the name then stays data, nobody calls it by awaiting", async () => {
-  await using it = await open({
-    local: {
-      sync: (value: unknown) => value,
-      async: async (value: unknown) => await value,
-    },
-  });
-  const { socket, peer } = it;
-  const thenable = { then: reference(5) };
-  for (const method of ["sync", "async"]) {
-    for (const params of [[thenable], thenable]) {
-      socket.receive(request("a", method, params));
-      await settle();
-      assertEquals(socket.take(), [result("a", thenable)]);
-    }
-  }
-  const call = peer.request("m");
-  const [{ id }] = socket.take() as [{ id: number }];
-  socket.receive(result(id, thenable));
-  assertEquals(await call, thenable);
-});
-
-Deno.test("A reference is not called where its peer speaks a version without", async () => {
-  for (const version of ["1.0", "bare"] as const) {
-    await using it = await open({
-      version,
-      local: { call: async (fn: () => unknown) => await fn() },
-      onerror() {},
+eachPeer(
+  "A reference by the name then stays data, nobody calls it by awaiting",
+  async (face) => {
+    await using it = await open(face, {
+      local: {
+        sync: (value: unknown) => value,
+        async: async (value: unknown) => await value,
+      },
     });
     const { socket, peer } = it;
-    const call = peer.request<() => Promise<unknown>>("borrow", []);
+    const thenable = { then: reference(5) };
+    for (const method of ["sync", "async"]) {
+      for (const params of [[thenable], thenable]) {
+        socket.receive(request("a", method, params));
+        await settle();
+        assertEquals(socket.take(), [result("a", thenable)]);
+      }
+    }
+    const call = peer.request("m");
     const [{ id }] = socket.take() as [{ id: number }];
-    socket.receive({ id, result: reference(5) });
-    const fn = await call;
-    await assertRejects(
-      () => fn(),
-      TypeError,
-      `Cannot call by reference: JSON-RPC ${version} has no references`,
+    socket.receive(result(id, thenable));
+    assertEquals(await call, thenable);
+  },
+);
+
+Deno.test(
+  "A reference is not called where its peer speaks a version without",
+  async () => {
+    for (const version of ["1.0", "bare"] as const) {
+      await using it = await open(whole, {
+        version,
+        local: { call: async (fn: () => unknown) => await fn() },
+        onerror() {},
+      });
+      const { socket, peer } = it;
+      const call = peer.request<() => Promise<unknown>>("borrow", []);
+      const [{ id }] = socket.take() as [{ id: number }];
+      socket.receive({ id, result: reference(5) });
+      const fn = await call;
+      await assertRejects(
+        () => fn(),
+        TypeError,
+        `Cannot call by reference: JSON-RPC ${version} has no references`,
+      );
+      assertEquals(socket.take(), []);
+    }
+  },
+);
+
+eachPeer(
+  "Callbacks count as methods that run, and hear of their own cancel",
+  async (face) => {
+    const incoming = face.most("incoming", 1);
+    await using it = await open(face, {
+      limits: { incoming },
+      local: { never },
+    });
+    const { socket, peer } = it;
+    for (let n = 1; n < incoming; n++) socket.receive(request(n, "never"));
+    let signal: AbortSignal | undefined;
+    void peer.request("m", [() => {
+      ({ signal } = peer.call);
+      return never();
+    }]).catch(() => {});
+    socket.take();
+    socket.receive(request("a", "$/invokeProxy/1/invoke"));
+    socket.receive(request("b", "$/invokeProxy/1/invoke"));
+    socket.receive({
+      jsonrpc: "2.0",
+      method: "$/cancelRequest",
+      params: { id: "a" },
+    });
+    const codes = (socket.take() as { error: { code: number } }[]).map((
+      { error },
+    ) => error.code);
+    assertEquals(codes, [-32009, -32800]);
+    assert(signal?.aborted);
+  },
+);
+
+eachPeer(
+  "A server lends functions and objects, typed from end to end",
+  async (face) => {
+    const local = {
+      async each(names: string[], visit: (name: string) => Promise<number>) {
+        let sum = 0;
+        for (const name of names) sum += await visit(name);
+        return sum;
+      },
+      greeter: (greeting: string) => (name: string) => `${greeting}, ${name}`,
+      room: (name: string) =>
+        marshal({
+          name: () => name,
+          say: (text: string) => `${name}: ${text}`,
+        }),
+      async *numbers(of: () => Promise<number>) {
+        for (let n = 0; n < 3; n++) yield await of();
+      },
+    };
+    await using server = serve({ ...quiet, local });
+    await using client = face.connect<typeof local>(server.url);
+    assertEquals(
+      await client.remote.each(["ann", "bo"], (name) => name.length),
+      5,
     );
-    assertEquals(socket.take(), []);
+    assertEquals(
+      await client.remote.each(
+        ["ann"],
+        async (name) => await Promise.resolve(name.length),
+      ),
+      3,
+    );
+    using greet = await client.remote.greeter("hi");
+    assertEquals(await greet("ann"), "hi, ann");
+    using room = await client.remote.room("lobby");
+    assertEquals([await room.name(), await room.say("hello")], [
+      "lobby",
+      "lobby: hello",
+    ]);
+  },
+);
+
+Deno.test("A borrowed object can be disposed of though its peer would not know it", async () => {
+  await using it = await open<Peer>(whole, { version: "1.0" });
+  const { socket, peer } = it;
+  const call = peer.request("open", []);
+  socket.receive({ id: 1, result: reference(3), error: null });
+  const proxy = await call as Proxy;
+  socket.take();
+  proxy[Symbol.dispose]();
+  assertEquals(socket.take(), []);
+});
+
+Deno.test("A late answer disturbs nothing that came with it", async () => {
+  const rows: [FaceOptions, object, object, string[]][] = [
+    [
+      { version: "1.0" },
+      { id: 99, result: { token: 1 }, error: null },
+      { id: 7, method: "echo", params: [] },
+      [],
+    ],
+    [{}, result(99, returned(1)), request(7, "echo"), []],
+    [
+      {},
+      result(99, [reference(5), returned(1)]),
+      request(7, "echo"),
+      ["$/releaseMarshaledObject"],
+    ],
+  ];
+  for (const [options, late, call, told] of rows) {
+    const thrown: unknown[] = [];
+    await using it = await open<Peer>(whole, {
+      ...options,
+      local: { echo: () => 5 },
+      onerror: (error) => void thrown.push(error),
+    });
+    it.socket.receive([late, call]);
+    const frames = take(it.socket).flat();
+    assertEquals(
+      frames.flatMap(({ method }) => method ?? []),
+      told,
+    );
+    assertEquals(
+      frames.flatMap(({ result }) => result ?? []),
+      [5],
+    );
+    assertEquals(thrown, []);
   }
 });
 
-Deno.test("Callbacks count as methods that run, and hear of their own cancel", async () => {
-  await using it = await open({ limits: { incoming: 1 } });
-  const { socket, peer } = it;
-  let signal: AbortSignal | undefined;
-  void peer.request("m", [() => {
-    ({ signal } = peer.call);
-    return new Promise(() => {});
-  }]).catch(() => {});
-  socket.take();
-  socket.receive(request("a", "$/invokeProxy/1/invoke"));
-  socket.receive(request("b", "$/invokeProxy/1/invoke"));
-  socket.receive({
-    jsonrpc: "2.0",
-    method: "$/cancelRequest",
-    params: { id: "a" },
+eachPeer(
+  "A marked object in a stream's value is refused in words that are true",
+  async (face) => {
+    const thrown: unknown[] = [];
+    const [server, client] = pair(face, {
+      onerror: (error) => void thrown.push(error),
+      local: {
+        async *objects() {
+          yield marshal({ a: () => 1 });
+        },
+      },
+    });
+    await assertRejects(() => collect(client.remote["objects"]!()), RpcError);
+    const [error] = thrown as [Error];
+    assert(error.message.includes("only arguments and results"), error.message);
+    assertEquals(thrown.length, 1);
+    client.close();
+    await server.closed;
+  },
+);
+
+eachPeer("What one peer lent can't be passed on to another", async (face) => {
+  await using lender = await open(face);
+  const call = lender.peer.request("open");
+  lender.socket.receive(result(1, reference(1)));
+  const borrowed = await call as Proxy;
+  lender.socket.take();
+
+  const thrown: unknown[] = [];
+  const references = face.most("references", 1);
+  await using other = await open(face, {
+    limits: { references },
+    local: {
+      own: () => marshal({ who: () => "the other's own" }),
+      itself: () => borrowed,
+      nested: () => ({ deep: [borrowed] }),
+    },
+    onerror: (error) => void thrown.push(error),
   });
-  const codes = (socket.take() as { error: { code: number } }[]).map((
-    { error },
-  ) => error.code);
-  assertEquals(codes, [-32009, -32800]);
-  assert(signal?.aborted);
+  const { socket, peer } = other;
+  const words = "Cannot pass on what another peer lent";
+  const rows = [
+    [borrowed],
+    [{ deep: [borrowed] }],
+    { name: borrowed },
+    [() => 1, borrowed],
+  ];
+  for (const params of rows) {
+    const refused = assertRejects(
+      () => peer.request("m", params),
+      TypeError,
+      words,
+    );
+    assertEquals(socket.sent, []);
+    await refused;
+  }
+  assertThrows(() => peer.notify("m", [borrowed]), TypeError, words);
+  assertEquals(socket.sent, []);
+
+  socket.receive(request(1, "itself"));
+  socket.receive(request(2, "nested"));
+  assertEquals(codes(socket), [-32603, -32603]);
+  assertEquals(thrown.length, 2);
+  for (const error of thrown) {
+    assert(error instanceof TypeError && error.message.includes(words));
+  }
+
+  // What was refused has taken no place, and what was borrowed works as before.
+  for (let n = 0; n < references; n++) socket.receive(request(n, "own"));
+  assertEquals(codes(socket), Array(references).fill(undefined));
+  socket.receive(request(3, "own"));
+  assertEquals(codes(socket), [-32006]);
+  const answer = borrowed("x");
+  const [{ id }] = take(lender.socket) as [Frame];
+  lender.socket.receive(result(id, "called"));
+  assertEquals(await answer, "called");
 });
 
-Deno.test("serve has references by itself, and functions are typed from end to end", async () => {
-  const local = {
-    async each(names: string[], visit: (name: string) => Promise<number>) {
-      let sum = 0;
-      for (const name of names) sum += await visit(name);
-      return sum;
-    },
-    greeter: (greeting: string) => (name: string) => `${greeting}, ${name}`,
-    room: (name: string) =>
-      marshal({ name: () => name, say: (text: string) => `${name}: ${text}` }),
-    async *numbers(of: () => Promise<number>) {
-      for (let n = 0; n < 3; n++) yield await of();
-    },
-  };
-  await using server = serve({ local }, {
-    port: 0,
-    hostname: "127.0.0.1",
-    onListen() {},
-  });
-  await using client = connect<typeof local>(server.url, {}, {
-    use: [references, streams],
-  });
-  assertEquals(
-    await client.remote.each(["ann", "bo"], (name) => name.length),
-    5,
-  );
-  assertEquals(
-    await client.remote.each(
-      ["ann"],
-      async (name) => await Promise.resolve(name.length),
-    ),
-    3,
-  );
-  using greet = await client.remote.greeter("hi");
-  assertEquals(await greet("ann"), "hi, ann");
-  using room = await client.remote.room("lobby");
-  assertEquals([await room.name(), await room.say("hello")], [
-    "lobby",
-    "lobby: hello",
-  ]);
+eachPeer(
+  "A proxy that was disposed of can be passed to nobody",
+  async (face) => {
+    const [server, client] = pair(face, {
+      local: { get: () => () => 1, take: (fn: () => unknown) => fn() },
+    });
+    const proxy = await client.request("get") as Proxy;
+    assertEquals(await client.request("take", [proxy]), 1);
+    proxy[Symbol.dispose]();
+    const error = await assertRejects(
+      () => client.request("take", [proxy]),
+      RpcError,
+    );
+    assertEquals(error.code, -32001);
+    client.close();
+    await server.closed;
+  },
+);
+
+eachPeer(
+  "marshal keeps nothing of connections that closed or handles that came back",
+  async (face) => {
+    const shared = marshal({ x: () => 1 });
+    // A leak would show nowhere else.
+    const { releases } = shared as unknown as { releases: Set<unknown> };
+    const local = { get: () => shared };
+    for (let turn = 0; turn < 3; turn++) {
+      const [server, client] = pair(face, { local });
+      await client.request("get");
+      assertEquals(releases.size, 1);
+      client.close();
+      await server.closed;
+      assertEquals(releases.size, 0);
+    }
+    const [server, client] = pair(face, { local });
+    for (let turn = 0; turn < 3; turn++) {
+      using _ = await client.request("get") as Proxy;
+      assertEquals(releases.size, 1);
+    }
+    await settle();
+    assertEquals(releases.size, 0);
+    client.close();
+    await server.closed;
+  },
+);
+
+eachPeer("A lent function has no method but itself", async (face) => {
+  await using it = await open(face);
+  const { socket, peer } = it;
+  const call = peer.request("m", [function () {
+    return "called";
+  }]);
+  socket.take();
+  for (const name of ["prototype.constructor", "constructor", "call", "bind"]) {
+    socket.receive(request(5, `$/invokeProxy/1/${name}`));
+  }
+  assertEquals(codes(socket), [-32601, -32601, -32601, -32601]);
+  socket.receive(result(1, null));
+  await call;
 });

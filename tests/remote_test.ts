@@ -1,9 +1,7 @@
 import { inspect } from "node:util";
 import { assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
-import { createRemote, nameRemotes } from "../src/peer/remote.ts";
-
-nameRemotes();
+import { createRemote } from "../src/peer/remote.ts";
 
 function recorder(): { remote: UntypedRemote; calls: unknown[][] } {
   const calls: unknown[][] = [];

@@ -1,12 +1,15 @@
 /**
- * Both clients as any runtime runs them, sources as they are.
+ * The clients as any runtime runs them, sources as they are.
  */
 
-import { connect, type CreateSocket } from "../client.ts";
-import { ConnectionClosedError, type RpcError } from "../mod.ts";
+import { connect } from "../client.ts";
+import {
+  ConnectionClosedError,
+  type Definition,
+  marshal,
+  type RpcError,
+} from "../mod.ts";
 import * as slim from "../slim.ts";
-import { marshal, references } from "../src/parts/references.ts";
-import { streams } from "../src/parts/streams.ts";
 
 /** What the server lets be called. */
 export interface Contract {
@@ -19,32 +22,41 @@ export interface Contract {
   never(): void;
 }
 
-/**
- * Does a bit of everything, with each client, and says what came of it.
- *
- * @param createSocket Makes their sockets; the platform's, if it is left out.
- */
+/** Connects a client. */
+export type Connect = (
+  url: string,
+  definition: Definition,
+) => slim.Peer<Contract>;
+
+/** The clients that every runtime has. */
+export const clients: readonly Connect[] = [
+  (url, definition) => connect<Contract>(url, definition),
+  (url, definition) =>
+    slim.connect<Contract>(url, {
+      ...definition,
+      use: [slim.streams, slim.references],
+    }),
+];
+
+/** Does a bit of everything, with each client, and says what came of it. */
 export async function exercise(
   url: string,
-  createSocket?: CreateSocket,
+  connects: readonly Connect[] = clients,
 ): Promise<unknown[][]> {
-  const options = { ...(createSocket !== undefined && { createSocket }) };
-  return [
-    await exerciseWith(connect, url, options),
-    await exerciseWith(slim.connect, url, options),
-  ];
+  const done: unknown[][] = [];
+  for (const connect of connects) done.push(await exerciseWith(connect, url));
+  return done;
 }
 
 async function exerciseWith(
-  connectWith: typeof connect | typeof slim.connect,
+  connect: Connect,
   url: string,
-  options: { createSocket?: CreateSocket },
 ): Promise<unknown[]> {
   const done: unknown[] = [];
-  const client = (connectWith as typeof slim.connect)<Contract>(url, {
+  const client = connect(url, {
     local: { greet: (name: string) => `hi, ${name}` },
     onclose: ({ code }) => void done.push(code),
-  }, { use: [streams, references], ...options });
+  });
   const { remote } = client;
 
   done.push(`${remote.add}`, await remote.add(1, 2));

@@ -7,13 +7,12 @@
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
-import { Peer } from "../mod.ts";
+import { Peer, RpcError } from "../mod.ts";
+import { connect } from "../node.ts";
 import { serve, type Server } from "../server.ts";
 import { node24 } from "./interop/node_program.ts";
 import { browsers, browserTest, shows, start } from "./pages.ts";
-import { exercise } from "./runtime_client.ts";
-import { sockets } from "../ws.ts";
-import { RpcError } from "../mod.ts";
+import { type Contract, exercise } from "./runtime_client.ts";
 
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
@@ -73,37 +72,48 @@ Deno.test("The clients work in Deno", async () => {
   assertEquals(await exercise(server.url), expected);
 });
 
-Deno.test("The clients work in Deno, with sockets of ws", async () => {
+Deno.test("The client for Node works in Deno", async () => {
   await using server = listen();
-  assertEquals(await exercise(server.url, sockets()), expected);
+  assertEquals(
+    await exercise(server.url, [
+      (url, definition) => connect<Contract>(url, definition),
+    ]),
+    [one],
+  );
 });
 
+const node = [node24, "--input-type=module", "--eval"];
+
 for (
-  const [name, makesSockets, program, ...args] of [
-    ["Node", false, node24, "--input-type=module", "--eval"],
-    ["Bun", false, bun, "-e"],
-    // It has a `ws` of its own. Node's is a test of the server for Node.
-    ["Bun, with sockets of ws", true, bun, "-e"],
+  const [clients, [program, ...args], isForNode] of [
+    ["The clients work in Node", node, false],
+    ["The client for Node works in Node", node, true],
+    ["The clients work in Bun", [bun, "-e"], false],
+    // It has a `ws` of its own.
+    ["The client for Node works in Bun", [bun, "-e"], true],
   ] as const
 ) {
-  Deno.test(`The clients work in ${name}, from its sources`, async () => {
+  Deno.test(`${clients}, from its sources`, async () => {
     await using server = listen();
     const importOf = (path: string): string =>
       `await import(${JSON.stringify(new URL(path, root).href)})`;
     const script = `
       const { exercise } = ${importOf("tests/runtime_client.ts")};
-      const createSocket = ${
-      makesSockets ? `(${importOf("ws.ts")}).sockets()` : "undefined"
+      const clients = ${
+      isForNode ? `[(${importOf("node.ts")}).connect]` : "undefined"
     };
-      const done = await exercise(${JSON.stringify(server.url)}, createSocket);
+      const done = await exercise(${JSON.stringify(server.url)}, clients);
       console.log(JSON.stringify(done));
     `;
-    const { stdout, stderr, success } = await new Deno.Command(program, {
+    const { stdout, stderr, success } = await new Deno.Command(program!, {
       args: [...args, script],
       cwd: root,
     }).output();
     assert(success, new TextDecoder().decode(stderr));
-    assertEquals(JSON.parse(new TextDecoder().decode(stdout)), expected);
+    assertEquals(
+      JSON.parse(new TextDecoder().decode(stdout)),
+      isForNode ? [one] : expected,
+    );
   });
 }
 
@@ -123,7 +133,7 @@ for (const { name, launch } of browsers) {
     await Deno.remove(folder, { recursive: true });
 
     const script = `
-      import { exercise } from "/client.js";
+      import { type Contract, exercise } from "/client.js";
       const done = await exercise(location.href);
       document.querySelector("pre").textContent = JSON.stringify(done);
     `;

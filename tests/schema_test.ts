@@ -10,15 +10,17 @@ import { type } from "arktype";
 import * as v from "valibot";
 import * as z from "zod";
 import { connect } from "../client.ts";
-import { ErrorCode, Peer, RpcError } from "../mod.ts";
-import { serve } from "../server.ts";
 import {
-  declarationOf,
   type DeclaredMethod,
+  ErrorCode,
   method,
+  Peer,
+  RpcError,
   type StandardSchema,
-} from "../src/methods/schema.ts";
-import { socketPair } from "../src/line/socket_pair.ts";
+} from "../mod.ts";
+import { serve } from "../server.ts";
+import { socketPair } from "../testing.ts";
+import { declarationOf } from "../src/methods/schema.ts";
 
 /** The same schemas in each library. */
 interface Library {
@@ -496,7 +498,9 @@ Deno.test("method is called on the peer in a definition of serve", async () => {
         }),
       },
     },
-  }, { port: 0, onListen() {} });
+    port: 0,
+    onListen() {},
+  });
   await using client = connect(server.url);
   assertEquals(await client.request("who", ["ann"]), ["ann", "who", true]);
   assertEquals(await client.request("math.who"), "math.who");

@@ -21,6 +21,8 @@ export class ScriptedSocket implements Socket {
   readyState: number;
   bufferedAmount = 0;
   binaryType = "blob";
+  /** See {@linkcode Socket}. */
+  frameLength: number | undefined;
   /** What was sent, in order. */
   readonly sent: string[] = [];
   /** The arguments of each call of `close`. */
@@ -118,8 +120,8 @@ export interface Scripted extends AsyncDisposable {
 /** Makes a peer over a scripted socket, and waits until it has opened. */
 export async function openScripted(
   options: PeerOptions = {},
+  socket: ScriptedSocket = new ScriptedSocket(),
 ): Promise<Scripted> {
-  const socket = new ScriptedSocket();
   const peer = new Peer(socket, options);
   await peer.opened;
   return {

@@ -1,10 +1,15 @@
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import { generate } from "selfsigned";
-// @ts-types="@types/ws"
-import { WebSocket as NodeWebSocket } from "ws";
 import { connectOnce as connect } from "./connect_once.ts";
-import { ConnectionClosedError, Peer, type PeerOptions } from "../mod.ts";
+import {
+  ConnectionClosedError,
+  Peer,
+  type PeerOptions,
+  type Socket,
+  type SocketMaker,
+} from "../mod.ts";
+import { connect as connectByWs } from "../node.ts";
 import * as deno from "../server.ts";
 import {
   bothTest,
@@ -75,7 +80,8 @@ Deno.test("serve gives a definition a peer of its own for each connection", asyn
     onopen() {
       opened.push(this);
     },
-  }, quiet);
+    ...quiet,
+  });
   await using ann = connect(server.url);
   await using bob = connect(server.url);
   assertEquals(await ann.request("isMine"), true);
@@ -215,7 +221,7 @@ bothTest(
       let count = 0;
       class Fragile extends Peer {
         override local = { echo: (value: unknown) => value };
-        constructor(ws: Peer["ws"], options: PeerOptions) {
+        constructor(ws: Socket | SocketMaker, options: PeerOptions) {
           super(ws, options);
           if (count++ === 0) throw new Error("not today");
         }
@@ -254,7 +260,7 @@ bothTest(
       const match = /sec-websocket-protocol: (.*)\r\n/i.exec(head);
       assertEquals(match?.[1], selected, offer);
     }
-    await using client = connect(server.url, {}, { protocols: ["x", "v1"] });
+    await using client = connect(server.url, { protocols: ["x", "v1"] });
     await client.opened;
     assertEquals((client.ws as WebSocket).protocol, "v1");
     await until(() => server.peers.size === 1);
@@ -331,7 +337,8 @@ Deno.test("A handshake on Deno makes no signal that nobody asks for", async () =
 
 Deno.test("upgrade works without connection info", async () => {
   const hosts: unknown[] = [];
-  const handle = deno.upgrade({ local: {} }, {
+  const handle = deno.upgrade({
+    local: {},
     fetch: (_, info) => {
       hosts.push(info.remoteAddr);
       return new Response("ok");
@@ -397,7 +404,7 @@ Deno.test("serve passes the options of Deno.serve on: signal, onListen, Unix soc
 
   const path = await Deno.makeTempFile();
   await Deno.remove(path);
-  await using unix = deno.serve({ local: {} }, { path, onListen() {} });
+  await using unix = deno.serve({ local: {}, path, onListen() {} });
   assertEquals(unix.url, `ws+unix:${path}`);
   const conn = await Deno.connect({ transport: "unix", path });
   await conn.write(
@@ -421,14 +428,18 @@ Deno.test("serve speaks TLS with a certificate", async () => {
       ],
     },
   );
-  await using server = deno.serve(
-    { local: { echo: (value: unknown) => value } },
-    { ...quiet, hostname: "localhost", cert, key },
-  );
+  await using server = deno.serve({
+    local: { echo: (value: unknown) => value },
+    ...quiet,
+    hostname: "localhost",
+    cert,
+    key,
+  });
   assertMatch(server.url, /^wss:\/\//);
   const url = `wss://localhost:${(server.addr as Deno.NetAddr).port}/`;
-  await using client = connect(url, {}, {
-    createSocket: (url) => new NodeWebSocket(url, { ca: cert }),
+  await using client = connectByWs(url, {
+    webSocketOptions: { ca: cert },
+    reconnect: false,
   });
   assertEquals(await client.request("echo", ["secret"]), "secret");
 });

@@ -5,13 +5,20 @@
  */
 
 import * as deno from "../server.ts";
-import type { AcceptOptions, ListeningServer, ServicePeer } from "../server.ts";
+import type {
+  AcceptSettings,
+  ClassSettings,
+  ListeningServer,
+  ServicePeer,
+} from "../server.ts";
 import * as node from "../node.ts";
 import {
   type CloseInfo,
   Peer,
   type PeerOptions,
   type ServiceClass,
+  type Socket,
+  type SocketMaker,
 } from "../mod.ts";
 
 /** Where both listen. */
@@ -23,7 +30,7 @@ export const quiet: {
 
 /** What both are asked for alike. */
 export interface Options
-  extends AcceptOptions<unknown, { remoteAddr: unknown }> {
+  extends AcceptSettings<unknown, { remoteAddr: unknown }>, ClassSettings {
   fetch?: (request: Request) => Response | Promise<Response>;
 }
 
@@ -88,7 +95,7 @@ export class Recorder extends Peer<unknown, { user: string } | undefined> {
     closeMe: () => this.close(4000, "as you wish"),
   };
   constructor(
-    ws: Peer["ws"],
+    ws: Socket | SocketMaker,
     options: PeerOptions<{ user: string } | undefined>,
   ) {
     super(ws, options);

@@ -1,9 +1,8 @@
-/** What a hostile server does to the slim client: it outlives it, and nothing is left. */
+/** What a hostile server does to the small client: it outlives it, and nothing is left. */
 
 import { assert, assertEquals } from "@std/assert";
-import { connect, RpcError, SlimPeer } from "../slim.ts";
-import { marshal, references } from "../src/parts/references.ts";
-import { streams } from "../src/parts/streams.ts";
+import { marshal } from "../mod.ts";
+import { connect, Peer, references, RpcError, streams } from "../slim.ts";
 import { Frames } from "./fuzz/frames.ts";
 import { Random } from "./fuzz/random.ts";
 import { Opcode, RawSocket } from "./interop/raw_socket.ts";
@@ -12,7 +11,7 @@ import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 const seed = 20_110_611;
 
 /** A peer with methods of many kinds, by the names that the fuzzer knows. */
-class Subject extends SlimPeer {
+class Subject extends Peer {
   begun = 0;
   over = 0;
   readonly thrown: unknown[] = [];
@@ -95,7 +94,7 @@ const expected = [
   /^null$/,
 ];
 
-Deno.test("SlimPeer outlives 20,000 seeded frames, and lets go of everything", async () => {
+Deno.test("The small peer outlives 20,000 seeded frames, and lets go of everything", async () => {
   const random = new Random(seed);
   let answers = 0;
   for (let session = 0; session < 100; session++) {
@@ -149,7 +148,7 @@ Deno.test("SlimPeer outlives 20,000 seeded frames, and lets go of everything", a
   assert(answers > 5_000);
 });
 
-Deno.test("A slim client outlives what a hostile server sends over a real socket", async () => {
+Deno.test("A small client outlives what a hostile server sends over a real socket", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
   let notes = 0;
   const client = connect(`ws://127.0.0.1:${listener.addr.port}`, {
@@ -158,7 +157,8 @@ Deno.test("A slim client outlives what a hostile server sends over a real socket
       note: () => void notes++,
       never: () => new Promise(() => {}),
     },
-  }, { reconnect: false });
+    reconnect: false,
+  });
   using hostile = await RawSocket.accept(await listener.accept());
   await client.opened;
   const call = client.request("m");

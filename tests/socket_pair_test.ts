@@ -1,5 +1,5 @@
 import { assertEquals, assertThrows } from "@std/assert";
-import { type MemorySocket, socketPair } from "../src/line/socket_pair.ts";
+import { type MemorySocket, socketPair } from "../testing.ts";
 import { settle } from "./scripted_socket.ts";
 
 /** Writes down every event of a socket. */

@@ -1,11 +1,9 @@
 /** The sockets of `ws` as peers have them: what leaves in one turn leaves together. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { connectOnce as connect } from "./connect_once.ts";
 import { Peer } from "../mod.ts";
-import { serve, type Server } from "../node.ts";
+import { connect, serve, type Server } from "../node.ts";
 import type { PeerSocket } from "../src/runtime/ws_socket.ts";
-import { type SocketOptions, sockets } from "../ws.ts";
 import { countedWrites } from "./counted_writes.ts";
 import { quiet, until } from "./servers.ts";
 
@@ -43,15 +41,16 @@ async function counting(): Promise<
 /** A client with a socket of its own, that is open. */
 async function dial(
   url: string,
-  options?: SocketOptions,
+  webSocketOptions: { readonly [option: string]: unknown } = {},
 ): Promise<{ client: Peer<Methods>; socket: PeerSocket; seen: number[] }> {
-  const socket = sockets(options)(url, []) as PeerSocket;
   const seen: number[] = [];
-  const client = new Peer<Methods>(socket, {
+  const client = connect<Methods>(url, {
     local: { tick: (n: number) => void seen.push(n) },
+    reconnect: false,
+    webSocketOptions,
   });
   await client.opened;
-  return { client, socket, seen };
+  return { client, socket: client.ws as PeerSocket, seen };
 }
 
 const hundred = Array.from({ length: 100 }, (_, n) => n);
@@ -170,14 +169,14 @@ Deno.test("Who sends by the socket itself is served as ws does it", async () => 
   await client[Symbol.asyncDispose]();
 });
 
-Deno.test("sockets sends headers, and a client has a new one for each connection", async () => {
+Deno.test("connect for Node sends headers, and has a new socket for each connection", async () => {
   const users: unknown[] = [];
   const server = await serve(Parrot, {
     ...quiet,
     authorize: ({ headers }) => void users.push(headers.get("x-user")),
   });
-  const client = connect<Methods>(server.url, {}, {
-    createSocket: sockets({ headers: { "x-user": "ann" } }),
+  const client = connect<Methods>(server.url, {
+    headers: { "x-user": "ann" },
     reconnect: { delay: 1 },
   });
   assertEquals(await client.remote.echo(1), 1);
@@ -189,7 +188,7 @@ Deno.test("sockets sends headers, and a client has a new one for each connection
   await client[Symbol.asyncDispose]();
   await server.shutdown();
 
-  const nowhere = connect(server.url, {}, { createSocket: sockets() });
+  const nowhere = connect(server.url, { reconnect: false });
   const { code, wasClean } = await nowhere.closed;
   assertEquals([code, wasClean], [1006, false]);
   const error = await nowhere.opened.catch((error) => error);

@@ -372,7 +372,7 @@ sayForm.addEventListener("submit", (event) => {
 /** Says something as soon as there is a connection. */
 async function say(id: string, said: string): Promise<void> {
   try {
-    await chat!.with({ idempotent: true, timeout: 0 }).say(said, id);
+    await chat!.with({ idempotent: true, timeout: Infinity }).say(said, id);
     // Unless so much was said meanwhile that nobody told us of it.
     showMessage(username, said, id);
   } catch (error) {

@@ -6,9 +6,7 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
-import { ConnectionClosedError } from "../../src/wire/error.ts";
-import { resume } from "../../src/parts/resume.ts";
-import { streams } from "../../src/parts/streams.ts";
+import { ConnectionClosedError, resume } from "../../mod.ts";
 import { element } from "../element.ts";
 import {
   reconnect,
@@ -61,13 +59,13 @@ function open() {
       setPace(); // Each connection has its own.
     },
     onclose: showClose,
-  }, { use: [streams] });
+  });
 }
 
 /** Asks what there is, and begins with what was picked, or else the first. */
 async function start(): Promise<void> {
   try {
-    const patient = server.with({ idempotent: true, timeout: 0 });
+    const patient = server.with({ idempotent: true, timeout: Infinity });
     const symbols = await patient.symbols();
     if (picked(symbolPicker) === undefined) offer(symbols);
   } catch (error) {

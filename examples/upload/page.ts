@@ -6,8 +6,7 @@
 /// <reference lib="esnext" />
 
 import { connect } from "../../client.ts";
-import { ConnectionClosedError } from "../../src/wire/error.ts";
-import { streams } from "../../src/parts/streams.ts";
+import { ConnectionClosedError } from "../../mod.ts";
 import { element } from "../element.ts";
 import {
   reconnect,
@@ -41,7 +40,7 @@ function open() {
       // Nobody is left to say where it stopped reading them.
       rows = rows.filter((row) => !row.isCancelled);
     },
-  }, { use: [streams] });
+  });
 }
 
 reconnect.addEventListener("click", () => {
@@ -74,7 +73,7 @@ async function upload(file: File, row: Row): Promise<void> {
   row.begin();
   const remote = server.with({
     signal,
-    timeout: 0, // A file may take longer than calls usually do.
+    timeout: Infinity, // A file may take longer than calls usually do.
     onprogress: (value) => row.showProgress(value as Progress),
   });
   try {

@@ -133,6 +133,10 @@ class PeerBatches implements Batches, Living {
     if (why !== undefined) batch.reject(why);
   }
 
+  get isNamed(): boolean {
+    return this.#answered !== undefined;
+  }
+
   settle(error: unknown, isGuess: boolean): boolean {
     // Its other members' answers say which batch it is; else it is a guess.
     const [oldest] = isGuess ? this.#waiting ?? [] : [];

@@ -15,7 +15,9 @@ import { closedError, report } from "../peer/owner.ts";
 import type { Lender, Values, Writing } from "../peer/seams.ts";
 import { isLosing, tell, versionOf } from "../peer/sending.ts";
 import type { Limits } from "../wire/limits.ts";
-import type { Params, Version } from "../wire/message.ts";
+import { tooManyStreams } from "../wire/codes.ts";
+import { RpcError } from "../wire/error.ts";
+import type { Params } from "../wire/message.ts";
 
 /** What is being turned into text right now. */
 let current: Writing | undefined;
@@ -42,8 +44,6 @@ export interface Carrier {
   write(value: unknown, writing: Writing): unknown;
   /** Replaces an argument or a result that the other side wrote so. */
   read(value: unknown): unknown;
-  /** Looks at a frame before it is read. */
-  look?(text: string): void;
   /** Lets go of what a result carries that nobody waits for any more. */
   discard(value: unknown): void;
   /** Finds a method that is not the owner's. */
@@ -90,6 +90,8 @@ export class Link implements Values {
   readonly #core: Core;
   readonly #connection: Connection;
   readonly #carriers: readonly Carrier[];
+  #frame = "";
+  #has: boolean | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
@@ -121,9 +123,24 @@ export class Link implements Values {
       tell(this.#core, method, params);
   }
 
-  /** The version that the peer speaks. */
-  version(): Version {
-    return versionOf(this.#core);
+  /**
+   * Refuses what the connection can't carry.
+   *
+   * @param size The number of those that are open already.
+   * @throws {TypeError} The version that is spoken has no such thing.
+   * @throws {RpcError} One more would be too many.
+   */
+  check(what: string, kind: "streams" | "references", size = 0): void {
+    const version = versionOf(this.#core);
+    if (version !== "2.0") {
+      throw new TypeError(`Cannot ${what}: JSON-RPC ${version} has no ${kind}`);
+    }
+    const most = this.#core.limits[kind];
+    if (size < most) return;
+    throw new RpcError(
+      tooManyStreams,
+      `Cannot ${what}: ${size} of at most ${most} ${kind} are open`,
+    );
   }
 
   /** Runs something of the owner's as part of a call, so that `call` is it. */
@@ -203,9 +220,18 @@ export class Link implements Values {
     for (const carrier of this.#carriers) carrier.decorate?.(promise, options);
   }
 
-  /** Looks at a frame before it is read. */
+  /** Remembers the frame that is being read; `""`: none is. */
   look(text: string): void {
-    for (const carrier of this.#carriers) carrier.look?.(text);
+    this.#frame = text;
+    this.#has = undefined;
+  }
+
+  /**
+   * Whether the frame that is being read has a marker in it: looked for once, and
+   * only where an object is read, since most messages are too short to pay for it.
+   */
+  has(marker: string): boolean {
+    return this.#has ??= this.#frame.includes(marker);
   }
 
   /** Lets go of what a result carries that nobody waits for any more. */

@@ -30,7 +30,7 @@
  * @module
  */
 
-import { tooManyStreams, unknownToken } from "../wire/codes.ts";
+import { unknownToken } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
 import type { Writing } from "../peer/seams.ts";
@@ -117,7 +117,7 @@ class Mark implements Releasable {
     const marshal = currentWriting()?.marshal;
     if (marshal === undefined) {
       throw new TypeError(
-        "Cannot pass an object by reference: only arguments and results can hold it, of a peer that uses references",
+        "Cannot pass by reference: only arguments and results can hold it, of a peer that uses references",
       );
     }
     return marshal(this);
@@ -156,8 +156,6 @@ class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
-  /** Whether the frame being read may hold references: few do. */
-  #isMarked = false;
   /** Where to note what is borrowed only to be given back. */
   #unwanted: object[] | undefined;
 
@@ -174,16 +172,12 @@ class References implements Carrier {
       : this.#lend(new Mark(value, undefined), writing);
   }
 
-  look(text: string): void {
-    this.#isMarked = text.includes(writtenMarker);
-  }
-
   read(value: unknown): unknown {
-    return this.#isMarked ? this.#revive(value, 0) : value;
+    return this.#link.has(writtenMarker) ? this.#revive(value, 0) : value;
   }
 
   discard(value: unknown): void {
-    if (!this.#isMarked) return;
+    if (!this.#link.has(writtenMarker)) return;
     const proxies: object[] = this.#unwanted = [];
     try {
       this.#revive(value, 0);
@@ -230,19 +224,8 @@ class References implements Carrier {
   }
 
   #lend(mark: Mark, writing: Writing): object {
-    const { limits } = this.#link;
-    if (this.#link.version() !== "2.0") {
-      throw new TypeError(
-        `Cannot pass by reference: JSON-RPC ${this.#link.version()} has no references`,
-      );
-    }
     const all = this.#lent ??= new Map();
-    if (all.size >= limits.references) {
-      throw new RpcError(
-        tooManyStreams,
-        `Cannot pass by reference: ${all.size} of at most ${limits.references} are lent`,
-      );
-    }
+    this.#link.check("pass by reference", "references", all.size);
     const { target } = mark;
     const handle = this.#nextHandle++;
     const isArgument = writing.call === undefined;
@@ -319,18 +302,16 @@ class References implements Carrier {
   }
 
   #ask(method: string, params: Params | undefined): Promise<unknown> {
-    const version = this.#link.version();
-    const promise = version === "2.0"
-      ? this.#link.request(method, params)
-      : Promise.reject(
-        new TypeError(
-          `Cannot call by reference: JSON-RPC ${version} has no references`,
-        ),
-      );
+    const promise = this.#call(method, params);
     // Whoever calls back and doesn't wait must not end the process, nor must a
     // peer that puts its function where something else is called by itself.
     promise.catch(() => {});
     return promise;
+  }
+
+  async #call(method: string, params: Params | undefined): Promise<unknown> {
+    this.#link.check("call by reference", "references");
+    return await this.#link.request(method, params);
   }
 
   /** Sent back to where it came from, it is the original again. */

@@ -13,7 +13,7 @@ import { Deferred } from "../line/deferred.ts";
 import { Alarm, type Sleeper } from "../line/timers.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
-import { closedError } from "../peer/owner.ts";
+import { closedError, isClosed } from "../peer/owner.ts";
 import type { Backlog, Heartbeat, Living } from "../peer/seams.ts";
 import { send, versionOf } from "../peer/sending.ts";
 import { heartbeatLost, slowConsumer } from "../wire/codes.ts";
@@ -164,6 +164,7 @@ class PeerBacklog implements Backlog {
   #unseen = 0;
   /** Since when every look saw too much. */
   #since: number | undefined;
+  #hasOpened = false;
   /** Who waits until little waits. */
   #drained: Deferred<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
@@ -201,6 +202,7 @@ class PeerBacklog implements Backlog {
 
   /** Resolves when little waits. */
   drained(): Promise<void> {
+    if (isClosed(this.#core)) return Promise.reject(this.#error());
     if (this.#isLittle()) return Promise.resolve();
     if (this.#drained === undefined) {
       this.#drained = new Deferred();
@@ -211,6 +213,7 @@ class PeerBacklog implements Backlog {
 
   /** A new connection has sent nothing. */
   begin(): void {
+    this.#hasOpened = true;
     this.#unseen = 0;
     this.#since = undefined;
   }
@@ -218,7 +221,12 @@ class PeerBacklog implements Backlog {
   /** Nothing will be sent any more. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#drained?.reject(closedError(this.#core, "Cannot drain", true));
+    this.#drained?.reject(this.#error());
+  }
+
+  /** What never opened has sent nothing. */
+  #error(): Error {
+    return closedError(this.#core, "Cannot drain", this.#hasOpened);
   }
 
   /** Looks again and again, more and more seldom: there is no event for it. */

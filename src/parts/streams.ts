@@ -34,7 +34,6 @@ import { Deferred } from "../line/deferred.ts";
 import {
   invalidRequest,
   responseTooLarge,
-  tooManyStreams,
   unknownToken,
 } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
@@ -92,20 +91,13 @@ class Streams implements Carrier {
     if (origins.get(value as object) === this.#link) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
-    if (this.#link.version() !== "2.0") {
-      stop(iterator, () => {});
-      throw new TypeError(
-        `Cannot open stream: JSON-RPC ${this.#link.version()} has no streams`,
-      );
-    }
     const producers = this.#producers ??= new Map();
-    if (producers.size >= this.#link.limits.streams) {
+    try {
+      this.#link.check("open stream", "streams", producers.size);
+    } catch (error) {
       // It was made for nothing; whoever made it is told.
       stop(iterator, () => {});
-      throw new RpcError(
-        tooManyStreams,
-        `Cannot open stream: ${producers.size} of at most ${this.#link.limits.streams} are open`,
-      );
+      throw error;
     }
     const token = this.#nextToken++;
     const producer = new Producer(
@@ -215,7 +207,7 @@ class Producer {
     if (this.#asking !== undefined) {
       throw new RpcError(
         invalidRequest,
-        "Invalid Request: the stream's next values are being asked for already",
+        "Invalid Request: the stream is being asked already",
       );
     }
     if (this.#values.length === 0 && !this.#isOver) {
@@ -433,11 +425,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
         return this.#take(values, token === undefined);
       }
     }
-    if (this.#link.version() !== "2.0") {
-      throw new TypeError(
-        `Cannot read stream: JSON-RPC ${this.#link.version()} has no streams`,
-      );
-    }
+    this.#link.check("read stream", "streams");
     const params = { token: this.#token };
     const options = { timeout: Infinity, signal: this.#leaving.signal };
     const answer = await this.#link.request(

@@ -74,14 +74,22 @@ function receive(core: Core, data: unknown): void {
   // A message must not overtake the hook that prepares for it.
   if (core.state === "connecting") open(core);
   if (core.state !== "open") return;
-  const { sharing, bounds, batches, limits } = core;
+  const { sharing, limits } = core;
   const isShared = sharing?.isShared === true;
   const text = readText(
     data,
     isShared ? sharing.mostLength : limits.messageLength,
   );
   if (text === undefined) return refuseLength(core);
-  core.connection.values?.look(text);
+  const { values } = core.connection;
+  values?.look(text);
+  receiveText(core, text, isShared);
+  values?.look("");
+}
+
+/** Reads a frame's text, and does what it says. */
+function receiveText(core: Core, text: string, isShared: boolean): void {
+  const { sharing, bounds, batches, limits } = core;
   // The frame itself is a level that the messages in it don't know of.
   const levels = limits.depth + (isShared && text.startsWith("[") ? 1 : 0);
   if (bounds?.isTooDeep(text, levels)) {
@@ -95,7 +103,7 @@ function receive(core: Core, data: unknown): void {
     const why = unreadable(parseError, "Parse error");
     return dispatch(core, why, text);
   }
-  if (isShared) sharing.receive(value, text);
+  if (isShared) sharing!.receive(value, text);
   else if (batches !== undefined && Array.isArray(value)) {
     batches.receive(value, text);
   } else dispatch(core, read(core, value, text), text);

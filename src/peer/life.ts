@@ -152,11 +152,13 @@ export function lose(core: Core, info: CloseInfo): void {
 /** Ends a connection that can't go on; another one follows where it may. */
 export function cut(core: Core, code: number, reason: string): void {
   if (core.state !== "open") return;
+  const ws = core.ws!;
+  core.sharing?.flush();
+  // That may have been too much for it.
+  if (core.ws !== ws || core.state !== "open") return;
   const info = { code, reason: cutReason(reason), wasClean: true };
   const retryIn = retryAfter(core, info);
   if (retryIn === undefined) return finish(core, info);
-  const ws = core.ws!;
-  core.sharing?.flush();
   replace(core, { ...info, retryIn });
   closeSocket(ws, info);
 }

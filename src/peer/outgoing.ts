@@ -54,6 +54,7 @@ export function request(
 ): Promise<unknown> {
   const promise = new Promise<unknown>((resolve, reject) => {
     if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
+    checkMethod(cannotRequest, method);
     const { pending: table, limits: { outgoing } } = core;
     // A stream's next values wait for nobody, or a call that reads it would.
     if (table.size >= outgoing && method !== enumeratorNext) {
@@ -108,16 +109,13 @@ export function request(
     };
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
-    const { batches } = core;
-    if (batches?.isCollecting) return batches.collect(text, pending);
-    const why = post(
-      core,
-      cannotRequest,
-      method,
-      [{ text, pending }],
-      sendEntry,
-    );
-    if (why !== undefined) table.take(id)?.reject(why);
+    if (core.batches?.isCollecting) core.batches.collect(text, pending);
+    else if (isSending(core)) sendRequest(core, pending, text);
+    else {
+      const entries = [{ text, pending }];
+      const why = post(core, cannotRequest, method, entries, sendEntry);
+      if (why !== undefined) table.take(id)?.reject(why);
+    }
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
   return promise;
@@ -129,10 +127,12 @@ export function sendEntry(core: Core, entry: Entry): void {
   if (!isWanted(entry)) return;
   if (batch !== undefined) batch.send();
   else if (pending === undefined) send(core, text);
-  else {
-    pending.sent = true;
-    if (!send(core, text)) abandon(core, pending, cannotRequest, false);
-  }
+  else sendRequest(core, pending, text);
+}
+
+function sendRequest(core: Core, pending: Pending, text: string): void {
+  pending.sent = true;
+  if (!send(core, text)) abandon(core, pending, cannotRequest, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */
@@ -147,13 +147,14 @@ export function writeNotice(
   params: Params | undefined,
 ): string {
   const what = "Cannot send notification";
+  checkMethod(what, method);
   const { values } = core.connection;
   const writing = values?.startParams(params);
   try {
     const text = writeCall(core, what, method, params, writing);
     if (writing === undefined || writing.releases.length === 0) return text;
     throw new TypeError(
-      `${what} "${method}": without a response nobody could tell when a stream or a function is no longer needed, send a request`,
+      `${what} "${method}": it carries a stream or a function, send a request`,
     );
   } finally {
     values?.release(writing);
@@ -177,6 +178,14 @@ export function deliver(core: Core, method: string, text: string): boolean {
       undefined;
 }
 
+/** @throws {TypeError} A method has no name. */
+function checkMethod(what: string, method: unknown): void {
+  if (typeof method === "string") return;
+  throw new TypeError(
+    `${what} "${method}": method must be a string, got ${typeof method}`,
+  );
+}
+
 /**
  * Writes a request, or without an id a notification.
  *
@@ -195,9 +204,6 @@ function writeCall(
   const isOld = version !== "2.0";
   let written: string | undefined;
   try {
-    if (typeof method !== "string") {
-      throw new TypeError(`method must be a string, got ${typeof method}`);
-    }
     if (isOld) core.versions!.checkParams(version, params);
     written = writing === undefined
       ? writeParams(params)
@@ -313,12 +319,13 @@ export function settleUnknown(
  * one of them.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
-  if (core.heartbeat?.isBlamed()) return;
+  const isNamed = core.batches?.isNamed === true;
+  if (!isNamed && core.heartbeat?.isBlamed()) return;
   // No guess while a notification may be to blame.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;
-    const [only, another] = isGuess ? core.pending.all() : [];
+    const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
     if (only !== undefined && another === undefined) {
       return core.pending.take(only.id)?.reject(error);
     }

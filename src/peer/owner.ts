@@ -21,8 +21,11 @@ export function closedError(
   sent = false,
   method?: string,
   idempotent = false,
-  { ended, cause = core.cause }: Connection = core.connection,
+  connection: Connection = core.connection,
 ): ConnectionClosedError {
+  const { ended } = connection;
+  // The next attempt's errors are not this connection's.
+  const cause = ended === undefined ? core.cause : connection.cause;
   return new ConnectionClosedError(
     method === undefined ? what : `${what} "${method}"`,
     ended ?? abnormal,

@@ -36,8 +36,12 @@ export interface Living {
 
 /** JSON-RPC 1.0, and 2.0 without the member `jsonrpc`. */
 export interface Versions {
-  /** The version of a message that names none. */
-  unnamed(spoken: Version | undefined): Version;
+  /**
+   * The version of a message that names none.
+   *
+   * @param isShared Whether frames are shared.
+   */
+  unnamed(spoken: Version | undefined, isShared: boolean): Version;
   writeRequest(
     version: Version,
     id: number,
@@ -77,6 +81,8 @@ export interface Batches {
   receive(messages: unknown[], text: string): void;
   /** Whether an id is that of a batch which is not answered, though no method runs for it. */
   isTaken(id: Id): boolean;
+  /** Whether the batch that is being read says which one of ours it answers. */
+  readonly isNamed: boolean;
   /**
    * Takes an error without an id for an answer to a batch.
    *
@@ -196,7 +202,7 @@ export interface Values {
   writeResult(value: unknown, writing: Writing): string | undefined;
   /** Lets go of all that was kept for what was written. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
-  /** Looks at a frame before it is read. */
+  /** Remembers the frame that is being read; `""`: none is. */
   look(text: string): void;
   /** Reads a result. */
   read(value: unknown): unknown;

@@ -17,7 +17,6 @@ import type { Socket, SocketMaker } from "../line/socket.ts";
 import { BasePeer, coreOf } from "../peer/base.ts";
 import type { CorePart } from "../peer/core.ts";
 import type { PeerOptions } from "../peer/options.ts";
-import { closedError } from "../peer/owner.ts";
 import { versionOf } from "../peer/sending.ts";
 import { completeLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
@@ -130,10 +129,7 @@ export class Peer<Theirs = unknown, Context = unknown>
    * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
    */
   drained(): Promise<void> {
-    const core = coreOf(this);
-    return core.state !== "closed"
-      ? core.backlog!.drained()
-      : Promise.reject(closedError(core, "Cannot drain", true));
+    return coreOf(this).backlog!.drained();
   }
 
   /**

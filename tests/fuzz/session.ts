@@ -45,7 +45,7 @@ const narrow: Partial<Limits> = {
   incoming: 6,
   outgoing: 6,
   streams: 2,
-  handles: 2,
+  references: 2,
 };
 
 /**

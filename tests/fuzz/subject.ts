@@ -5,11 +5,15 @@
  * @module
  */
 
-import { type CloseInfo, Peer, type PeerOptions, RpcError } from "../../mod.ts";
-import { method } from "../../src/methods/schema.ts";
-import { marshal, references } from "../../src/parts/references.ts";
-import { streams } from "../../src/parts/streams.ts";
-import type { Socket } from "../../src/line/socket.ts";
+import {
+  type CloseInfo,
+  marshal,
+  method,
+  Peer,
+  type PeerOptions,
+  RpcError,
+  type Socket,
+} from "../../mod.ts";
 
 /** What a method of the subject's throws on purpose. */
 class Planned extends Error {}
@@ -136,10 +140,6 @@ export class Subject extends Peer {
     },
     ask: async () => await attempt(() => this.request("ask", [1])),
   };
-
-  constructor(ws: Socket, options: PeerOptions) {
-    super(ws, { ...options, use: [streams, references] });
-  }
 
   override onerror(error: unknown): void {
     if (

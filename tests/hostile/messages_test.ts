@@ -175,7 +175,7 @@ hostileTest("Every wrong id is answered with id null", {}, async (stage) => {
 hostileTest(
   "100,000 notifications in a burst are all handled, where they may be sent",
   {
-    limits: { messageRate: 0 },
+    limits: { messageRate: Infinity },
   },
   async (stage) => {
     const { hostile, victim } = stage;
@@ -210,7 +210,7 @@ async function burst({ hostile }: Stage, count: number): Promise<void> {
 hostileTest(
   "Of 10,000 calls to a slow method 1,024 run, and all are answered",
   {
-    limits: { messageRate: 0 },
+    limits: { messageRate: Infinity },
   },
   async (stage) => {
     const { hostile, victim } = stage;
@@ -312,7 +312,7 @@ for (const failing of ["at once", "later"] as const) {
 }
 
 hostileTest("10,000 unknown responses are ignored, counted, and not answered", {
-  limits: { messageRate: 0 },
+  limits: { messageRate: Infinity },
 }, async (stage) => {
   const { hostile, victim } = stage;
   const texts = Array.from({ length: 10_000 }, (_, n) => {

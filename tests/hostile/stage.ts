@@ -13,9 +13,9 @@ import {
   type Limits,
   Peer,
   type PeerOptions,
+  type Socket,
+  type SocketMaker,
 } from "../../mod.ts";
-import { references } from "../../src/parts/references.ts";
-import { streams } from "../../src/parts/streams.ts";
 import { connectOnce } from "../connect_once.ts";
 import { RawSocket } from "../interop/raw_socket.ts";
 import { type Platform, platforms, until } from "../servers.ts";
@@ -70,10 +70,6 @@ export class Victim extends Peer {
       throw new Error("A getter was called");
     },
   };
-
-  constructor(ws: Peer["ws"], options: PeerOptions) {
-    super(ws, { ...options, use: [streams, references] });
-  }
 
   /** Lets every `wait` on. */
   openGate(): void {
@@ -198,7 +194,7 @@ async function stageServer(
   const instances: Victim[] = [];
   const reported: unknown[] = [];
   class Service extends Class {
-    constructor(ws: Peer["ws"], options: PeerOptions) {
+    constructor(ws: Socket | SocketMaker, options: PeerOptions) {
       super(ws, options);
       instances.push(this);
     }

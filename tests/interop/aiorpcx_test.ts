@@ -71,7 +71,8 @@ function open(
       },
     },
     onerror: (error) => void errors.push(error),
-  }, options);
+    ...options,
+  });
   return Object.assign(peer, { shown, errors });
 }
 
@@ -351,7 +352,7 @@ Deno.test("Peer is at home with a session of aiorpcX", async () => {
   const session = connect<{
     subtract(minuend: number, subtrahend: number): number;
     greet(name: string): string;
-  }>(url, { local }, { version: "1.0" }); // If its session is a JSONRPCv1.
+  }>(url, { local, version: "1.0" }); // If its session is a JSONRPCv1.
   const difference = await session.remote.subtract(42, 23);
   const greeting = await session.remote.greet("ann"); // It asks us meanwhile.
   session.close();

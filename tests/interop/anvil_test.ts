@@ -8,8 +8,12 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { mock } from "node:test";
 import { connectOnce as connect } from "../connect_once.ts";
-import { ConnectionClosedError, RpcError } from "../../mod.ts";
-import { ethereum, subscribe } from "../../src/parts/subscriptions.ts";
+import {
+  ConnectionClosedError,
+  ethereum,
+  RpcError,
+  subscribe,
+} from "../../mod.ts";
 import { startAnvil } from "./anvil.ts";
 import { start, until } from "./processes.ts";
 
@@ -158,7 +162,7 @@ Deno.test("anvil's new heads come in order as an async iterable, and leaving it 
   assertEquals(chainId, "0x7a69");
   assertEquals(numbers, [1, 2]);
 
-  node.ws.addEventListener("message", ({ data }) => frames.push(String(data)));
+  node.ws!.addEventListener("message", ({ data }) => frames.push(String(data)));
   await node.request("evm_mine");
   assertEquals(await node.request("eth_blockNumber"), "0x3");
   assertEquals(frames.filter((it) => it.includes("eth_subscription")), []);
@@ -176,7 +180,7 @@ Deno.test("anvil's new heads reach each of two subscriptions on one connection, 
   };
   // Whoever asks for a block at once may have it before the subscription.
   let subscriptions = 0;
-  node.ws.addEventListener("message", ({ data }) => {
+  node.ws!.addEventListener("message", ({ data }) => {
     if (/"result":"0x[0-9a-f]{32}"/.test(String(data))) subscriptions++;
   });
   const one = subscribe<Head>(node, ethereum, ["newHeads"]);
@@ -257,7 +261,6 @@ Deno.test("anvil answers a batch that it can't read by one error, which rejects 
   const reported: unknown[] = [];
   await using node = connect<Node>(anvil.url, {
     onerror: (error) => void reported.push(error),
-  }, {
     // A faulty wire: every batch has a member that is no message.
     createSocket: (url) => {
       const socket = new WebSocket(url);
@@ -268,7 +271,7 @@ Deno.test("anvil answers a batch that it can't read by one error, which rejects 
     },
   });
   const frames: string[] = [];
-  node.ws.addEventListener("message", ({ data }) => frames.push(String(data)));
+  node.ws!.addEventListener("message", ({ data }) => frames.push(String(data)));
   await node.opened;
 
   const calls = node.batch(() => [
@@ -296,7 +299,7 @@ Deno.test("anvil's answer to a frame that is no JSON reaches onerror and ends no
   });
   await node.opened;
 
-  node.ws.send("{oops");
+  node.ws!.send("{oops");
   await until(() => reported.length > 0, "the error is reported");
   assert(reported[0] instanceof RpcError);
   assertEquals(reported[0].code, -32600);
@@ -342,7 +345,7 @@ Deno.test("anvil frozen can't keep close from coming to its end", async () => {
   }
   // The socket itself outlives the peer until anvil answers.
   await until(
-    () => node.ws.readyState === WebSocket.CLOSED,
+    () => node.ws!.readyState === WebSocket.CLOSED,
     "the socket is closed",
   );
 });

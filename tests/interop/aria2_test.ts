@@ -7,8 +7,7 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect } from "../../client.ts";
-import { ConnectionClosedError, RpcError } from "../../mod.ts";
-import { notifications } from "../../src/parts/subscriptions.ts";
+import { ConnectionClosedError, notifications, RpcError } from "../../mod.ts";
 import { debian, freePort, type Program, start, until } from "./processes.ts";
 
 /** The methods that these tests call. */

@@ -7,10 +7,14 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import type { Protocol } from "devtools-protocol";
-import { connect } from "../../client.ts";
-import { CloseCode, ConnectionClosedError, RpcError } from "../../mod.ts";
-import type { Peer, PeerSettings, ServiceDefinition } from "../../mod.ts";
-import { notifications } from "../../src/parts/subscriptions.ts";
+import { connect, type ConnectOptions } from "../../client.ts";
+import {
+  CloseCode,
+  ConnectionClosedError,
+  notifications,
+  type Peer,
+  RpcError,
+} from "../../mod.ts";
 import { type Chromium, startChromium } from "./chromium.ts";
 import { runExample } from "./example.ts";
 
@@ -19,16 +23,16 @@ Deno.test("Chromium opens a page, evaluates in it, and streams its console", asy
   const { url } = chromium;
 
   // recipe: Chromium, by DevTools
-  await using browser = connect(url, {}, { version: "bare", reconnect: false });
+  await using browser = connect(url, { version: "bare", reconnect: false });
   const { targetId } = await browser.request<
     Protocol.Target.CreateTargetResponse
   >("Target.createTarget", { url: "about:blank" });
 
   // Each page has an address of its own.
-  await using page = connect(new URL(`/devtools/page/${targetId}`, url), {}, {
+  await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
     version: "bare",
     reconnect: false, // It is of this page alone.
-    limits: { messageLength: 0 }, // A screenshot is one message.
+    limits: { messageLength: Infinity }, // A screenshot is one message.
   });
   const printed = notifications<Protocol.Runtime.ConsoleAPICalledEvent>(
     page,
@@ -147,10 +151,11 @@ Deno.test("Chromium refuses JSON-RPC 2.0, batches and notifications", async () =
       complaints.push(error instanceof RpcError ? error.message : error);
       if (complaints.length === 2) told.resolve();
     },
-  }, { version: "bare" });
+    version: "bare",
+  });
   await browser.opened;
   browser.notify("Target.setDiscoverTargets", { discover: true });
-  browser.ws.send('[{"id":1,"method":"Browser.getVersion"}]');
+  browser.ws!.send('[{"id":1,"method":"Browser.getVersion"}]');
   await told.promise;
   assertEquals(complaints, [
     "Message must have integer 'id' property",
@@ -160,7 +165,7 @@ Deno.test("Chromium refuses JSON-RPC 2.0, batches and notifications", async () =
 
 Deno.test("Chromium's long messages end a connection that has not lifted the limit", async () => {
   await using chromium = await startChromium();
-  await using page = await openPage(chromium, {}, { limits: {} });
+  await using page = await openPage(chromium, { limits: {} });
   const long = { expression: "'x'.repeat(2 ** 20)" };
   const error = await assertRejects(
     () => page.request("Runtime.evaluate", long),
@@ -178,7 +183,7 @@ Deno.test("Chromium's long messages end a connection that has not lifted the lim
 
 Deno.test("Chromium ends when it is told to, and every connection with it", async () => {
   await using chromium = await startChromium();
-  await using browser = connect(chromium.url, {}, {
+  await using browser = connect(chromium.url, {
     version: "bare",
     reconnect: false,
   });
@@ -211,16 +216,16 @@ Deno.test("examples/devtools.ts drives a Chromium of its own, and one that runs"
 /** Opens an empty page and connects to it. */
 async function openPage(
   { url }: Chromium,
-  definition: ServiceDefinition = {},
-  settings: PeerSettings = { limits: { messageLength: 0 } },
+  options: ConnectOptions = {},
 ): Promise<Peer> {
-  await using browser = connect(url, {}, { version: "bare", reconnect: false });
+  await using browser = connect(url, { version: "bare", reconnect: false });
   const { targetId } = await browser.request<
     Protocol.Target.CreateTargetResponse
   >("Target.createTarget", { url: "about:blank" });
-  return connect(
-    new URL(`/devtools/page/${targetId}`, url),
-    definition,
-    { ...settings, version: "bare", reconnect: false },
-  );
+  return connect(new URL(`/devtools/page/${targetId}`, url), {
+    limits: { messageLength: Infinity },
+    version: "bare",
+    reconnect: false,
+    ...options,
+  });
 }

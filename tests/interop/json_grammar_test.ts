@@ -18,7 +18,7 @@ const quietly = {
   hostname: "127.0.0.1",
   port: 0,
   onListen() {},
-  limits: { depth: 0, invalidMessages: 0 },
+  limits: { depth: Infinity, invalidMessages: Infinity },
 };
 
 const closes: CloseInfo[] = [];

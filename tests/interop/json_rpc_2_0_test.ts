@@ -43,7 +43,7 @@ const shop = {
 Deno.test("a client of json-rpc-2.0 calls our methods and gets our errors as its own", async () => {
   const notes: string[] = [];
   const local = { ...shop, note: (text: string) => void notes.push(text) };
-  await using server = serve({ local }, { port: 0, onListen() {} });
+  await using server = serve({ local, port: 0, onListen() {} });
   const socket = await open(server.url);
   const client = new JSONRPCClient<void>((payload) =>
     socket.send(JSON.stringify(payload))
@@ -76,7 +76,7 @@ Deno.test("a client of json-rpc-2.0 calls our methods and gets our errors as its
 Deno.test("a client of json-rpc-2.0 names its requests by strings, and sends several as a batch", async () => {
   const notes: string[] = [];
   const local = { ...shop, note: (text: string) => void notes.push(text) };
-  await using server = serve({ local }, { port: 0, onListen() {} });
+  await using server = serve({ local, port: 0, onListen() {} });
   const socket = await open(server.url);
   const client = new JSONRPCClient<void>(
     (payload) => socket.send(JSON.stringify(payload)),
@@ -134,7 +134,7 @@ Deno.test("a json-rpc-2.0 that is server and client calls us and is called back 
 });
 
 Deno.test("a json-rpc-2.0 that is server and client answers our calls, batches and errors", async () => {
-  await using server = serve({ local: shop }, { port: 0, onListen() {} });
+  await using server = serve({ local: shop, port: 0, onListen() {} });
   const socket = await open(server.url);
   const errors: unknown[] = [];
   const peer = new JSONRPCServerAndClient<void, void>(
@@ -185,7 +185,7 @@ Deno.test("a json-rpc-2.0 that is server and client answers our calls, batches a
 });
 
 Deno.test("a json-rpc-2.0 that never answers is given up by our time-out and stays of use", async () => {
-  await using server = serve({ local: shop }, { port: 0, onListen() {} });
+  await using server = serve({ local: shop, port: 0, onListen() {} });
   const socket = await open(server.url);
   const peer = new JSONRPCServerAndClient<void, void>(
     new JSONRPCServer({ errorListener() {} }),

@@ -24,8 +24,7 @@ import type {
   WorkDoneProgressCreateParams,
 } from "vscode-languageserver-protocol";
 import { connect } from "../../client.ts";
-import { type Peer, RpcError } from "../../mod.ts";
-import { type Events, notifications } from "../../src/parts/subscriptions.ts";
+import { type Events, notifications, type Peer, RpcError } from "../../mod.ts";
 import { runExample } from "./example.ts";
 import { start } from "./processes.ts";
 import { temporaryFolder } from "./temporary_folder.ts";
@@ -57,7 +56,8 @@ Deno.test("A language server finds the error, tells what it knows, and leaves wh
       "client/registerCapability": () => {},
       "client/unregisterCapability": () => {},
     },
-  }, { reconnect: false }); // The next connection has another server.
+    reconnect: false,
+  }); // The next connection has another server.
   const { capabilities } = await peer.request<InitializeResult>("initialize", {
     processId: null,
     rootUri,
@@ -176,7 +176,7 @@ Deno.test("A language server is told of a call that nobody waits for any more", 
   const { peer, progress } = editor;
 
   const frames: { result?: { items?: unknown[] } }[] = [];
-  peer.ws.addEventListener("message", ({ data }) => {
+  peer.ws!.addEventListener("message", ({ data }) => {
     frames.push(JSON.parse(data as string));
   });
   const controller = new AbortController();
@@ -317,7 +317,8 @@ async function edit(url: string, project: Project): Promise<Editor> {
         void asked.registrations.push(params),
       "client/unregisterCapability": () => {},
     },
-  }, { reconnect: false }); // The next connection has another server.
+    reconnect: false,
+  }); // The next connection has another server.
   const progress: Editor["progress"] = notifications(peer, "$/progress");
   await peer.request("initialize", {
     processId: null,

@@ -8,8 +8,7 @@
 import { assertEquals, assertRejects } from "@std/assert";
 import type { Protocol } from "devtools-protocol";
 import { connect } from "../../client.ts";
-import { CloseCode, RpcError } from "../../mod.ts";
-import { notifications } from "../../src/parts/subscriptions.ts";
+import { CloseCode, notifications, RpcError } from "../../mod.ts";
 import { node24 } from "./node_program.ts";
 import { lookUp, type Program, start } from "./processes.ts";
 
@@ -27,7 +26,7 @@ for (const [name, node] of nodes) {
     const url = await address(program);
 
     // recipe: Node's inspector
-    await using peer = connect(url, {}, { version: "bare", reconnect: false });
+    await using peer = connect(url, { version: "bare", reconnect: false });
     const pauses = notifications<Protocol.Debugger.PausedEvent>(
       peer,
       "Debugger.paused",
@@ -67,7 +66,7 @@ for (const [name, node] of nodes) {
 
   Deno.test(`${name} answers what it can't do with errors, with and without data`, async () => {
     await using program = await inspect(node, "--inspect", idle);
-    await using peer = connect(await address(program), {}, {
+    await using peer = connect(await address(program), {
       version: "bare",
       reconnect: false,
     });
@@ -124,7 +123,7 @@ for (const [name, node] of nodes) {
 
   Deno.test(`${name} that is killed ends the connection`, async () => {
     const program = await inspect(node, "--inspect", idle);
-    await using peer = connect(await address(program), {}, {
+    await using peer = connect(await address(program), {
       version: "bare",
       reconnect: false,
     });

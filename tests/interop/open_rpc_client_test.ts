@@ -33,7 +33,7 @@ class Shop extends Peer {
     },
   };
   override onopen(): void {
-    this.ws.addEventListener("message", ({ data }) => {
+    this.ws!.addEventListener("message", ({ data }) => {
       this.frames.push(String(data));
     });
   }

@@ -217,7 +217,9 @@ Deno.test("a client of rpc-websockets gets our errors as they are on the wire", 
       },
     },
     onerror: (error) => void failures.push(error),
-  }, { port: 0, onListen() {} });
+    port: 0,
+    onListen() {},
+  });
   const client = new Client(server.url);
   await new Promise<void>((resolve) => client.once("open", resolve));
 

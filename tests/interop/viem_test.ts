@@ -189,7 +189,9 @@ Deno.test("viem calls a method four times that fails by a throw, and once that f
       },
     },
     onerror() {},
-  }, { port: 0, onListen() {} });
+    port: 0,
+    onListen() {},
+  });
   await using viem = createViem(server.url);
 
   const failed = await assertRejects(
@@ -208,7 +210,7 @@ Deno.test("viem's keep-alive, a request of id null, is answered and disturbs not
   const frames: string[] = [];
   class Node extends EthereumNode {
     override onopen() {
-      this.ws.addEventListener("message", ({ data }) => {
+      this.ws!.addEventListener("message", ({ data }) => {
         frames.push(String(data));
       });
     }

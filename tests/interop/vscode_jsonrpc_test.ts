@@ -15,9 +15,8 @@ import {
   Trace,
 } from "vscode-jsonrpc";
 import { listen } from "vscode-ws-jsonrpc";
-import { CloseCode, Peer, RpcError } from "../../mod.ts";
+import { CloseCode, notifications, Peer, RpcError } from "../../mod.ts";
 import { serve, type Server } from "../../server.ts";
-import { notifications } from "../../src/parts/subscriptions.ts";
 
 /** What the editor lets the compiler call. */
 interface Editor {

@@ -97,7 +97,8 @@ Deno.test("serve answers wscat in 1.0 if it types so, and hears the code of its 
   await using server = serve({
     local: { add: (a: number, b: number) => a + b },
     onclose: ({ code }) => closed.resolve(code),
-  }, quietly);
+    ...quietly,
+  });
   await using wscat = await startWscat(server, "--slash");
   await wscat.write('{"method":"add","params":[1,2],"id":1}\n');
   await wscat.line('< {"id":1,"result":3,"error":null}');

@@ -1,0 +1,177 @@
+/**
+ * The two peers, the whole and the small one: one behavioural test runs over both,
+ * and what differs between them stands here, once.
+ *
+ * @module
+ */
+
+import type { Address, CreateSocket, Protocols } from "../client.ts";
+import * as client from "../client.ts";
+import type { BasePeer, PeerOptions, Socket, SocketMaker } from "../mod.ts";
+import {
+  defaultLimits,
+  type Limits,
+  Peer,
+  references,
+  streams,
+} from "../mod.ts";
+import * as slim from "../slim.ts";
+
+/** What a client of either kind is made with. */
+export interface ClientOptions extends PeerOptions {
+  /** Of the small peer; default: streams and references. */
+  use?: readonly slim.Part[];
+  protocols?: Protocols;
+  createSocket?: CreateSocket;
+  /** Whose `this` is known to nobody here. */
+  local?: object;
+}
+
+/** A class of peers. */
+export type PeerClass = new <Theirs = unknown, Context = unknown>(
+  ws: Socket | SocketMaker,
+  options?: FaceOptions,
+) => BasePeer<Theirs, Context>;
+
+/** Options in whose hooks `this` is the peer. */
+export type FaceOptions = ClientOptions & ThisType<BasePeer>;
+
+/** One of the two peers. */
+export interface Face {
+  readonly name: "whole" | "small";
+  /** The file that exports it. */
+  readonly door: "mod.ts" | "slim.ts";
+  /** The class, as it is. */
+  readonly Peer: PeerClass;
+  /** Makes a peer that has streams and references. */
+  peer<Theirs = unknown>(
+    ws: Socket | SocketMaker,
+    options?: FaceOptions,
+  ): BasePeer<Theirs>;
+  /** Makes a client that has streams and references. */
+  connect<Theirs = unknown>(
+    url: Address,
+    options?: FaceOptions,
+  ): BasePeer<Theirs>;
+  /** Makes a client that is an instance of a class. */
+  connectAs<Service>(
+    url: Address,
+    Service: new (ws: Socket | SocketMaker, options: FaceOptions) => Service,
+    settings?: FaceOptions,
+  ): Service;
+  /** A limit: the wanted one, where it can be set. */
+  most(name: keyof Limits, wanted: number): number;
+}
+
+const use: readonly slim.Part[] = [streams, references];
+
+/** The whole peer: everything is on. */
+export const whole: Face = {
+  name: "whole",
+  door: "mod.ts",
+  Peer: Peer as unknown as PeerClass,
+  peer: <Theirs>(ws: Socket | SocketMaker, options: FaceOptions = {}) =>
+    new Peer<Theirs>(ws, options as PeerOptions),
+  connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
+    client.connect<Theirs>(url, options as client.ConnectOptions<Theirs>),
+  connectAs: (url, Service, settings = {}) =>
+    client.connect(
+      url,
+      Service as never,
+      settings as client.ConnectSettings,
+    ),
+  most: (_name, wanted) => wanted,
+};
+
+/** The small peer, with what can be added to it. */
+export const small: Face = {
+  name: "small",
+  door: "slim.ts",
+  Peer: slim.Peer as unknown as PeerClass,
+  peer: <Theirs>(ws: Socket | SocketMaker, options: FaceOptions = {}) =>
+    new slim.Peer<Theirs>(ws, { use, ...options } as slim.PeerOptions),
+  connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
+    slim.connect<Theirs>(
+      url,
+      { use, ...options } as slim.ConnectOptions<Theirs>,
+    ),
+  connectAs: (url, Service, settings = {}) =>
+    slim.connect(
+      url,
+      Service as never,
+      { use, ...settings } as slim.ConnectSettings,
+    ),
+  most: (name) => defaultLimits[name],
+};
+
+/** Both. */
+export const faces: readonly Face[] = [whole, small];
+
+/** A test of what both peers do alike. */
+export function eachPeer(
+  title: string,
+  test: (face: Face) => Promise<void> | void,
+): void {
+  for (const face of faces) {
+    Deno.test(`${title}, ${face.name}`, () => test(face));
+  }
+}
+
+/** A row of the table of differences: what it means to have a part, or not. */
+export interface Difference {
+  readonly whole: string;
+  readonly small: string;
+  /** The members of the peer that only who has the part has. */
+  readonly members?: readonly string[];
+}
+
+/** What differs, by part. All else that has one name means the same. */
+export const differences: { readonly [part: string]: Difference } = {
+  streams: { whole: "on", small: "with `use: [streams]`" },
+  references: { whole: "on", small: "with `use: [references]`" },
+  versions: {
+    whole: "JSON-RPC 1.0 and bare, `version`",
+    small: "2.0 alone; a message without `jsonrpc` is read as 2.0",
+    members: ["version"],
+  },
+  batches: {
+    whole: "`batch`; both ways",
+    small: "none; one that arrives is answered -32600",
+    members: ["batch"],
+  },
+  sharedFrames: { whole: "`sharedFrames: true`", small: "none" },
+  signsOfLife: {
+    whole:
+      "a dead server is known within 35 seconds; `drained`, and a server that reads too slowly is closed",
+    small: "none; a dead server is told by the time-outs of calls",
+    members: ["drained"],
+  },
+  bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },
+  traces: { whole: "`trace`", small: "none" },
+  limits: {
+    whole: "each an option",
+    small: "fixed: length of messages, ids and methods; calls, streams, queues",
+  },
+  draining: {
+    whole: "`finish`, `running`",
+    small: "none",
+    members: ["finish", "running"],
+  },
+  unmatched: {
+    whole: "`unmatched`, a count of responses that nobody waits for",
+    small: "none",
+    members: ["unmatched"],
+  },
+};
+
+/** The table of differences, as README.md has it, but for its spaces. */
+export function differencesTable(): string {
+  const rows = [
+    ["part", "`@jsonrpcws/peer/client`", "`@jsonrpcws/peer/slim`"],
+    ["-", "-", "-"],
+    ...Object.entries(differences).map((
+      [part, { whole, small }],
+    ) => [`\`${part}\``, whole, small]),
+  ];
+  return rows.map((cells) => `| ${cells.join(" | ")} |`).join("\n");
+}

@@ -1,0 +1,186 @@
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type BasePeer, type Call, ConnectionClosedError } from "../mod.ts";
+import { eachPeer, whole } from "./faces.ts";
+import { FakeTime } from "./fake_time.ts";
+import { countListeners, request, result } from "./scripted_socket.ts";
+import { countTimers, never, open, take } from "./stage.ts";
+
+eachPeer(
+  "A time-out or a signal cancels a call of a peer, and a late answer is dropped",
+  async (face) => {
+    using time = new FakeTime();
+    await using it = await open(face);
+    const { socket, peer } = it;
+    const controller = new AbortController();
+    const listeners = countListeners(controller.signal);
+    const { signal } = controller;
+    const cancelled = assertRejects(
+      () => peer.with({ signal }).m!(),
+      DOMException,
+      "aborted",
+    );
+    const late = assertRejects(
+      () => peer.request("m", [], { timeout: 50 }),
+      DOMException,
+      'No response to request "m" within 50 ms',
+    );
+    const patient = peer.request("m", [], { timeout: Infinity });
+    const settled = peer.request("m", [], { signal });
+    const usual = assertRejects(() => peer.request("m"), DOMException, "60000");
+    socket.receive(result(4, "in time"));
+    assertEquals(await settled, "in time");
+    controller.abort();
+    await cancelled;
+    assertEquals(listeners.count, 0);
+    socket.take();
+    await time.pass(50);
+    await late;
+    assertEquals(socket.take(), [
+      { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 2 } },
+    ]);
+    for (const id of [1, 2]) socket.receive(result(id, "late"));
+    await time.pass(60_000);
+    await usual;
+    socket.receive(result(3, "at last"));
+    assertEquals(await patient, "at last");
+    await assertRejects(() => peer.request("m", [], { signal }), DOMException);
+    assertEquals(it.thrown, []);
+    socket.end();
+  },
+);
+
+eachPeer("One timer serves all calls of a peer", async (face) => {
+  using time = new FakeTime();
+  await using it = await open(face);
+  using timers = countTimers();
+  const ended: number[] = [];
+  const call = (timeout: number): void => {
+    it.peer.request("m", [], { timeout }).catch(() => ended.push(timeout));
+  };
+  for (const timeout of [300, 100, 200, 100]) call(timeout);
+  for (let n = 0; n < 1_000; n++) call(300);
+  assertEquals(timers.running, 1);
+  await time.pass(99);
+  assertEquals(ended, []);
+  await time.pass(1);
+  assertEquals(ended.splice(0), [100, 100]);
+  await time.pass(100);
+  assertEquals(ended.splice(0), [200]);
+  await time.pass(100);
+  assertEquals(ended.splice(0), Array(1_001).fill(300));
+  call(50);
+  assertEquals(timers.running, 1);
+  await time.pass(50);
+  assertEquals(ended, [50]);
+  assert(timers.started < 10, `${timers.started}`);
+});
+
+eachPeer("A call may take any time of 0 or more", async (face) => {
+  using time = new FakeTime();
+  await using it = await open(face);
+  const ended: unknown[] = [];
+  const times = [90.5, 30.25, 0, 60, 0.5, 2 ** 40, Infinity];
+  const calls = times.map((timeout) =>
+    it.peer.request("m", [], { timeout }).catch(() => ended.push(timeout))
+  );
+  for (let n = 0; n < 10; n++) await time.pass(0.75);
+  assertEquals(ended.splice(0), [0, 0.5]);
+  for (let n = 0; n < 120; n++) await time.pass(0.75);
+  assertEquals(ended, [30.25, 60, 90.5]);
+  it.peer.close();
+  await Promise.all(calls);
+});
+
+eachPeer("A process ends once its peers are closed", async (face) => {
+  const url = (path: string): string =>
+    JSON.stringify(new URL(`../${path}`, import.meta.url));
+  const program = `
+    import { Peer } from ${url(face.door)};
+    import { socketPair } from ${url("testing.ts")};
+    const [left, right] = socketPair();
+    const one = new Peer(left);
+    const other = new Peer(right, { local: { m: () => "done" } });
+    console.log(await one.request("m"));
+    await one[Symbol.asyncDispose]();
+    await other.closed;
+  `;
+  const process = new Deno.Command(Deno.execPath(), {
+    args: ["eval", program],
+    signal: AbortSignal.timeout(20_000),
+  });
+  const { success, stdout } = await process.output();
+  assertEquals([success, new TextDecoder().decode(stdout)], [true, "done\n"]);
+});
+
+eachPeer(
+  "A peer that has ended has no timer, whatever waited",
+  async (face) => {
+    using time = new FakeTime();
+    using timers = countTimers();
+    const peer = face.peer(() => new Promise(() => {}), {
+      handshakeTimeout: 500,
+      reconnect: false,
+    });
+    const call = assertRejects(() => peer.request("m"), ConnectionClosedError);
+    assertEquals(timers.running, 1);
+    await time.pass(500);
+    await call;
+    await peer.closed;
+    assertEquals(timers.running, 0);
+  },
+);
+
+Deno.test("Peer keeps no timer when a method that takes too long closes it", async () => {
+  const calls: Call[] = [];
+  using time = new FakeTime();
+  const { socket, peer } = await open(whole, {
+    limits: { handlerTimeout: 1_000 },
+    local: {
+      first(this: BasePeer) {
+        this.call.signal.addEventListener("abort", () => this.close());
+        return never();
+      },
+      second(this: BasePeer) {
+        calls.push(this.call);
+        return never();
+      },
+    },
+  });
+  using timers = countTimers();
+  socket.receive(request(1, "first"));
+  await time.pass(600);
+  socket.receive(request(2, "second"));
+  assertEquals(timers.running, 1);
+  await time.pass(500);
+  assertEquals(socket.closes.length, 1);
+  socket.end();
+  await peer.closed;
+  assertEquals([timers.running, calls[0]!.signal.aborted], [0, true]);
+});
+
+Deno.test("request rejects after its time-out though the trace hook throws", async () => {
+  let isBroken = false;
+  const thrown: unknown[] = [];
+  await using it = await open(whole, {
+    onerror: (error) => void thrown.push(error),
+    trace: {
+      send() {
+        if (isBroken) throw new Error("tracer");
+        return undefined;
+      },
+      receive: (_context, run) => run(),
+    },
+  });
+  using time = new FakeTime();
+  const call = it.peer.request("m", [], { timeout: 1_000 })
+    .catch((error: unknown) => error);
+  isBroken = true;
+  await time.pass(1_100);
+  assertEquals((await call as Error).name, "TimeoutError");
+  // What cancels is no call of its own, and isn't traced.
+  assertEquals(thrown, []);
+  assertEquals(take(it.socket).map(({ method }) => method), [
+    "m",
+    "$/cancelRequest",
+  ]);
+});

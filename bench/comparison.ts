@@ -1,7 +1,7 @@
 /** What is compared with what, in which rows. */
 
 import { methods } from "./checker.ts";
-import { deno, node, type Runtime } from "./runtime.ts";
+import { type Runtime, runtimesOf } from "./runtime.ts";
 import {
   overFirstCalls,
   overFreshSockets,
@@ -28,6 +28,8 @@ export interface Setting {
   /** Whether to go without warming up; then this many rounds must do. */
   coldRounds?: number;
 }
+
+const { deno, node } = runtimesOf(new URL("./", import.meta.url));
 
 const others = [
   "json-rpc-2.0",
@@ -83,18 +85,23 @@ const comparisons: Comparison[] = [
     rounds: 2,
     milliseconds: 0,
   },
-  compareAll("deno", deno, ["peer", "peer on ws"]),
-  compareAll("node", node, ["peer"]),
+  compareAll("deno", deno, [
+    ...["loop", "peer", "peer on ws", "shared", "slim"],
+    ...others,
+  ]),
+  compareAll("node", node, ["loop", "peer", "shared", "slim", ...others]),
 ];
 
-function compareAll(
+/** Compares these contenders on a runtime in all rows that don't grow. */
+export function compareAll(
   name: string,
   runtime: Runtime,
-  peers: string[],
+  contenders: string[],
 ): Comparison {
+  const { withLargeFrames = runtime } = runtime;
   return {
     name,
-    contenders: ["loop", ...peers, "shared", "slim", ...others],
+    contenders,
     settings: [
       {
         start: (contender) => overSockets(contender, runtime),
@@ -108,8 +115,12 @@ function compareAll(
         ],
       },
       {
+        start: (contender) => overSockets(contender, withLargeFrames),
+        rows: ["1 KiB both ways", "1 KiB both ways, 1 in flight"],
+      },
+      {
         start: (contender) => overPair(contender, runtime),
-        rows: ["one process"],
+        rows: ["one process", "1 KiB in one process"],
       },
       {
         start: (contender) => overFreshSockets(contender, runtime),
@@ -161,15 +172,26 @@ export function choose(names: string[], choice: Choice): Comparison[] {
       }`,
     );
   });
-  const { contender, row, rounds, milliseconds } = choice;
-  const known = chosen.flatMap(({ settings }) =>
+  return narrow(chosen, choice);
+}
+
+/**
+ * The same comparisons with what was chosen.
+ *
+ * @throws {RangeError} There is no such row in them.
+ */
+export function narrow(
+  comparisons: Comparison[],
+  { contender, row, rounds, milliseconds }: Omit<Choice, "calls">,
+): Comparison[] {
+  const known = comparisons.flatMap(({ settings }) =>
     settings.flatMap(({ rows }) => rows)
   );
   const unknown = row?.find((name) => !known.includes(name));
   if (unknown !== undefined) {
     throw new RangeError(`Cannot measure "${unknown}": no such row`);
   }
-  return chosen.map((comparison) => ({
+  return comparisons.map((comparison) => ({
     ...comparison,
     contenders: contender ?? comparison.contenders,
     settings: comparison.settings.map((setting) => ({

@@ -39,6 +39,8 @@ export interface Client {
   addBy?(name: string, a: number, b: number): Promise<number>;
   /** Asks for the item of this number; absent if it has none. */
   item?(id: number): Promise<Item>;
+  /** Sends this item and is sent it back; absent if it can't. */
+  echo?(item: Item): Promise<Item>;
   /**
    * Has the server send the numbers from 0, that many, each of which `take` is
    * given; absent if it can't.

@@ -3,13 +3,12 @@
  * keeps them in `results/`. README.md tells the arguments.
  */
 
-import { cpus } from "node:os";
 import { parseArgs } from "node:util";
 import { type BundleSize, bundleSize, others, programs } from "./bundle.ts";
 import { choose } from "./comparison.ts";
-import { type Failure, measure } from "./measure.ts";
-import { pinned } from "./process.ts";
-import { figures, type RowSamples } from "./report.ts";
+import { type Failure, measureRuns } from "./measure.ts";
+import { machine, pinned } from "./process.ts";
+import { figures } from "./report.ts";
 import { type Result, resultFile, sections, stringify } from "./result.ts";
 import { readVersions } from "./versions.ts";
 
@@ -29,9 +28,6 @@ const calls = Number(values.calls);
 const runs = Number(values.runs);
 const comparisons = choose(positionals, { ...values, calls });
 
-const machine = `${
-  cpus()[0]?.model ?? "unknown CPU"
-}, ${navigator.hardwareConcurrency} cores`;
 const date = new Date().toISOString();
 const versions = await readVersions();
 console.log(
@@ -47,16 +43,7 @@ if (positionals.length === 0 || positionals.includes("sizes")) {
 }
 
 const failures: Failure[] = [];
-const measured = comparisons.map((comparison) => ({
-  comparison,
-  samples: [] as RowSamples[],
-}));
-for (let run = 1; run <= runs; run++) {
-  for (const { comparison, samples } of measured) {
-    console.error(`Run ${run} of ${runs}: ${comparison.name}`);
-    await measure(comparison, samples, failures);
-  }
-}
+const measured = await measureRuns(comparisons, runs, failures);
 
 const result: Result = {
   date,

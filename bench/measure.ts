@@ -16,8 +16,27 @@ export interface Failure {
   message: string;
 }
 
+/** Carries out these comparisons, so many times in fresh processes. */
+export async function measureRuns(
+  comparisons: Comparison[],
+  runs: number,
+  failures: Failure[],
+): Promise<{ comparison: Comparison; samples: RowSamples[] }[]> {
+  const measured = comparisons.map((comparison) => ({
+    comparison,
+    samples: [] as RowSamples[],
+  }));
+  for (let run = 1; run <= runs; run++) {
+    for (const { comparison, samples } of measured) {
+      console.error(`Run ${run} of ${runs}: ${comparison.name}`);
+      await measure(comparison, samples, failures);
+    }
+  }
+  return measured;
+}
+
 /** Runs a comparison once, and adds what was measured to the samples. */
-export async function measure(
+async function measure(
   comparison: Comparison,
   samples: RowSamples[],
   failures: Failure[],

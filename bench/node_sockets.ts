@@ -1,6 +1,7 @@
 /**
- * Puts the sockets of `ws` where Deno has its own. A file of its own, because Deno
- * loads whatever it sees that a module might import.
+ * Puts the sockets of `ws` where Deno has its own: for Node, and for clients on
+ * Deno that send large frames. A file of its own, because Deno loads whatever it
+ * sees that a module might import.
  */
 
 import { WebSocket, WebSocketServer } from "ws";

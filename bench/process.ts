@@ -1,6 +1,12 @@
 /** A measured process seen from outside: started on a core of its own, asked and answered by lines. */
 
+import { cpus } from "node:os";
 import { lines, type Reply } from "./lines.ts";
+
+/** What this machine is. */
+export const machine: string = `${
+  cpus()[0]?.model ?? "unknown CPU"
+}, ${navigator.hardwareConcurrency} cores`;
 
 /** Whether processes can be pinned to cores here. */
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&

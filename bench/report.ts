@@ -118,7 +118,11 @@ export function differences(all: Figure[]): string[] {
 }
 
 /** A Markdown table, whose first columns are words, that many, and the others numbers. */
-function markdown(head: string[], body: string[][], words: number): string {
+export function markdown(
+  head: string[],
+  body: string[][],
+  words: number,
+): string {
   const widths = head.map((cell, column) =>
     Math.max(cell.length, 3, ...body.map((line) => line[column]!.length))
   );
@@ -142,7 +146,8 @@ function metricsOf(rounds: RowSamples["rounds"]): string[] {
   return [...new Set(samples.flatMap((sample) => Object.keys(sample)))];
 }
 
-function readable(figure: number | null): string {
+/** A figure as tables have it. */
+export function readable(figure: number | null): string {
   if (figure === null) return "-";
   return figure >= 1000
     ? Math.round(figure).toLocaleString("en")

@@ -2,7 +2,7 @@
 
 import type { Clients } from "./clients.ts";
 import type { Client } from "./contender.ts";
-import { isItem } from "./item.ts";
+import { createItem, isItem, type Item } from "./item.ts";
 
 export interface Row {
   /** What is counted. */
@@ -35,14 +35,19 @@ const rows: Record<string, Row> = {
   "1 KiB objects": {
     unit: "call",
     needs: ["item"],
-    run: async (clients, milliseconds) =>
-      await items((await clients.take(1))[0]!, 64, milliseconds),
+    run: async (clients, milliseconds) => {
+      const [client] = await clients.take(1);
+      return await items((id) => client!.item!(id), 64, milliseconds);
+    },
   },
+  "1 KiB both ways": echoes(64),
+  "1 KiB both ways, 1 in flight": echoes(1),
   "one process": {
     unit: "call",
     run: async (clients, milliseconds) =>
       await calls(await clients.take(1), 1, milliseconds),
   },
+  "1 KiB in one process": echoes(1),
 };
 
 // The same in any size, by what follows the number.
@@ -152,8 +157,21 @@ async function latencies(
   };
 }
 
+/** Items sent and sent back, by so many callers of one connection. */
+function echoes(inFlight: number): Row {
+  return {
+    unit: "call",
+    needs: ["echo"],
+    run: async (clients, milliseconds) => {
+      const [client] = await clients.take(1);
+      const echo = (id: number) => client!.echo!(createItem(id));
+      return await items(echo, inFlight, milliseconds);
+    },
+  };
+}
+
 async function items(
-  client: Client,
+  ask: (id: number) => Promise<Item>,
   inFlight: number,
   milliseconds: number,
 ): Promise<Count> {
@@ -161,9 +179,9 @@ async function items(
   let made = 0;
   async function caller(): Promise<void> {
     for (let id = 0; id % 16 !== 0 || performance.now() < end; id++) {
-      const item = await client.item!(id);
+      const item = await ask(id);
       if (!isItem(item, id)) {
-        throw new Error(`Wrong answer: item(${id}) is ${JSON.stringify(item)}`);
+        throw new Error(`Wrong answer: item ${id} is ${JSON.stringify(item)}`);
       }
       made++;
     }

@@ -10,84 +10,120 @@ export interface Runtime {
    * after its module.
    */
   commandOf(contender: string, role: Role): Promise<string[]>;
+  /** The same for clients that send large frames; absent if all can. */
+  withLargeFrames?: Runtime;
 }
 
 /** What such a process does; see `worker.ts`, and `first.ts`. */
 export type Role = "server" | "client" | "pair" | "first";
 
-const files = Array.from(
-  Deno.readDirSync(new URL("contenders", import.meta.url)),
-  ({ name }) => name,
-);
-
-/**
- * The file of a contender, or of its client alone if that has one; see
- * `contender.ts`.
- *
- * @param suffix Of a client's file for this runtime alone, which goes first.
- */
-function fileOf(contender: string, role: Role, suffix = ""): string {
-  const name = contender.replaceAll(/\W/g, "_");
-  const whole = `${name}.ts`;
-  if (role === "server" || role === "pair") return whole;
-  return [`${name}_client${suffix}.ts`, `${name}_client.ts`]
-    .find((client) => files.includes(client)) ?? whole;
+/** The runtimes of a checkout's contenders, which the bench of that checkout starts. */
+export interface Runtimes {
+  /** Deno as it is. */
+  deno: Runtime;
+  /** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
+  node: Runtime;
 }
 
-export const deno: Runtime = {
-  name: "Deno",
-  commandOf: (contender, role) =>
-    Promise.resolve([
-      "deno",
-      "run",
+/** @param bench The URL of that checkout's folder `bench/`. */
+export function runtimesOf(bench: URL): Runtimes {
+  const config = `--config=${pathOf("../deno.json")}`;
+  const files = Array.from(
+    Deno.readDirSync(new URL("contenders/", bench)),
+    ({ name }) => name,
+  );
+  const bundles = new Map<string, Promise<string>>();
+
+  const deno: Runtime = {
+    name: "Deno",
+    commandOf: (contender, role) =>
+      Promise.resolve(denoCommand(contender, role)),
+    withLargeFrames: {
+      // Its own clients would stall (README.md).
+      name: "Deno with clients on ws",
+      commandOf: (contender, role) =>
+        Promise.resolve(
+          role === "client"
+            ? denoCommand(contender, role, [
+              `--preload=${pathOf("node_sockets.ts")}`,
+            ])
+            : denoCommand(contender, role),
+        ),
+    },
+  };
+
+  const node: Runtime = {
+    name: "Node",
+    async commandOf(contender, role) {
+      const file = fileOf(contender, role, "_on_node");
+      const own = await bundled("worker.ts", "first.ts");
+      // By itself, or what it shares with others would be files of their own.
+      const its = await bundled("node_sockets.ts", `contenders/${file}`);
+      const sockets = `${its}node_sockets.js`;
+      return [
+        ...[node24, "--expose-gc", "--no-deprecation"],
+        ...role === "first"
+          ? [fileURLToPath(`${own}first.js`), sockets]
+          : ["--import", sockets, fileURLToPath(`${own}worker.js`), role],
+        `${its}contenders/${file.replace(/ts$/, "js")}`,
+      ];
+    },
+  };
+  return { deno, node };
+
+  function denoCommand(
+    contender: string,
+    role: Role,
+    flags: string[] = [],
+  ): string[] {
+    return [
+      ...["deno", "run", config, ...flags],
       "--no-prompt",
       "--v8-flags=--expose-gc",
       // What packages from npm want to know of the machine, and no other network.
       ...["--allow-env", "--allow-read", "--allow-sys"],
       "--allow-net=127.0.0.1",
       ...role === "first" ? [pathOf("first.ts")] : [pathOf("worker.ts"), role],
-      new URL(`contenders/${fileOf(contender, role)}`, import.meta.url).href,
-    ]),
-};
-
-/** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
-export const node: Runtime = {
-  name: "Node",
-  async commandOf(contender, role) {
-    const file = fileOf(contender, role, "_on_node");
-    const own = await bundled("worker.ts", "first.ts");
-    // By itself, or what it shares with others would be files of their own.
-    const its = await bundled("node_sockets.ts", `contenders/${file}`);
-    const sockets = `${its}node_sockets.js`;
-    return [
-      ...[node24, "--expose-gc", "--no-deprecation"],
-      ...role === "first"
-        ? [fileURLToPath(`${own}first.js`), sockets]
-        : ["--import", sockets, fileURLToPath(`${own}worker.js`), role],
-      `${its}contenders/${file.replace(/ts$/, "js")}`,
+      new URL(`contenders/${fileOf(contender, role)}`, bench).href,
     ];
-  },
-};
+  }
 
-const bundles = new Map<string, Promise<string>>();
+  /**
+   * The file of a contender, or of its client alone if that has one; see
+   * `contender.ts`.
+   *
+   * @param suffix Of a client's file for this runtime alone, which goes first.
+   */
+  function fileOf(contender: string, role: Role, suffix = ""): string {
+    const name = contender.replaceAll(/\W/g, "_");
+    const whole = `${name}.ts`;
+    if (role === "server" || role === "pair") return whole;
+    return [`${name}_client${suffix}.ts`, `${name}_client.ts`]
+      .find((client) => files.includes(client)) ?? whole;
+  }
 
-/** Bundles these files, once; resolves to the URL of the directory where they are. */
-function bundled(...files: string[]): Promise<string> {
-  const name = files.join();
-  const directory = bundles.get(name) ?? bundle(files);
-  bundles.set(name, directory);
-  return directory;
+  /** Bundles these files, once; resolves to the URL of the directory where they are. */
+  function bundled(...files: string[]): Promise<string> {
+    const name = files.join();
+    const directory = bundles.get(name) ?? bundle(config, files.map(pathOf));
+    bundles.set(name, directory);
+    return directory;
+  }
+
+  function pathOf(file: string): string {
+    return fileURLToPath(new URL(file, bench));
+  }
 }
 
-async function bundle(files: string[]): Promise<string> {
+async function bundle(config: string, paths: string[]): Promise<string> {
   const directory = await Deno.makeTempDir();
   addEventListener("unload", () => {
     Deno.removeSync(directory, { recursive: true });
   });
   const { success, stderr } = await new Deno.Command("deno", {
     args: [
-      ...["bundle", "--platform", "deno", "--code-splitting"],
-      ...["--outdir", directory, ...files.map(pathOf)],
+      ...["bundle", config, "--platform", "deno", "--code-splitting"],
+      ...["--outdir", directory, ...paths],
     ],
   }).output();
   if (!success) {
@@ -96,8 +132,4 @@ async function bundle(files: string[]): Promise<string> {
   // Or Node would read them as CommonJS first.
   await Deno.writeTextFile(`${directory}/package.json`, '{"type":"module"}');
   return pathToFileURL(`${directory}/`).href;
-}
-
-function pathOf(file: string): string {
-  return fileURLToPath(new URL(file, import.meta.url));
 }

@@ -1,12 +1,13 @@
 /** What a program imports that uses everything a client can. */
 
 export { connect } from "../../client.ts";
-export { describe } from "../../src/parts/discovery.ts";
-export { marshal, references } from "../../src/parts/references.ts";
-export { method } from "../../src/methods/schema.ts";
-export { streams } from "../../src/parts/streams.ts";
+export { describe } from "../../discovery.ts";
 export {
   ethereum,
+  guard,
+  marshal,
+  method,
   notifications,
+  resume,
   subscribe,
-} from "../../src/parts/subscriptions.ts";
+} from "../../mod.ts";

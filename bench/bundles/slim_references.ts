@@ -1,4 +1,4 @@
 /** What a page imports to which size matters, and that passes functions. */
 
-export { connect } from "../../slim.ts";
-export { marshal, references } from "../../src/parts/references.ts";
+export { marshal } from "../../mod.ts";
+export { connect, references } from "../../slim.ts";

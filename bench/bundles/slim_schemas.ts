@@ -1,4 +1,4 @@
 /** What a page imports to which size matters, and that validates. */
 
+export { method } from "../../mod.ts";
 export { connect } from "../../slim.ts";
-export { method } from "../../src/methods/schema.ts";

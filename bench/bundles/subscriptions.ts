@@ -1,8 +1,4 @@
 /** What a program imports that reads notifications as events. */
 
 export { connect } from "../../client.ts";
-export {
-  ethereum,
-  notifications,
-  subscribe,
-} from "../../src/parts/subscriptions.ts";
+export { ethereum, notifications, subscribe } from "../../mod.ts";

@@ -9,7 +9,7 @@ import {
   createBirpcGroup,
 } from "birpc";
 import type { Client } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { listen, open } from "../sockets.ts";
 
 interface Page extends Record<string, unknown> {
@@ -51,6 +51,7 @@ function createCalculator(tellAll: (n: number) => unknown) {
   return {
     add: (a: number, b: number) => a + b,
     item: createItem,
+    echo: (item: Item) => item,
     async count(to: number): Promise<void> {
       // What the caller lets be called is "this", which the types don't know.
       const page = this as unknown as BirpcReturn<Page>;
@@ -70,6 +71,7 @@ function call(socket: Socket): Client {
   return {
     add: (a, b) => calculator.add(a, b),
     item: (id) => calculator.item(id),
+    echo: (item) => calculator.echo(item),
     announce: (n) => calculator.announce(n),
     listen: (take) => void (page.news = take),
     count: (to, take) => {

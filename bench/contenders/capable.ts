@@ -1,12 +1,14 @@
-/** The library with streams and references on both sides: values reach the client as a stream. */
+/** The small peer with streams and references on both sides: values reach the client as a stream. */
 
-import { Peer } from "@jsonrpcws/peer";
-import { connect as connectPeer } from "@jsonrpcws/peer/client";
-import { references } from "@jsonrpcws/peer/reference";
-import { serve as servePeer } from "@jsonrpcws/peer/server";
-import { streams } from "@jsonrpcws/peer/stream";
+import {
+  connect as connectPeer,
+  Peer,
+  references,
+  streams,
+} from "@jsonrpcws/peer/slim";
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Client } from "../contender.ts";
+import { listen } from "../sockets.ts";
 
 const use = [streams, references];
 
@@ -29,15 +31,8 @@ class Caller extends Peer<Calculator["local"]> implements Client {
   }
 }
 
-export function serve(): string {
-  return servePeer(Calculator, {
-    hostname: "127.0.0.1",
-    port: 0,
-    onListen() {},
-    use,
-    // What is measured is more calls a second than a server takes.
-    limits: { messageRate: 0 },
-  }).url;
+export function serve(): Promise<string> {
+  return listen((socket) => void new Calculator(socket, { use }));
 }
 
 export async function connect(url: string): Promise<Client> {

@@ -20,6 +20,10 @@ class Calculator extends RpcTarget {
     return createItem(id);
   }
 
+  echo(item: Item): Item {
+    return item;
+  }
+
   count(to: number): ReadableStream<number> {
     let n = 0;
     return new ReadableStream({
@@ -64,6 +68,7 @@ function call(socket: globalThis.WebSocket): Client {
   return {
     add: async (a, b) => await api.add(a, b),
     item: async (id) => await api.item(id),
+    echo: async (item) => await api.echo(item),
     announce: async (n) => await api.announce(n),
     listen: async (take) => await api.listen(take),
     count: async (to, take) => {

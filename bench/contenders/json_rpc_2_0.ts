@@ -7,7 +7,7 @@ import {
   JSONRPCServerAndClient,
 } from "json-rpc-2.0";
 import type { Client } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { listen, open } from "../sockets.ts";
 
 export async function serve(): Promise<string> {
@@ -40,6 +40,7 @@ function answer(socket: Socket, all: Set<JSONRPCServerAndClient>): void {
   all.add(peer);
   peer.addMethod("add", ([a, b]: [number, number]) => a + b);
   peer.addMethod("item", ([id]: [number]) => createItem(id));
+  peer.addMethod("echo", ([item]: [Item]) => item);
   peer.addMethod("count", ([to]: [number]) => {
     for (let n = 0; n < to; n++) peer.notify("value", [n]);
   });
@@ -53,6 +54,7 @@ function call(socket: Socket): Client {
   return {
     add: async (a, b) => await peer.request("add", [a, b]),
     item: async (id) => await peer.request("item", [id]),
+    echo: async (item) => await peer.request("echo", [item]),
     announce: async (n) => await peer.request("announce", [n]),
     listen: (take) => peer.addMethod("news", ([n]: [number]) => take(n)),
     count: async (to, take) => {

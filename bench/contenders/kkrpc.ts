@@ -8,7 +8,7 @@ import {
   WebSocketServerIO,
 } from "kkrpc";
 import type { Client } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { listen } from "../sockets.ts";
 
 type Take = (n: number) => void;
@@ -36,6 +36,7 @@ function createCalculator() {
   return {
     add: (a: number, b: number) => Promise.resolve(a + b),
     item: (id: number) => Promise.resolve(createItem(id)),
+    echo: (item: Item) => Promise.resolve(item),
     count: (to: number, take: Take) => {
       for (let n = 0; n < to; n++) take(n);
       return Promise.resolve();
@@ -57,6 +58,7 @@ function call(io: IoInterface): Client {
   return {
     add: (a, b) => calculator.add(a, b),
     item: (id) => calculator.item(id),
+    echo: (item) => calculator.echo(item),
     count: (to, take) => calculator.count(to, take),
     listen: (take) => calculator.listen(take),
     announce: (n) => calculator.announce(n),

@@ -30,6 +30,7 @@ function answer(socket: Socket, all: Set<Socket>, count = 1): void {
   const methods = new Map<string, Method>([
     ["add", (a, b) => a! + b!],
     ["item", (id) => createItem(id!)],
+    ["echo", (item) => item],
     ["count", (to) => {
       for (let n = 0; n < to!; n++) socket.send(notification("value", n));
     }],
@@ -62,7 +63,7 @@ function call(socket: Socket): Client {
     resolve(result);
   });
 
-  function request<Result>(method: string, params: number[]): Promise<Result> {
+  function request<Result>(method: string, params: unknown[]): Promise<Result> {
     return new Promise((resolve) => {
       const id = ++lastId;
       pending.set(id, resolve as Resolve);
@@ -73,6 +74,7 @@ function call(socket: Socket): Client {
     add: (a, b) => request<number>("add", [a, b]),
     addBy: (name, a, b) => request<number>(name, [a, b]),
     item: (id) => request<Item>("item", [id]),
+    echo: (item) => request<Item>("echo", [item]),
     announce: (n) => request<void>("announce", [n]),
     listen: (take) => void listeners.set("news", take),
     count(to, take) {

@@ -5,7 +5,7 @@ import { EventPublisher, os, type } from "@orpc/server";
 import { RPCHandler } from "@orpc/server/websocket";
 import { RPCHandler as NodeHandler } from "@orpc/server/ws";
 import type { Client } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { isDeno, listen } from "../sockets.ts";
 import { call } from "./orpc_client.ts";
 
@@ -27,6 +27,7 @@ function createRouter() {
     add: os.input(type<[number, number]>())
       .handler(({ input: [a, b] }) => a + b),
     item: os.input(type<number>()).handler(({ input }) => createItem(input)),
+    echo: os.input(type<Item>()).handler(({ input }) => input),
     announce: os.input(type<number>())
       .handler(({ input }) => publisher.publish("news", input)),
     news: os.handler(({ signal }) =>

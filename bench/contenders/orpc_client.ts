@@ -9,6 +9,7 @@ import type { Item } from "../item.ts";
 interface Calculator {
   add: Procedure<[number, number], number>;
   item: Procedure<number, Item>;
+  echo: Procedure<Item, Item>;
   announce: Procedure<number, void>;
   news: Procedure<void, AsyncIterable<number>>;
   count: Procedure<number, AsyncIterable<number>>;
@@ -32,6 +33,7 @@ export function call(websocket: WebSocket): Client {
   return {
     add: (a, b) => calculator.add([a, b]),
     item: (id) => calculator.item(id),
+    echo: (item) => calculator.echo(item),
     announce: (n) => calculator.announce(n),
     listen: async (take) => {
       const news = await calculator.news();

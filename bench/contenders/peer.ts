@@ -1,11 +1,12 @@
 /** The library as its users write it: a class that is served, and a client with a typed remote. */
 
 import { broadcast, Peer, type PeerSettings } from "@jsonrpcws/peer";
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Contender } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { isDeno } from "../sockets.ts";
-import { Caller, createConnect } from "./peer_client.ts";
+import { Caller } from "./peer_client.ts";
 
 type Add = (a: number, b: number) => number;
 
@@ -17,6 +18,7 @@ class Calculator extends Peer<{ news(n: number): void }> {
   override local = Object.assign({
     add: (a: number, b: number) => a + b,
     item: createItem,
+    echo: (item: Item) => item,
     async *count(to: number): AsyncGenerator<number> {
       for (let n = 0; n < to; n++) yield n;
     },
@@ -50,7 +52,7 @@ export function createContender(
         onListen() {},
         ...settings,
         // What is measured is more calls a second than a server takes.
-        limits: { ...settings.limits, messageRate: 0 },
+        limits: { ...settings.limits, messageRate: Infinity },
       };
       if (isOnWs) {
         const { serve } = await import("@jsonrpcws/peer/node");
@@ -59,7 +61,7 @@ export function createContender(
       const { serve } = await import("@jsonrpcws/peer/server");
       return serve(Calculator, options).url;
     },
-    connect: createConnect(settings),
+    connect: (url) => connectPeer(url, Caller, settings),
     pair(server, client, methods = 1) {
       Calculator.more = createMethods(methods);
       new Calculator(server, settings);

@@ -1,11 +1,7 @@
 /** The client of the library: a class with a typed remote. */
 
 import { Peer } from "@jsonrpcws/peer";
-import {
-  connect as connectPeer,
-  type ConnectOptions,
-} from "@jsonrpcws/peer/client";
-import { streams } from "@jsonrpcws/peer/stream";
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 
@@ -13,6 +9,7 @@ import type { Item } from "../item.ts";
 export interface Methods {
   add(a: number, b: number): number;
   item(id: number): Item;
+  echo(item: Item): Item;
   count(to: number): AsyncIterable<number>;
   announce(n: number): void;
 }
@@ -34,6 +31,10 @@ export class Caller extends Peer<Methods> implements Client {
     return this.remote.item(id);
   }
 
+  echo(item: Item): Promise<Item> {
+    return this.remote.echo(item);
+  }
+
   async count(to: number, take: (n: number) => void): Promise<void> {
     for await (const n of this.remote.count(to)) take(n);
   }
@@ -47,9 +48,4 @@ export class Caller extends Peer<Methods> implements Client {
   }
 }
 
-/** Connects with these options. */
-export function createConnect(options: ConnectOptions): Connect {
-  return (url) => connectPeer(url, Caller, { use: [streams], ...options });
-}
-
-export const connect: Connect = createConnect({});
+export const connect: Connect = (url) => connectPeer(url, Caller);

@@ -1,7 +1,7 @@
 /** The client of the library on Node, with the sockets that the library has there. */
 
-import { sockets } from "@jsonrpcws/peer/ws";
+import { connect as connectPeer } from "@jsonrpcws/peer/node";
 import type { Connect } from "../contender.ts";
-import { createConnect } from "./peer_client.ts";
+import { Caller } from "./peer_client.ts";
 
-export const connect: Connect = createConnect({ createSocket: sockets() });
+export const connect: Connect = (url) => connectPeer(url, Caller);

@@ -1,25 +1,15 @@
-/** The library without its capabilities: values reach the client as notifications, one by one, as fast as it reads. */
+/** The small peer without parts, on both sides: values reach the client as notifications, one by one. */
 
-import { Peer } from "@jsonrpcws/peer";
-import { connect as connectPeer } from "@jsonrpcws/peer/client";
-import { serve as servePeer } from "@jsonrpcws/peer/server";
+import { connect as connectPeer, Peer } from "@jsonrpcws/peer/slim";
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Client } from "../contender.ts";
-
-// A server would have them all.
-const use = [] as const;
-
-// What is measured is more calls a second than a server takes.
-const limits = { messageRate: 0 };
+import { listen } from "../sockets.ts";
 
 class Calculator extends Peer {
   override local = {
     add: (a: number, b: number): number => a + b,
-    count: async (to: number): Promise<void> => {
-      for (let n = 0; n < to; n++) {
-        await this.drained();
-        this.notify("value", [n]);
-      }
+    count: (to: number): void => {
+      for (let n = 0; n < to; n++) this.notify("value", [n]);
     },
   };
 }
@@ -39,23 +29,17 @@ class Caller extends Peer<Calculator["local"]> implements Client {
   }
 }
 
-export function serve(): string {
-  return servePeer(Calculator, {
-    hostname: "127.0.0.1",
-    port: 0,
-    onListen() {},
-    use,
-    limits,
-  }).url;
+export function serve(): Promise<string> {
+  return listen((socket) => void new Calculator(socket));
 }
 
 export async function connect(url: string): Promise<Client> {
-  const peer = connectPeer(url, Caller, { use });
+  const peer = connectPeer(url, Caller);
   await peer.opened;
   return peer;
 }
 
 export function pair(server: Socket, client: Socket): Client {
-  new Calculator(server, { use });
-  return new Caller(client, { use });
+  new Calculator(server);
+  return new Caller(client);
 }

@@ -10,6 +10,7 @@ export async function serve(): Promise<string> {
   server.event("news");
   server.register("add", ({ 0: a, 1: b }) => a + b);
   server.register("item", ({ 0: id }) => createItem(id));
+  server.register("echo", ({ 0: item }) => item);
   server.register("count", ({ 0: to }) => {
     for (let n = 0; n < to; n++) server.emit("value", n);
     return true; // Nothing at all its client would take for a malformed answer.
@@ -25,6 +26,7 @@ export async function connect(url: string): Promise<Client> {
   return {
     add: (a, b) => client.call("add", [a, b]) as Promise<number>,
     item: (id) => client.call("item", [id]) as Promise<Item>,
+    echo: (item) => client.call("echo", [item]) as Promise<Item>,
     announce: (n) => client.call("announce", [n]) as Promise<void>,
     listen: (take) => on("news", take),
     count: async (to, take) => {

@@ -1,6 +1,8 @@
 /** The client of the library under its subprotocol. */
 
+import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Connect } from "../contender.ts";
-import { createConnect } from "./peer_client.ts";
+import { Caller } from "./peer_client.ts";
 
-export const connect: Connect = createConnect({ sharedFrames: true });
+export const connect: Connect = (url) =>
+  connectPeer(url, Caller, { sharedFrames: true });

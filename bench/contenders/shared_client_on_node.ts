@@ -1,10 +1,8 @@
 /** The client of the library under its subprotocol, on Node. */
 
-import { sockets } from "@jsonrpcws/peer/ws";
+import { connect as connectPeer } from "@jsonrpcws/peer/node";
 import type { Connect } from "../contender.ts";
-import { createConnect } from "./peer_client.ts";
+import { Caller } from "./peer_client.ts";
 
-export const connect: Connect = createConnect({
-  createSocket: sockets(),
-  sharedFrames: true,
-});
+export const connect: Connect = (url) =>
+  connectPeer(url, Caller, { sharedFrames: true });

@@ -1,16 +1,12 @@
 /** The small client. */
 
-import {
-  connect as connectSlim,
-  type SlimConnectOptions,
-  SlimPeer,
-} from "@jsonrpcws/peer/slim";
+import { connect as connectSlim, Peer } from "@jsonrpcws/peer/slim";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 import type { Methods } from "./peer_client.ts";
 
 /** The caller, over whatever socket. */
-export class SlimCaller extends SlimPeer<Methods> implements Client {
+export class SlimCaller extends Peer<Methods> implements Client {
   override local = { news: (n: number): void => this.#take?.(n) };
   #take: ((n: number) => void) | undefined;
 
@@ -22,6 +18,10 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
     return this.remote.item(id);
   }
 
+  echo(item: Item): Promise<Item> {
+    return this.remote.echo(item);
+  }
+
   listen(take: (n: number) => void): void {
     this.#take = take;
   }
@@ -31,9 +31,4 @@ export class SlimCaller extends SlimPeer<Methods> implements Client {
   }
 }
 
-/** Connects with these options. */
-export function createConnect(options: SlimConnectOptions): Connect {
-  return (url) => connectSlim(url, SlimCaller, options);
-}
-
-export const connect: Connect = createConnect({});
+export const connect: Connect = (url) => connectSlim(url, SlimCaller);

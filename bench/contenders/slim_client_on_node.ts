@@ -1,7 +1,7 @@
 /** The small client on Node, with the sockets that the library has there. */
 
-import { sockets } from "@jsonrpcws/peer/ws";
+import { connect as connectPeer } from "@jsonrpcws/peer/node";
 import type { Connect } from "../contender.ts";
-import { createConnect } from "./slim_client.ts";
+import { SlimCaller } from "./slim_client.ts";
 
-export const connect: Connect = createConnect({ createSocket: sockets() });
+export const connect: Connect = (url) => connectPeer(url, SlimCaller);

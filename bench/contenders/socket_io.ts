@@ -19,6 +19,9 @@ export async function serve(): Promise<string> {
     socket.on("item", (id: number, answer: (item: Item) => void) => {
       answer(createItem(id));
     });
+    socket.on("echo", (item: Item, answer: (item: Item) => void) => {
+      answer(item);
+    });
     socket.on("count", (to: number, answer: () => void) => {
       for (let n = 0; n < to; n++) socket.emit("value", n);
       answer();

@@ -9,6 +9,7 @@ export function connect(url: string): Client {
   return {
     add: (a, b) => socket.emitWithAck("add", a, b),
     item: (id) => socket.emitWithAck("item", id),
+    echo: (item) => socket.emitWithAck("echo", item),
     announce: (n) => socket.emitWithAck("announce", n),
     listen: (take) => void socket.on("news", take),
     count: async (to, take) => {

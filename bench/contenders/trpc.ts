@@ -4,7 +4,7 @@ import { EventEmitter, on } from "node:events";
 import { initTRPC } from "@trpc/server";
 import { applyWSSHandler } from "@trpc/server/adapters/ws";
 import { WebSocketServer } from "ws";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 
 export { connect } from "./trpc_client.ts";
 
@@ -20,10 +20,12 @@ function createRouter() {
   const emitter = new EventEmitter().setMaxListeners(0);
   // A validator that believes everything: the types, and no more work than that.
   const number = (input: unknown) => input as number;
+  const item = (input: unknown) => input as Item;
   const numbers = (input: unknown) => input as [number, number];
   return t.router({
     add: t.procedure.input(numbers).query(({ input: [a, b] }) => a + b),
     item: t.procedure.input(number).query(({ input }) => createItem(input)),
+    echo: t.procedure.input(item).query(({ input }) => input),
     announce: t.procedure.input(number).mutation(({ input }) => {
       emitter.emit("news", input);
     }),

@@ -21,6 +21,7 @@ interface Subscription<Input, Output> {
 interface Calculator {
   add: Query<[number, number], number>;
   item: Query<number, Item>;
+  echo: Query<Item, Item>;
   announce: { mutate(n: number): Promise<void> };
   news: Subscription<undefined, [number]>;
   count: Subscription<number, number>;
@@ -39,6 +40,7 @@ export function connect(url: string): Client {
   return {
     add: (a, b) => calculator.add.query([a, b]),
     item: (id) => calculator.item.query(id),
+    echo: (item) => calculator.echo.query(item),
     announce: (n) => calculator.announce.mutate(n),
     listen: (take) =>
       new Promise((resolve, reject) => {

@@ -9,7 +9,7 @@ import {
   toSocket,
 } from "vscode-ws-jsonrpc";
 import type { Client } from "../contender.ts";
-import { createItem } from "../item.ts";
+import { createItem, type Item } from "../item.ts";
 import { listen, open } from "../sockets.ts";
 
 export async function serve(): Promise<string> {
@@ -42,6 +42,7 @@ function answer(socket: IWebSocket, all: Set<MessageConnection>): void {
   all.add(connection);
   connection.onRequest("add", (a: number, b: number) => a + b);
   connection.onRequest("item", (id: number) => createItem(id));
+  connection.onRequest("echo", (item: Item) => item);
   connection.onRequest("count", async (to: number) => {
     const sent: Promise<void>[] = [];
     for (let n = 0; n < to; n++) {
@@ -63,6 +64,7 @@ function call(socket: IWebSocket): Client {
   return {
     add: (a, b) => connection.sendRequest("add", a, b),
     item: (id) => connection.sendRequest("item", id),
+    echo: (item) => connection.sendRequest("echo", item),
     announce: (n) => connection.sendRequest("announce", n),
     listen: (take) => void connection.onNotification("news", take),
     count: async (to, take) => {

@@ -145,7 +145,7 @@ interface Borrowed {
 const borrowed = new WeakMap<object, Borrowed>();
 
 const marker = "__jsonrpc_marshaled";
-const writtenMarker = `"${marker}"`;
+const writtenMarker = /* @__PURE__ */ JSON.stringify(marker);
 
 // The name by which a function is called, as if it were an object with one method.
 const invoke = "invoke";

@@ -65,11 +65,10 @@ const usual: Versions = {
 };
 
 /** Some 1.0 peers take no other errors. */
-const withStringErrors: Versions = {
-  ...usual,
-  writeError: (version, id, error) =>
+const withStringErrors: Versions = /* @__PURE__ */ Object.assign({}, usual, {
+  writeError: (version: Version, id: Id, error: ErrorObject) =>
     writeError(version, id, version === "1.0" ? error.message : error),
-};
+});
 
 function writeError(
   version: Version,

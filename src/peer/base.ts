@@ -36,12 +36,13 @@ import { createRemote } from "./remote.ts";
 /** A peer, whatever its other side and its context are. */
 export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
 
-// Set by the class, so that its core stays its own.
-let coreIn: (peer: object) => Core | undefined;
+// Set by the first peer, so that its core stays its own. Not by a static block, for
+// whose sake a bundler would keep the class where nobody uses it.
+let coreIn: ((peer: object) => Core | undefined) | undefined;
 
 /** The core of a peer. For modules of this package: who uses it has `local`. */
 export function coreOf(peer: object): Core {
-  return coreIn(peer)!;
+  return coreIn?.(peer)!;
 }
 
 /**
@@ -52,7 +53,7 @@ export function keepPeer(
   keeper: Keeper,
   peer: { readonly closed: Promise<CloseInfo> },
 ): void {
-  const core = coreIn(peer);
+  const core = coreIn?.(peer);
   if (core !== undefined && keep(core, keeper)) return;
   peer.closed.then(() => keeper.release(peer));
 }
@@ -92,8 +93,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   readonly #core: Core;
   #remote: Remote<Theirs> | undefined;
 
-  static {
-    coreIn = (peer): Core | undefined => #core in peer ? peer.#core : undefined;
+  static #coreIn(peer: object): Core | undefined {
+    return #core in peer ? peer.#core : undefined;
   }
 
   /**
@@ -118,6 +119,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
     if (onclose !== undefined) this.onclose = onclose;
     if (onerror !== undefined) this.onerror = onerror;
     if (oninvalid !== undefined) this.oninvalid = oninvalid;
+    coreIn ??= BasePeer.#coreIn;
     this.#core = new Core(this, ws, options, parts, limits, handlers);
     begin(this.#core);
   }

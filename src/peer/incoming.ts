@@ -8,7 +8,6 @@
  */
 
 import { isThenable } from "../line/deferred.ts";
-import { keepShape } from "../runtime/shapes.ts";
 import {
   busy,
   cancelled,
@@ -39,6 +38,14 @@ import type { TraceContext } from "./trace.ts";
 
 /** A method that runs for the other side. */
 class Running implements RunningCall {
+  /** Kept for its shape (src/runtime/shapes.ts). */
+  static readonly example: Running = /* @__PURE__ */ new Running(
+    {} as Core,
+    {} as Connection,
+    {} as Request,
+    undefined,
+  );
+
   readonly batch: IncomingBatch | undefined;
   readonly connection: Connection;
   answered = false;
@@ -107,8 +114,6 @@ class Running implements RunningCall {
     this.#controller?.abort(reason);
   }
 }
-
-keepShape(new Running({} as Core, {} as Connection, {} as Request, undefined));
 
 /** Runs a method, and answers if the call is a request. */
 export function execute(

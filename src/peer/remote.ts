@@ -79,7 +79,7 @@ function fill(
 // more than to call any (bench/, "one process"). What is not is looked for here, in
 // the one prototype of them all: one each would be a part of what a connection costs
 // (bench/, "2,000 idle").
-const names = new Proxy({}, {
+const names = /* @__PURE__ */ new Proxy({}, {
   // Who asks may be a proxy of a remote, or inherit from it.
   get(_target, key, asking: { readonly [inside]?: Inside }) {
     const its = isName(key) && asking[inside];
@@ -107,8 +107,13 @@ function show(this: { readonly [inside]?: Inside }): string {
 }
 
 /** What all remotes inherit from. */
-const found: object = Object.setPrototypeOf({
-  [Symbol.toPrimitive]: show,
-  // See https://nodejs.org/api/util.html#utilinspectcustom
-  [Symbol.for("nodejs.util.inspect.custom")]: show,
-}, names);
+const found: object = /* @__PURE__ */ createFound();
+
+/** A function, so that a bundler can leave it out. */
+function createFound(): object {
+  return Object.setPrototypeOf({
+    [Symbol.toPrimitive]: show,
+    // See https://nodejs.org/api/util.html#utilinspectcustom
+    [Symbol.for("nodejs.util.inspect.custom")]: show,
+  }, names);
+}

@@ -16,7 +16,7 @@
  * ```
  *
  * It speaks JSON-RPC 2.0 alone, and knows no batches, shared frames, signs of
- * life, traces or discovery, nor limits that could be set. Streams and references
+ * life or traces, nor limits that could be set. Streams and references
  * are listed in `use`, and weigh nothing where they aren't.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}

@@ -36,12 +36,15 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
   ],
   "Every wrong type of id": [
     [messages, "Every wrong id is answered with id null"],
-    ["message_test.ts", "readFrame refuses an id that would not come back as"],
+    [
+      "message_test.ts",
+      "readMessage refuses an id that would not come back as",
+    ],
   ],
   "100,000 notifications in a burst": [
     [messages, "100,000 notifications in a burst are all handled"],
     [messages, "100,000 notifications in a burst close with 4429"],
-    ["reconnect_test.ts", "connect goes on after a batch that says too much"],
+    ["batch_test.ts", "connect goes on after a batch that says too much"],
   ],
   "10,000 calls to a slow method": [
     [messages, "Of 10,000 calls to a slow method 1,024 run"],
@@ -55,7 +58,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
     [connections, "400 silent sockets take nothing from those who speak"],
     [connections, "A silent server keeps no client that wants to leave"],
     [
-      "reconnect_test.ts",
+      "attempt_test.ts",
       "connect outlives an address that can't be told, and",
     ],
     ["heartbeat_test.ts", "Peer notices within 35 seconds that the other side"],
@@ -87,7 +90,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
     [connections, "A connection cut after a call was sent says that it may"],
     [connections, "A connection cut after the answer changes nothing of it"],
     [connections, "A call whose connection is cut runs once at most"],
-    ["reconnect_test.ts", "Peer tells each caller the truth when a connection"],
+    ["waiting_test.ts", "Peer tells each caller the truth when a connection"],
     ["reconnect_test.ts", "Peer stops what ran for a lost connection"],
   ],
   "A peer that ignores the close": [
@@ -98,7 +101,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
   "References and streams that lie": [
     ["reference_test.ts", "Hostile references harm nobody"],
     ["reference_test.ts", "A callback that fails unheard harms nobody"],
-    ["edges_test.ts", "A stream's question that never gets values is not"],
+    ["stream_test.ts", "A stream's question that never gets values is not"],
   ],
   "Frames without end that are nearly right": [
     ["fuzz_test.ts", "Peer outlives 100,000 seeded frames"],

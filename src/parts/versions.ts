@@ -27,8 +27,7 @@ export const versions: CorePart = {
 };
 
 const usual: Versions = {
-  unnamed: (spoken, isShared) =>
-    isShared || spoken === "bare" ? "bare" : "1.0",
+  unnamed: (spoken, isShared) => isShared || spoken === "bare" ? "bare" : "1.0",
 
   writeRequest(version, id, method, params) {
     const name = JSON.stringify(method);

@@ -327,14 +327,14 @@ async function accept(
 Deno.test("authorize is told who asked, even if he has gone meanwhile", async () => {
   let isThere = true;
   const told: unknown[] = [];
-  const acceptor = new Acceptor<string>({}, {
+  const acceptor = new Acceptor<string>({
     origins: () =>
       Promise.resolve().then(() => {
         isThere = false;
         return true;
       }),
     authorize: (_request, info) => void told.push(info),
-  });
+  }, {});
   const admission = await acceptor.admit({
     ...scriptedHandshake({ origin: "https://example.com" }),
     get info() {

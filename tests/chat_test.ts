@@ -421,7 +421,7 @@ Deno.test("The chat serves its page, and the library without its types", async (
     ["/examples/chat/style.css", "text/css", /color-scheme/],
     ["/examples/chat/icon.svg", "image/svg+xml", /<svg/],
     ["/mod.ts", "text/javascript", /from "\.\/src\/methods\/guard\.ts"/],
-    ["/client.ts", "text/javascript", /export function connect/],
+    ["/client.ts", "text/javascript", /from "\.\/src\/presets\/connect\.ts"/],
     ["/examples/status.ts", "text/javascript", /export function showClose/],
     ["/src/presets/everything.ts", "text/javascript", /export class Peer/],
   ];

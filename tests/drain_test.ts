@@ -251,7 +251,7 @@ bothTest(
       assertThrows(
         () => server.drain({ within }),
         RangeError,
-        "Cannot wait for",
+        `Cannot set within: it must be 0 or more milliseconds, got ${within}`,
       );
     }
     await using ann = connect<Slow["local"]>(server.url);

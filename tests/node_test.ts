@@ -11,6 +11,7 @@ import { type CloseInfo, Peer } from "../mod.ts";
 import { connect as connectByWs, serve, upgrade } from "../node.ts";
 import { node24 } from "./interop/node_program.ts";
 import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
+import { resolveWs } from "./node_ws.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
 
 /** Tells what arrives, and how it ends. */
@@ -401,17 +402,8 @@ Deno.test("upgrade refuses on the raw socket, and survives its end", async () =>
 
 Deno.test("serve works in real Node, from its sources", async () => {
   const root = new URL("../", import.meta.url);
-  const ws = import.meta.resolve("ws/package.json").replace(
-    "package.json",
-    "wrapper.mjs",
-  );
   const script = `
-    import { registerHooks } from "node:module";
-    registerHooks({
-      resolve: (name, context, next) => name === "ws"
-        ? { url: ${JSON.stringify(ws)}, shortCircuit: true }
-        : next(name, context),
-    });
+    ${resolveWs}
     const { exercise } = await import(${
     JSON.stringify(new URL("tests/node_program.ts", root).href)
   });

@@ -11,6 +11,7 @@ import { Peer, RpcError } from "../mod.ts";
 import { connect } from "../node.ts";
 import { serve, type Server } from "../server.ts";
 import { node24 } from "./interop/node_program.ts";
+import { resolveWs } from "./node_ws.ts";
 import { browsers, browserTest, shows, start } from "./pages.ts";
 import { type Contract, exercise } from "./runtime_client.ts";
 
@@ -98,6 +99,7 @@ for (
     const importOf = (path: string): string =>
       `await import(${JSON.stringify(new URL(path, root).href)})`;
     const script = `
+      ${isForNode && program === node24 ? resolveWs : ""}
       const { exercise } = ${importOf("tests/runtime_client.ts")};
       const clients = ${
       isForNode ? `[(${importOf("node.ts")}).connect]` : "undefined"
@@ -133,7 +135,7 @@ for (const { name, launch } of browsers) {
     await Deno.remove(folder, { recursive: true });
 
     const script = `
-      import { type Contract, exercise } from "/client.js";
+      import { exercise } from "/client.js";
       const done = await exercise(location.href);
       document.querySelector("pre").textContent = JSON.stringify(done);
     `;

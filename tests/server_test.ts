@@ -315,26 +315,6 @@ Deno.test("upgrade is a handler to mount under any router", async () => {
   await client[Symbol.asyncDispose]();
 });
 
-// Deno makes it for each request that it upgrades, and with it an error.
-Deno.test("A handshake on Deno makes no signal that nobody asks for", async () => {
-  const handle = deno.upgrade({ local: {} });
-  let asked: Request | undefined;
-  await using server = Deno.serve(quiet, (request, info) => {
-    asked = request;
-    return handle(request, info);
-  });
-  const client = connect(`ws://127.0.0.1:${server.addr.port}/`);
-  await client.request("rpc.ping");
-  const own = asked as unknown as { [symbol: symbol]: unknown };
-  const signals = Object.getOwnPropertySymbols(own).filter((symbol) =>
-    own[symbol] instanceof AbortSignal
-  );
-  assertEquals(signals, []);
-  // Who does ask is told the same as ever.
-  assertEquals(asked!.signal.aborted, true);
-  await client[Symbol.asyncDispose]();
-});
-
 Deno.test("upgrade works without connection info", async () => {
   const hosts: unknown[] = [];
   const handle = deno.upgrade({

@@ -20,6 +20,7 @@ import type {
   NoPeer,
   PeerSettings,
 } from "../peer/options.ts";
+import { boundFrames } from "../runtime/deno_frames.ts";
 import { Peer, type ServiceClass } from "./everything.ts";
 
 /** The settings of a client; a class has them behind it. */
@@ -163,8 +164,8 @@ function open(
 ): Socket | Promise<Socket> {
   const create: CreateSocket = (url, protocols) => {
     const socket = createSocket(url, own.concat(protocols));
-    if (own.length > 0 && createSocket === createWebSocket && isDeno) {
-      (socket as { frameLength?: number }).frameLength = frameLength;
+    if (own.length > 0 && createSocket === createWebSocket) {
+      boundFrames(socket);
     }
     return socket;
   };
@@ -182,8 +183,3 @@ function open(
     throw error;
   }
 }
-
-// Deno's own sockets take 44 ms for each longer frame that a client sends (seen
-// in 2.9.5): it is written in two parts, the second of which waits for an answer.
-const frameLength = 1_024;
-const isDeno = globalThis.navigator?.userAgent?.startsWith("Deno/") ?? false;

@@ -56,8 +56,8 @@ Deno.test("A language server finds the error, tells what it knows, and leaves wh
       "client/registerCapability": () => {},
       "client/unregisterCapability": () => {},
     },
-    reconnect: false,
-  }); // The next connection has another server.
+    reconnect: false, // The next connection has another server.
+  });
   const { capabilities } = await peer.request<InitializeResult>("initialize", {
     processId: null,
     rootUri,
@@ -317,8 +317,8 @@ async function edit(url: string, project: Project): Promise<Editor> {
         void asked.registrations.push(params),
       "client/unregisterCapability": () => {},
     },
-    reconnect: false,
-  }); // The next connection has another server.
+    reconnect: false, // The next connection has another server.
+  });
   const progress: Editor["progress"] = notifications(peer, "$/progress");
   await peer.request("initialize", {
     processId: null,

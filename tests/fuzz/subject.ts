@@ -10,9 +10,7 @@ import {
   marshal,
   method,
   Peer,
-  type PeerOptions,
   RpcError,
-  type Socket,
 } from "../../mod.ts";
 
 /** What a method of the subject's throws on purpose. */

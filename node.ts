@@ -26,14 +26,11 @@
  * @module
  */
 
-import {
-  createServer,
-  type IncomingMessage,
-  type Server as HttpServer,
-  type ServerResponse,
-  STATUS_CODES,
+import type {
+  IncomingMessage,
+  Server as HttpServer,
+  ServerResponse,
 } from "node:http";
-import { createServer as createSecureServer } from "node:https";
 import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
@@ -242,9 +239,11 @@ export async function serve(
     shouldUpgradeCallback: (incoming: IncomingMessage): boolean =>
       isHandshake(incoming.method, new IncomingHandshake(incoming)),
   };
+  // Imported by who listens alone: in Node it loads all of `fetch`, 20 ms of a
+  // client's first call (bench/, "first call").
   const http: HttpServer = cert === undefined
-    ? createServer(upgrades)
-    : createSecureServer({ ...upgrades, cert, key });
+    ? (await import("node:http")).createServer(upgrades)
+    : (await import("node:https")).createServer({ ...upgrades, cert, key });
   http.on("request", (incoming: IncomingMessage, outgoing: ServerResponse) => {
     answer(acceptor, fetch, incoming, outgoing);
   });
@@ -704,6 +703,7 @@ async function write(socket: Duplex, response: Response): Promise<void> {
     const head = [...headers, ["connection", "close"]].map(([name, value]) =>
       `${name}: ${value}\r\n`
     ).join("");
+    const { STATUS_CODES } = await import("node:http");
     const reason = response.statusText || STATUS_CODES[status] || "";
     socket.write(`HTTP/1.1 ${status} ${reason}\r\n${head}\r\n`);
     if (body !== null) await pipeline(readable(body), socket);

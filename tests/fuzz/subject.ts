@@ -5,13 +5,7 @@
  * @module
  */
 
-import {
-  type CloseInfo,
-  marshal,
-  method,
-  Peer,
-  RpcError,
-} from "../../mod.ts";
+import { type CloseInfo, marshal, method, Peer, RpcError } from "../../mod.ts";
 
 /** What a method of the subject's throws on purpose. */
 class Planned extends Error {}

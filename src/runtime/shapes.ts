@@ -12,15 +12,26 @@
 
 import type { SocketEvent } from "../line/socket.ts";
 
-const kept: { event?: SocketEvent } = {};
+const kept: { event?: SocketEvent; messages?: readonly unknown[] } = {};
 
 const mostLength = 256;
 
+// What this library writes, and what most others do.
+const usual = [
+  '{"jsonrpc":"2.0","method":"","params":[],"id":1}',
+  '{"jsonrpc":"2.0","method":"","id":1}',
+  '{"jsonrpc":"2.0","result":null,"id":1}',
+  '{"jsonrpc":"2.0","id":1,"method":"","params":[]}',
+  '{"jsonrpc":"2.0","id":1,"result":null}',
+];
+
 /**
- * Lets the engine remember what it learns of sockets' events, of which the last
- * small one is kept: where they are written in JavaScript, as in Deno and in `ws`,
- * most of what an event costs is getting to its listener.
+ * Lets the engine remember what it learns of messages, an example of each of which
+ * is kept, and of sockets' events, of which the last small one is: where they are
+ * written in JavaScript, as in Deno and in `ws`, most of what an event costs is
+ * getting to its listener.
  */
 export function keepEvent(event: SocketEvent): void {
+  kept.messages ??= usual.map((text): unknown => JSON.parse(text));
   if ((event.data as string).length < mostLength) kept.event = event;
 }

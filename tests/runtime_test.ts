@@ -1,0 +1,297 @@
+/**
+ * What excuses each workaround for a runtime: where one of these fails, the runtime
+ * does by itself what the library does in its stead, and the workaround may go.
+ */
+
+// Imported so that Deno fetches the package that has the program in it.
+import "@oven/bun-linux-x64/package.json" with { type: "json" };
+import { once } from "node:events";
+import { createServer } from "node:http";
+import { fileURLToPath } from "node:url";
+import { assert, assertEquals } from "@std/assert";
+// @ts-types="@types/ws"
+import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
+import { countedWrites } from "./counted_writes.ts";
+import { node24 } from "./interop/node_program.ts";
+import { quiet, upgradeLines } from "./servers.ts";
+
+const root = new URL("../", import.meta.url);
+const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
+
+/** What a program prints that is a new process's. */
+async function run(
+  program: string,
+  ...args: readonly string[]
+): Promise<{ printed: string; errors: string; code: number }> {
+  const { stdout, stderr, code } = await new Deno.Command(program, {
+    args: [...args],
+    cwd: root,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const decoder = new TextDecoder();
+  return {
+    printed: decoder.decode(stdout).trim(),
+    errors: decoder.decode(stderr),
+    code,
+  };
+}
+
+/** What a program of Deno's prints that must end well. */
+async function runDeno(script: string): Promise<string> {
+  const { printed, errors, code } = await run(
+    Deno.execPath(),
+    "eval",
+    "--no-check",
+    "--v8-flags=--allow-natives-syntax,--expose-gc",
+    script,
+  );
+  assertEquals(code, 0, errors);
+  return printed;
+}
+
+const importOf = (path: string): string =>
+  `await import(${JSON.stringify(new URL(path, root).href)})`;
+
+Deno.test("src/runtime/timers.ts: Deno's setTimeout is a getter that takes its time at the first look", async () => {
+  const printed = await runDeno(`
+    const { get } = Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
+    let looks = 0;
+    const look = () => {
+      looks++;
+      return get.call(globalThis);
+    };
+    Object.defineProperty(globalThis, "setTimeout", { get: look });
+    const { startTimer } = ${importOf("src/line/timers.ts")};
+    startTimer(1_000, () => {})();
+    const start = performance.now();
+    look();
+    const first = performance.now();
+    look();
+    const second = performance.now();
+    console.log(looks, first - start > 20 * (second - first));
+  `);
+  // Both looks are the test's own.
+  assertEquals(printed, "2 true");
+});
+
+Deno.test("src/runtime/shapes.ts: V8 forgets a shape, and the code for it, once no object has it", async () => {
+  const statuses = (isKept: boolean): Promise<string> =>
+    runDeno(`
+      class Item {
+        constructor(n) {
+          this.one = n;
+          this.other = n + 1;
+        }
+      }
+      const { keepShape } = ${importOf("src/runtime/shapes.ts")};
+      if (${isKept}) keepShape(new Item(0));
+      const sum = (item) => item.one + item.other;
+      const work = () => {
+        for (let n = 0; n < 100; n++) sum(new Item(n));
+      };
+      // Deno's own parser doesn't know V8's functions.
+      const native = (code) => new Function("sum", code);
+      native("%PrepareFunctionForOptimization(sum)")(sum);
+      work();
+      native("%OptimizeFunctionOnNextCall(sum)")(sum);
+      work();
+      // Bit 3: it is optimized.
+      const isCompiled = native("return (%GetOptimizationStatus(sum) & 8) > 0");
+      const before = isCompiled(sum);
+      gc();
+      console.log(before, isCompiled(sum));
+    `);
+  assertEquals(await statuses(true), "true true");
+  assertEquals(await statuses(false), "true false");
+});
+
+/** The fastest of some round trips of a text of this length, in milliseconds. */
+async function fastest(url: string, length: number): Promise<number> {
+  const ws = new WebSocket(url);
+  await once(ws, "open");
+  const text = "x".repeat(length);
+  let best = Infinity;
+  for (let round = 0; round < 4; round++) {
+    const start = performance.now();
+    ws.send(text);
+    await once(ws, "message");
+    best = Math.min(best, performance.now() - start);
+  }
+  ws.close();
+  await once(ws, "close");
+  return best;
+}
+
+Deno.test("src/runtime/deno_frames.ts: Deno's client takes long for a frame of more than 1,024 bytes", async () => {
+  await using server = Deno.serve(quiet, (request) => {
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    socket.onmessage = ({ data }): void => socket.send(`${data.length}`);
+    return response;
+  });
+  const url = `ws://127.0.0.1:${server.addr.port}/`;
+  const short = await fastest(url, 1_024);
+  const long = await fastest(url, 1_025);
+  assert(short < 20, `${short} ms`);
+  assert(long > 20, `${long} ms`);
+});
+
+/** A socket of `ws` that is open, and what it takes to end it. */
+async function openWs(): Promise<{ ws: NodeWebSocket } & AsyncDisposable> {
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const ws = new NodeWebSocket(`ws://127.0.0.1:${port}/`, {
+    perMessageDeflate: false,
+  });
+  return {
+    ws,
+    async [Symbol.asyncDispose]() {
+      ws.close();
+      await once(ws, "close");
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+Deno.test("src/runtime/ws_socket.ts: ws hands each message to the system by itself", async () => {
+  await using opened = await openWs();
+  const { ws } = opened;
+  const [{ socket }] = await once(ws, "upgrade");
+  const writes = countedWrites(socket);
+  const { promise, resolve } = Promise.withResolvers<unknown>();
+  for (let n = 0; n < 64; n++) ws.send("x", n < 63 ? undefined : resolve);
+  await promise;
+  assert(writes() >= 64, `${writes()} writes`);
+});
+
+Deno.test("src/runtime/ws_socket.ts: ws makes a function for each listener of each socket", async () => {
+  await using opened = await openWs();
+  const { ws } = opened;
+  await once(ws, "open");
+  const listener = (): void => {};
+  ws.addEventListener("message", listener);
+  const [made] = ws.listeners("message");
+  assertEquals(typeof made, "function");
+  assert(made !== listener);
+  ws.removeEventListener("message", listener);
+  ws.addEventListener("message", listener);
+  assert(ws.listeners("message")[0] !== made);
+});
+
+Deno.test("src/runtime/ws_socket.ts: to import node:process in Node makes the process's streams", async () => {
+  const { printed } = await run(
+    node24,
+    "--input-type=module",
+    "--eval",
+    `
+      let isMade = false;
+      const { get } = Object.getOwnPropertyDescriptor(process, "stdin");
+      Object.defineProperty(process, "stdin", {
+        configurable: true,
+        enumerable: true,
+        get: () => (isMade = true, get.call(process)),
+      });
+      await import("node:process");
+      console.log(isMade);
+      process.exit();
+    `,
+  );
+  assertEquals(printed, "true");
+});
+
+Deno.test("src/runtime/ws_socket.ts: Bun doesn't tell by which connection a handshake was answered", async () => {
+  const http = createServer();
+  const server = new WebSocketServer({ server: http });
+  http.listen(0, "127.0.0.1");
+  await once(http, "listening");
+  const { port } = http.address() as { port: number };
+  const { printed, errors } = await run(
+    bun,
+    "-e",
+    `
+      import { WebSocket } from "ws";
+      const ws = new WebSocket("ws://127.0.0.1:${port}/");
+      let has = "no response";
+      ws.on("upgrade", (response) => has = Boolean(response.socket?.write));
+      ws.on("open", () => ws.close());
+      ws.on("close", () => console.log(has));
+    `,
+  );
+  server.close();
+  http.close();
+  await once(http, "close");
+  assertEquals(printed, "false", errors);
+});
+
+/** A program with a server of Deno's, whose client leaves before it is upgraded. */
+const abandoned = `
+  const asked = Promise.withResolvers();
+  const left = Promise.withResolvers();
+  const upgraded = Promise.withResolvers();
+  const server = Deno.serve({
+    port: 0,
+    hostname: "127.0.0.1",
+    onListen() {},
+  }, async (request) => {
+    asked.resolve();
+    await left.promise;
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    upgraded.resolve(socket);
+    return response;
+  });
+  const conn = await Deno.connect({ hostname: "127.0.0.1", port: server.addr.port });
+  const lines = ["GET / HTTP/1.1", "Host: x", ...${
+  JSON.stringify(upgradeLines)
+}, "", ""];
+  await conn.write(new TextEncoder().encode(lines.join("\\r\\n")));
+  await asked.promise;
+  conn.close();
+  // Its end has arrived when somebody else who came later has come and gone.
+  await (await fetch("http://127.0.0.1:" + other.addr.port)).text();
+`;
+
+Deno.test("server.ts: Deno shuts down for ever where a client left before it was answered, and never tells its socket", async () => {
+  const printed = await runDeno(`
+    const other = Deno.serve({ port: 0, hostname: "127.0.0.1", onListen() {} },
+      () => new Response("here"));
+    ${abandoned}
+    left.resolve();
+    const socket = await upgraded.promise;
+    const over = new Promise((resolve) => setTimeout(resolve, 1_000, "never"));
+    const closed = new Promise((resolve) =>
+      socket.addEventListener("close", () => resolve("told")));
+    const stopped = server.shutdown().then(() => "stopped");
+    console.log(
+      await Promise.race([over, closed]),
+      await Promise.race([stopped, over]),
+      socket.readyState,
+    );
+    Deno.exit();
+  `);
+  assertEquals(printed, "never never 0");
+});
+
+Deno.test("server.ts: Deno ends the server where the handler throws after it has upgraded a request", async () => {
+  const printed = await runDeno(`
+    const server = Deno.serve({
+      port: 0,
+      hostname: "127.0.0.1",
+      onListen() {},
+      onError: () => new Response("caught", { status: 500 }),
+    }, (request) => {
+      Deno.upgradeWebSocket(request);
+      throw new Error("after the upgrade");
+    });
+    const ws = new WebSocket("ws://127.0.0.1:" + server.addr.port);
+    const refused = new Promise((resolve) => ws.onclose = resolve);
+    console.log(
+      await Promise.race([
+        server.finished.then(() => "it has ended"),
+        refused.then(() => "it goes on"),
+      ]),
+    );
+    Deno.exit();
+  `);
+  assertEquals(printed, "it has ended");
+});

@@ -6,13 +6,16 @@ import {
   ConnectionClosedError,
   Peer,
   type PeerOptions,
+  RpcError,
   type Socket,
   type SocketMaker,
 } from "../mod.ts";
-import { connect as connectByWs } from "../node.ts";
+import * as node from "../node.ts";
 import * as deno from "../server.ts";
+import { socketPair } from "../testing.ts";
 import {
   bothTest,
+  type DefinitionOptions,
   handshake,
   quiet,
   Recorder,
@@ -315,6 +318,56 @@ Deno.test("upgrade is a handler to mount under any router", async () => {
   await client[Symbol.asyncDispose]();
 });
 
+bothTest(
+  "A definition's onerror hears its peers, and of nobody what authorize throws",
+  async (platform) => {
+    const told: [error: string, peer: unknown][] = [];
+    let count = 0;
+    await using server = await platform.define({
+      authorize() {
+        if (count++ === 0) throw new Error("not today");
+        return "ann";
+      },
+      local: {
+        fail(): never {
+          throw new Error("in a method");
+        },
+      },
+      onerror(error) {
+        told.push([String(error), this?.context]);
+      },
+    });
+    assertEquals((await connect(server.url).closed).code, 1006);
+    await using client = connect(server.url);
+    await assertRejects(() => client.request("fail"), RpcError);
+    assertEquals(told, [
+      ["Error: not today", undefined],
+      ["Error: in a method", "ann"],
+    ]);
+  },
+);
+
+bothTest(
+  "serve refuses an instance, and a time that is none",
+  async (platform) => {
+    const [left] = socketPair();
+    await using peer = new Peer(left);
+    await assertRejects(
+      () => platform.serve(peer as never),
+      TypeError,
+      "Cannot serve an instance of Peer: it has its connection",
+    );
+    const wrong: [options: DefinitionOptions, why: string][] = [
+      [{ idleTimeout: -1 }, "Cannot set idleTimeout"],
+      [{ timeout: NaN }, "Cannot set timeout: it must be 0 or more"],
+      [{ limits: { authorizationTime: -1 } }, "Cannot set limit"],
+    ];
+    for (const [options, why] of wrong) {
+      await assertRejects(() => platform.define(options), RangeError, why);
+    }
+  },
+);
+
 Deno.test("upgrade works without connection info", async () => {
   const hosts: unknown[] = [];
   const handle = deno.upgrade({
@@ -417,7 +470,7 @@ Deno.test("serve speaks TLS with a certificate", async () => {
   });
   assertMatch(server.url, /^wss:\/\//);
   const url = `wss://localhost:${(server.addr as Deno.NetAddr).port}/`;
-  await using client = connectByWs(url, {
+  await using client = node.connect(url, {
     webSocketOptions: { ca: cert },
     reconnect: false,
   });

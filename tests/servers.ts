@@ -6,6 +6,7 @@
 
 import * as deno from "../server.ts";
 import type {
+  AcceptDefinition,
   AcceptSettings,
   ClassSettings,
   ListeningServer,
@@ -41,7 +42,14 @@ export interface Platform {
     service: ServiceClass<Service, never>,
     options?: Options,
   ): Promise<ListeningServer<Service>>;
+  /** Serves what is no class. */
+  define(options: DefinitionOptions): Promise<ListeningServer<Peer>>;
 }
+
+/** A definition, and what both are asked for alike. */
+export type DefinitionOptions =
+  & AcceptDefinition<unknown, unknown>
+  & Omit<Options, "onerror">;
 
 /** Both. */
 export const platforms: readonly Platform[] = [
@@ -51,9 +59,11 @@ export const platforms: readonly Platform[] = [
       service: ServiceClass<Service, never>,
       options?: Options,
     ) =>
-      Promise.resolve(
-        deno.serve(service as ServiceClass<Service>, { ...quiet, ...options }),
+      Promise.try(() =>
+        deno.serve(service as ServiceClass<Service>, { ...quiet, ...options })
       ),
+    define: (options) =>
+      Promise.try(() => deno.serve({ ...quiet, ...options })),
   },
   {
     name: "Node",
@@ -61,6 +71,7 @@ export const platforms: readonly Platform[] = [
       service: ServiceClass<Service, never>,
       options?: Options,
     ) => node.serve(service as ServiceClass<Service>, { ...quiet, ...options }),
+    define: (options) => node.serve({ ...quiet, ...options }),
   },
 ];
 

@@ -194,3 +194,21 @@ Deno.test("connect for Node sends headers, and has a new socket for each connect
   const error = await nowhere.opened.catch((error) => error);
   assertMatch(String(error.cause), /ECONNREFUSED/);
 });
+
+Deno.test("connect for Node makes an instance of a class, with settings behind it", async () => {
+  class Page extends Peer<Methods, string> {
+    readonly seen: number[] = [];
+    override local = { tick: (n: number) => void this.seen.push(n) };
+  }
+  const users: unknown[] = [];
+  await using server = await serve(Parrot, {
+    ...quiet,
+    authorize: ({ headers }) => void users.push(headers.get("x-user")),
+  });
+  const settings = { headers: { "x-user": "bob" }, context: "mine" };
+  const page = connect(server.url, Page, settings);
+  await page.remote.burst(3, 1);
+  assertEquals([page.seen, page.context, users], [[0, 1, 2], "mine", ["bob"]]);
+  page.close();
+  await page.closed;
+});

@@ -76,7 +76,8 @@ export function carrying(
   const part: CarryingPart = {
     name,
     make,
-    carry: (core, parts) => new Link(core, parts as readonly CarryingPart[]),
+    carry: (core, parts) =>
+      new Link(core, parts as readonly Partial<CarryingPart>[]),
   };
   return part;
 }
@@ -89,17 +90,19 @@ export class Link implements Values {
   readonly limits: Limits;
   readonly #core: Core;
   readonly #connection: Connection;
-  readonly #carriers: readonly Carrier[];
+  readonly #carriers: Carrier[] = [];
   #frame = "";
   #has: boolean | undefined;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
-  constructor(core: Core, parts: readonly CarryingPart[]) {
+  constructor(core: Core, parts: readonly Partial<CarryingPart>[]) {
     this.limits = core.limits;
     this.#core = core;
     this.#connection = core.connection;
-    this.#carriers = parts.map(({ make }) => make(this));
+    for (const { make } of parts) {
+      if (make !== undefined) this.#carriers.push(make(this));
+    }
   }
 
   /** Sends a request by this connection, and no other; see {@linkcode Peer.request}. */

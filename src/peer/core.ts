@@ -161,7 +161,7 @@ export class Core {
   keeper: Keeper | undefined;
 
   // The calls.
-  connection: Connection;
+  connection!: Connection;
   readonly pending: PendingTable = new PendingTable();
   /** What waits for the handshake. */
   queue: readonly Entry[] = none;
@@ -174,7 +174,7 @@ export class Core {
   #deadlines: Deadlines | undefined;
 
   // The parts, each in its slot.
-  readonly carried: readonly CorePart[];
+  readonly parts: readonly CorePart[];
   readonly living: Living[] = [];
   versions: Versions | undefined;
   batches: Batches | undefined;
@@ -206,8 +206,7 @@ export class Core {
         this.retries = new Retries(reconnect === true ? {} : reconnect);
       }
     } else this.ws = ws;
-    this.connection = new Connection(options.version);
-    this.carried = parts.filter(({ carry }) => carry !== undefined);
+    this.parts = parts;
     for (const part of parts) part.attach?.(this);
   }
 

@@ -43,9 +43,10 @@ export function begin(core: Core): void {
 
 /** Makes what lives as long as one connection. */
 function beginConnection(core: Core): void {
-  const { carried } = core;
+  const { parts } = core;
   const connection = core.connection = new Connection(core.options.version);
-  connection.values = carried[0]?.carry?.(core, carried);
+  connection.values = parts.find(({ carry }) => carry !== undefined)
+    ?.carry?.(core, parts);
 }
 
 /** Makes an attempt to connect. */

@@ -27,7 +27,14 @@ import type { Connection, Core } from "./core.ts";
 import { closedError, complain, isClosed, isSending } from "./owner.ts";
 import { type Entry, isWanted, type Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
-import { checkLength, post, send, tell, versionOf } from "./sending.ts";
+import {
+  checkLength,
+  post,
+  send,
+  sendNow,
+  tell,
+  versionOf,
+} from "./sending.ts";
 
 /** The question for a stream's next values, which waits for nobody. */
 export const enumeratorNext = "$/enumerator/next";
@@ -110,7 +117,7 @@ export function request(
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
     if (core.batches?.isCollecting) core.batches.collect(text, pending);
-    else if (isSending(core)) sendRequest(core, pending, text);
+    else if (isSending(core)) sendRequest(core, pending, text, sendNow);
     else {
       const entries = [{ text, pending }];
       const why = post(core, cannotRequest, method, entries, sendEntry);
@@ -127,12 +134,17 @@ export function sendEntry(core: Core, entry: Entry): void {
   if (!isWanted(entry)) return;
   if (batch !== undefined) batch.send();
   else if (pending === undefined) send(core, text);
-  else sendRequest(core, pending, text);
+  else sendRequest(core, pending, text, send);
 }
 
-function sendRequest(core: Core, pending: Pending, text: string): void {
+function sendRequest(
+  core: Core,
+  pending: Pending,
+  text: string,
+  hand: typeof send,
+): void {
   pending.sent = true;
-  if (!send(core, text)) abandon(core, pending, cannotRequest, false);
+  if (!hand(core, text)) abandon(core, pending, cannotRequest, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */
@@ -173,7 +185,7 @@ export function deliver(core: Core, method: string, text: string): boolean {
   }
   core.connection.suspect = core.pending.nextId;
   return isSending(core)
-    ? send(core, text)
+    ? sendNow(core, text)
     : post(core, what, method, [{ text, pending: undefined }], sendEntry) ===
       undefined;
 }

@@ -28,7 +28,14 @@ export function isLosing(core: Core): boolean {
 
 /** Hands a message to the socket; `false` if it could not take it. */
 export function send(core: Core, text: string): boolean {
-  if (!isSending(core)) return false;
+  return isSending(core) && sendNow(core, text);
+}
+
+/**
+ * Does so where it is known that the socket is open: to ask it once more is a call
+ * into the runtime.
+ */
+export function sendNow(core: Core, text: string): boolean {
   if (core.sharing?.isShared) {
     core.sharing.push(text);
     return true;

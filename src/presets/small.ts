@@ -32,7 +32,7 @@ export interface PeerOptions<Context = unknown>
 /**
  * One end of a JSON-RPC connection, as the whole peer is one, in a fraction of its
  * size. What has the same name is the same code. It speaks JSON-RPC 2.0 alone; the
- * parts that it lacks are listed in docs/guide/small-client.md.
+ * parts that it lacks are listed in README.md, "The small client".
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer/slim";

@@ -140,10 +140,13 @@ export const differences: { readonly [part: string]: Difference } = {
     members: ["batch"],
   },
   sharedFrames: { whole: "`sharedFrames: true`", small: "none" },
-  signsOfLife: {
-    whole:
-      "a dead server is known within 35 seconds; `drained`, and a server that reads too slowly is closed",
+  heartbeat: {
+    whole: "a dead server is known within 35 seconds",
     small: "none; a dead server is told by the time-outs of calls",
+  },
+  slowReaders: {
+    whole: "`drained`; a server that reads too slowly is closed",
+    small: "none",
     members: ["drained"],
   },
   bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },

@@ -53,11 +53,18 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
     return it.opened[0]!.endsWith(" jsonrpcws.v1");
   },
 
-  async signsOfLife(face) {
+  async heartbeat(face) {
     await using it = lab(face, { reconnect: false });
     it.socket.open();
     await it.time.flow(36_000);
     return it.client.state === "closed";
+  },
+
+  async slowReaders(face) {
+    await using it = await open(face);
+    it.socket.bufferedAmount = Infinity;
+    it.peer.notify("m", ["x".repeat(65_536)]);
+    return it.peer.state === "closed";
   },
 
   async bounds(face) {

@@ -434,7 +434,7 @@ Deno.test("Peer that sends nothing more is closed with 4008 all the same", async
 
 Deno.test("Peer is given time to send after the process slept", async () => {
   using time = new FakeTime();
-  await using it = await openSlow();
+  await using it = await openSlow({ limits: { pingAfter: Infinity } });
   it.send(1_048_577);
   await time.flow(1_000);
   await time.pass(3_600_000);

@@ -7,9 +7,10 @@
 import { batches, collectBatch } from "../parts/batches.ts";
 import { bounds } from "../parts/bounds.ts";
 import { finishCalls, runningNames } from "../parts/draining.ts";
+import { heartbeat } from "../parts/heartbeat.ts";
 import { references } from "../parts/references.ts";
 import { sharedFrames } from "../parts/shared_frames.ts";
-import { signsOfLife } from "../parts/signs_of_life.ts";
+import { slowReaders } from "../parts/slow_readers.ts";
 import { streams } from "../parts/streams.ts";
 import { traces } from "../parts/traces.ts";
 import { versions } from "../parts/versions.ts";
@@ -28,7 +29,8 @@ const everything: readonly CorePart[] = [
   bounds,
   batches,
   sharedFrames,
-  signsOfLife,
+  heartbeat,
+  slowReaders,
   streams,
   references,
 ];

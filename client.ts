@@ -25,4 +25,4 @@ export {
   type ConnectSettings,
 } from "./src/presets/connect.ts";
 export type { Address, CreateSocket, Protocols } from "./src/line/address.ts";
-export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";

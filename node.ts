@@ -90,7 +90,7 @@ export type {
   Url,
   WithoutSettings,
 };
-export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
 
 /** An address: of a host, or of a Unix socket. */
 export interface Address {
@@ -348,11 +348,20 @@ export function upgrade(
   });
 }
 
+/** The headers of a handshake. */
+export type HandshakeHeaders = Readonly<Record<string, string>>;
+
 /** The settings of a client; a class has them behind it. */
 export interface ConnectSettings<Context = unknown>
   extends Omit<AnyConnectSettings<Context>, "createSocket"> {
-  /** Headers of the handshake: cookies, credentials. Default: none. */
-  headers?: Readonly<Record<string, string>>;
+  /**
+   * Headers of the handshake: cookies, credentials. Default: none. A function is
+   * asked before each attempt, for a token that grows old: also once more after a
+   * 401.
+   */
+  headers?:
+    | HandshakeHeaders
+    | ((this: void) => HandshakeHeaders | Promise<HandshakeHeaders>);
   /**
    * What else `ws` takes: `ca`, `cert`, `key`, `agent`, `perMessageDeflate`,
    * `maxPayload`. Default: no compression, else what `ws` does by itself.
@@ -430,24 +439,33 @@ export function connect(
   settings: ConnectSettings = {},
 ): unknown {
   if (typeof service === "function") {
-    return connectOver(url, service, withSockets(settings));
+    return connectOver(...withSockets(url, settings, service));
   }
   checkService(service, "connect");
-  return connectOver(url, withSockets(service) as AnyConnectOptions);
+  const [address, options] = withSockets(url, service);
+  return connectOver(address, options as AnyConnectOptions);
 }
 
-/** Settings by which the sockets are those of `ws`. */
-function withSockets(settings: ConnectSettings): AnyConnectSettings {
+/** An address and settings by which the sockets are those of `ws`. */
+function withSockets<Service extends unknown[]>(
+  url: Url,
+  settings: ConnectSettings,
+  ...service: Service
+): [Url, ...Service, AnyConnectSettings] {
   const { headers, webSocketOptions } = settings;
-  const usual = {
+  let usual: object = {
     perMessageDeflate: false,
     ...webSocketOptions,
-    ...headers && { headers },
+    ...typeof headers === "object" && { headers },
   };
-  return {
-    ...settings,
-    createSocket: (url, protocols) => new PeerSocket(url, protocols, usual),
+  const createSocket = (url: string, protocols: string[]): PeerSocket =>
+    new PeerSocket(url, protocols, usual);
+  // Asked together with the address, before each attempt.
+  const address = typeof headers !== "function" ? url : async () => {
+    usual = { ...usual, headers: await headers() };
+    return typeof url === "function" ? url() : url;
   };
+  return [address, ...service, { ...settings, createSocket }];
 }
 
 type Fetch = (

@@ -118,7 +118,8 @@ export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
 export type { Call, CallOptions } from "./src/peer/call.ts";
 export type { Part } from "./src/peer/options.ts";
-export type { ReconnectOptions } from "./src/line/retry.ts";
+export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
+export type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";
 export type {
   Address,
   CreateSocket,

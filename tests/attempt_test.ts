@@ -1,6 +1,11 @@
 import { assertEquals, assertThrows } from "@std/assert";
 import { connect } from "../client.ts";
-import { Peer, type Socket } from "../mod.ts";
+import {
+  type BasePeer,
+  type FailedAttempt,
+  Peer,
+  type Socket,
+} from "../mod.ts";
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
@@ -190,5 +195,127 @@ eachPeer(
       },
     }).close();
     assertEquals(protocols, ["chat"]);
+  },
+);
+
+eachPeer(
+  "Peer tells onattempt of each attempt that fails, with its cause",
+  async (face) => {
+    const told: FailedAttempt[] = [];
+    let asked = 0;
+    await using it = lab(face, {
+      url: () => {
+        if (++asked === 1) throw new Error("no ticket");
+        return address;
+      },
+      handshakeTimeout: 1_000,
+      onattempt: (failed) =>
+        void told.push({ ...failed, cause: `${failed.cause}` }),
+    });
+    await it.time.pass(0);
+    await it.time.pass(250);
+    const refused = new Error("connection refused");
+    it.socket.dispatch({ type: "error", error: refused });
+    it.socket.end(1006, "", false);
+    await it.time.pass(500);
+    await it.time.pass(1_000);
+    const gone = { code: 1006, reason: "", wasClean: false };
+    assertEquals(told, [
+      { ...gone, attempt: 1, cause: "Error: no ticket", retryIn: 250 },
+      { ...gone, attempt: 2, cause: `${refused}`, retryIn: 500 },
+      {
+        ...gone,
+        attempt: 3,
+        cause: "Error: No handshake within 1000 ms",
+        retryIn: 1_000,
+      },
+    ]);
+    it.sockets[1]!.end();
+
+    await it.time.pass(1_000);
+    it.socket.open();
+    it.socket.end(1006); // A connection that is lost is no attempt.
+    assertEquals(told.length, 3);
+    await it.time.pass(2_000);
+    it.socket.end(4403, "Not you");
+    const { attempt, code, reason, retryIn } = told[3]!;
+    assertEquals([attempt, code, reason, retryIn], [
+      1,
+      4403,
+      "Not you",
+      undefined,
+    ]);
+    const last = { code: 4403, reason: "Not you", wasClean: true };
+    assertEquals(it.log.at(-1), last);
+  },
+);
+
+eachPeer("onattempt of a peer may close it, or throw", async (face) => {
+  for (const reconnect of [true, false]) {
+    await using it = lab(face, {
+      reconnect,
+      onattempt(this: BasePeer) {
+        this.close(4000, "enough");
+      },
+    });
+    it.socket.end(1006);
+    assertEquals(it.client.state, "closed");
+    await it.time.pass(100_000);
+    assertEquals(it.sockets.length, 1);
+    assertEquals(it.log, [{ code: 4000, reason: "enough", wasClean: true }]);
+  }
+  const thrown: unknown[] = [];
+  await using it = lab(face, {
+    onattempt: () => Promise.reject(new Error("mine")),
+    onerror: (error) => void thrown.push(error),
+  });
+  it.socket.end(1006);
+  await it.time.pass(250);
+  assertEquals([it.sockets.length, thrown.map(String)], [2, ["Error: mine"]]);
+});
+
+eachPeer(
+  "Peer without onattempt warns of the first attempt in a row that fails",
+  async (face) => {
+    const { warn } = console;
+    const lines: unknown[][] = [];
+    console.warn = (...args) => void lines.push(args);
+    try {
+      await using it = lab(face, { onattempt: undefined as never });
+      Object.assign(it.socket, { url: "wss://me@example.com:81/x?ticket=1" });
+      const forged = "\nall is well".padEnd(1_000, "x");
+      it.socket.dispatch({ type: "error", error: new Error(forged) });
+      it.socket.end(1006);
+      await it.time.pass(250);
+      it.socket.end(1006);
+      await it.time.pass(500);
+      it.socket.open();
+      it.socket.end(1006);
+      await it.time.pass(1_000);
+      it.socket.end(4403, "Not you");
+    } finally {
+      console.warn = warn;
+    }
+    const said = JSON.stringify("\nall is well".padEnd(200, "x"));
+    assertEquals(lines, [
+      [
+        `Cannot connect to "example.com:81": ${said}, trying again; set onattempt to hear of each attempt`,
+      ],
+      [
+        'Cannot connect: "Not you", no other attempt; set onattempt to hear of each attempt',
+      ],
+    ]);
+  },
+);
+
+eachPeer(
+  "A peer of one given socket makes no attempts, and tells of none",
+  async (face) => {
+    const socket = new ScriptedSocket(ReadyState.Connecting);
+    let told = 0;
+    const peer = face.peer(socket, { onattempt: () => void told++ });
+    socket.end(1006);
+    await peer.closed;
+    assertEquals(told, 0);
   },
 );

@@ -65,6 +65,9 @@ export interface Face {
 
 const use: readonly slim.Part[] = [streams, references];
 
+/** The hook of attempts that fail, which they shall; else the log is told. */
+const onattempt = (): void => {};
+
 /** The whole peer: everything is on. */
 export const whole: Face = {
   name: "whole",
@@ -73,7 +76,10 @@ export const whole: Face = {
   peer: <Theirs>(ws: Socket | SocketMaker, options: FaceOptions = {}) =>
     new Peer<Theirs>(ws, options as PeerOptions),
   connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
-    client.connect<Theirs>(url, options as client.ConnectOptions<Theirs>),
+    client.connect<Theirs>(
+      url,
+      { onattempt, ...options } as client.ConnectOptions<Theirs>,
+    ),
   connectAs: (url, Service, settings = {}) =>
     client.connect(
       url,
@@ -93,7 +99,7 @@ export const small: Face = {
   connect: <Theirs>(url: Address, options: FaceOptions = {}) =>
     slim.connect<Theirs>(
       url,
-      { use, ...options } as slim.ConnectOptions<Theirs>,
+      { use, onattempt, ...options } as slim.ConnectOptions<Theirs>,
     ),
   connectAs: (url, Service, settings = {}) =>
     slim.connect(

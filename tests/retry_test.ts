@@ -1,7 +1,14 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type CloseInfo, ConnectionClosedError } from "../mod.ts";
+import {
+  type CloseInfo,
+  ConnectionClosedError,
+  type FailedAttempt,
+} from "../mod.ts";
+import { ReadyState } from "../src/line/socket.ts";
 import { Retries } from "../src/line/retry.ts";
 import { eachPeer } from "./faces.ts";
+import { FakeTime } from "./fake_time.ts";
+import { ScriptedSocket } from "./scripted_socket.ts";
 import { lab } from "./stage.ts";
 
 const finalCodes = [1000, 1002, 1003, 1007, 1009, 3000, 4000, 4010, 4400, 4401]
@@ -213,5 +220,170 @@ eachPeer(
     } finally {
       delete page.document;
     }
+  },
+);
+
+eachPeer(
+  "connect lets its owner decide which ends are final",
+  async (face) => {
+    const asked: FailedAttempt[] = [];
+    await using it = lab(face, {
+      reconnect: {
+        when(end) {
+          asked.push(end);
+          if (end.code === 1000 || end.code === 4403) return true;
+          if (end.code === 1012) return false;
+        },
+      },
+    });
+    it.socket.end(4403, "Not yet");
+    await it.time.pass(250);
+    it.socket.open();
+    it.socket.end(1000);
+    await it.time.pass(500);
+    it.socket.end(1006, "", false); // As usual.
+    await it.time.pass(1_000);
+    assertEquals(it.sockets.length, 4);
+    it.socket.end(1012);
+    assertEquals(it.client.state, "closed");
+    assertEquals(asked.map(({ code, attempt }) => [code, attempt]), [
+      [4403, 1],
+      [1000, 0],
+      [1006, 1],
+      [1012, 2],
+    ]);
+  },
+);
+
+eachPeer(
+  "connect decides as usual when its owner throws, and tells so",
+  async (face) => {
+    const thrown: unknown[] = [];
+    await using it = lab(face, {
+      reconnect: {
+        when() {
+          throw new Error("mine");
+        },
+      },
+      onerror: (error) => void thrown.push(error),
+    });
+    it.socket.end(1006);
+    await it.time.pass(250);
+    assertEquals([it.sockets.length, thrown.map(String)], [2, ["Error: mine"]]);
+    it.socket.end(4403);
+    assertEquals(it.client.state, "closed");
+  },
+);
+
+eachPeer(
+  "connect makes no more attempts than its owner lets it, whatever he decides",
+  async (face) => {
+    await using it = lab(face, {
+      reconnect: { attempts: 1, when: () => true },
+    });
+    it.socket.end(4403);
+    await it.time.pass(250);
+    it.socket.end(4403);
+    assertEquals([it.sockets.length, it.client.state], [2, "closed"]);
+  },
+);
+
+/** A server that answers what is no handshake: sockets of `ws` tell how. */
+class AnsweringSocket extends ScriptedSocket {
+  #listener: ((request: unknown, response: unknown) => void) | undefined;
+
+  constructor() {
+    super(ReadyState.Connecting);
+  }
+
+  once(event: string, listener: () => void): void {
+    assertEquals(event, "unexpected-response");
+    this.#listener = listener;
+  }
+
+  answer(statusCode: number, headers: object = {}): void {
+    this.#listener?.(undefined, { statusCode, headers });
+  }
+}
+
+for (const status of [403, 404, 410]) {
+  eachPeer(
+    `connect takes HTTP status ${status} as final, and says so`,
+    async (face) => {
+      const sockets: AnsweringSocket[] = [];
+      const told: FailedAttempt[] = [];
+      const client = face.connect("ws://localhost", {
+        createSocket() {
+          sockets.push(new AnsweringSocket());
+          return sockets.at(-1)!;
+        },
+        onattempt: (failed) => void told.push(failed),
+      });
+      const call = assertRejects(
+        () => client.request("m"),
+        ConnectionClosedError,
+        `Cannot send request "m": the connection is closed (code 1006, The server answered with HTTP status ${status})`,
+      );
+      sockets[0]!.answer(status);
+      assertEquals((await call).sent, false);
+      await client.closed;
+      assertEquals([told[0]!.status, told[0]!.retryIn], [status, undefined]);
+      assertEquals(sockets[0]!.closes.length, 1);
+      sockets[0]!.end();
+    },
+  );
+}
+
+eachPeer(
+  "connect asks once for fresh credentials after HTTP status 401",
+  async (face) => {
+    for (const [isFresh, attempts] of [[true, 2], [false, 1]] as const) {
+      using time = new FakeTime();
+      const sockets: AnsweringSocket[] = [];
+      const url = "ws://localhost";
+      const client = face.connect(isFresh ? () => url : url, {
+        createSocket() {
+          sockets.push(new AnsweringSocket());
+          return sockets.at(-1)!;
+        },
+      });
+      for (let attempt = 0; attempt < attempts; attempt++) {
+        assertEquals(client.state, "connecting");
+        await time.pass(500);
+        sockets.at(-1)!.answer(401);
+        sockets.at(-1)!.end();
+      }
+      assertEquals([client.state, sockets.length], ["closed", attempts]);
+      await client.closed;
+    }
+  },
+);
+
+eachPeer(
+  "connect waits as long as Retry-After says, at most a minute",
+  async (face) => {
+    using time = new FakeTime();
+    const sockets: AnsweringSocket[] = [];
+    const told: FailedAttempt[] = [];
+    const client = face.connect("ws://localhost", {
+      createSocket() {
+        sockets.push(new AnsweringSocket());
+        return sockets.at(-1)!;
+      },
+      onattempt: (failed) => void told.push(failed),
+    });
+    const date = new Date(Date.now() + 20_000).toUTCString();
+    for (const header of ["7", "3600", date, "soon"]) {
+      sockets.at(-1)!.answer(503, { "retry-after": header });
+      sockets.at(-1)!.end();
+      await time.pass(told.at(-1)!.retryIn!);
+    }
+    const [seven, hour, dated, none] = told.map(({ retryIn }) => retryIn!);
+    assertEquals([seven, hour], [7_000, 60_000]);
+    assert(dated! > 18_000 && dated! <= 20_000, `${dated}`);
+    assert(none! <= 8_000, `${none}`);
+    client.close();
+    sockets.at(-1)!.end();
+    await client.closed;
   },
 );

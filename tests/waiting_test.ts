@@ -279,3 +279,60 @@ eachPeer(
     assertEquals([it.client.state, it.socket.take()], ["open", []]);
   },
 );
+
+eachPeer(
+  "A call that was never sent says so when its time is over, and why",
+  async (face) => {
+    await using it = lab(face, { timeout: 2_000 });
+    const early = assertRejects(
+      () => it.client.request("m", [], { timeout: 100 }),
+      DOMException,
+      'Cannot send request "m" within 100 ms: the handshake is not done',
+    );
+    await it.time.pass(120);
+    await early;
+    const refused = new Error("connection refused");
+    const late = assertRejects(
+      () => it.client.request("m"),
+      DOMException,
+      'Cannot send request "m" within 2000 ms: there is no connection, 2 attempts failed (connection refused)',
+    );
+    for (const wait of [250, 500]) {
+      it.socket.dispatch({ type: "error", error: refused });
+      it.socket.end(1006);
+      await it.time.pass(wait);
+    }
+    await it.time.pass(2_000);
+    const { name, cause } = await late as DOMException & { cause: unknown };
+    assertEquals([name, cause], ["TimeoutError", refused]);
+
+    it.socket.open();
+    it.socket.end(1001, "Restart");
+    const lost = assertRejects(
+      () => it.client.request("m", [], { timeout: 100 }),
+      DOMException,
+      "within 100 ms: the connection is lost (Restart)",
+    );
+    await it.time.pass(120);
+    await lost;
+  },
+);
+
+eachPeer(
+  "A call that was never sent has the last attempt's error for its cause",
+  async (face) => {
+    await using it = lab(face);
+    const call = assertRejects(
+      () => it.client.request("m"),
+      ConnectionClosedError,
+      "Cannot send request",
+    );
+    const refused = new Error("connection refused");
+    it.socket.dispatch({ type: "error", error: refused });
+    it.socket.end(1006);
+    await it.time.pass(250);
+    it.client.close();
+    const { sent, cause } = await call;
+    assertEquals([sent, cause], [false, refused]);
+  },
+);

@@ -1,9 +1,16 @@
 import { assertEquals, assertRejects } from "@std/assert";
 // @ts-types="@types/ws"
 import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
-import { type BasePeer, ConnectionClosedError, Peer } from "../mod.ts";
+import {
+  type BasePeer,
+  ConnectionClosedError,
+  type FailedAttempt,
+  Peer,
+} from "../mod.ts";
+import { connect } from "../node.ts";
 import { eachPeer } from "./faces.ts";
 import { settle } from "./scripted_socket.ts";
+import { bothTest, quiet } from "./servers.ts";
 import { askForUpgrade, echo } from "./stage.ts";
 
 eachPeer(
@@ -113,5 +120,73 @@ eachPeer(
     assertEquals([code, reason, wasClean], [4005, "done", true]);
     await client.closed;
     await new Promise((resolve) => listening.close(resolve));
+  },
+);
+
+eachPeer(
+  "Peer over a socket of npm:ws, or Deno's, tells the HTTP status of a refusal",
+  async (face) => {
+    await using server = Deno.serve(
+      { ...quiet },
+      () => new Response("Who are you?", { status: 403 }),
+    );
+    for (
+      const createSocket of [
+        (url: string, protocols: string[]) => new NodeWebSocket(url, protocols),
+        (url: string, protocols: string[]) => new WebSocket(url, protocols),
+      ]
+    ) {
+      const told: FailedAttempt[] = [];
+      const url = `ws://127.0.0.1:${server.addr.port}/`;
+      const client = face.connect(url, {
+        createSocket,
+        onattempt: (failed) => void told.push(failed),
+      });
+      const error = await assertRejects(
+        () => client.request("m"),
+        ConnectionClosedError,
+        "403",
+      );
+      assertEquals(error.sent, false);
+      const [{ attempt, status, url: tried } = {}] = told;
+      assertEquals([told.length, attempt, status, tried], [1, 1, 403, url]);
+      await client.closed;
+    }
+  },
+);
+
+bothTest(
+  "connect of /node asks for fresh headers once after a 401",
+  async (platform) => {
+    let asked = 0;
+    await using server = await platform.define({
+      local: { echo },
+      authorize: ({ headers }) =>
+        headers.get("authorization") === "Bearer 2"
+          ? undefined
+          : new Response(null, { status: 401 }),
+    });
+    const options = {
+      onattempt() {},
+      reconnect: { delay: 0 },
+    };
+    await using fresh = connect(server.url, {
+      ...options,
+      headers: () => Promise.resolve({ authorization: `Bearer ${++asked}` }),
+    });
+    assertEquals(await fresh.request("echo", [1]), 1);
+    assertEquals(asked, 2);
+
+    const stale = connect(server.url, {
+      ...options,
+      headers: () => ({ authorization: `Bearer ${++asked}` }),
+    });
+    assertEquals((await stale.closed).code, 1006);
+    assertEquals(asked, 4);
+    const fixed = connect(server.url, {
+      ...options,
+      headers: { authorization: "Bearer 1" },
+    });
+    assertEquals((await fixed.closed).code, 1006);
   },
 );

@@ -10,8 +10,42 @@
 import { readAmount } from "../wire/amount.ts";
 import type { CloseCode, CloseInfo } from "../wire/error.ts";
 
+/**
+ * An attempt to connect that came to nothing, or a connection that was lost, as
+ * {@linkcode Peer.onattempt} and `when` of the {@linkcode ReconnectOptions} are
+ * told of it.
+ */
+export interface FailedAttempt extends CloseInfo {
+  /**
+   * How many have failed in a row, since there was a connection: 1 or more; 0 for
+   * a connection that was lost.
+   */
+  readonly attempt: number;
+  /**
+   * What went wrong: what the function that was asked for an address threw, what
+   * the socket complained of, what `onopen` rejected with. Absent where the
+   * platform doesn't tell, as browsers don't.
+   */
+  readonly cause?: unknown;
+  /**
+   * The HTTP status of a server that refused, where the socket knows it: those of
+   * `ws` do, and Deno's.
+   */
+  readonly status?: number;
+  /** The address that was tried; absent where none was told. */
+  readonly url?: string;
+}
+
 /** The rules by which a lost connection is replaced. */
 export interface ReconnectOptions {
+  /**
+   * Decides whether there is another attempt, after each that failed and each
+   * connection that was lost: `true`, whatever the close code, or `false`. Default,
+   * and if it says nothing: as PROTOCOL.md, "Close codes", has it; a server that
+   * answers 401 is asked once more if there are fresh credentials, one that answers
+   * 403, 404 or 410 is not. Within `attempts` in any case.
+   */
+  when?: (this: void, end: FailedAttempt) => boolean | void;
   /**
    * Milliseconds: a delay is a random part of this, and of twice as much after
    * each attempt that failed. Default 500. No delay is shorter than 100, but for
@@ -66,6 +100,9 @@ const transient: readonly (Code | 1014 | 1015)[] = [
   4429, // TooManyRequests
 ];
 
+// Of a server that refuses, the HTTP statuses that won't be others soon.
+const finalStatuses: readonly number[] = [403, 404, 410];
+
 /** One client's attempts to connect, one after the other. */
 export class Retries {
   readonly #options: ReconnectOptions;
@@ -88,37 +125,50 @@ export class Retries {
     this.#openedAt = performance.now();
   }
 
+  /** See {@linkcode ReconnectOptions.when}. */
+  get when(): ReconnectOptions["when"] {
+    return this.#options.when;
+  }
+
   /**
    * Decides what follows the end of a connection, or of an attempt at one.
    *
    * @param isFresh Whether an attempt brings credentials that the last one didn't
    * have.
+   * @param isWanted What the owner says; anything but a boolean: nothing.
+   * @param retryAfter Milliseconds that the server asks for.
    * @returns In how many milliseconds to try again; `undefined`: never.
    */
   delayAfter(
-    { code, reason }: Pick<CloseInfo, "code" | "reason">,
+    { code, reason, status }: Pick<FailedAttempt, "code" | "reason" | "status">,
     isFresh: boolean,
+    isWanted?: unknown,
+    retryAfter?: number,
   ): number | undefined {
     if (performance.now() - this.#openedAt >= stableTime) {
       this.#row = 0;
       this.#hasRefreshed = false;
     }
     this.#openedAt = Infinity;
-    if (code === unauthenticated) {
-      // Once more, since credentials grow old.
-      if (!isFresh || this.#hasRefreshed) return undefined;
-      this.#hasRefreshed = true;
-    } else if (!(transient as readonly number[]).includes(code)) {
-      return undefined;
+    if (isWanted === false) return undefined;
+    if (isWanted !== true) {
+      if (code === unauthenticated || status === 401) {
+        // Once more, since credentials grow old.
+        if (!isFresh || this.#hasRefreshed) return undefined;
+        this.#hasRefreshed = true;
+      } else if (
+        !(transient as readonly number[]).includes(code) ||
+        finalStatuses.includes(status!)
+      ) return undefined;
     }
     const { delay = 500, maxDelay = 30_000, attempts = Infinity } =
       this.#options;
     const row = this.#row++;
     if (row >= attempts) return undefined;
-    const hint = /retry in (\d+) ms/.exec(reason);
+    const hint = retryAfter ?? /retry in (\d+) ms/.exec(reason)?.[1];
     // Where one of them is 0, the other is soon infinite: NaN.
-    const wanted = hint
-      ? Math.min(+hint[1]!, mostHint)
+    const wanted = hint !== undefined
+      ? Math.min(+hint, mostHint)
       : Math.random() * (Math.min(maxDelay, delay * 2 ** row, longest) || 0) +
         (code === tryAgainLater ? overloadDelay : 0);
     return Math.max(leastDelay, wanted);

@@ -40,6 +40,8 @@ export interface Socket {
   binaryType: string;
   /** The subprotocol that was selected; `""`: none. */
   readonly protocol?: string;
+  /** Where it is connected to. */
+  readonly url?: string;
   /** Sends a text frame. */
   send(data: string): void;
   /** Starts the close handshake. */

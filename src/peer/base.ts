@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { FailedAttempt } from "../line/retry.ts";
 import type { Socket, SocketMaker } from "../line/socket.ts";
 import { type CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
@@ -31,7 +32,9 @@ import { respond } from "./incoming.ts";
 import { begin, close, keep, whenClosed, whenOpened } from "./life.ts";
 import type { PeerOptions } from "./options.ts";
 import { notify, request } from "./outgoing.ts";
+import { describeAttempt } from "./owner.ts";
 import { createRemote } from "./remote.ts";
+import { type ConnectionStore, watch } from "./status.ts";
 
 /** A peer, whatever its other side and its context are. */
 export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
@@ -113,10 +116,11 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
     limits: Limits,
   ) {
     this.context = options.context as Context;
-    const { local, onopen, onclose, onerror, oninvalid } = options;
+    const { local, onopen, onclose, onattempt, onerror, oninvalid } = options;
     if (local !== undefined) this.local = local;
     if (onopen !== undefined) this.onopen = onopen;
     if (onclose !== undefined) this.onclose = onclose;
+    if (onattempt !== undefined) this.onattempt = onattempt;
     if (onerror !== undefined) this.onerror = onerror;
     if (oninvalid !== undefined) this.oninvalid = oninvalid;
     coreIn ??= BasePeer.#coreIn;
@@ -135,10 +139,34 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * `"connecting"` until the handshake is done, and again while a lost connection
    * is replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
-   * {@linkcode Peer.onclose} are called when it changes.
+   * {@linkcode Peer.onclose} are called when it changes; to subscribe to it, there
+   * is {@linkcode Peer.connection}.
    */
   get state(): ConnectionState {
     return this.#core.state;
+  }
+
+  /**
+   * The status of the connection, to be read, and to be subscribed to by what shows
+   * it: state, attempts that failed, why, and the milliseconds until the next one.
+   *
+   * ```ts
+   * import { connect } from "@jsonrpcws/peer/client";
+   * import { serve } from "@jsonrpcws/peer/server";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = serve({ port: 0, onListen() {} });
+   * await using client = connect(server.url);
+   *
+   * const states: string[] = [];
+   * client.connection.subscribe(({ state }) => states.push(state));
+   * await client.opened;
+   * assertEquals(states, ["connecting", "open"]);
+   * assertEquals(client.connection.get(), { state: "open", attempt: 0 });
+   * ```
+   */
+  get connection(): ConnectionStore {
+    return watch(this.#core);
   }
 
   /**
@@ -226,6 +254,16 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * `retryIn`; the calls that wait for the next one go on waiting.
    */
   onclose(_event: CloseInfo): void | Promise<void> {}
+
+  /**
+   * Called with each attempt to connect that fails, of a peer that makes its
+   * sockets: why, as far as the socket tells, and with `retryIn` when the next one
+   * is; without, it was the last, and {@linkcode Peer.onclose} follows. Default:
+   * `console.warn` for the first of a row.
+   */
+  onattempt(failed: FailedAttempt): void | Promise<void> {
+    if (failed.attempt === 1) console.warn(describeAttempt(failed));
+  }
 
   /**
    * Called with what a method or hook of this side threw and should not have,

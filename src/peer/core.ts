@@ -13,7 +13,8 @@
 
 import { Deadlines } from "../line/deadlines.ts";
 import type { Deferred } from "../line/deferred.ts";
-import { Retries } from "../line/retry.ts";
+import type { HttpAnswer } from "../line/answer.ts";
+import { type FailedAttempt, Retries } from "../line/retry.ts";
 import type { Socket, SocketEvent, SocketMaker } from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
@@ -44,8 +45,14 @@ export interface Owner {
   local: object;
   onopen(): void | Promise<void>;
   onclose(event: CloseInfo): void | Promise<void>;
+  onattempt(failed: FailedAttempt): void | Promise<void>;
   onerror(error: unknown): void | Promise<void>;
   oninvalid(text: string, error: RpcError): boolean | void;
+}
+
+/** Who is told that something of a connection has changed. */
+export interface Watched {
+  change(): void;
 }
 
 /** Who keeps a peer until it is gone. */
@@ -155,6 +162,14 @@ export class Core {
   due: number = Infinity;
   /** What the socket last complained of. */
   cause: unknown;
+  /** What the server of an attempt answered instead of a handshake. */
+  answer: HttpAnswer | undefined;
+  /** How the last attempt failed, or the last connection was lost, until the next. */
+  last: FailedAttempt | undefined;
+  /** When the next attempt is, on the monotonic clock. */
+  retryAt: number | undefined;
+  /** Who looks at what becomes of the connection; `undefined`: nobody. */
+  watched: Watched | undefined;
   isGone = false;
   opened: Deferred<void> | undefined;
   closed: Deferred<CloseInfo> | undefined;

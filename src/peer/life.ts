@@ -14,15 +14,22 @@ import {
   ignoreError,
   isSendable,
 } from "../line/close.ts";
+import { onAnswer, readAnswer } from "../line/answer.ts";
 import { Deferred } from "../line/deferred.ts";
-import { wait } from "../line/retry.ts";
+import { type FailedAttempt, wait } from "../line/retry.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo } from "../wire/error.ts";
 import { Connection, type Core, type Keeper } from "./core.ts";
 import { endCalls } from "./incoming.ts";
 import { abandon, sendEntry } from "./outgoing.ts";
-import { closedError, isSending, runHook } from "./owner.ts";
+import {
+  closedError,
+  complain,
+  isClosed,
+  isSending,
+  runHook,
+} from "./owner.ts";
 import type { Entry } from "./pending.ts";
 
 // How long a peer may take to answer a close frame.
@@ -52,6 +59,8 @@ function beginConnection(core: Core): void {
 /** Makes an attempt to connect. */
 function attempt(core: Core): void {
   const number = ++core.attempt;
+  core.cause = core.answer = core.retryAt = undefined;
+  core.watched?.change();
   const isWanted = (): boolean =>
     number === core.attempt && core.state !== "closed";
   const { handshakeTimeout = usualHandshakeTimeout } = core.options;
@@ -85,7 +94,19 @@ function attach(core: Core, socket: Socket): void {
   core.ws = socket;
   socket.binaryType = "arraybuffer";
   listen(core, socket, "addEventListener");
-  if (socket.readyState === ReadyState.Connecting) return;
+  if (socket.readyState === ReadyState.Connecting) {
+    if (core.makeSocket !== undefined) {
+      onAnswer(socket, (answer) => {
+        if (core.ws !== socket) return;
+        core.answer = answer;
+        failAttempt(
+          core,
+          new Error(`The server answered with HTTP status ${answer.status}`),
+        );
+      });
+    }
+    return;
+  }
   // The fields of a subclass are not there yet.
   queueMicrotask(() => {
     if (core.ws !== socket) return;
@@ -124,11 +145,12 @@ export function open(core: Core): void {
   core.state = "open";
   core.due = Infinity;
   core.failures = 0;
-  core.cause = undefined;
+  core.cause = core.last = undefined;
   core.retries?.open();
   const { opened } = core;
   for (const part of core.living) part.open?.();
   runHook(core, () => core.owner.onopen());
+  core.watched?.change();
   // The hook, or what is sent, may end it, for now or for good.
   while (isSending(core) && core.queue.length > 0) {
     const [entry, ...rest] = core.queue;
@@ -142,11 +164,14 @@ export function open(core: Core): void {
 
 /** The connection, or the attempt at one, is gone: is there another? */
 export function lose(core: Core, info: CloseInfo): void {
-  const isOver = core.state === "closed";
-  const retryIn = isOver ? undefined : retryAfter(core, info);
-  if (retryIn !== undefined) return replace(core, { ...info, retryIn });
-  drop(core);
-  if (!isOver) end(core, info, false);
+  if (core.state !== "closed") {
+    const last = conclude(core, info);
+    if (last.retryIn !== undefined) return replace(core, last);
+    drop(core);
+    tellOfAttempt(core, last);
+    // The hook may have closed it.
+    if (!isClosed(core)) end(core, toInfo(last), false);
+  } else drop(core);
   leave(core);
 }
 
@@ -158,9 +183,9 @@ export function cut(core: Core, code: number, reason: string): void {
   // That may have been too much for it.
   if (core.ws !== ws || core.state !== "open") return;
   const info = { code, reason: cutReason(reason), wasClean: true };
-  const retryIn = retryAfter(core, info);
-  if (retryIn === undefined) return finish(core, info);
-  replace(core, { ...info, retryIn });
+  const last = conclude(core, info);
+  if (last.retryIn === undefined) return finish(core, info);
+  replace(core, last);
   closeSocket(ws, info);
 }
 
@@ -174,21 +199,56 @@ export function close(core: Core, code: number, reason: string): void {
   finish(core, { code, reason: cutReason(reason), wasClean: true });
 }
 
-/** In how many milliseconds to connect again after an end; `undefined`: never. */
-function retryAfter(core: Core, info: CloseInfo): number | undefined {
+/** Decides what follows the end of a connection, or of an attempt at one. */
+function conclude(core: Core, info: CloseInfo): FailedAttempt {
   if (core.state === "connecting") core.failures++;
-  const delay = core.retries?.delayAfter(info, core.isFresh);
-  return delay !== undefined && core.sharing?.hasFallback(core.failures)
-    ? 0
-    : delay;
+  const { failures: attempt, retries, cause, ws } = core;
+  const answer = core.answer ?? (attempt > 0 ? readAnswer(cause) : undefined);
+  const last: FailedAttempt = core.last = {
+    ...info,
+    attempt,
+    ...cause !== undefined && { cause },
+    ...answer && { status: answer.status },
+    ...ws?.url && { url: ws.url },
+  };
+  if (retries === undefined) return last;
+  let isWanted: unknown;
+  try {
+    isWanted = retries.when?.(last);
+  } catch (error) {
+    complain(core, error);
+  }
+  const delay = retries.delayAfter(
+    last,
+    core.isFresh,
+    isWanted,
+    answer?.retryAfter,
+  );
+  if (delay === undefined || isClosed(core)) return last;
+  const retryIn = core.sharing?.hasFallback(attempt) ? 0 : delay;
+  return core.last = { ...last, retryIn };
+}
+
+/** What the end of a connection was, without what is told of attempts. */
+function toInfo({ code, reason, wasClean, retryIn }: FailedAttempt): CloseInfo {
+  return { code, reason, wasClean, ...retryIn !== undefined && { retryIn } };
+}
+
+/** Tells the owner of an attempt of this side's that failed. */
+function tellOfAttempt(core: Core, last: FailedAttempt): void {
+  if (last.attempt === 0 || core.makeSocket === undefined || isClosed(core)) {
+    return;
+  }
+  runHook(core, () => core.owner.onattempt(last));
 }
 
 /** Gives the connection up, or the attempt at one, for one that follows. */
-function replace(core: Core, info: CloseInfo): void {
+function replace(core: Core, last: FailedAttempt): void {
   drop(core);
   core.ws = undefined;
   core.attempt++;
-  core.endWait = wait(info.retryIn!, () => {
+  core.retryAt = performance.now() + last.retryIn!;
+  core.endWait = wait(last.retryIn!, () => {
     core.endWait = undefined;
     try {
       attempt(core);
@@ -197,7 +257,9 @@ function replace(core: Core, info: CloseInfo): void {
     }
   });
   // An attempt that failed changes nothing for those who wait.
-  if (core.state === "open") end(core, info, false);
+  if (core.state === "open") end(core, toInfo(last), false);
+  else tellOfAttempt(core, last);
+  core.watched?.change();
 }
 
 /**
@@ -212,12 +274,13 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   const wasOpen = core.state === "open";
   for (const part of living) part.stop?.(isClosing);
   connection.ended = info;
-  connection.cause = core.cause;
+  connection.cause = core.cause ?? core.last?.cause;
   core.state = isOver ? "closed" : "connecting";
   if (wasOpen) core.opened = undefined;
   if (isOver) {
     core.attempt++;
     core.due = Infinity;
+    core.retryAt = undefined;
     core.endWait?.();
   }
   if (isClosing && ws !== undefined) closeLine(core, ws, info);
@@ -236,8 +299,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
         continue;
       }
     }
-    const what = "No response to request";
-    abandon(core, pending, what, pending.sent, connection);
+    abandon(core, pending, pending.sent, connection);
   }
   core.queue = isOver ? [] : again.concat(core.queue);
   endCalls(core, connection);
@@ -253,6 +315,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   if (isOver || core.state !== "closed") {
     runHook(core, () => core.owner.onclose(info));
   }
+  if (isOver) core.watched?.change();
 }
 
 /** Starts the close handshake, and doesn't trust the peer to finish it. */
@@ -277,7 +340,8 @@ export function sweepLine(core: Core, now: number): number {
   if (core.due <= now) {
     core.due = Infinity;
     const { handshakeTimeout = usualHandshakeTimeout } = core.options;
-    failAttempt(core, `No handshake within ${handshakeTimeout} ms`);
+    const why = `No handshake within ${handshakeTimeout} ms`;
+    failAttempt(core, new Error(why));
   }
   return core.due;
 }

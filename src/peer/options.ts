@@ -7,7 +7,7 @@
 
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
-import type { ReconnectOptions } from "../line/retry.ts";
+import type { FailedAttempt, ReconnectOptions } from "../line/retry.ts";
 import type { Trace } from "./trace.ts";
 import type { Version } from "../wire/message.ts";
 
@@ -22,6 +22,8 @@ export interface Definition {
   onopen?(): void | Promise<void>;
   /** See {@linkcode Peer.onclose}. */
   onclose?(event: CloseInfo): void | Promise<void>;
+  /** See {@linkcode Peer.onattempt}. */
+  onattempt?(failed: FailedAttempt): void | Promise<void>;
   /** See {@linkcode Peer.onerror}. */
   onerror?(error: unknown): void | Promise<void>;
   /** See {@linkcode Peer.oninvalid}. */
@@ -80,7 +82,9 @@ export interface LineSettings {
    * comes back or the page is looked at.
    *
    * A connection is lost if it was cut, or closed with one of the codes that mean
-   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final.
+   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final,
+   * and so is an HTTP status 403, 404 or 410, where the socket knows it, or a second
+   * 401. `when` decides otherwise.
    */
   reconnect?: boolean | ReconnectOptions;
   /**

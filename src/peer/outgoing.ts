@@ -24,7 +24,13 @@ import {
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
 import type { Connection, Core } from "./core.ts";
-import { closedError, complain, isClosed, isSending } from "./owner.ts";
+import {
+  closedError,
+  complain,
+  isClosed,
+  isSending,
+  noConnection,
+} from "./owner.ts";
 import { type Entry, isWanted, type Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
 import {
@@ -144,7 +150,7 @@ function sendRequest(
   hand: typeof send,
 ): void {
   pending.sent = true;
-  if (!hand(core, text)) abandon(core, pending, cannotRequest, false);
+  if (!hand(core, text)) abandon(core, pending, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */
@@ -258,14 +264,29 @@ export function cancel(core: Core, id: number, reason: unknown): void {
 /** Gives up the requests that are due, and says when the next one is. */
 export function sweepOutgoing(core: Core, now: number): number {
   let next = Infinity;
-  for (const { id, method, timeout, deadline } of core.pending.all()) {
+  for (const pending of core.pending.all()) {
+    const { deadline } = pending;
     if (deadline > now) next = Math.min(next, deadline);
-    else {
-      const why = `No response to request "${method}" within ${timeout} ms`;
-      cancel(core, id, new DOMException(why, "TimeoutError"));
-    }
+    else cancel(core, pending.id, timeoutError(core, pending));
   }
   return next;
+}
+
+/** The error of a call whose time is over; one that never left says so, and why. */
+function timeoutError(core: Core, pending: Pending): DOMException {
+  const { method, timeout, sent, wasSent } = pending;
+  const left = sent || wasSent;
+  const what = left ? "No response to request" : cannotRequest;
+  const why = left || core.state === "open" ? "" : `: ${noConnection(core)}`;
+  const error = new DOMException(
+    `${what} "${method}" within ${timeout} ms${why}`,
+    "TimeoutError",
+  );
+  const cause = core.last?.cause;
+  if (!left && cause !== undefined) {
+    Object.defineProperty(error, "cause", { value: cause });
+  }
+  return error;
 }
 
 /**
@@ -276,12 +297,13 @@ export function sweepOutgoing(core: Core, now: number): number {
 export function abandon(
   core: Core,
   { id, method, wasSent, idempotent }: Pending,
-  what: string,
   sent: boolean,
   connection?: Connection,
 ): void {
+  const left = sent || wasSent;
+  const what = left ? "No response to request" : cannotRequest;
   core.pending.take(id)?.reject(
-    closedError(core, what, sent || wasSent, method, idempotent, connection),
+    closedError(core, what, left, method, idempotent, connection),
   );
 }
 

@@ -4,8 +4,10 @@
  * @module
  */
 
+import { messageOf } from "../line/answer.ts";
 import { abnormal } from "../line/close.ts";
 import { isThenable } from "../line/deferred.ts";
+import type { FailedAttempt } from "../line/retry.ts";
 import { ReadyState } from "../line/socket.ts";
 import { ConnectionClosedError } from "../wire/error.ts";
 import type { Connection, Core } from "./core.ts";
@@ -25,13 +27,47 @@ export function closedError(
 ): ConnectionClosedError {
   const { ended } = connection;
   // The next attempt's errors are not this connection's.
-  const cause = ended === undefined ? core.cause : connection.cause;
+  const cause = ended === undefined
+    ? core.cause ?? core.last?.cause
+    : connection.cause;
   return new ConnectionClosedError(
     method === undefined ? what : `${what} "${method}"`,
     ended ?? abnormal,
     sent,
     { ...(cause !== undefined && { cause }), idempotent },
   );
+}
+
+/** Why there is no connection, as far as it is known. */
+export function noConnection({ last }: Core): string {
+  if (last === undefined) return "the handshake is not done";
+  const { attempt } = last;
+  const what = attempt === 0
+    ? "the connection is lost"
+    : `there is no connection, ${attempt} attempts failed`;
+  return `${what} (${reasonOf(last)})`;
+}
+
+/** The owner's line in the log where no hook is told of a failed attempt. */
+export function describeAttempt(last: FailedAttempt): string {
+  const { url, retryIn } = last;
+  // The rest of an address may be a ticket.
+  const host = /^[a-z+]+:\/\/(?:[^/?#]*@)?([^/?#]+)/.exec(url ?? "")?.[1];
+  const where = host === undefined ? "" : ` to ${quote(host)}`;
+  const next = retryIn === undefined ? "no other attempt" : "trying again";
+  return `Cannot connect${where}: ${
+    quote(reasonOf(last))
+  }, ${next}; set onattempt to hear of each attempt`;
+}
+
+/** What was said of an end: by the socket, by the peer, or by its code alone. */
+function reasonOf({ cause, reason, code }: FailedAttempt): string {
+  return messageOf(cause) || reason || `code ${code}`;
+}
+
+/** Words of others, which must not fill or forge a log. */
+function quote(text: string): string {
+  return JSON.stringify(text.slice(0, 200));
 }
 
 /** Whether it is over, which whoever is asked for something may have decided. */

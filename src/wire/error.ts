@@ -258,7 +258,9 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     options?: ErrorOptions & { idempotent?: boolean },
   ) {
     const { code, reason, wasClean, retryIn } = info;
-    const why = reason && `, ${reason}`;
+    const { cause } = options ?? {};
+    const said = reason || (cause instanceof Error ? cause.message : "");
+    const why = said && `, ${said}`;
     super(`${message}: the connection is closed (code ${code}${why})`, options);
     this.code = code;
     this.reason = reason;

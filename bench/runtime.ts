@@ -1,5 +1,6 @@
 /** What runs the contenders: Deno as they are, or Node as bundles. */
 
+import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
 import { node24 } from "../tests/interop/node_program.ts";
 
@@ -27,7 +28,12 @@ export interface Runtimes {
 
 /** @param bench The URL of that checkout's folder `bench/`. */
 export function runtimesOf(bench: URL): Runtimes {
-  const config = `--config=${pathOf("../deno.json")}`;
+  const lock = pathOf("../tests/deno.lock");
+  const config = [
+    `--config=${pathOf("../deno.json")}`,
+    // An older checkout has its lock file where Deno looks by itself.
+    ...existsSync(lock) ? [`--lock=${lock}`] : [],
+  ];
   const files = Array.from(
     Deno.readDirSync(new URL("contenders/", bench)),
     ({ name }) => name,
@@ -77,7 +83,7 @@ export function runtimesOf(bench: URL): Runtimes {
     flags: string[] = [],
   ): string[] {
     return [
-      ...["deno", "run", config, ...flags],
+      ...["deno", "run", ...config, ...flags],
       "--no-prompt",
       "--v8-flags=--expose-gc",
       // What packages from npm want to know of the machine, and no other network.
@@ -115,14 +121,17 @@ export function runtimesOf(bench: URL): Runtimes {
   }
 }
 
-async function bundle(config: string, paths: string[]): Promise<string> {
+async function bundle(
+  config: string[],
+  paths: string[],
+): Promise<string> {
   const directory = await Deno.makeTempDir();
   addEventListener("unload", () => {
     Deno.removeSync(directory, { recursive: true });
   });
   const { success, stderr } = await new Deno.Command("deno", {
     args: [
-      ...["bundle", config, "--platform", "deno", "--code-splitting"],
+      ...["bundle", ...config, "--platform", "deno", "--code-splitting"],
       ...["--outdir", directory, ...paths],
     ],
   }).output();

@@ -17,7 +17,7 @@ const packages = [
 
 /** Reads the version of each package, and Deno's own. */
 export async function readVersions(): Promise<Record<string, string>> {
-  const lock = new URL("../deno.lock", import.meta.url);
+  const lock = new URL("../tests/deno.lock", import.meta.url);
   const { specifiers }: { specifiers: Record<string, string> } = JSON.parse(
     await Deno.readTextFile(lock),
   );

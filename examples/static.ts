@@ -6,7 +6,6 @@
  */
 
 import { stripTypeScriptTypes } from "node:module";
-import { STATUS_CODE, STATUS_TEXT } from "@std/http";
 
 const root = new URL("../", import.meta.url);
 
@@ -60,20 +59,20 @@ export async function serveFiles(
 
   return async (request) => {
     if (request.method !== "GET" && request.method !== "HEAD") {
-      return refuse(STATUS_CODE.MethodNotAllowed, { allow: "GET, HEAD" });
+      return refuse(405, "Method Not Allowed", { allow: "GET, HEAD" });
     }
 
     // As it came, still percent-encoded: none of our names needs decoding.
     const { pathname } = new URL(request.url);
     const path = files.get(pathname) ?? SOURCE.exec(pathname)?.[1];
-    if (path === undefined) return refuse(STATUS_CODE.NotFound);
+    if (path === undefined) return refuse(404, "Not Found");
 
     let text: string;
     try {
       text = await Deno.readTextFile(new URL(path, root));
     } catch (error) {
       if (!(error instanceof Deno.errors.NotFound)) throw error;
-      return refuse(STATUS_CODE.NotFound);
+      return refuse(404, "Not Found");
     }
 
     const extension = path.slice(path.lastIndexOf(".") + 1);
@@ -89,8 +88,12 @@ export async function serveFiles(
   };
 }
 
-function refuse(status: number, more?: Record<string, string>): Response {
-  return new Response(`${STATUS_TEXT[status]}\n`, {
+function refuse(
+  status: number,
+  text: string,
+  more?: Record<string, string>,
+): Response {
+  return new Response(`${text}\n`, {
     status,
     headers: { ...headers, "content-type": "text/plain", ...more },
   });

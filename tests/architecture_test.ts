@@ -107,6 +107,28 @@ Deno.test("No file of a room imports itself, by whatever way", async () => {
   for (const file of files) visit(file, []);
 });
 
+Deno.test("deno.json imports what the library needs, and nothing else does", async () => {
+  const { imports, lock } = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", root)),
+  );
+  // All of it is installed by `deno task start`: see first_start.ts. What tests,
+  // benchmarks and examples need is in `scopes`, and in tests/deno.lock.
+  assertEquals(Object.keys(imports), ["ws"]);
+  assertEquals(lock, false);
+
+  const needed = new Set<string>();
+  for (const file of [...await filesOf("src/"), ...doors]) {
+    const text = await Deno.readTextFile(new URL(file, root));
+    const code = text.replaceAll(/^\s*\*.*$/gm, "");
+    for (
+      const [, name] of code.matchAll(/\b(?:from|import\()\s*"([^".][^"]*)"/g)
+    ) {
+      if (!name!.startsWith("node:")) needed.add(name!);
+    }
+  }
+  assertEquals([...needed], ["ws"]);
+});
+
 Deno.test("The core and its parts say nothing of a platform", async () => {
   for (const file of await filesOf("src/")) {
     const text = await Deno.readTextFile(new URL(file, root));

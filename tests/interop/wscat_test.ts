@@ -27,7 +27,7 @@ async function startWscat(
     "--allow-net",
     "--allow-read",
     "--allow-sys",
-    config.imports.wscat,
+    config.scopes["./"].wscat,
     "--no-color",
     ...options,
     "-c",

@@ -1,5 +1,5 @@
 import { inspect } from "node:util";
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import type { UntypedRemote } from "../mod.ts";
 import { createRemote } from "../src/peer/remote.ts";
 
@@ -17,14 +17,10 @@ Deno.test("remote calls by name, nested names with dots", async () => {
   assertEquals(await remote["add"]!(1, 2), "answer");
   await remote["math"]!["deep"]!["add"]!(3);
   await remote["textDocument/completion"]!({});
-  await remote["constructor"]!();
-  await remote["length"]!();
   assertEquals(calls, [
     ["add", [1, 2]],
     ["math.deep.add", [3]],
     ["textDocument/completion", [{}]],
-    ["constructor", undefined],
-    ["length", undefined],
   ]);
 });
 
@@ -48,7 +44,7 @@ Deno.test("remote and its methods can be logged, and stand in a text", () => {
   const shown: [what: unknown, text: string][] = [
     [remote, "[remote]"],
     [remote["add"], "[remote add]"],
-    [remote["math"]!["name"], "[remote math.name]"],
+    [remote["math"]!["deep"], "[remote math.deep]"],
     [new Proxy(remote["math"]!, {}), "[remote math]"],
     [Object.create(remote["math"]!), "[remote math]"],
   ];
@@ -103,16 +99,112 @@ Deno.test("remote gives the same object for the same name", () => {
   assertEquals(remote["a"]!["b"] === remote["a"]!["b"], true);
 });
 
-Deno.test("remote has every name but those that the language calls", () => {
+Deno.test("remote's methods are functions: apply, call, and bind call them", async () => {
+  const { remote, calls } = recorder();
+  const secret = { password: "1234" };
+  const save = remote["math"]!["save"]!;
+  await save.apply(secret, [1]);
+  await save.call(secret, 2);
+  await save.bind(secret, 3)(4);
+  await Reflect.apply(save, secret, [5]);
+  const emitter = new EventTarget();
+  emitter.addEventListener("event", save);
+  emitter.dispatchEvent(new Event("event"));
+  assertEquals(calls.slice(0, 4), [
+    ["math.save", [1]],
+    ["math.save", [2]],
+    ["math.save", [3, 4]],
+    ["math.save", [5]],
+  ]);
+  assertEquals(calls[4]![0], "math.save");
+  assertEquals(calls.length, 5);
+});
+
+Deno.test("remote's methods have what every function has", () => {
+  const { remote, calls } = recorder();
+  const save = remote["math"]!["save"] as unknown as Record<string, unknown>;
+  for (const name of Object.getOwnPropertyNames(Function.prototype)) {
+    // Which throw, of any function but those of old.
+    if (name === "caller" || name === "arguments") continue;
+    assertEquals(typeof save[name], typeof (() => {})[name as "name"], name);
+  }
+  for (const name of Object.getOwnPropertyNames(Object.prototype)) {
+    assertEquals(name in save, true, name);
+    if (name === "__proto__") continue;
+    assertEquals(save[name], (() => {})[name as "name"], name);
+  }
+  assertEquals(save["name"], "math.save");
+  assert(save instanceof Function);
+  assertEquals(typeof save, "function");
+  assertEquals(`${(save["toString"] as () => string)()}`.length > 0, true);
+  assertEquals(calls, []);
+});
+
+// In whatever comes along, by the language, by matchers, printers, and what makes
+// values reactive.
+const probes: readonly (string | symbol)[] = [
+  "then",
+  "toJSON",
+  "prototype",
+  "asymmetricMatch",
+  "inspect",
+  "nodeType",
+  "tagName",
+  "hasAttribute",
+  "jasmineToString",
+  "_isMockFunction",
+  "$$typeof",
+  "@@__IMMUTABLE_ITERABLE__@@",
+  "@@__IMMUTABLE_KEYED__@@",
+  "@@observable",
+  "__esModule",
+  "__v_isRef",
+  "__v_isVNode",
+  "__v_raw",
+  "__v_skip",
+  "_$litType$",
+  Symbol.asyncDispose,
+  Symbol.asyncIterator,
+  Symbol.dispose,
+  Symbol.iterator,
+  Symbol.isConcatSpreadable,
+  Symbol.match,
+  Symbol.species,
+  Symbol.unscopables,
+  Symbol.for("chai/inspect"),
+  Symbol.for("immer-draftable"),
+];
+
+Deno.test("remote has nothing by the names that tools look up", () => {
+  const { remote, calls } = recorder();
+  for (const part of [remote, remote["math"]!, remote["math"]!["add"]!]) {
+    for (const name of probes) {
+      assertEquals(Reflect.get(part, name), undefined, String(name));
+      assertEquals(name in part, false, String(name));
+    }
+  }
+  for (const name of Object.getOwnPropertyNames(Function.prototype)) {
+    const its = Reflect.get(remote, name);
+    // An object's, as any object has it.
+    const expected = name === "constructor" ? undefined : ({})[name as never];
+    assertEquals(its, expected, name);
+  }
+  assertEquals(calls, []);
+});
+
+Deno.test("remote has every other name", () => {
   const { remote, calls } = recorder();
   for (const group of [remote, remote["math"]!]) {
-    for (const name of ["add", "name", "constructor"]) {
+    for (const name of ["add", "$/progress", "__listMethods", "key", "ref"]) {
       assertEquals(name in group, true);
+      assertEquals(typeof group[name], "function");
     }
-    assertEquals("then" in group || "toJSON" in group, false);
-    assertEquals(Symbol.iterator in group, false);
+    assertEquals(Reflect.ownKeys(group).includes("add"), true);
     assertEquals(Object.keys(group), []);
+    assertEquals(Object.entries(group), []);
+    for (const key in group) throw new Error(`It has a key ${key}`);
   }
+  assertEquals(Object.getOwnPropertySymbols({ ...remote }), []);
   assertEquals(calls, []);
 });
 

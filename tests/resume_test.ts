@@ -168,22 +168,22 @@ eachPeer(
     await using it = network(face, {
       make: () => {
         const name = `${++made}`;
-        return marshal({ call: () => (called.push(name), name) });
+        return marshal({ ring: () => (called.push(name), name) });
       },
     });
     const first = await it.client.remote.make();
-    assertEquals(await first.call(), "1");
+    assertEquals(await first.ring(), "1");
     it.cut();
     await it.servers[0]!.closed;
     await it.client.opened;
     const second = await it.client.remote.make();
     const error = await assertRejects(
-      () => first.call(),
+      () => first.ring(),
       ConnectionClosedError,
     );
     assertEquals(error.sent, false);
     first[Symbol.dispose]();
-    assertEquals(await second.call(), "2");
+    assertEquals(await second.ring(), "2");
     assertEquals(called, ["1", "2"]);
   },
 );

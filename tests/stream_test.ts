@@ -682,7 +682,7 @@ eachPeer(
         for await (const n of numbers) sum += n;
         return sum;
       },
-      apply: async (fn: (n: number) => Promise<number>) => await fn(20),
+      applied: async (fn: (n: number) => Promise<number>) => await fn(20),
       account() {
         let balance = 0;
         return marshal({ add: (n: number) => balance += n });
@@ -706,7 +706,7 @@ eachPeer(
       assertEquals(await remote.sum(local.count(4)), 10);
       // More of them than may be lent at a time.
       for (let n = 0; n < 130; n++) {
-        assertEquals(await remote.apply((m) => m + n), 20 + n);
+        assertEquals(await remote.applied((m) => m + n), 20 + n);
       }
       using account = await remote.account();
       await account.add(5);
@@ -715,7 +715,7 @@ eachPeer(
     await settle();
     assertEquals(ended.length, 6);
     assertThrows(
-      () => client.notify("apply", [() => 1]),
+      () => client.notify("applied", [() => 1]),
       TypeError,
       "send a request",
     );

@@ -172,8 +172,12 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * The other side's methods, to be called as if they were here. `add` of
    * `remote.math.add(1, 2)` is called by the name "math.add", with params by
-   * position; trailing `undefined` are left out. Methods named `then` or `toJSON`
-   * are within reach of {@linkcode Peer.request} alone.
+   * position; trailing `undefined` are left out.
+   *
+   * A method is a function: what every function has (`apply`, `bind`, `name`) is
+   * its own, and what tools look up in any value (`then`, `toJSON`, `$$typeof`) is
+   * `undefined`. Methods by an {@linkcode OwnName} are within reach of
+   * {@linkcode Peer.request} alone.
    *
    * The promise rejects as that of {@linkcode Peer.request} does.
    */
@@ -236,6 +240,14 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    */
   get closed(): Promise<CloseInfo> {
     return whenClosed(this.#core);
+  }
+
+  /**
+   * "Peer": to who makes what is plain reactive, as Vue and MobX do, it is none of
+   * that, and stays as it is.
+   */
+  get [Symbol.toStringTag](): string {
+    return "Peer";
   }
 
   /**

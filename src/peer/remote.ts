@@ -15,8 +15,9 @@ export type SendRequest = (
 /**
  * Makes the remote whose methods are requests.
  *
- * `then` and `toJSON` are always `undefined`, or `await` and `JSON.stringify`
- * would call them; methods of these names are within reach of `request`.
+ * What every function has (`apply`, `name`, `toString`) is a function's here, too,
+ * and what the language or a tool asks any value for (`then`, `$$typeof`) is
+ * `undefined`: methods of these names are within reach of `request` alone.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
   return fill({}, request, "");
@@ -33,17 +34,15 @@ export function createMethod(
   name: string,
   prefix: string,
 ): UntypedRemote {
-  const method = (...params: unknown[]): Promise<unknown> => {
-    // A trailing undefined would arrive as null and defeat a default value.
-    while (params.length > 0 && params.at(-1) === undefined) params.pop();
-    return request(name, params.length > 0 ? params : undefined);
+  // Its key is its name: that costs less than to set it.
+  const { [name]: method } = {
+    [name]: (...params: unknown[]): Promise<unknown> => {
+      // A trailing undefined would arrive as null and defeat a default value.
+      while (params.length > 0 && params.at(-1) === undefined) params.pop();
+      return request(name, params.length > 0 ? params : undefined);
+    },
   };
-  const remote = fill(method, request, prefix);
-  // Those are names of methods, like any other. Last, or each would have a shape of
-  // its own.
-  delete (method as { length?: number }).length;
-  delete (method as { name?: string }).name;
-  return remote;
+  return fill(method!, request, prefix);
 }
 
 /** Under what a remote keeps what its methods are made of. */
@@ -62,27 +61,29 @@ const mostKept = 1_024;
 
 /** Makes an object a remote, or a method one in which there are others. */
 function fill(
-  remote: object,
+  remote: object | ((...params: unknown[]) => Promise<unknown>),
   request: SendRequest,
   prefix: string,
 ): UntypedRemote {
-  (remote as { [inside]: Inside })[inside] = {
-    prefix,
-    room: mostKept,
-    request,
-  };
+  const its: Inside = { prefix, room: mostKept, request };
+  const isMethod = typeof remote === "function";
+  // Not to be printed or compared. Nobody does that to what a function holds, and
+  // to set it costs a third.
+  if (isMethod) (remote as { [inside]?: Inside })[inside] = its;
+  else Object.defineProperty(remote, inside, { value: its });
   // Last, because from then on nothing more can be set.
-  return Object.setPrototypeOf(remote, found);
+  return Object.setPrototypeOf(remote, isMethod ? ofMethods : ofRemotes);
 }
 
 // What is found becomes the remote's own, so that to call a method again costs no
 // more than to call any (bench/, "one process"). What is not is looked for here, in
-// the one prototype of them all: one each would be a part of what a connection costs
-// (bench/, "2,000 idle").
-const names = /* @__PURE__ */ new Proxy({}, {
+// one prototype of all remotes, and one of all methods: one each would be a part of
+// what a connection costs (bench/, "2,000 idle").
+const finder: ProxyHandler<object> = {
   // Who asks may be a proxy of a remote, or inherit from it.
-  get(_target, key, asking: { readonly [inside]?: Inside }) {
-    const its = isName(key) && asking[inside];
+  get(target, key, asking: { readonly [inside]?: Inside }) {
+    if (!isName(key)) return Reflect.get(target, key, asking);
+    const its = asking[inside];
     if (!its) return undefined;
     const name = its.prefix + key;
     const value = createMethod(its.request, name, name + ".");
@@ -91,13 +92,19 @@ const names = /* @__PURE__ */ new Proxy({}, {
     }
     return value;
   },
-  has: (_target, key) => isName(key),
+  has: (target, key) => isName(key) || Reflect.has(target, key),
   set: () => false,
-});
+};
 
-/** Whether it is none of the names that the language itself looks up and calls. */
+// Names that are looked up in whatever comes along, and called if they are there:
+// by the language, matchers, printers, and what makes values reactive.
+const probe =
+  /^(__v_|@@|\$\$|(then|toJSON|prototype|asymmetricMatch|inspect|nodeType|tagName|hasAttribute|jasmineToString|_isMockFunction|_\$litType\$|__esModule)$)/;
+
+/** Whether it may be the name of a method. */
 function isName(key: string | symbol): key is string {
-  return typeof key === "string" && key !== "then" && key !== "toJSON";
+  return typeof key === "string" && !probe.test(key) &&
+    !(key in Function.prototype);
 }
 
 /** A remote in a text, or logged: else a runtime would call methods of its. */
@@ -106,14 +113,21 @@ function show(this: { readonly [inside]?: Inside }): string {
   return name ? `[remote ${name}]` : "[remote]";
 }
 
-/** What all remotes inherit from. */
-const found: object = /* @__PURE__ */ createFound();
+/** What all remotes inherit from. Who compares or wraps plain objects passes them by. */
+const ofRemotes: object = /* @__PURE__ */ createFound({}, {
+  constructor: { value: undefined },
+  [Symbol.toStringTag]: { value: "Remote" },
+});
+
+/** What all methods of remotes inherit from: they are functions. */
+const ofMethods: object = /* @__PURE__ */ createFound(Function.prototype);
 
 /** A function, so that a bundler can leave it out. */
-function createFound(): object {
-  return Object.setPrototypeOf({
-    [Symbol.toPrimitive]: show,
+function createFound(base: object, more?: PropertyDescriptorMap): object {
+  return Object.create(new Proxy(Object.create(base), finder), {
+    ...more,
+    [Symbol.toPrimitive]: { value: show },
     // See https://nodejs.org/api/util.html#utilinspectcustom
-    [Symbol.for("nodejs.util.inspect.custom")]: show,
-  }, names);
+    [Symbol.for("nodejs.util.inspect.custom")]: { value: show },
+  });
 }

@@ -52,7 +52,7 @@ export async function typed(ws: WebSocket): Promise<void> {
   const clients = await chat.remote.clients();
   isSame<typeof clients, string[]>(true);
   const said = await chat.remote.say("hello");
-  isSame<typeof said, string | undefined>(true);
+  isSame<typeof said, string | null>(true);
   const later = await chat.remote.later(5);
   isSame<typeof later, string>(true);
   const sum = await chat.remote.math.add(1, 2);
@@ -265,7 +265,7 @@ export async function wide(peer: Peer<Wide>): Promise<void> {
   isSame<ReturnType<typeof remote.refuse>, Promise<never>>(true);
   isSame<
     ReturnType<typeof remote.maybe>,
-    Promise<boolean | string | undefined>
+    Promise<boolean | string | null>
   >(true);
 
   const big = await remote.big();

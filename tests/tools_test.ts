@@ -4,12 +4,7 @@
  * would keep their matchers in the same global variable.
  */
 
-import {
-  assert,
-  assertEquals,
-  assertStrictEquals,
-  assertThrows,
-} from "@std/assert";
+import { assertEquals, assertStrictEquals, assertThrows } from "@std/assert";
 import {
   JestAsymmetricMatchers,
   JestChaiExpect,

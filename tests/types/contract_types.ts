@@ -119,7 +119,7 @@ export async function recursive(
   await remote.borrow(box);
 }
 
-class Nominal {
+export class Nominal {
   #secret = 1;
   query(text: string): string {
     return `${text}${this.#secret}`;

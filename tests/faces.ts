@@ -151,8 +151,8 @@ export const differences: { readonly [part: string]: Difference } = {
     small: "none; a dead server is told by the time-outs of calls",
   },
   slowReaders: {
-    whole: "`drained`; a server that reads too slowly is closed",
-    small: "none",
+    whole: "`drained`; what a slow server has no time for waits",
+    small: "none; it waits in the socket",
     members: ["drained"],
   },
   bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },

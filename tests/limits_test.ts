@@ -1,6 +1,7 @@
 /**
- * Each limit one below, at, and one above. Those older than this file are tested
- * where the concept is: lengths and batches in hostile_test.ts and peer_test.ts.
+ * Each limit one below, at, and one above. Some are tested where the concept is:
+ * lengths and batches in hostile_test.ts and peer_test.ts, what waits to be sent in
+ * slow_readers_test.ts.
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
@@ -10,7 +11,6 @@ import {
   defaultLimits,
   type Limits,
   Peer,
-  type PeerOptions,
   serverLimits,
 } from "../mod.ts";
 import { serve } from "../server.ts";
@@ -43,6 +43,14 @@ Deno.test("completeLimits takes 0 for zero and Infinity for no limit, and makes 
       `Cannot set limit depth: it must be a whole number of 0 or more, got ${depth}`,
     );
   }
+});
+
+Deno.test("Limits follow those that they depend on, unless they are told otherwise", () => {
+  const { bufferedMost } = completeLimits({ messageLength: 100_000_000 });
+  assertEquals(bufferedMost, 200_000_000);
+  const own = { messageLength: 100_000_000, bufferedMost: 5 };
+  assertEquals(completeLimits(own).bufferedMost, 5);
+  assertEquals(completeLimits({ messageLength: 5 }).bufferedMost, 67_108_864);
 });
 
 Deno.test("serve takes the limits of a server unless it is told otherwise", async () => {
@@ -327,121 +335,6 @@ Deno.test("Peer keeps a number of characters until it has opened, and no more", 
   assertEquals(socket.sent.map(({ length }) => length), [100, 100, 500]);
   peer.close();
   socket.end();
-});
-
-/** A peer that others read slowly; sends `step` characters for it to look. */
-async function openSlow(options: PeerOptions = {}): Promise<
-  AsyncDisposable & {
-    socket: ScriptedSocket;
-    peer: Peer;
-    send(buffered: number): void;
-    closes: CloseInfo[];
-  }
-> {
-  const closes: CloseInfo[] = [];
-  const it = await open({
-    ...options,
-    onclose: (info) => void closes.push(info),
-  });
-  const { socket, peer } = it;
-  return {
-    ...it,
-    closes,
-    send(buffered: number): void {
-      socket.bufferedAmount = buffered;
-      peer.notify("m", ["x".repeat(65_536)]);
-    },
-  };
-}
-
-Deno.test("Peer closes with 4008 at once when far too much waits in its socket", async () => {
-  for (const limits of [undefined, { bufferedMost: 100 }]) {
-    const most = limits?.bufferedMost ?? 4_194_304;
-    await using it = await openSlow(limits && { limits });
-    it.send(most - 1);
-    it.send(most);
-    assertEquals(it.closes, []);
-    it.send(most + 1);
-    assertEquals(it.closes, [{
-      code: 4008,
-      reason: `Slow consumer: more than ${most} bytes wait`,
-      wasClean: true,
-    }]);
-  }
-});
-
-Deno.test("Peer looks at what waits in its socket once for 65,536 characters", async () => {
-  await using it = await open({ local: { echo: (text: string) => text } });
-  const { socket, peer } = it;
-  let looks = 0;
-  Object.defineProperty(socket, "bufferedAmount", {
-    get: () => (looks++, 0),
-  });
-  const text = "x".repeat(900);
-  const requests: Promise<unknown>[] = [];
-  for (let n = 0; n < 24; n++) {
-    peer.notify("m", [text]);
-    requests.push(peer.request("m", [text]));
-    socket.receive(request(n, "echo", [text]));
-  }
-  const sent = socket.sent.join("").length;
-  assert(sent > 65_536 && sent < 131_072);
-  assertEquals(looks, 1);
-  for (const { id } of socket.take() as { id: number }[]) {
-    socket.receive(result(id, 1));
-  }
-  await Promise.all(requests);
-});
-
-Deno.test("Peer rejects a call that was one too many for its socket, as sent", async () => {
-  await using it = await openSlow();
-  it.socket.bufferedAmount = 5_000_000;
-  const call = it.peer.request("m", ["x".repeat(70_000)]);
-  const error = await assertRejects(() => call, Error) as { sent?: boolean };
-  assertEquals([error.sent, it.closes[0]?.code], [true, 4008]);
-});
-
-Deno.test("Peer closes with 4008 when too much waits for too long", async () => {
-  using time = new FakeTime();
-  const soft = 1_048_576;
-  await using it = await openSlow();
-  it.send(soft + 1);
-  await time.flow(9_000);
-  // Once it is little, all is forgiven.
-  it.send(soft);
-  it.send(soft + 1);
-  await time.flow(9_999);
-  it.send(soft + 1);
-  assertEquals(it.closes, []);
-  await time.flow(1);
-  it.send(soft + 1);
-  assertEquals(it.closes, [{
-    code: 4008,
-    reason: "Slow consumer: more than 1048576 bytes waited for 10000 ms",
-    wasClean: true,
-  }]);
-});
-
-Deno.test("Peer that sends nothing more is closed with 4008 all the same", async () => {
-  using time = new FakeTime();
-  await using it = await openSlow();
-  it.send(1_048_577);
-  await time.flow(9_999);
-  assertEquals(it.closes, []);
-  await time.flow(2_501);
-  assertEquals(it.closes[0]?.code, 4008);
-});
-
-Deno.test("Peer is given time to send after the process slept", async () => {
-  using time = new FakeTime();
-  await using it = await openSlow({ limits: { pingAfter: Infinity } });
-  it.send(1_048_577);
-  await time.flow(1_000);
-  await time.pass(3_600_000);
-  await time.flow(9_000);
-  assertEquals(it.closes, []);
-  await time.flow(2_500);
-  assertEquals(it.closes[0]?.code, 4008);
 });
 
 Deno.test("A stream of 400,000 values is read from a server within its message rate", async () => {

@@ -240,7 +240,7 @@ class OutgoingBatch implements QueuedBatch {
       return;
     }
     for (const { pending } of members) if (pending) pending.sent = true;
-    if (send(core, join(members))) return;
+    if (send(core, join(members), undefined, this)) return;
     for (const { pending } of members) if (pending) pending.sent = false;
     this.reject(closedError(core, "Cannot send batch"));
   }

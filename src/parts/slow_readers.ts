@@ -1,7 +1,7 @@
 /**
- * Readers that are too slow: one is given up before it costs the memory of all
- * others. One timer looks after all the peers of the process in whose sockets much
- * waits.
+ * Readers that are too slow: what this side says faster than the other one reads
+ * waits here, message by message, in order; and who reads nothing at all is given up
+ * before it costs the memory of all others.
  *
  * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
  *
@@ -9,14 +9,16 @@
  */
 
 import { Deferred } from "../line/deferred.ts";
-import { Alarm, type Sleeper } from "../line/timers.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
-import { closedError, isClosed } from "../peer/owner.ts";
+import { abandon } from "../peer/outgoing.ts";
+import { closedError, isClosed, isSending } from "../peer/owner.ts";
+import { type Entry, isWanted, messagesOf } from "../peer/pending.ts";
 import type { Backlog, Living } from "../peer/seams.ts";
+import { hand } from "../peer/sending.ts";
 import { slowConsumer } from "../wire/codes.ts";
 
-/** Lets a peer look how much waits to leave. */
+/** Lets a peer look how much waits to leave, and hold back what is too much. */
 export const slowReaders: CorePart = {
   name: "slowReaders",
   attach(core) {
@@ -26,80 +28,140 @@ export const slowReaders: CorePart = {
   },
 };
 
-/** Wakes those in whose sockets much waits. */
-const alarm = /* @__PURE__ */ new Alarm();
-
-// Milliseconds; limits of 0 must not keep a process busy.
-const least = 10;
-
 /**
  * How much may be sent between two looks, because to look is a call into the
- * runtime; and how much may wait for what is called little.
+ * runtime; how much may wait for what is called little; and how much has to leave
+ * within `bufferedTime`, or a reader of a byte now and then would never be cut.
  */
 const step = 65_536;
 
-/** What waits in one peer's socket. */
-class PeerBacklog implements Backlog, Living, Sleeper {
-  place = -1;
+// Milliseconds between two looks, which are more and more seldom while nothing
+// leaves: there is no event for it.
+const mostDelay = 64;
+const mostDelayAwaited = 16;
+
+const none: Entry[] = [];
+
+/** What waits in one peer's socket, and for it. */
+class PeerBacklog implements Backlog, Living {
+  isHolding = false;
   readonly #core: Core;
   readonly #step: number;
   /** Characters that were sent since the last look. */
   #unseen = 0;
-  /** Since when every look saw too much. */
-  #since: number | undefined;
+  /** Whether more waits in the socket than may be added to. */
+  #isFull = false;
+  /** What waited in the socket when it was last looked at. */
+  #amount = 0;
+  /** Since when too little has left. */
+  #since = 0;
+  /** Bytes that left since then. */
+  #left = 0;
+  /** The longest message that may be in the socket, if it is longer than a step. */
+  #longest = 0;
+
+  // What is held back.
+  #held = none;
+  /** Where the first one stands; what stands before has gone. */
+  #first = 0;
+  /** Characters of all. */
+  #length = 0;
+
   #hasOpened = false;
   /** Who waits until little waits. */
   #drained: Deferred<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
+  /** When the timer should ring. */
+  #due = 0;
+  #delay = 1;
 
   constructor(core: Core) {
-    const { buffered, bufferedMost } = core.limits;
     this.#core = core;
-    this.#step = Math.min(step, buffered, bufferedMost);
-  }
-
-  /** Milliseconds between two looks while much waits. */
-  get #period(): number {
-    return Math.max(this.#core.limits.bufferedTime / 4, least);
+    this.#step = Math.min(step, core.limits.buffered);
   }
 
   /** Takes note of what was sent. */
   add(length: number): void {
     this.#unseen += length;
-    if (this.#unseen >= this.#step) this.#look(performance.now(), false);
+    if (this.#unseen >= this.#step) this.#look(length);
   }
 
-  /**
-   * Looks how much waits, and closes if that is too much.
-   *
-   * @param isLate Whether the process slept, and couldn't send meanwhile.
-   */
-  #look(now: number, isLate: boolean): void {
+  /** Looks whether the socket has room for more. */
+  #look(length: number): void {
     this.#unseen = 0;
-    const { buffered, bufferedTime, bufferedMost } = this.#core.limits;
-    const amount = this.#amount();
-    if (amount > bufferedMost) this.#close(`${bufferedMost} bytes wait`);
-    else if (amount <= buffered) this.#since = undefined;
-    else if (this.#since === undefined || isLate) {
-      this.#since = now;
-      if (bufferedTime !== Infinity) alarm.set(this, this.#period);
-    } else if (now - this.#since >= bufferedTime) {
-      this.#close(`${buffered} bytes waited for ${bufferedTime} ms`);
+    const amount = this.#read();
+    if (amount <= this.#core.limits.buffered) {
+      this.#longest = 0;
+      return;
     }
+    this.#amount = amount;
+    this.#longest = Math.max(this.#longest, length);
+    if (this.#isFull) return;
+    this.#isFull = this.isHolding = true;
+    this.#since = performance.now();
+    this.#left = 0;
+    this.#poll(1);
   }
 
-  wake(now: number, due: number): void {
-    if (this.#since !== undefined) {
-      this.#look(now, now - due > this.#period / 2);
+  hold(entry: Entry): boolean {
+    const { limits: { bufferedMost } } = this.#core;
+    const { length } = entry.text;
+    // Those that were given up meanwhile wait no more.
+    if (this.#length + length > bufferedMost) this.#tidy();
+    const total = this.#length + length;
+    if (total > bufferedMost) {
+      const most = `${total} of at most ${bufferedMost} characters`;
+      return this.#refuse(entry, `${most} wait to be sent`) ||
+        this.#close(`${most} wait (limits.bufferedMost)`);
     }
+    if (this.#held === none) this.#held = [];
+    this.#held.push(entry);
+    this.#length = total;
+    return true;
   }
 
-  wakeAt(now: number): number {
-    return this.#since === undefined ? Infinity : now + this.#period;
+  /** Rejects what can be: a request, or a batch of them; `false`: it is none. */
+  #refuse({ pending, batch }: Entry, why: string): boolean {
+    if (pending === undefined && batch === undefined) return false;
+    const what = pending === undefined
+      ? "batch"
+      : `request "${pending.method}"`;
+    const error = new RangeError(
+      `Cannot send ${what}: ${why}, see limits.bufferedMost`,
+    );
+    if (pending === undefined) batch!.reject(error);
+    else this.#core.pending.take(pending.id)?.reject(error);
+    return true;
   }
 
-  report(error: unknown): void {
-    this.#core.report(error);
+  #tidy(): void {
+    this.#held = this.#held.slice(this.#first).filter(isWanted);
+    this.#first = 0;
+    this.#length = 0;
+    for (const { text } of this.#held) this.#length += text.length;
+  }
+
+  /** Sends what was held back, until the socket has no more room. */
+  #release(): void {
+    this.#isFull = false;
+    while (!this.#isFull && this.#first < this.#held.length) {
+      if (!isSending(this.#core)) return; // The socket is about to tell why.
+      const entry = this.#held[this.#first]!;
+      this.#held[this.#first++] = gone;
+      this.#length -= entry.text.length;
+      if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
+    }
+    if (this.#first === this.#held.length) this.#forget();
+    this.isHolding = this.#isFull || this.#held !== none;
+  }
+
+  /** The socket did not take it. */
+  #fail(entry: Entry): void {
+    for (const { pending } of messagesOf(entry)) {
+      if (pending === undefined) continue;
+      pending.sent = false;
+      abandon(this.#core, pending, false);
+    }
   }
 
   /** Resolves when little waits. */
@@ -119,9 +181,29 @@ class PeerBacklog implements Backlog, Living, Sleeper {
     this.#unseen = 0;
   }
 
-  stop(): void {
-    this.#since = undefined;
-    alarm.delete(this);
+  stop(isOpen: boolean): void {
+    if (isOpen) {
+      // As what the socket has already. Nobody waits for the requests any more.
+      for (const { text, pending } of this.#held.slice(this.#first)) {
+        if (pending === undefined) hand(this.#core, text);
+      }
+    }
+    this.drop();
+  }
+
+  drop(): void {
+    const requests = this.#held.slice(this.#first).filter(isRequest);
+    for (const entry of requests) {
+      for (const { pending } of messagesOf(entry)) {
+        if (pending !== undefined) pending.sent = false;
+      }
+    }
+    // They never left, and may go by the next connection.
+    this.#core.queue = requests.concat(this.#core.queue);
+    this.#forget();
+    this.#isFull = this.isHolding = false;
+    this.#longest = 0;
+    if (this.#drained === undefined) clearTimeout(this.#timer);
   }
 
   /** Nothing will be sent any more. */
@@ -130,31 +212,99 @@ class PeerBacklog implements Backlog, Living, Sleeper {
     this.#drained?.reject(this.#error());
   }
 
+  #forget(): void {
+    this.#held = none;
+    this.#first = this.#length = 0;
+  }
+
   /** What never opened has sent nothing. */
   #error(): Error {
     return closedError(this.#core, "Cannot drain", this.#hasOpened);
   }
 
-  /** Looks again and again, more and more seldom: there is no event for it. */
   #poll(delay: number): void {
+    clearTimeout(this.#timer);
+    this.#delay = delay;
+    this.#due = performance.now() + delay;
     this.#timer = setTimeout(() => {
-      if (!this.#isLittle()) return this.#poll(Math.min(2 * delay, 16));
-      this.#drained?.resolve();
-      this.#drained = undefined;
+      try {
+        this.#wake();
+      } catch (error) {
+        this.#core.report(error);
+      }
     }, delay);
   }
 
+  /** Looks what has left meanwhile. */
+  #wake(): void {
+    const before = this.#amount;
+    if (this.#isFull && !this.#progresses()) return;
+    if (this.#drained !== undefined && this.#isLittle()) {
+      this.#drained.resolve();
+      this.#drained = undefined;
+    }
+    const isAwaited = this.#drained !== undefined;
+    if (!this.isHolding && !isAwaited) return;
+    const most = isAwaited ? mostDelayAwaited : mostDelay;
+    const hasLeft = this.isHolding && this.#amount !== before;
+    this.#poll(hasLeft ? 1 : Math.min(2 * this.#delay, most));
+  }
+
+  /** Whether a full socket may go on; what there is room for is sent. */
+  #progresses(): boolean {
+    const { heartbeat, limits: { buffered, bufferedTime } } = this.#core;
+    const now = performance.now();
+    const amount = this.#read();
+    this.#left += Math.max(this.#amount - amount, 0);
+    this.#amount = amount;
+    // The process slept or was busy, and couldn't send meanwhile.
+    const isLate = now - this.#due > bufferedTime / 2;
+    if (this.#left >= Math.max(this.#step, 1)) {
+      this.#left = 0;
+      this.#since = now;
+      // Nobody takes what is sent to him without being there.
+      if (heartbeat !== undefined) heartbeat.isHeard = true;
+    } else if (isLate) this.#since = now;
+    if (amount <= buffered) this.#release();
+    else if (now - this.#since >= this.#patience()) {
+      return this.#close(
+        `less than ${this.#step} of ${amount} bytes left in ${
+          Math.round(now - this.#since)
+        } ms (limits.bufferedTime)`,
+      );
+    }
+    return true;
+  }
+
+  /**
+   * Milliseconds in which something has to leave. A runtime tells that a message has
+   * left when all of it has, so a long one is given more time.
+   */
+  #patience(): number {
+    const { buffered, bufferedTime } = this.#core.limits;
+    return bufferedTime * Math.max(1, this.#longest / Math.max(buffered, step));
+  }
+
   #isLittle(): boolean {
-    return this.#core.queue.length === 0 && this.#amount() <= step;
+    return this.#core.queue.length === 0 && this.#held === none &&
+      this.#read() <= step;
   }
 
   /** Bytes that the socket has not sent yet. */
-  #amount(): number {
+  #read(): number {
     return this.#core.ws?.bufferedAmount ?? 0;
   }
 
-  #close(what: string): void {
-    const reason = `Slow consumer: more than ${what}`;
-    cut(this.#core, slowConsumer, reason);
+  #close(why: string): false {
+    this.drop();
+    cut(this.#core, slowConsumer, `Slow consumer: ${why}`);
+    return false;
   }
+}
+
+// What stands in the place of a message that has left.
+const gone: Entry = { text: "", pending: undefined };
+
+function isRequest({ pending, batch }: Entry): boolean {
+  return pending !== undefined || batch !== undefined;
 }

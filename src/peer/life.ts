@@ -182,6 +182,7 @@ export function cut(core: Core, code: number, reason: string): void {
   core.sharing?.flush();
   // That may have been too much for it.
   if (core.ws !== ws || core.state !== "open") return;
+  core.backlog?.drop();
   const info = { code, reason: cutReason(reason), wasClean: true };
   const last = conclude(core, info);
   if (last.retryIn === undefined) return finish(core, info);

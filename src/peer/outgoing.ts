@@ -150,7 +150,7 @@ function sendRequest(
   hand: typeof send,
 ): void {
   pending.sent = true;
-  if (!hand(core, text)) abandon(core, pending, false);
+  if (!hand(core, text, pending)) abandon(core, pending, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */

@@ -38,18 +38,26 @@ export interface Entry {
   /** The request that it is; a notification waits for nothing. */
   readonly pending: Pending | undefined;
   /** The batch that it is. */
-  readonly batch?: QueuedBatch;
+  readonly batch?: QueuedBatch | undefined;
 }
 
 /** A batch that waits, and goes without the members that were given up meanwhile. */
 export interface QueuedBatch {
+  readonly members: readonly Entry[];
   isWanted(): boolean;
   send(): void;
+  /** Rejects its requests. */
+  reject(error: unknown): void;
 }
 
 /** Whether something is still to be sent. */
 export function isWanted({ pending, batch }: Entry): boolean {
   return batch === undefined ? pending?.settled !== true : batch.isWanted();
+}
+
+/** The messages of an entry. */
+export function messagesOf(entry: Entry): readonly Entry[] {
+  return entry.batch?.members ?? [entry];
 }
 
 const noSlots: undefined[] = [];

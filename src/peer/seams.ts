@@ -17,7 +17,7 @@ import type {
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
 import type { Method } from "./methods.ts";
-import type { Pending } from "./pending.ts";
+import type { Entry, Pending } from "./pending.ts";
 import type { TraceContext } from "./trace.ts";
 
 /** One part of one peer, as its life goes. */
@@ -122,6 +122,12 @@ export interface Heartbeat {
 
 /** What was sent and has not left yet, because the peer reads too slowly. */
 export interface Backlog {
+  /** Whether what is to be sent waits. */
+  readonly isHolding: boolean;
+  /** Lets a message wait; `false`: the connection was closed for it. */
+  hold(entry: Entry): boolean;
+  /** Forgets what waits: the connection goes down. */
+  drop(): void;
   /** Takes note of what was sent. */
   add(length: number): void;
   /** Resolves when little waits. */

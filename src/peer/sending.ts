@@ -13,7 +13,12 @@ import {
 } from "../wire/message.ts";
 import type { Core } from "./core.ts";
 import { closedError, isSending } from "./owner.ts";
-import { type Entry, isWanted } from "./pending.ts";
+import {
+  type Entry,
+  isWanted,
+  type Pending,
+  type QueuedBatch,
+} from "./pending.ts";
 
 /** The version of what this side sends of itself. */
 export function versionOf({ connection }: Core): Version {
@@ -26,16 +31,38 @@ export function isLosing(core: Core): boolean {
     core.ws!.readyState !== ReadyState.Open;
 }
 
-/** Hands a message to the socket; `false` if it could not take it. */
-export function send(core: Core, text: string): boolean {
-  return isSending(core) && sendNow(core, text);
+/**
+ * Hands a message to the socket; `false` if it could not take it.
+ *
+ * @param pending The request that it is.
+ * @param batch The batch that it is.
+ */
+export function send(
+  core: Core,
+  text: string,
+  pending?: Pending,
+  batch?: QueuedBatch,
+): boolean {
+  return isSending(core) && sendNow(core, text, pending, batch);
 }
 
 /**
  * Does so where it is known that the socket is open: to ask it once more is a call
  * into the runtime.
  */
-export function sendNow(core: Core, text: string): boolean {
+export function sendNow(
+  core: Core,
+  text: string,
+  pending?: Pending,
+  batch?: QueuedBatch,
+): boolean {
+  return core.backlog?.isHolding
+    ? core.backlog.hold({ text, pending, batch })
+    : hand(core, text);
+}
+
+/** Does so whatever waits. */
+export function hand(core: Core, text: string): boolean {
   if (core.sharing?.isShared) {
     core.sharing.push(text);
     return true;

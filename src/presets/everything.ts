@@ -22,15 +22,18 @@ import { versionOf } from "../peer/sending.ts";
 import { completeLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
 
-/** All that a peer can do beside calls. */
+/**
+ * All that a peer can do beside calls. At the end of a connection what slow readers
+ * were spared leaves before the last shared frame does.
+ */
 const everything: readonly CorePart[] = [
   versions,
   traces,
   bounds,
   batches,
+  slowReaders,
   sharedFrames,
   heartbeat,
-  slowReaders,
   streams,
   references,
 ];
@@ -104,7 +107,7 @@ export class Peer<Theirs = unknown, Context = unknown>
    * bytes wait, in the same turn if that is so already. What waits for the
    * handshake has not been sent.
    *
-   * A peer that is sent more than it reads is closed in the end, see `buffered`
+   * What a peer has no time to read waits, but not without end, see `bufferedMost`
    * of the limits. So whoever sends as fast as can be waits here:
    *
    * ```ts

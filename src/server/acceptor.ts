@@ -38,7 +38,7 @@ import {
   type Origins,
   type RequestHead,
 } from "./origin.ts";
-import { keepPeer as keep } from "../peer/base.ts";
+import { coreOf, keepPeer as keep } from "../peer/base.ts";
 import { Peer, type ServiceClass } from "../presets/everything.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
@@ -379,7 +379,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     const running: string[] = [];
     const leave = async (peer: ServicePeer): Promise<void> => {
       await Promise.race([peer.finish(), callsEnd.promise]);
-      await emptied(peer.ws, callsEnd);
+      await emptied(peer, callsEnd);
       running.push(...peer.running);
       const pause = Math.floor(Math.random() * Math.min(spread, longest));
       const reason = `Server restarts, retry in ${pause} ms`;
@@ -592,13 +592,11 @@ export async function settled<T, U>(
 }
 
 /** Waits until what was sent has left, or the time is over, or the socket. */
-async function emptied(
-  socket: Socket | undefined,
-  end: Timer,
-): Promise<void> {
+async function emptied(peer: ServicePeer, end: Timer): Promise<void> {
+  const { ws } = peer;
   while (
-    socket?.readyState === ReadyState.Open && socket.bufferedAmount > 0 &&
-    !end.hasEnded
+    ws?.readyState === ReadyState.Open && !end.hasEnded &&
+    (ws.bufferedAmount > 0 || coreOf(peer)?.backlog?.isHolding)
   ) {
     // No socket tells when.
     await settled(end.promise, 20, undefined);

@@ -103,21 +103,23 @@ export interface Limits {
    */
   readonly queuedLength: number;
   /**
-   * Bytes in the socket's `bufferedAmount` that a peer may leave unread for a
-   * while. Default 1,048,576. More of them at every look for `bufferedTime` closes
-   * the connection with 4008, and no other notices; see
-   * {@linkcode Peer.drained}.
+   * Bytes in the socket's `bufferedAmount` beyond which nothing is added to them.
+   * Default 1,048,576; looked at every 65,536 characters that are sent. What is
+   * sent meanwhile waits on this side, in order; see {@linkcode Peer.drained}.
    */
   readonly buffered: number;
   /**
-   * Milliseconds for which more than `buffered` may wait, half as long again at
-   * most. Default 10,000.
+   * Milliseconds in which a peer that has more than `buffered` to read must read
+   * something: 65,536 bytes. Default 10,000, and as many times that as the longest
+   * message in the socket is longer than `buffered`. Who doesn't is closed with
+   * 4008, and no other notices. Who reads on is never too slow.
    */
   readonly bufferedTime: number;
   /**
-   * Most bytes in the socket's `bufferedAmount`. Default 4,194,304. More of them
-   * close the connection with 4008 at once; looked at every 65,536 characters
-   * that are sent.
+   * Most UTF-16 code units of the messages that wait on this side because of
+   * `buffered`. Default 67,108,864, at least two messages of `messageLength`. A
+   * request beyond that rejects with a RangeError and is not sent; anything else,
+   * whose loss could not be told, closes the connection with 4008.
    */
   readonly bufferedMost: number;
   /**
@@ -180,7 +182,7 @@ export const defaultLimits: Limits = /* @__PURE__ */ complement({
   handlerTimeout: 120_000,
   buffered: 1_048_576,
   bufferedTime: 10_000,
-  bufferedMost: 4_194_304,
+  bufferedMost: 67_108_864,
   pingAfter: 25_000,
   pingWithin: 10_000,
 }, coreLimits);
@@ -207,8 +209,8 @@ const complete = /* @__PURE__ */ new WeakSet<object>([
 ]);
 
 /**
- * Completes limits with the defaults. Complete limits stay the object they are,
- * since a server's connections share one.
+ * Completes limits with the defaults, which follow each other. Complete limits stay
+ * the object they are, since a server's connections share one.
  *
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
@@ -224,6 +226,8 @@ export function completeLimits(
   for (const name of Object.keys(completed) as (keyof Limits)[]) {
     completed[name] = readLimit(name, limits[name] ?? completed[name]);
   }
+  completed.bufferedMost = limits.bufferedMost ??
+    Math.max(completed.bufferedMost, 2 * completed.messageLength);
   complete.add(completed);
   return completed;
 }

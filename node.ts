@@ -35,7 +35,7 @@ import { Readable } from "node:stream";
 import type { Duplex } from "node:stream";
 import { pipeline } from "node:stream/promises";
 // @ts-types="./src/runtime/ws.d.ts"
-import { type WebSocket, WebSocketServer } from "ws";
+import { WebSocketServer } from "ws";
 import {
   type AcceptDefinition,
   Acceptor,
@@ -56,7 +56,7 @@ import {
 } from "./src/server/acceptor.ts";
 import { CloseCode } from "./src/wire/error.ts";
 import { usualLength } from "./src/parts/shared_frames.ts";
-import { completeLimits } from "./src/wire/limits.ts";
+import { completeLimits, type Limits } from "./src/wire/limits.ts";
 import { ListeningServer } from "./src/server/listening.ts";
 import { authority } from "./src/server/origin.ts";
 import type { Address as Url, Protocols } from "./src/line/address.ts";
@@ -68,7 +68,6 @@ import {
 } from "./src/presets/connect.ts";
 import type { Definition, NoPeer } from "./src/peer/options.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
-import { ReadyState } from "./src/line/socket.ts";
 import { PeerSocket } from "./src/runtime/ws_socket.ts";
 
 export {
@@ -229,8 +228,8 @@ export async function serve(
   service: ServiceClass<ServicePeer> | ServeOptions,
   settings: ServeSettings & ClassSettings = {},
 ): Promise<Server<ServicePeer>> {
-  const acceptor = new Acceptor(service, settings);
   const options = typeof service === "function" ? settings : service;
+  const acceptor = new Acceptor(service, settings, silenceOf(options));
   const { fetch = requireUpgrade, cert, key, signal, onListen } = options;
   signal?.throwIfAborted();
   const upgrades: object = {
@@ -340,8 +339,8 @@ export function upgrade(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): UpgradeListener {
-  const acceptor = new Acceptor(service, settings);
   const options = typeof service === "function" ? settings : service;
+  const acceptor = new Acceptor(service, settings, silenceOf(options));
   return Object.assign(createListener(acceptor, options, requireUpgrade), {
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
@@ -468,6 +467,14 @@ function withSockets<Service extends unknown[]>(
   return [address, ...service, { ...settings, createSocket }];
 }
 
+/** The limits by which a connection that is silent for so long is closed. */
+function silenceOf(options: UpgradeSettings): Partial<Limits> | undefined {
+  const seconds = readIdleTimeout(options);
+  if (seconds === undefined) return undefined;
+  const half = Math.ceil(500 * seconds);
+  return { pingAfter: half, pingWithin: half };
+}
+
 type Fetch = (
   request: Request,
   info: ConnectionInfo,
@@ -482,7 +489,6 @@ function createListener(
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false, limits } = options;
   const { messageLength } = completeLimits(limits);
-  const heartbeat = new Heartbeat(readIdleTimeout(options));
   /** Of the handshake that is being done. */
   let selected: string | undefined;
   const handshakes = new WebSocketServer({
@@ -517,7 +523,6 @@ function createListener(
         socket.off("error", destroy); // From now on it is for `ws` to listen.
         ws.stream = socket;
         watch(ws, admission.accept(ws));
-        heartbeat.add(ws);
       });
     } catch (error) {
       write(socket, failure(acceptor, error));
@@ -614,46 +619,6 @@ function closePeer(
 ): void {
   if (!code.startsWith("WS_ERR_")) return;
   this.peer?.close(closeCodes[code] ?? 1002, message);
-}
-
-/** Pings the connections, and cuts those that were silent since the last time. */
-class Heartbeat {
-  readonly #interval: number;
-  /** Whether something was heard of each. */
-  readonly #heard = new Map<WebSocket, boolean>();
-  #timer: ReturnType<typeof setTimeout> | undefined;
-
-  /** @param seconds How long one may be silent; `Infinity`: for ever. */
-  constructor(seconds: number) {
-    this.#interval = seconds === Infinity
-      ? Infinity
-      : Math.min(seconds * 500, 0x7fff_ffff);
-  }
-
-  add(ws: WebSocket): void {
-    if (this.#interval === Infinity) return;
-    const hear = (): void => void this.#heard.set(ws, true);
-    hear();
-    for (const type of ["message", "ping", "pong"]) ws.on(type, hear);
-    ws.on("close", () => {
-      this.#heard.delete(ws);
-      if (this.#heard.size > 0) return;
-      clearTimeout(this.#timer);
-      this.#timer = undefined;
-    });
-    this.#timer ??= setTimeout(() => this.#beat(), this.#interval);
-  }
-
-  #beat(): void {
-    this.#timer = setTimeout(() => this.#beat(), this.#interval);
-    for (const [ws, isAlive] of this.#heard) {
-      if (!isAlive) ws.terminate();
-      else if (ws.readyState === ReadyState.Open) {
-        this.#heard.set(ws, false);
-        ws.ping();
-      }
-    }
-  }
 }
 
 /** Answers what is no upgrade. */

@@ -44,6 +44,7 @@ import {
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { ListeningServer } from "./src/server/listening.ts";
+import { completeLimits } from "./src/wire/limits.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
 export {
@@ -287,14 +288,36 @@ function createHandler(
   options: UpgradeSettings,
 ): Answer {
   const { fetch = requireUpgrade } = options;
-  const idleTimeout = toDeno(readIdleTimeout(options));
+  const idleTimeouts = readIdleTimeouts(options);
   return (request, info = unknownInfo) => {
     const handshake = new RequestHandshake(request, info);
     if (!isHandshake(request.method, handshake)) return fetch(request, info);
     const admission = acceptor.admit(handshake);
     return admission instanceof Promise
-      ? acceptLater(acceptor, idleTimeout, request, admission)
-      : accept(acceptor, idleTimeout, request, admission);
+      ? acceptLater(acceptor, idleTimeouts, request, admission)
+      : accept(acceptor, idleTimeouts, request, admission);
+  };
+}
+
+/** The seconds after which Deno ends a silent connection. */
+interface IdleTimeouts {
+  /** Of a peer of this library's, which the heartbeat asks by `rpc.ping`. */
+  readonly shared: number;
+  /** Of all others. */
+  readonly other: number;
+}
+
+/**
+ * Deno (2.9.5) sets a timer for each message that arrives, a tenth of what a small
+ * call costs a server (bench/): not for who can be asked for less. What it does
+ * late shall not be later than both times of the limits together.
+ */
+function readIdleTimeouts(options: UpgradeSettings): IdleTimeouts {
+  const { pingAfter, pingWithin } = completeLimits(options.limits);
+  const chosen = readIdleTimeout(options);
+  return {
+    shared: toDeno(chosen ?? Infinity),
+    other: toDeno(chosen ?? 0.9 * (pingAfter + pingWithin) / 1_000),
   };
 }
 
@@ -307,7 +330,7 @@ function toDeno(idleTimeout: number): number {
 
 async function acceptLater(
   acceptor: Acceptor<ConnectionInfo>,
-  idleTimeout: number,
+  idleTimeouts: IdleTimeouts,
   request: Request,
   decision: Promise<Response | Admission>,
 ): Promise<Response> {
@@ -319,19 +342,20 @@ async function acceptLater(
     admission.abandon();
     return refuse(400, "The client is gone");
   }
-  return accept(acceptor, idleTimeout, request, admission);
+  return accept(acceptor, idleTimeouts, request, admission);
 }
 
 /** Makes a socket and its service's instance; never throws. */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
-  idleTimeout: number,
+  idleTimeouts: IdleTimeouts,
   request: Request,
   admission: Response | Admission,
 ): Response {
   if (admission instanceof Response) return admission;
   let upgraded: Deno.WebSocketUpgrade;
   try {
+    const idleTimeout = idleTimeouts[admission.isShared ? "shared" : "other"];
     upgraded = Deno.upgradeWebSocket(request, { idleTimeout });
   } catch (error) {
     admission.abandon();

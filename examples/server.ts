@@ -19,6 +19,5 @@ await listen("Chat", 8888, async (address) => {
   return serve(Chat, {
     ...address,
     fetch: await serveFiles("examples/chat"),
-    idleTimeout: 30, // Clients of 1.0 are welcome, and have no heartbeats.
   });
 });

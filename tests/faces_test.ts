@@ -10,7 +10,7 @@ import {
   faces,
   small,
 } from "./faces.ts";
-import { request } from "./scripted_socket.ts";
+import { openShared, request } from "./scripted_socket.ts";
 import { codes, echo, lab, open, take } from "./stage.ts";
 
 /** Whether a peer that is asked for no part has one. */
@@ -54,8 +54,8 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
   },
 
   async heartbeat(face) {
-    await using it = lab(face, { reconnect: false });
-    it.socket.open();
+    await using it = lab(face, { reconnect: false, sharedFrames: true });
+    openShared(it.socket);
     await it.time.flow(36_000);
     return it.client.state === "closed";
   },

@@ -17,17 +17,22 @@ import {
   settle,
 } from "./scripted_socket.ts";
 import { bothTest, quiet } from "./servers.ts";
+import { once } from "node:events";
+import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 
 /** The subprotocol by which two ends agree to share frames. */
 const subprotocol = "jsonrpcws.v1";
 
-function share(
+/** A server's peer that shares frames, and has said so. */
+async function share(
   options: PeerOptions = {},
   frameLength?: number,
 ): Promise<Scripted> {
   const socket = new ScriptedSocket();
   socket.frameLength = frameLength;
-  return openScripted({ sharedFrames: true, ...options }, socket);
+  const it = await openScripted({ sharedFrames: true, ...options }, socket);
+  assertEquals(it.socket.take(), [[]]);
+  return it;
 }
 
 /** Lets messages arrive in company, which means that there will be more to say. */
@@ -457,6 +462,126 @@ Deno.test("connect shares no frames unless both want to", async () => {
   }
 });
 
+/** A client that offers to share, to a server that selects whatever it is offered. */
+async function connectToEcho(
+  options: PeerOptions = {},
+): Promise<Scripted & { peer: Peer }> {
+  const socket = new ScriptedSocket();
+  const peer = new Peer(() => socket, { sharedFrames: true, ...options });
+  Object.assign(socket, { protocol: subprotocol });
+  await peer.opened;
+  return {
+    socket,
+    peer,
+    async [Symbol.asyncDispose]() {
+      peer.close();
+      socket.end();
+      await peer.closed;
+    },
+  };
+}
+
+Deno.test("A client shares no frames before its server has shown that it does", async () => {
+  await using it = await connectToEcho({ local: { echo: (n: number) => n } });
+  const { socket, peer } = it;
+  for (const n of [1, 2, 3]) peer.notify("m", [n]);
+  peer.batch(() => {
+    for (const n of [4, 5]) peer.notify("m", [n]);
+  });
+  await settle();
+  assertEquals(takeFrames(it), [1, 2, 3, [4, 5]]);
+  // Until then an array is a batch, and its answers are one.
+  socket.receive([request(1, "echo", [1]), request(2, "echo", [2])]);
+  assertEquals(socket.take(), [[result(1, 1), result(2, 2)]]);
+  socket.receive([]);
+  assertEquals(socket.take(), []);
+  for (const n of [1, 2, 3]) peer.notify("m", [n]);
+  await settle();
+  assertEquals(takeFrames(it), [1, [2, 3]]);
+  socket.receive([request(3, "echo", [1]), request(4, "none", [2])]);
+  await settle();
+  assertEquals(socket.take(), [[
+    result(3, 1),
+    failure(4, -32601, "Method not found"),
+  ]]);
+});
+
+Deno.test("An empty array shows nothing to who has not offered to share, nor in 1.0", async () => {
+  await using plain = await connectToEcho({ sharedFrames: false });
+  plain.socket.receive([]);
+  assertEquals(plain.socket.take(), [failure(null, -32600, "Invalid Request")]);
+
+  await using other = await connectToEcho({ sharedFrames: true });
+  Object.assign(other.socket, { protocol: "chat" });
+  other.socket.receive([]);
+  assertEquals(other.socket.take(), [failure(null, -32600, "Invalid Request")]);
+
+  // Its server speaks 1.0, or it is told that it does.
+  await using adopting = await connectToEcho({ oninvalid: () => true });
+  adopting.socket.receive({ method: "m", params: [], id: null });
+  await using told = await connectToEcho({
+    version: "1.0",
+    oninvalid: () => true,
+  });
+  for (const { socket, peer } of [adopting, told]) {
+    socket.receive([]);
+    for (const n of [1, 2, 3]) peer.notify("m", [n]);
+    await settle();
+    assertEquals(
+      socket.take(),
+      [1, 2, 3].map((n) => ({
+        method: "m",
+        params: [n],
+        id: null,
+      })),
+    );
+  }
+});
+
+bothTest(
+  "no frames are shared where either side was told to speak 1.0",
+  async (platform) => {
+    for (const [ours, theirs] of [["1.0", "2.0"], ["2.0", "1.0"]] as const) {
+      await using server = await platform.serve(Echo, { version: theirs });
+      await using client = connect(server.url, {
+        sharedFrames: true,
+        version: ours,
+      });
+      await client.opened;
+      assertEquals(client.ws!.protocol, "");
+      const frames = countFrames(client);
+      await Promise.all([1, 2, 3].map((n) => client.request("echo", [n])));
+      assertEquals(frames.count, 3);
+    }
+  },
+);
+
+Deno.test("A client is heard by servers of ws that select whatever they are offered", async () => {
+  const seen: string[] = [];
+  const server = new WebSocketServer({ port: 0, host: "127.0.0.1" });
+  server.on("connection", (ws: NodeWebSocket) => {
+    assertEquals(ws.protocol, subprotocol);
+    ws.on("message", (data: Uint8Array) => {
+      seen.push(String(data));
+      const { method, id } = JSON.parse(String(data));
+      ws.send(JSON.stringify(result(id, method)));
+    });
+  });
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  const client = connect(`ws://127.0.0.1:${port}`, { sharedFrames: true });
+  await client.opened;
+  const names = ["a", "b", "c"];
+  assertEquals(
+    await Promise.all(names.map((it) => client.request(it))),
+    names,
+  );
+  assertEquals(seen.map((text) => JSON.parse(text).method), names);
+  await client[Symbol.asyncDispose]();
+  server.close();
+  await once(server, "close");
+});
+
 Deno.test("connect tries without the offer where a server fails because of it", async () => {
   const offers: string[][] = [];
   const states: string[] = [];
@@ -501,14 +626,12 @@ bothTest(
         [["other"], ""],
       ] as const
     ) {
-      const client = connect(server.url, { protocols: [...offer] });
-      const opened = client.opened.then(() => true, () => false);
-      if (selected === "") client.close();
-      else {
-        await opened;
-        assertEquals(client.ws!.protocol, selected);
-      }
-      await client[Symbol.asyncDispose]();
+      const ws = new NodeWebSocket(server.url, [...offer]);
+      ws.on("error", () => {}); // Of the one that nothing was selected for.
+      const opened = once(ws, "open").then(() => ws.protocol, () => "");
+      assertEquals(await opened, selected);
+      ws.close();
+      if (ws.readyState !== NodeWebSocket.CLOSED) await once(ws, "close");
     }
   },
 );

@@ -168,7 +168,7 @@ Deno.test("serve cuts a peer that answers no ping", async () => {
   const mute = Witness.last!;
   assertEquals((await socket.receive())?.opcode, Opcode.Ping);
   await until(() => mute.end !== undefined);
-  assertEquals(mute.end!.code, 1006);
+  assertEquals(mute.end!.code, 4009);
   assertEquals(await client.remote.echo("alive"), "alive");
   assertEquals(lively.end, undefined);
 });

@@ -13,7 +13,7 @@ import {
 import { serve } from "../server.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer, whole } from "./faces.ts";
-import { request, result, settle } from "./scripted_socket.ts";
+import { openShared, request, result, settle } from "./scripted_socket.ts";
 import { echo, lab } from "./stage.ts";
 
 eachPeer(
@@ -131,8 +131,8 @@ eachPeer(
 );
 
 Deno.test("connect replaces a connection whose other end has died", async () => {
-  await using it = lab<Peer>(whole);
-  it.socket.open();
+  await using it = lab<Peer>(whole, { sharedFrames: true });
+  openShared(it.socket);
   const lost = assertRejects(
     () => it.client.request("m", [], { timeout: Infinity }),
     ConnectionClosedError,
@@ -149,7 +149,7 @@ Deno.test("connect replaces a connection whose other end has died", async () => 
   it.sockets[0]!.receive(request(1, "m"));
   it.sockets[0]!.end(4009);
   await it.time.pass(250);
-  it.socket.open();
+  openShared(it.socket);
   assertEquals([it.sockets.length, it.socket.sent], [2, []]);
   // The new one's time begins anew.
   for (let second = 0; second < 15; second++) await it.time.pass(1_000);
@@ -221,8 +221,7 @@ Deno.test("Peer sends what was gathered before it gives a connection up", async 
   const limits = { messageRate: 1, messageBurst: 1 };
   await using it = lab<Peer>(whole, { limits, sharedFrames: true });
   const { socket } = it;
-  Object.assign(socket, { protocol: "jsonrpcws.v1" });
-  socket.open();
+  openShared(socket);
   for (const word of ["one", "two", "three"]) it.client.notify(word);
   let sent: unknown[] = [];
   socket.close = (): void => void (sent = socket.take().flat());
@@ -239,8 +238,7 @@ Deno.test("Peer sends what was gathered before it gives a connection up", async 
 Deno.test("Peer gives up once a connection that is lost while what was gathered leaves", async () => {
   const limits = { messageRate: 1, messageBurst: 1 };
   await using it = lab<Peer>(whole, { limits, sharedFrames: true });
-  Object.assign(it.socket, { protocol: "jsonrpcws.v1" });
-  it.socket.open();
+  openShared(it.socket);
   it.client.notify("one");
   it.client.notify("two");
   const { socket } = it;

@@ -111,6 +111,13 @@ export class ScriptedSocket implements Socket {
   }
 }
 
+/** Lets the handshake be done with a server that shares frames. */
+export function openShared(socket: ScriptedSocket): void {
+  Object.assign(socket, { protocol: "jsonrpcws.v1" });
+  socket.open();
+  socket.receive([]);
+}
+
 /** A peer over a scripted socket that is open. */
 export interface Scripted extends AsyncDisposable {
   readonly socket: ScriptedSocket;

@@ -2,16 +2,18 @@
  * Signs of life: a peer that has been silent is asked for one, and given up when it
  * gives none. One timer looks after all the peers of the process.
  *
+ * @see PROTOCOL.md, "Liveness"
+ *
  * @module
  */
 
 import { Alarm, type Sleeper } from "../line/timers.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
+import { isSending } from "../peer/owner.ts";
 import type { Heartbeat, Living } from "../peer/seams.ts";
-import { send, versionOf } from "../peer/sending.ts";
+import { sendFrame, versionOf } from "../peer/sending.ts";
 import { heartbeatLost } from "../wire/codes.ts";
-import { writeRequest } from "../wire/message.ts";
 
 /** Lets a peer look whether the other one lives. */
 export const heartbeat: CorePart = {
@@ -34,7 +36,18 @@ const least = 10;
 // background, the end must come at some time.
 const mostReprieves = 3;
 
-/** The heartbeat of one connection. */
+// An id that nobody else's call has.
+const id = "rpc.ping";
+const ping = `{"jsonrpc":"2.0","method":"rpc.ping","params":[],"id":"${id}"}`;
+
+/** The part of the sockets of `ws` by which the other end can be asked. */
+interface PingingSocket {
+  ping(): void;
+  on(type: "pong", listener: (event: never) => void): void;
+  off(type: "pong", listener: (event: never) => void): void;
+}
+
+/** The heartbeat of one connection after the other. */
 class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard = true;
@@ -45,25 +58,40 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   /** Since when an answer is awaited. */
   #asked: number | undefined;
   #reprieves = 0;
-
-  /** The id of the last ping, until it is answered. */
-  #ping: number | undefined;
+  /** The socket whose pongs are listened to. */
+  #socket: PingingSocket | undefined;
+  /** Whether the answer to `rpc.ping` is still to come. */
+  #isAsking = false;
+  /** The call that ran when the peer was asked, the longest; 0: none. */
+  #call = 0;
+  /** Whether a ping was answered, on whatever connection. */
+  #isKnown = false;
+  /** Whether one was, while a call ran. */
+  #isReady = false;
+  /** Whether a connection ended for the question. */
+  #isShy = false;
 
   constructor(core: Core) {
     this.#core = core;
   }
 
-  isAnswer(id: unknown): boolean {
-    if (this.#ping === undefined || id !== this.#ping) return false;
-    this.#ping = undefined;
+  hearAnswer(): void {
+    this.isHeard = this.#isKnown = true;
+    if (this.#isCalling()) this.#isReady = true;
+  }
+
+  isAnswer(it: unknown): boolean {
+    if (it !== id) return false;
+    this.#isAsking = false;
+    this.hearAnswer();
     return true;
   }
 
   // The first word after a ping is about that: every call waits for longer.
   isBlamed(): boolean {
-    if (this.#ping === undefined || this.#asked === undefined) return false;
-    this.#ping = undefined;
-    return true;
+    const isBlamed = this.#isAsking && this.#asked !== undefined;
+    if (isBlamed) this.#isAsking = false;
+    return isBlamed;
   }
 
   /**
@@ -80,11 +108,19 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#asked = undefined;
     this.#reprieves = 0;
     const { period } = this;
-    if (period !== Infinity) alarm.set(this, period);
+    if (period === Infinity) return;
+    alarm.set(this, period);
+    // Only of a server that has answered once it can be said that it doesn't.
+    if (
+      this.#isGuess && this.#core.limits.pingAfter !== Infinity && this.#ping()
+    ) this.#asked = performance.now();
   }
 
   stop(): void {
-    this.#ping = undefined;
+    if (this.#isGuess && this.#asked !== undefined) this.#isShy = true;
+    this.#isAsking = false;
+    this.#socket?.off("pong", this.#core.listener);
+    this.#socket = undefined;
     alarm.delete(this);
   }
 
@@ -102,11 +138,13 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     if (this.#asked === undefined) {
       // The next look may be too late to ask and still be done in time.
       const isSilent = now + 2 * this.period > this.#heard + pingAfter;
-      if (isSilent && this.#askForSign()) this.#asked = now;
+      if (isSilent && this.#ask()) this.#asked = now;
     } else if (isLate && this.#reprieves < mostReprieves) {
       this.#asked = now;
       this.#reprieves++;
-    } else if (now - this.#asked >= pingWithin) {
+    } else if (now - this.#asked < pingWithin) return;
+    else if (this.#isExcused()) this.#asked = now;
+    else {
       const reason = `No sign of life within ${pingWithin} ms of a ping`;
       cut(this.#core, heartbeatLost, reason);
     }
@@ -120,15 +158,63 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#core.report(error);
   }
 
-  /**
-   * Asks for a sign of life, beside all the calls: with an error, too, a peer says
-   * that it lives. To 1.0 and bare peers it could be one more invalid message.
-   */
-  #askForSign(): boolean {
+  /** Asks for a sign of life, unless the peer may not know how to give one. */
+  #ask(): boolean {
+    return this.#ping() || this.#request();
+  }
+
+  /** Asks by the WebSocket's own ping, where the socket has one. */
+  #ping(): boolean {
     const core = this.#core;
-    if (versionOf(core) !== "2.0") return false;
-    this.#ping = core.pending.takeId();
-    send(core, writeRequest(this.#ping, "rpc.ping", undefined));
+    const ws = core.ws as unknown as PingingSocket;
+    if (
+      typeof ws.ping !== "function" || typeof ws.on !== "function" ||
+      this.#isShy || !isSending(core)
+    ) return false;
+    if (this.#socket !== ws) {
+      this.#socket = ws;
+      ws.on("pong", core.listener);
+    }
+    this.#note();
+    ws.ping();
     return true;
+  }
+
+  /**
+   * Asks by a call, beside all the others. To who doesn't know it, that could be
+   * the answer to a call of his own.
+   */
+  #request(): boolean {
+    const core = this.#core;
+    const isKnown = this.#isKnown && versionOf(core) === "2.0";
+    if (!isKnown && !core.sharing?.isShared || !isSending(core)) return false;
+    this.#note();
+    this.#isAsking = true;
+    sendFrame(core, ping);
+    return true;
+  }
+
+  /** Takes note of the call that may be why no answer comes. */
+  #note(): void {
+    const calls = this.#core.pending.all();
+    this.#call = calls.find(({ sent }) => sent)?.id ?? 0;
+  }
+
+  #isCalling(): boolean {
+    return this.#core.pending.get(this.#call) !== undefined;
+  }
+
+  /** Whether it is a server that may not answer pings at all. */
+  get #isGuess(): boolean {
+    return !this.#isKnown && this.#core.makeSocket !== undefined;
+  }
+
+  /**
+   * Whether silence may have another reason than death: many a server takes one
+   * call at a time, and nothing meanwhile.
+   */
+  #isExcused(): boolean {
+    if (this.#core.sharing?.isShared) return false;
+    return this.#isGuess || !this.#isReady && this.#isCalling();
   }
 }

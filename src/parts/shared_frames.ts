@@ -11,7 +11,7 @@ import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
-import { sendFrame } from "../peer/sending.ts";
+import { sendFrame, versionOf } from "../peer/sending.ts";
 import { batchTooLarge } from "../wire/codes.ts";
 
 import { unreadable } from "../wire/message.ts";
@@ -20,7 +20,8 @@ import { unreadable } from "../wire/message.ts";
 export const sharedFrames: CorePart = {
   name: "sharedFrames",
   attach(core) {
-    if (!core.options.sharedFrames) return;
+    const { sharedFrames, version } = core.options;
+    if (!sharedFrames || version === "1.0") return;
     const sharing = new PeerSharing(core);
     core.sharing = sharing;
     core.living.push(sharing);
@@ -54,6 +55,9 @@ const none: readonly string[] = [];
 
 const offer: readonly string[] = [subprotocol];
 
+// An array of no messages: to a client that offered, and to nobody else.
+const word = "[]";
+
 /** One peer's offer to share, and the frames of its connection. */
 class PeerSharing implements Sharing, Living {
   readonly mostLength: number;
@@ -78,14 +82,28 @@ class PeerSharing implements Sharing, Living {
     return this.#frames !== undefined;
   }
 
+  // A client waits for the server's word: many a server selects whatever it is
+  // offered. No other program's client offers this.
   open(): void {
     const core = this.#core;
-    const ws = core.ws!;
-    // A client's socket says whether the server wants to.
-    if (core.makeSocket !== undefined && ws.protocol !== subprotocol) return;
+    if (core.makeSocket !== undefined) return;
+    this.#begin();
+    sendFrame(core, word);
+  }
+
+  take(text: string): boolean {
+    const core = this.#core;
+    const isTaken = text === word && core.ws!.protocol === subprotocol &&
+      versionOf(core) !== "1.0";
+    if (isTaken) this.#begin();
+    return isTaken;
+  }
+
+  #begin(): void {
+    const core = this.#core;
     this.#frames = new SharedFrames(
       (frame) => void sendFrame(core, frame),
-      ws.frameLength,
+      core.ws!.frameLength,
     );
   }
 

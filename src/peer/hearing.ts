@@ -54,6 +54,8 @@ function hear(core: Core, event: SocketEvent): void {
       case "close":
         lose(core, readCloseEvent(event));
         break;
+      default: // Of `ws`: the pong itself, which is no event.
+        core.heartbeat?.hearAnswer();
     }
   } catch (error) {
     complain(core, error);
@@ -94,6 +96,7 @@ function receive(core: Core, data: unknown): void {
 /** Reads a frame's text, and does what it says. */
 function receiveText(core: Core, text: string, isShared: boolean): void {
   const { sharing, bounds, batches, limits } = core;
+  if (!isShared && sharing?.take(text)) return;
   // The frame itself is a level that the messages in it don't know of.
   const levels = limits.depth + (isShared && text.startsWith("[") ? 1 : 0);
   if (bounds?.isTooDeep(text, levels)) {

@@ -46,8 +46,10 @@ export interface PeerSettings {
   /**
    * Whether messages may share a frame, which makes many of them at a time several
    * times as fast. The other side must do the same: a client offers the
-   * subprotocol `jsonrpcws.v1`, and does it if the server selects that; a server
-   * selects it where it is offered. Default `false`, on a server `true`.
+   * subprotocol `jsonrpcws.v1`, and does it once the server has shown that it knows
+   * what that is; a server selects it where it is offered. A peer that was given
+   * its socket, not how to make one, does it at once. Never with `version` 1.0.
+   * Default `false`, on a server `true`.
    */
   sharedFrames?: boolean;
   /**

@@ -316,6 +316,7 @@ export function settle(core: Core, response: Response): void {
   if (connection.suspect !== 0 && pending.id >= connection.suspect) {
     connection.suspect = 0;
   }
+  if (pending.method === "rpc.ping") core.heartbeat?.hearAnswer();
   const { values } = connection;
   // Read while what was lent to the call can still be told by its handle.
   let result: unknown = response.result;

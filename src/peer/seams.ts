@@ -100,6 +100,8 @@ export interface Sharing {
   hasFallback(failures: number): boolean;
   /** Whether the connection shares frames. */
   readonly isShared: boolean;
+  /** Takes a frame that may be the server's word that it shares them, too. */
+  take(text: string): boolean;
   /** Sends a message, now or at the end of this turn. */
   push(text: string): void;
   /** Sends what was gathered. */
@@ -114,6 +116,8 @@ export interface Sharing {
 export interface Heartbeat {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard: boolean;
+  /** The peer has answered a ping: this side's, its owner's, or the socket's. */
+  hearAnswer(): void;
   /** Whether a response is the answer to a ping. */
   isAnswer(id: unknown): boolean;
   /** Whether an error without an id is about a ping. */

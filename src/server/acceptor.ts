@@ -113,10 +113,10 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
    */
   protocols?: readonly string[];
   /**
-   * Seconds: a connection silent for half of it is pinged by the WebSocket
-   * protocol, and cut after the other half. Default `Infinity`, never, unless
-   * `pingAfter` or `pingWithin` of the limits is that: then 30. Heartbeats do the
-   * same for less, but not for clients of 1.0: a server for those sets it.
+   * Seconds: a connection silent for half of it is asked for a sign of life, by
+   * the WebSocket's own ping, and closed after the other half. Default: `pingAfter`
+   * and `pingWithin` of the limits are these times; in Deno nine tenths of both
+   * together, 31.5 seconds. `Infinity`: never.
    */
   idleTimeout?: number;
   /**
@@ -203,6 +203,8 @@ export interface Handshake<Info> extends RequestHead {
 export interface Admission {
   /** The subprotocol that was selected. */
   readonly protocol: string | undefined;
+  /** Whether it is that of this library, whose peers share frames and answer `rpc.ping`. */
+  readonly isShared: boolean;
   /** Makes the service's instance of the connection; never throws. */
   accept(socket: Socket): ServicePeer | undefined;
   /** Forgets it: there was no handshake. */
@@ -252,6 +254,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /**
    * @param service A class, or a definition with its settings.
    * @param settings Those of a class.
+   * @param limits Those that the platform adds.
    * @throws {RangeError} A limit is not a whole number of 0 or more.
    * @throws {TypeError} The service is an instance, or an origin or a host could
    * never match.
@@ -259,6 +262,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   constructor(
     service: Service<Info>,
     settings: AcceptSettings<unknown, Info> & ClassSettings,
+    limits?: Partial<Limits>,
   ) {
     checkService(service, "serve");
     const isClass = typeof service === "function";
@@ -271,10 +275,16 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.#options = options;
     this.#peerOptions = {
       ...pick(options, isClass ? settingNames : optionNames),
-      limits: completeLimits(options.limits, serverLimits),
+      limits: completeLimits(
+        limits === undefined
+          ? options.limits
+          : { ...options.limits, ...limits },
+        serverLimits,
+      ),
     };
     readAmount("timeout", options.timeout ?? 0);
-    const { sharedFrames: isSharing = true, protocols = [] } = options;
+    const { sharedFrames = true, version, protocols = [] } = options;
+    const isSharing = sharedFrames && version !== "1.0";
     this.#protocols = isSharing ? [subprotocol, ...protocols] : protocols;
     this.#hosts = options.hosts ?? "*";
   }
@@ -474,7 +484,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       abandon();
       return this.#accept(socket, answer, protocol);
     };
-    return { protocol, accept, abandon };
+    return { protocol, isShared: protocol === subprotocol, accept, abandon };
   }
 
   #countStrangers(): number {
@@ -633,22 +643,16 @@ const optionNames: readonly (keyof PeerOptions)[] = [
 ];
 
 /**
- * Reads the seconds for the platform's own pings. Where nobody chose, none if
- * there are heartbeats, because they cost each message that arrives, in Deno
- * (2.9.5) a timer, a tenth of what a small call costs a server (bench/).
+ * Reads the seconds that a connection may be silent; `undefined`: nobody chose.
  *
  * @throws {RangeError} It is no number of 0 or more.
  */
 export function readIdleTimeout(
-  { idleTimeout, limits }: Pick<
-    AcceptSettings<unknown, never>,
-    "idleTimeout" | "limits"
-  >,
-): number {
-  const hasHeartbeat = limits?.pingAfter !== Infinity &&
-    limits?.pingWithin !== Infinity;
-  const usual = hasHeartbeat ? Infinity : 30;
-  return readAmount("idleTimeout", idleTimeout ?? usual, "seconds");
+  { idleTimeout }: Pick<AcceptSettings<unknown, never>, "idleTimeout">,
+): number | undefined {
+  return idleTimeout === undefined
+    ? undefined
+    : readAmount("idleTimeout", idleTimeout, "seconds");
 }
 
 /** Whether a request asks for a WebSocket. */

@@ -123,9 +123,10 @@ export interface Limits {
    */
   readonly bufferedMost: number;
   /**
-   * Most milliseconds of silence before the peer is asked for a sign of life, with
-   * a request `rpc.ping`. Default 25,000, with which it is asked after 17,500 or
-   * more. `Infinity`: never, as 1.0 and bare peers.
+   * Most milliseconds of silence before the peer is asked for a sign of life: by
+   * the WebSocket's own ping, or where the socket has none by a request `rpc.ping`
+   * who is known to answer it (PROTOCOL.md, "Liveness"). Default 25,000, with which
+   * it is asked after 17,500 or more. `Infinity`: never.
    *
    * Any message that arrives whole is a sign of life, whatever it says; one that
    * takes longer than both times to arrive looks like silence.
@@ -135,8 +136,9 @@ export interface Limits {
    * Milliseconds that a peer has for a sign of life once it was asked. Default
    * 10,000. After that the connection is closed with 4009, so that its death is
    * known within both times together, 35 seconds. After the process slept or was
-   * busy, the peer is given this time again first. `Infinity`: the connection
-   * stays.
+   * busy, the peer is given this time again first; so is one, unless it shares
+   * frames, that may be busy with a call. A server that never answered a ping
+   * stays. `Infinity`: the connection stays.
    */
   readonly pingWithin: number;
 }

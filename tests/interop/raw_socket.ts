@@ -79,8 +79,8 @@ export class RawSocket implements Disposable {
     this.#isServer = isServer;
   }
 
-  /** Connects, and completes the handshake. */
-  static async connect(url: string): Promise<RawSocket> {
+  /** Connects, and completes the handshake; offers a subprotocol or none. */
+  static async connect(url: string, protocol?: string): Promise<RawSocket> {
     const { hostname, port, host } = new URL(url);
     const connection = await Deno.connect({ hostname, port: Number(port) });
     const socket = new RawSocket(connection);
@@ -92,6 +92,9 @@ export class RawSocket implements Disposable {
         "Connection: Upgrade",
         "Sec-WebSocket-Version: 13",
         "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        ...protocol === undefined
+          ? []
+          : [`Sec-WebSocket-Protocol: ${protocol}`],
         "\r\n",
       ].join("\r\n"),
     ));

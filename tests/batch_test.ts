@@ -181,3 +181,90 @@ Deno.test("batch waits while a connection is closing that will be replaced", asy
   it.socket.receive([result(1, 2)]);
   assertEquals(await batched, 2);
 });
+
+Deno.test("batch leaves in several frames where it is too much for one", async () => {
+  await using it = await open<Peer>(whole, { limits: { messageLength: 200 } });
+  const { socket, peer } = it;
+  const lengths = (): [number, number][] =>
+    socket.sent.splice(0).map((
+      text,
+    ) => [text.length, [JSON.parse(text)].flat().length]);
+  const note = '{"jsonrpc":"2.0","method":"n","params":[""]}'.length;
+  const send = (...lengths: number[]): void =>
+    peer.batch(() => {
+      for (const length of lengths) {
+        peer.notify("n", ["x".repeat(length - note)]);
+      }
+    });
+  send(98, 99);
+  assertEquals(lengths(), [[200, 2]]);
+  send(99, 99);
+  assertEquals(lengths(), [[101, 1], [101, 1]]);
+  // As long as a message may be, it has no room for brackets.
+  send(198, 199, 200, 50);
+  assertEquals(lengths(), [[200, 1], [199, 1], [200, 1], [52, 1]]);
+  peer.batch(() => {
+    for (let n = 0; n < 500; n++) peer.notify("n");
+  });
+  assertEquals(lengths().length > 5, true);
+
+  await using none = await open<Peer>(whole, { limits: { batchMembers: 0 } });
+  assertThrows(
+    () => none.peer.batch(() => void none.peer.notify("n")),
+    RangeError,
+    "Cannot send batch: it has 1 of at most 0 members, see limits.batchMembers",
+  );
+});
+
+Deno.test("batch waits for the places of all its calls, and others behind it", async () => {
+  await using it = await open<Peer>(whole);
+  const { socket, peer } = it;
+  const calls = peer.batch(() =>
+    Array.from({ length: 1_100 }, (_, n) => peer.request("m", [n]))
+  );
+  const last = peer.request("last");
+  const frames = socket.take() as Frame[][];
+  assertEquals(frames.map(({ length }) => length), Array(10).fill(100));
+  for (let id = 1; id <= 75; id++) socket.receive(result(id, id));
+  assertEquals(socket.sent, []);
+  socket.receive(result(76, 76));
+  const [more] = socket.take() as Frame[][];
+  assertEquals(more!.length, 100);
+  socket.receive(result(77, 77));
+  assertEquals(take(socket).map(({ method }) => method), ["last"]);
+  for (let id = 78; id <= 1_101; id++) socket.receive(result(id, id));
+  assertEquals(await Promise.all(calls), calls.map((_, n) => n + 1));
+  assertEquals(await last, 1_101);
+});
+
+Deno.test("batch that waits for its turn goes without what was given up", async () => {
+  await using it = await open<Peer>(whole, { limits: { outgoing: 2 } });
+  const { socket, peer } = it;
+  const controller = new AbortController();
+  const { signal } = controller;
+  const first = [peer.request("a"), peer.request("b")];
+  const batched = peer.batch(() => [
+    peer.request("c"),
+    peer.request("d", [], { signal }).catch((error: Error) => error.name),
+    peer.request("e"),
+  ]);
+  assertEquals(take(socket).map(({ method }) => method), ["a", "b"]);
+  controller.abort();
+  assertEquals(await batched[1], "AbortError");
+  assertEquals(socket.sent, []);
+  socket.receive(result(1, 1));
+  const names = (socket.take() as Frame[][]).map((frame) =>
+    frame.map(({ method }) => method)
+  );
+  assertEquals(names, [["c"]]);
+  socket.receive(result(2, 2));
+  assertEquals(socket.take(), [[{ jsonrpc: "2.0", method: "e", id: 5 }]]);
+  socket.receive(result(3, 3));
+  socket.receive(result(5, 5));
+  assertEquals(await Promise.all([...first, batched[0], batched[2]]), [
+    1,
+    2,
+    3,
+    5,
+  ]);
+});

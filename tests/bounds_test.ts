@@ -1,8 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
+import { ConnectionClosedError } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer } from "./faces.ts";
+import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
-import { open } from "./stage.ts";
+import { methods, open, pair } from "./stage.ts";
 
 eachPeer("The calls of a peer are bounded, either way", async (face) => {
   const gate = Promise.withResolvers<void>();
@@ -32,17 +34,156 @@ eachPeer("The calls of a peer are bounded, either way", async (face) => {
   assertEquals(socket.take().length, 1_024);
 
   const options = { timeout: Infinity };
+  const call = (n: number): Promise<unknown> =>
+    peer.request("m", [n], options).catch(() => {});
+  const calls = Array.from({ length: 1_024 }, (_, n) => call(n));
+  assertEquals(socket.take().length, 1_024);
+  calls.push(call(1_024));
+  assertEquals(socket.sent, []);
+  peer.close();
+  await Promise.all(calls);
+});
+
+eachPeer(
+  "Calls beyond those in flight wait for their turn, in their order",
+  async (face) => {
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const calls = Array.from({ length: 1_024 }, () => peer.request("first"));
+    assertEquals(socket.take().length, 1_024);
+    const a = peer.request("a");
+    const given = assertRejects(
+      () => peer.request("given up", [], { signal }),
+      DOMException,
+    );
+    // Made after a call, it doesn't overtake it.
+    assertEquals(peer.notify("b"), true);
+    const c = peer.request("c");
+    assertEquals(socket.sent, []);
+    controller.abort();
+    await given;
+    // A stream's questions, and calls to what was lent, wait for nobody.
+    const question = peer.request("$/enumerator/next", { token: 1 });
+    const back = peer.request("$/invokeProxy/1/invoke");
+    assertEquals(methods(socket), [
+      "$/enumerator/next",
+      "$/invokeProxy/1/invoke",
+    ]);
+    socket.receive(result(1_028, 1));
+    socket.receive(result(1_029, 2));
+    assertEquals(await Promise.all([question, back]), [1, 2]);
+    // Nor do they leave a place to others.
+    assertEquals(socket.sent, []);
+    socket.receive(result(7, "seventh"));
+    assertEquals(methods(socket), ["a", "b"]);
+    socket.receive(result(8, "eighth"));
+    assertEquals(methods(socket), ["c"]);
+    for (let id = 1; id <= 1_027; id++) socket.receive(result(id, id));
+    assertEquals(await Promise.all([a, c]), [1_025, 1_027]);
+    assertEquals((await Promise.all(calls))[6], "seventh");
+    assert(peer.notify("d"));
+    assertEquals(methods(socket), ["d"]);
+  },
+);
+
+eachPeer("Peer carries 5,000 calls at once by its defaults", async (face) => {
+  let most = 0;
+  let running = 0;
+  const [one, other] = pair(face, {
+    local: {
+      async square(n: number) {
+        most = Math.max(most, ++running);
+        await settle();
+        running--;
+        return n * n;
+      },
+    },
+  });
+  const numbers = Array.from({ length: 5_000 }, (_, n) => n);
+  // Most of them before there is a connection.
+  const calls = numbers.map((n) => other.request("square", [n]));
+  await other.opened;
+  const more = numbers.map((n) => other.request("square", [n]));
+  const squares = numbers.map((n) => n * n);
+  assertEquals(await Promise.all(calls), squares);
+  assertEquals(await Promise.all(more), squares);
+  assertEquals(most, 1_024);
+  one.close();
+  await other.closed;
+});
+
+eachPeer(
+  "A socket that answers from within send is answered call by call",
+  async (face) => {
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const calls = Array.from(
+      { length: 20_000 },
+      (_, n) => peer.request("m", [n]),
+    );
+    socket.onsend = (text) => {
+      const { id } = JSON.parse(text);
+      socket.receive(result(id, id));
+    };
+    socket.receive(result(1, 1));
+    for (let id = 2; id <= 1_024; id++) socket.receive(result(id, id));
+    assertEquals(await Promise.all(calls), calls.map((_, n) => n + 1));
+  },
+);
+
+eachPeer("A call that waits for its turn takes its time", async (face) => {
+  using time = new FakeTime();
+  await using it = await open(face);
+  const { peer, socket } = it;
+  const options = { timeout: Infinity };
   const calls = Array.from(
     { length: 1_024 },
-    () => peer.request("m", [], options).catch(() => {}),
+    () => peer.request("m", [], options),
   );
+  const waits = assertRejects(
+    () => peer.request("waits", [], { timeout: 5_000 }),
+    DOMException,
+    'Cannot send request "waits" within 5000 ms: it waits for one of 1024 in flight to be answered',
+  );
+  const next = peer.request("next", [], options);
+  await time.flow(5_500);
+  await waits;
+  socket.take();
+  socket.receive(result(3, "third"));
+  assertEquals(methods(socket), ["next"]);
+  const lost = assertRejects(
+    () => peer.request("lost"),
+    ConnectionClosedError,
+  );
+  peer.close();
+  const error = await lost;
+  assertEquals(error.sent, false);
+  for (const call of [next, ...calls]) await call.catch(() => {});
+});
+
+eachPeer("What waits for its turn is bounded", async (face) => {
+  await using it = await open(face);
+  const { peer } = it;
+  for (let n = 0; n <= 1_024; n++) peer.request("m").catch(() => {});
+  const controller = new AbortController();
+  const { signal } = controller;
+  const given = assertRejects(
+    () => peer.request("m", [], { signal }),
+    DOMException,
+  );
+  for (let n = 2; n < 65_536; n++) assert(peer.notify("n"));
+  assertEquals(peer.notify("n"), false);
   await assertRejects(
     () => peer.request("m"),
     RangeError,
-    'Cannot send request "m": 1024 of at most 1024 are pending',
+    'Cannot send request "m": 65536 of at most 65536 messages wait for one of 1024 in flight to be answered, see limits.queued',
   );
-  peer.close();
-  await Promise.all(calls);
+  controller.abort();
+  await given;
+  assert(peer.notify("n"));
+  assertEquals(peer.notify("n"), false);
 });
 
 eachPeer("What waits for a connection of a peer is bounded", async (face) => {
@@ -54,26 +195,27 @@ eachPeer("What waits for a connection of a peer is bounded", async (face) => {
     () => peer.request("m", [], { signal }),
     DOMException,
   );
-  for (let n = 1; n < 1_024; n++) assert(peer.notify("m"));
+  for (let n = 1; n < 65_536; n++) assert(peer.notify("m"));
   assertEquals(peer.notify("m"), false);
   await assertRejects(
     () => peer.request("m"),
     RangeError,
-    'Cannot send request "m": 1024 of at most 1024 messages wait for the handshake',
+    'Cannot send request "m": 65536 of at most 65536 messages wait for the handshake, see limits.queued',
   );
   controller.abort();
   await given;
   assert(peer.notify("last")); // In the place of the one that was given up.
   socket.open();
-  assertEquals(socket.take().length, 1_024);
+  assertEquals(socket.take().length, 65_536);
   peer.close();
   socket.end();
   await peer.closed;
 
   const other = new ScriptedSocket(ReadyState.Connecting);
   const long = face.peer(other);
-  assert(long.notify("m", ["x".repeat(600_000)]));
-  assertEquals(long.notify("m", ["x".repeat(600_000)]), false);
+  const text = "x".repeat(1_000_000);
+  for (let n = 0; n < 16; n++) assert(long.notify("m", [text]));
+  assertEquals(long.notify("m", [text]), false);
   long.close();
   other.end();
   await long.closed;

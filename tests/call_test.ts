@@ -418,7 +418,7 @@ Deno.test("request gives up after its time-out, and cancels", async () => {
   const error = await short as DOMException;
   assertEquals(
     [error.name, error.message],
-    ["TimeoutError", 'No response to request "short" within 100 ms'],
+    ["TimeoutError", 'No sign of life from request "short" within 100 ms'],
   );
   assertEquals(socket.take(), [
     { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 1 } },
@@ -441,7 +441,7 @@ Deno.test("request whose time-out is 0 is sent, and given up as soon as can be",
     const call = peer.request("m", [], usual ? {} : { timeout: 0 })
       .catch((error: Error) => error.message);
     await time.pass(1);
-    assertEquals(await call, 'No response to request "m" within 0 ms');
+    assertEquals(await call, 'No sign of life from request "m" within 0 ms');
     assertEquals(socket.take(), [
       request(1, "m"),
       { jsonrpc: "2.0", method: "$/cancelRequest", params: { id: 1 } },

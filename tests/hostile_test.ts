@@ -556,7 +556,7 @@ Deno.test("Peer sends what waited for the handshake in order, after onopen", asy
     onopen(this: Peer) {
       this.notify("first");
     },
-    limits: { queued: 4 },
+    limits: { queued: 5 },
   } as PeerOptions);
   const call = peer.request("second");
   assertEquals(peer.notify("third"), true);
@@ -568,7 +568,7 @@ Deno.test("Peer sends what waited for the handshake in order, after onopen", asy
   await assertRejects(
     () => peer.request("too many"),
     RangeError,
-    'Cannot send request "too many": 4 of at most 4 messages wait for the handshake',
+    'Cannot send request "too many": 5 of at most 5 messages wait for the handshake',
   );
   assertThrows(
     () => peer.batch(() => void peer.request("too many").catch(() => {})),

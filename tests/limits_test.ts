@@ -278,7 +278,7 @@ Deno.test("Peer whose limit is 0 takes none", async () => {
   await assertRejects(
     () => mute.peer.request("m"),
     RangeError,
-    "0 of at most 0 are pending",
+    "at most 0 may be in flight, see limits.outgoing",
   );
   const socket = new ScriptedSocket(ReadyState.Connecting);
   const connecting = new Peer(socket, { limits: { queued: 0 } });

@@ -904,13 +904,16 @@ eachPeer(
   "A stream's questions need no place among the calls that wait",
   async (face) => {
     const outgoing = face.most("outgoing", 1);
-    await using it = await open(face, { limits: { outgoing } });
+    const queued = face.most("queued", 0);
+    await using it = await open(face, { limits: { outgoing, queued } });
     const { socket, peer } = it;
     const call = peer.remote["m"]!();
     socket.receive(result(1, { token: 1 }));
     await call;
     const slow = peer.request("slow");
-    for (let n = 1; n < outgoing; n++) peer.request("m").catch(() => {});
+    for (let n = 1; n < outgoing + queued; n++) {
+      peer.request("m").catch(() => {});
+    }
     await assertRejects(() => peer.request("m"), RangeError);
     socket.take();
     const next = stream(call)[Symbol.asyncIterator]().next();

@@ -22,7 +22,7 @@ eachPeer(
     const late = assertRejects(
       () => peer.request("m", [], { timeout: 50 }),
       DOMException,
-      'No response to request "m" within 50 ms',
+      'No sign of life from request "m" within 50 ms',
     );
     const patient = peer.request("m", [], { timeout: Infinity });
     const settled = peer.request("m", [], { signal });

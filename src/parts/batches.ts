@@ -10,7 +10,7 @@
 import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
 import { isTaken } from "../peer/incoming.ts";
-import { sendEntry, settleUnknown } from "../peer/outgoing.ts";
+import { settleUnknown } from "../peer/outgoing.ts";
 import { closedError, complain } from "../peer/owner.ts";
 import {
   type Entry,
@@ -19,7 +19,8 @@ import {
   type QueuedBatch,
 } from "../peer/pending.ts";
 import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
-import { checkLength, post, send, versionOf } from "../peer/sending.ts";
+import { send, versionOf } from "../peer/sending.ts";
+import { post, sendEntry, take } from "../peer/waiting.ts";
 import { batchTooLarge } from "../wire/codes.ts";
 
 import {
@@ -51,8 +52,10 @@ const refusalLength = 112;
 class PeerBatches implements Batches, Living {
   isCollecting = false;
   readonly #core: Core;
-  /** What is being collected. */
-  #batch: OutgoingBatch | undefined;
+  /** What is being collected, in as many frames as it takes. */
+  #batches: OutgoingBatch[] = [];
+  /** The promises of its requests. */
+  #promises: Promise<unknown>[] = [];
   /** Those whose requests wait for a response. */
   #waiting: Set<OutgoingBatch> | undefined;
   /** The batch of an answer that was just read. */
@@ -71,37 +74,40 @@ class PeerBatches implements Batches, Living {
   // Out.
 
   collectAll<T>(collect: () => T): T {
-    if (this.#batch !== undefined) return collect();
-    const batch = this.#batch = new OutgoingBatch(this.#core);
+    if (this.isCollecting) return collect();
+    const all: OutgoingBatch[] = this.#batches = [];
+    const promises: Promise<unknown>[] = this.#promises = [];
     this.isCollecting = true;
     try {
       const result = collect();
-      this.#endCollecting();
-      if (batch.members.length > 0) this.#send(batch);
+      this.isCollecting = false;
+      this.#send(all);
       return result;
     } catch (error) {
-      this.#endCollecting();
-      batch.reject(error);
+      this.isCollecting = false;
+      for (const batch of all) batch.reject(error);
       // The caller is told by the throw, and may never have seen the promises.
-      for (const promise of batch.promises) promise.catch(() => {});
+      for (const promise of promises) promise.catch(() => {});
       throw error;
     }
   }
 
-  #endCollecting(): void {
-    this.#batch = undefined;
-    this.isCollecting = false;
-  }
-
   note(promise: Promise<unknown>): void {
-    this.#batch!.promises.push(promise);
+    this.#promises.push(promise);
   }
 
   collect(text: string, pending: Pending | undefined): void {
-    const batch = this.#batch!;
-    batch.members.push({ text, pending });
+    const all = this.#batches;
+    let batch = all.at(-1);
+    if (batch === undefined || !batch.hasRoom(text, pending)) {
+      all.push(batch = new OutgoingBatch(this.#core));
+    }
+    this.#add(batch, text, pending);
+  }
+
+  #add(batch: OutgoingBatch, text: string, pending: Pending | undefined): void {
+    batch.add(text, pending);
     if (pending === undefined) return;
-    batch.pending.add(pending);
     (this.#waiting ??= new Set()).add(batch);
     const { release } = pending;
     pending.release = (succeeded): void => {
@@ -111,26 +117,20 @@ class PeerBatches implements Batches, Living {
     };
   }
 
-  #send(batch: OutgoingBatch): void {
+  #send(all: readonly OutgoingBatch[]): void {
     const core = this.#core;
-    const { members } = batch;
-    const limit = core.limits.batchMembers;
-    if (members.length > limit) {
+    // Its requests were rejected one by one.
+    if (all.length === 0 || core.state === "closed") return;
+    const isOne = versionOf(core) === "2.0";
+    if (isOne && core.limits.batchMembers === 0) {
       throw new RangeError(
-        `Cannot send batch: it has ${members.length} of at most ${limit} members`,
+        "Cannot send batch: it has 1 of at most 0 members, see limits.batchMembers",
       );
     }
-    const isOne = versionOf(core) === "2.0";
-    const text = join(members);
-    if (isOne) checkLength(core, "Cannot send", "batch", text);
-    // Its requests were rejected one by one.
-    if (core.state === "closed") return;
-    const entries: readonly Entry[] = isOne
-      ? [{ text, pending: undefined, batch }]
-      : members;
-    const why = post(core, "Cannot send", "batch", entries, sendEntry);
+    const entries = all.flatMap((batch) => isOne ? batch.entry : batch.members);
+    const why = post(core, "Cannot send", "batch", entries);
     if (why instanceof RangeError) throw why;
-    if (why !== undefined) batch.reject(why);
+    if (why !== undefined) { for (const batch of all) batch.reject(why); }
   }
 
   get isNamed(): boolean {
@@ -220,15 +220,37 @@ class PeerBatches implements Batches, Living {
 class OutgoingBatch implements QueuedBatch {
   readonly members: Entry[] = [];
   readonly pending: Set<Pending> = new Set();
-  readonly promises: Promise<unknown>[] = [];
   readonly #core: Core;
+  /** Characters of the frame. */
+  #length = 1;
+  #places = 0;
 
   constructor(core: Core) {
     this.#core = core;
   }
 
-  isWanted(): boolean {
-    return this.members.some(isWanted);
+  /** Whether the other side may take one more member with it. */
+  hasRoom(text: string, pending: Pending | undefined): boolean {
+    const { batchMembers, messageLength, outgoing } = this.#core.limits;
+    return this.members.length < batchMembers &&
+      this.#length + text.length + 1 <= messageLength &&
+      this.#places + (pending?.places ?? 0) <= outgoing;
+  }
+
+  add(text: string, pending: Pending | undefined): void {
+    this.members.push({ text, pending });
+    this.#length += text.length + 1;
+    if (pending === undefined) return;
+    this.pending.add(pending);
+    this.#places += pending.places;
+  }
+
+  /** How it is sent; one that is as long as a message may be has no brackets. */
+  get entry(): Entry {
+    const [first] = this.members;
+    return this.#length > this.#core.limits.messageLength
+      ? first!
+      : { text: "", pending: undefined, batch: this };
   }
 
   /** Goes without the members that were given up meanwhile. */
@@ -239,15 +261,21 @@ class OutgoingBatch implements QueuedBatch {
       for (const member of members) sendEntry(core, member);
       return;
     }
-    for (const { pending } of members) if (pending) pending.sent = true;
+    this.#mark(members, true);
     if (send(core, join(members), undefined, this)) return;
-    for (const { pending } of members) if (pending) pending.sent = false;
+    this.#mark(members, false);
     this.reject(closedError(core, "Cannot send batch"));
+  }
+
+  #mark(members: readonly Entry[], sent: boolean): void {
+    for (const { pending } of members) {
+      if (pending !== undefined) this.#core.pending.mark(pending, sent);
+    }
   }
 
   reject(error: unknown): void {
     for (const { id } of [...this.pending]) {
-      this.#core.pending.take(id)?.reject(error);
+      take(this.#core, id)?.reject(error);
     }
   }
 }

@@ -11,11 +11,11 @@
 import { Deferred } from "../line/deferred.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
-import { abandon } from "../peer/outgoing.ts";
 import { closedError, isClosed, isSending } from "../peer/owner.ts";
 import { type Entry, isWanted, messagesOf } from "../peer/pending.ts";
 import type { Backlog, Living } from "../peer/seams.ts";
 import { hand } from "../peer/sending.ts";
+import { abandon } from "../peer/waiting.ts";
 import { slowConsumer } from "../wire/codes.ts";
 
 /** Lets a peer look how much waits to leave, and hold back what is too much. */
@@ -159,7 +159,7 @@ class PeerBacklog implements Backlog, Living {
   #fail(entry: Entry): void {
     for (const { pending } of messagesOf(entry)) {
       if (pending === undefined) continue;
-      pending.sent = false;
+      this.#core.pending.mark(pending, false);
       abandon(this.#core, pending, false);
     }
   }
@@ -195,11 +195,11 @@ class PeerBacklog implements Backlog, Living {
     const requests = this.#held.slice(this.#first).filter(isRequest);
     for (const entry of requests) {
       for (const { pending } of messagesOf(entry)) {
-        if (pending !== undefined) pending.sent = false;
+        if (pending !== undefined) this.#core.pending.mark(pending, false);
       }
     }
     // They never left, and may go by the next connection.
-    this.#core.queue = requests.concat(this.#core.queue);
+    this.#core.queue.putFirst(requests);
     this.#forget();
     this.#isFull = this.isHolding = false;
     this.#longest = 0;
@@ -286,7 +286,7 @@ class PeerBacklog implements Backlog, Living {
   }
 
   #isLittle(): boolean {
-    return this.#core.queue.length === 0 && this.#held === none &&
+    return this.#core.queue.size === 0 && this.#held === none &&
       this.#read() <= step;
   }
 

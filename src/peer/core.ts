@@ -24,7 +24,7 @@ import type { Call } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
-import { type Entry, PendingTable } from "./pending.ts";
+import { PendingTable, Queue } from "./pending.ts";
 import type {
   Backlog,
   Batches,
@@ -132,8 +132,6 @@ export interface Handlers {
 
 const usualTimeout = 60_000;
 
-const none: readonly Entry[] = [];
-
 /** All that a peer knows. */
 export class Core {
   readonly owner: Owner;
@@ -177,9 +175,9 @@ export class Core {
 
   // The calls.
   connection!: Connection;
-  readonly pending: PendingTable = new PendingTable();
-  /** What waits for the handshake. */
-  queue: readonly Entry[] = none;
+  /** What waits for a connection, or for a place among the requests in flight. */
+  readonly queue: Queue = new Queue();
+  readonly pending: PendingTable = new PendingTable(this.queue);
   methods: Methods | undefined;
   /** The call whose method has not come to its first `await`. */
   current: RunningCall | undefined;

@@ -22,15 +22,9 @@ import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo } from "../wire/error.ts";
 import { Connection, type Core, type Keeper } from "./core.ts";
 import { endCalls } from "./incoming.ts";
-import { abandon, sendEntry } from "./outgoing.ts";
-import {
-  closedError,
-  complain,
-  isClosed,
-  isSending,
-  runHook,
-} from "./owner.ts";
+import { closedError, complain, isClosed, runHook } from "./owner.ts";
 import type { Entry } from "./pending.ts";
+import { abandon, advance } from "./waiting.ts";
 
 // How long a peer may take to answer a close frame.
 const closeTimeout = 5_000;
@@ -147,16 +141,13 @@ export function open(core: Core): void {
   core.failures = 0;
   core.cause = core.last = undefined;
   core.retries?.open();
-  const { opened } = core;
+  const { opened, queue } = core;
   for (const part of core.living) part.open?.();
+  queue.isHeld = true;
   runHook(core, () => core.owner.onopen());
+  queue.isHeld = false;
   core.watched?.change();
-  // The hook, or what is sent, may end it, for now or for good.
-  while (isSending(core) && core.queue.length > 0) {
-    const [entry, ...rest] = core.queue;
-    core.queue = rest;
-    sendEntry(core, entry!);
-  }
+  advance(core);
   opened?.resolve();
   // Who asks from now on is told at once; what told the others may go.
   if (core.opened === opened) core.opened = undefined;
@@ -295,14 +286,15 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
       if (!pending.sent) continue;
       if (pending.again !== undefined) {
         again.push({ text: pending.again, pending });
-        pending.sent = false;
+        core.pending.mark(pending, false);
         pending.wasSent = true;
         continue;
       }
     }
     abandon(core, pending, pending.sent, connection);
   }
-  core.queue = isOver ? [] : again.concat(core.queue);
+  if (isOver) core.queue.clear();
+  else core.queue.putFirst(again);
   endCalls(core, connection);
   connection.values?.end();
   connection.observers?.end((what) =>

@@ -23,7 +23,7 @@ import {
   writeRequest,
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
-import type { Connection, Core } from "./core.ts";
+import type { Core } from "./core.ts";
 import {
   closedError,
   complain,
@@ -31,16 +31,17 @@ import {
   isSending,
   noConnection,
 } from "./owner.ts";
-import { type Entry, isWanted, type Pending } from "./pending.ts";
+import type { Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
+import { checkLength, sendNow, tell, versionOf } from "./sending.ts";
 import {
-  checkLength,
+  awaited,
+  cannotRequest,
+  isFree,
   post,
-  send,
-  sendNow,
-  tell,
-  versionOf,
-} from "./sending.ts";
+  sendRequest,
+  take,
+} from "./waiting.ts";
 
 /** The question for a stream's next values, which waits for nobody. */
 export const enumeratorNext = "$/enumerator/next";
@@ -56,8 +57,6 @@ const unreadable: readonly number[] = [
   batchTooLarge,
 ];
 
-const cannotRequest = "Cannot send request";
-
 /** Sends a request, and settles with its response; see {@linkcode Peer.request}. */
 export function request(
   core: Core,
@@ -68,13 +67,7 @@ export function request(
   const promise = new Promise<unknown>((resolve, reject) => {
     if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
     checkMethod(cannotRequest, method);
-    const { pending: table, limits: { outgoing } } = core;
-    // A stream's next values wait for nobody, or a call that reads it would.
-    if (table.size >= outgoing && method !== enumeratorNext) {
-      throw new RangeError(
-        `${cannotRequest} "${method}": ${table.size} of at most ${outgoing} are pending`,
-      );
-    }
+    const { pending: table } = core;
     const signal = options?.signal;
     signal?.throwIfAborted();
     const timeout = options?.timeout === undefined
@@ -110,9 +103,11 @@ export function request(
       idempotent,
       again: idempotent && !lends ? text : undefined,
       lends,
+      places: method.startsWith("$/") ? 0 : 1,
       sent: false,
       wasSent: false,
       settled: false,
+      queued: 0,
       release: abort === undefined && !lends
         ? undefined
         : (succeeded): void => {
@@ -123,34 +118,15 @@ export function request(
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
     if (core.batches?.isCollecting) core.batches.collect(text, pending);
-    else if (isSending(core)) sendRequest(core, pending, text, sendNow);
-    else {
-      const entries = [{ text, pending }];
-      const why = post(core, cannotRequest, method, entries, sendEntry);
+    else if (isSending(core) && isFree(core, pending.places)) {
+      sendRequest(core, pending, text, sendNow);
+    } else {
+      const why = post(core, cannotRequest, method, [{ text, pending }]);
       if (why !== undefined) table.take(id)?.reject(why);
     }
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
   return promise;
-}
-
-/** Sends what has waited for the handshake. */
-export function sendEntry(core: Core, entry: Entry): void {
-  const { text, pending, batch } = entry;
-  if (!isWanted(entry)) return;
-  if (batch !== undefined) batch.send();
-  else if (pending === undefined) send(core, text);
-  else sendRequest(core, pending, text, send);
-}
-
-function sendRequest(
-  core: Core,
-  pending: Pending,
-  text: string,
-  hand: typeof send,
-): void {
-  pending.sent = true;
-  if (!hand(core, text, pending)) abandon(core, pending, false);
 }
 
 /** Sends a notification; see {@linkcode Peer.notify}. */
@@ -190,10 +166,10 @@ export function deliver(core: Core, method: string, text: string): boolean {
     return true;
   }
   core.connection.suspect = core.pending.nextId;
-  return isSending(core)
+  // One that was made after a call doesn't overtake it.
+  return isSending(core) && (core.queue.size === 0 || core.queue.isHeld)
     ? sendNow(core, text)
-    : post(core, what, method, [{ text, pending: undefined }], sendEntry) ===
-      undefined;
+    : post(core, what, method, [{ text, pending: undefined }]) === undefined;
 }
 
 /** @throws {TypeError} A method has no name. */
@@ -255,7 +231,7 @@ function traced(core: Core, text: string): string {
 
 /** Gives a request up: its caller is told, and the peer, if it knows of it. */
 export function cancel(core: Core, id: number, reason: unknown): void {
-  const pending = core.pending.take(id);
+  const pending = take(core, id);
   if (pending === undefined) return;
   pending.reject(reason);
   if (pending.sent) tell(core, "$/cancelRequest", { id });
@@ -263,11 +239,10 @@ export function cancel(core: Core, id: number, reason: unknown): void {
 
 /** Gives up the requests that are due, and says when the next one is. */
 export function sweepOutgoing(core: Core, now: number): number {
-  let next = Infinity;
-  for (const pending of core.pending.all()) {
-    const { deadline } = pending;
-    if (deadline > now) next = Math.min(next, deadline);
-    else cancel(core, pending.id, timeoutError(core, pending));
+  const due: Pending[] = [];
+  const next = core.pending.sweep(now, due);
+  for (const pending of due) {
+    cancel(core, pending.id, timeoutError(core, pending));
   }
   return next;
 }
@@ -276,8 +251,12 @@ export function sweepOutgoing(core: Core, now: number): number {
 function timeoutError(core: Core, pending: Pending): DOMException {
   const { method, timeout, sent, wasSent } = pending;
   const left = sent || wasSent;
-  const what = left ? "No response to request" : cannotRequest;
-  const why = left || core.state === "open" ? "" : `: ${noConnection(core)}`;
+  const what = left ? "No sign of life from request" : cannotRequest;
+  const why = left
+    ? ""
+    : core.state === "open"
+    ? `: it waits for ${awaited(core)}`
+    : `: ${noConnection(core)}`;
   const error = new DOMException(
     `${what} "${method}" within ${timeout} ms${why}`,
     "TimeoutError",
@@ -287,24 +266,6 @@ function timeoutError(core: Core, pending: Pending): DOMException {
     Object.defineProperty(error, "cause", { value: cause });
   }
   return error;
-}
-
-/**
- * Tells a caller that no response will come.
- *
- * @param sent Whether this connection was handed the request.
- */
-export function abandon(
-  core: Core,
-  { id, method, wasSent, idempotent }: Pending,
-  sent: boolean,
-  connection?: Connection,
-): void {
-  const left = sent || wasSent;
-  const what = left ? "No response to request" : cannotRequest;
-  core.pending.take(id)?.reject(
-    closedError(core, what, left, method, idempotent, connection),
-  );
 }
 
 /** Settles a request with its response. */
@@ -329,7 +290,7 @@ export function settle(core: Core, response: Response): void {
       failure = unreadable;
     }
   }
-  core.pending.take(id, error === undefined);
+  take(core, id, error === undefined);
   if (failure === undefined) pending.resolve(result);
   else pending.reject(failure);
 }
@@ -362,7 +323,7 @@ function settleUnidentified(core: Core, error: RpcError): void {
     if (core.batches?.settle(error, isGuess)) return;
     const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
     if (only !== undefined && another === undefined) {
-      return core.pending.take(only.id)?.reject(error);
+      return take(core, only.id)?.reject(error);
     }
   }
   if (core.bounds?.count() !== false) complain(core, error);

@@ -1,6 +1,6 @@
 /**
- * The requests that wait for a response, by id; and the messages that wait for a
- * connection.
+ * The requests that wait for a response, by id; and the messages that wait to be
+ * sent, in their order.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
  *
@@ -15,7 +15,7 @@ export interface Pending {
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
   /** When it is given up, in milliseconds of the monotonic clock. */
-  readonly deadline: number;
+  deadline: number;
   readonly onprogress: ((value: unknown) => void) | undefined;
   /** Whether its caller said that it may be executed twice. */
   readonly idempotent: boolean;
@@ -23,11 +23,15 @@ export interface Pending {
   readonly again: string | undefined;
   /** Whether its params carry what only the connection of then knows. */
   readonly lends: boolean;
+  /** Places that it takes among those in flight: 1, of the protocol's own 0. */
+  readonly places: number;
   /** Whether it was handed to the socket. */
   sent: boolean;
   /** Whether it was handed to that of an earlier connection. */
   wasSent: boolean;
   settled: boolean;
+  /** UTF-16 code units that it has in the queue; 0: it is not there. */
+  queued: number;
   /** Lets go of the caller's signal, and of what its params lent. */
   release: ((succeeded: boolean) => void) | undefined;
 }
@@ -44,7 +48,6 @@ export interface Entry {
 /** A batch that waits, and goes without the members that were given up meanwhile. */
 export interface QueuedBatch {
   readonly members: readonly Entry[];
-  isWanted(): boolean;
   send(): void;
   /** Rejects its requests. */
   reject(error: unknown): void;
@@ -52,15 +55,122 @@ export interface QueuedBatch {
 
 /** Whether something is still to be sent. */
 export function isWanted({ pending, batch }: Entry): boolean {
-  return batch === undefined ? pending?.settled !== true : batch.isWanted();
+  return batch === undefined
+    ? pending?.settled !== true
+    : batch.members.some(isWanted);
 }
 
-/** The messages of an entry. */
+/** The messages of what waits. */
 export function messagesOf(entry: Entry): readonly Entry[] {
   return entry.batch?.members ?? [entry];
 }
 
+const none: Entry[] = [];
+
+// So many places before the first entry, or of those that were given up, are worth
+// no copy.
+const mostEmpty = 1_024;
+
+/**
+ * Messages that wait to be sent, in their order. To join, to go and to be given up
+ * cost the same however many there are.
+ */
+export class Queue {
+  /** How many messages wait, each member of a batch; without those given up. */
+  size = 0;
+  /** Their UTF-16 code units. */
+  length = 0;
+  /** Whether its first ones are being sent. */
+  isMoving = false;
+  /** Whether it waits for a hook: what is sent meanwhile overtakes it. */
+  isHeld = false;
+  // None, until the first message: most peers never have to wait.
+  #entries = none;
+  /** Where the first one stands; what stands before has gone. */
+  #first = 0;
+  /** How many messages were given up since it was last tidied. */
+  #left = 0;
+
+  /** The first entry that is still to be sent. */
+  get first(): Entry | undefined {
+    const entries = this.#entries;
+    while (this.#first < entries.length && !isWanted(entries[this.#first]!)) {
+      this.#first++;
+    }
+    return entries[this.#first];
+  }
+
+  push(entry: Entry): void {
+    if (this.#entries === none) this.#entries = [];
+    this.#entries.push(entry);
+    this.#count(entry);
+  }
+
+  /** Lets entries go before all others. */
+  putFirst(entries: readonly Entry[]): void {
+    if (entries.length === 0) return;
+    for (const entry of entries) this.#count(entry);
+    this.#entries = entries.concat(this.#entries.slice(this.#first));
+    this.#first = 0;
+  }
+
+  /** Takes the first one out. */
+  shift(): void {
+    for (const { pending, text } of messagesOf(this.first!)) {
+      if (pending === undefined) this.#uncount(text.length);
+      else if (pending.queued > 0) {
+        this.#uncount(pending.queued);
+        pending.queued = 0;
+      }
+    }
+    this.#first++;
+    if (this.size === 0) this.clear();
+    else if (
+      this.#first > mostEmpty && 2 * this.#first > this.#entries.length
+    ) this.#tidy();
+  }
+
+  /** A request was given up. */
+  leave(pending: Pending): void {
+    this.#uncount(pending.queued);
+    pending.queued = 0;
+    this.#left++;
+    if (this.size === 0) this.clear();
+    else if (this.#left > mostEmpty && this.#left > this.size) this.#tidy();
+  }
+
+  clear(): void {
+    this.size =
+      this.length =
+      this.#first =
+      this.#left =
+        0;
+    this.#entries = none;
+  }
+
+  #count(entry: Entry): void {
+    for (const { pending, text } of messagesOf(entry)) {
+      if (pending?.settled === true) continue;
+      this.size++;
+      this.length += text.length;
+      if (pending !== undefined) pending.queued = text.length;
+    }
+  }
+
+  #uncount(length: number): void {
+    this.size--;
+    this.length -= length;
+  }
+
+  #tidy(): void {
+    this.#entries = this.#entries.slice(this.#first).filter(isWanted);
+    this.#first = this.#left = 0;
+  }
+}
+
 const noSlots: undefined[] = [];
+
+const mostSlots = 4_096;
 
 /**
  * A table of consecutive ids in slots: an id's slot is its low bits.
@@ -74,6 +184,14 @@ export class PendingTable {
   #slots: (Pending | undefined)[] = noSlots;
   #size = 0;
   #nextId = 1;
+  readonly #queue: Queue;
+  /** Places of those that were sent. */
+  inFlight = 0;
+
+  /** @param queue Where those wait that were not sent. */
+  constructor(queue: Queue = new Queue()) {
+    this.#queue = queue;
+  }
 
   /** How many wait. */
   get size(): number {
@@ -118,14 +236,44 @@ export class PendingTable {
     this.#size--;
     pending.release?.(succeeded);
     pending.settled = true;
+    if (pending.sent) this.inFlight -= pending.places;
+    else if (pending.queued > 0) this.#queue.leave(pending);
+    // What was made for a crowd is not kept for the few that come after it.
+    if (this.#size === 0 && this.#slots.length > mostSlots) {
+      this.#slots = noSlots;
+    }
     return pending;
+  }
+
+  /** Notes whether a request is with the socket. */
+  mark(pending: Pending, sent: boolean): void {
+    if (pending.sent === sent) return;
+    pending.sent = sent;
+    this.inFlight += sent ? pending.places : -pending.places;
+  }
+
+  /**
+   * Looks for the requests that are due, the oldest first.
+   *
+   * @param due Where to put them.
+   * @returns When the next one is due; Infinity: none is.
+   */
+  sweep(now: number, due: Pending[]): number {
+    let next = Infinity;
+    for (const pending of this.#slots) {
+      if (pending === undefined) continue;
+      if (pending.deadline <= now) due.push(pending);
+      else if (pending.deadline < next) next = pending.deadline;
+    }
+    due.sort(byAge);
+    return next;
   }
 
   /** All that wait, the oldest first. */
   all(): Pending[] {
     if (this.#size === 0) return [];
     return this.#slots.filter((pending) => pending !== undefined)
-      .sort((left, right) => left.id - right.id);
+      .sort(byAge);
   }
 
   #grow(): void {
@@ -140,6 +288,10 @@ export class PendingTable {
     }
     this.#slots = slots;
   }
+}
+
+function byAge(left: Pending, right: Pending): number {
+  return left.id - right.id;
 }
 
 function following(id: number): number {

@@ -1,5 +1,5 @@
 /**
- * Messages on their way to the socket, or to where they wait for one.
+ * Messages on their way to the socket.
  *
  * @module
  */
@@ -12,13 +12,8 @@ import {
   writeParams,
 } from "../wire/message.ts";
 import type { Core } from "./core.ts";
-import { closedError, isSending } from "./owner.ts";
-import {
-  type Entry,
-  isWanted,
-  type Pending,
-  type QueuedBatch,
-} from "./pending.ts";
+import { isSending } from "./owner.ts";
+import type { Pending, QueuedBatch } from "./pending.ts";
 
 /** The version of what this side sends of itself. */
 export function versionOf({ connection }: Core): Version {
@@ -110,47 +105,4 @@ export function checkLength(
       `${what} "${name}": it has ${text.length} of at most ${messageLength} characters`,
     );
   }
-}
-
-/**
- * Sends messages now, or lets them wait for the handshake, all or none.
- *
- * @param sendNow Sends one of them.
- * @returns The error that says why they were not taken; `undefined`: they were.
- */
-export function post(
-  core: Core,
-  what: string,
-  method: string | undefined,
-  entries: readonly Entry[],
-  sendNow: (core: Core, entry: Entry) => void,
-): Error | undefined {
-  if (isSending(core)) {
-    for (const entry of entries) sendNow(core, entry);
-    return undefined;
-  }
-  if (core.state !== "connecting" && !isLosing(core)) {
-    return closedError(core, what, false, method);
-  }
-  const { queued, queuedLength } = core.limits;
-  // Those that were given up meanwhile wait no more.
-  const queue = core.queue.filter(isWanted);
-  const length = lengthOf(queue);
-  const isFull = queue.length + entries.length > queued;
-  if (!isFull && length + lengthOf(entries) <= queuedLength) {
-    core.queue = queue.concat(entries);
-    return undefined;
-  }
-  const state = isFull
-    ? `${queue.length} of at most ${queued} messages`
-    : `${length} of at most ${queuedLength} characters`;
-  return new RangeError(
-    `${what} "${method}": ${state} wait for the handshake`,
-  );
-}
-
-function lengthOf(entries: readonly Entry[]): number {
-  let length = 0;
-  for (const { text } of entries) length += text.length;
-  return length;
 }

@@ -139,8 +139,9 @@ export class Peer<Theirs = unknown, Context = unknown>
 
   /**
    * Sends several requests and notifications as one frame, a batch: those that
-   * `collect` makes, before its first `await`, on this peer. Each request has
-   * its own promise. In versions 1.0 and bare, which have no batches, each is its
+   * `collect` makes, before its first `await`, on this peer. More than the other
+   * side takes, `batchMembers` and `messageLength` of the limits, leave as several,
+   * one after the other. Each request has its own promise. In versions 1.0 and bare, which have no batches, each is its
    * own frame.
    *
    * ```ts
@@ -162,8 +163,7 @@ export class Peer<Theirs = unknown, Context = unknown>
    *
    * @param collect Makes the calls. If it throws, none of them is sent.
    * @returns What `collect` returned.
-   * @throws {RangeError} The batch has too many members or is too long; nothing
-   * was sent.
+   * @throws {RangeError} Too much waits to be sent already; nothing was sent.
    * @see {@link https://www.jsonrpc.org/specification#batch}
    */
   batch<T>(collect: () => T): T {

@@ -24,7 +24,7 @@ export interface Limits {
   /**
    * Most members of a batch, either way. Default 100. A longer one that arrives
    * is answered by one error -32010 and none of it executed; a longer one to be
-   * sent throws.
+   * sent leaves in several frames.
    */
   readonly batchMembers: number;
   /**
@@ -77,8 +77,11 @@ export interface Limits {
    */
   readonly handlerTimeout: number;
   /**
-   * Most requests to the peer that wait for their response. Default 1,024. One
-   * more rejects with a RangeError and is not sent.
+   * Most requests to the peer that are in flight: sent and not answered. Default
+   * 1,024. One more waits for its turn, within its time-out, and with it what is
+   * called after it; `queued` and `queuedLength` say how many may. Questions for a
+   * stream's values and calls to what the peer lent take no place and wait for
+   * none.
    */
   readonly outgoing: number;
   /**
@@ -92,14 +95,15 @@ export interface Limits {
    */
   readonly references: number;
   /**
-   * Most messages that wait for the handshake to be done. Default 1,024. One
-   * more request rejects with a RangeError, one more notification is not taken.
+   * Most messages that wait to be sent: for a connection, or for their turn among
+   * the requests in flight. Default 65,536. One more request rejects with a
+   * RangeError, one more notification is not taken.
    */
   readonly queued: number;
   /**
-   * Most UTF-16 code units of all the messages that wait for the handshake to be
-   * done. Default 1,048,576. One more request rejects with a RangeError, one more
-   * notification is not taken.
+   * Most UTF-16 code units of all the messages that wait to be sent. Default
+   * 16,777,216. One more request rejects with a RangeError, one more notification
+   * is not taken.
    */
   readonly queuedLength: number;
   /**
@@ -163,8 +167,8 @@ export const coreLimits: Pick<
   outgoing: 1_024,
   streams: 128,
   references: 128,
-  queued: 1_024,
-  queuedLength: 1_048_576,
+  queued: 65_536,
+  queuedLength: 16_777_216,
 };
 
 /**

@@ -134,7 +134,10 @@ export interface Difference {
 /** What differs, by part. All else that has one name means the same. */
 export const differences: { readonly [part: string]: Difference } = {
   streams: { whole: "on", small: "with `use: [streams]`" },
-  references: { whole: "on", small: "with `use: [references]`" },
+  references: {
+    whole: "on",
+    small: "with `use: [references]`; without, a function is a TypeError",
+  },
   versions: {
     whole: "JSON-RPC 1.0 and bare, `version`",
     small: "2.0 alone; a message without `jsonrpc` is read as 2.0",

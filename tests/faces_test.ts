@@ -29,7 +29,7 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
   async references(face) {
     await using it = await open(face, { use: [], local: { lend: () => echo } });
     it.socket.receive(request(1, "lend"));
-    return take(it.socket)[0]!.result !== null;
+    return take(it.socket)[0]!.error === undefined;
   },
 
   async versions(face) {

@@ -95,3 +95,38 @@ eachPeer(
     assertEquals(frames[2]!.error?.code, -32601);
   },
 );
+
+eachPeer(
+  "Peer tells its owner once of a method that an instance inherits",
+  async (face) => {
+    class Database {
+      readonly find = (): number => 1;
+      query(): number {
+        return 2;
+      }
+    }
+    class Cached extends Database {}
+    class Service {
+      readonly own = (): number => 3;
+      readonly database = new Cached();
+      said(): number {
+        return 4;
+      }
+    }
+    const local = new Service();
+    await using it = await open(face, { local });
+    const names = ["database.query", "database.query", "database.find", "said"]
+      .concat(["constructor", "database.constructor", "toString", "said.deep"])
+      .concat(["database.toString", "own.call", "other.query", "database."]);
+    for (const name of names) {
+      assertEquals(await it.ask(request(1, name)), [
+        failure(1, -32601, "Method not found"),
+      ]);
+    }
+    assertEquals(await it.ask(request(1, "own")), [result(1, 3)]);
+    assertEquals(it.thrown.map((error) => (error as Error).message), [
+      'Cannot call "query": an instance inherits it, and only own functions can be called. List it: { query: (...params) => instance.query(...params) }',
+      'Cannot call "said": an instance inherits it, and only own functions can be called. List it: { said: (...params) => instance.said(...params) }',
+    ]);
+  },
+);

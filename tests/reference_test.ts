@@ -12,6 +12,7 @@ import {
   marshal,
   type Peer,
   RpcError,
+  streams,
 } from "../mod.ts";
 import { serve } from "../server.ts";
 import { eachPeer, type FaceOptions, small, whole } from "./faces.ts";
@@ -346,6 +347,89 @@ Deno.test("A marked object needs a peer that uses references", async () => {
   socket.receive(result(2, reference(5)));
   assertEquals(await call, reference(5));
 });
+
+eachPeer(
+  "A lent object's owner is told of a method that it inherits",
+  async (face) => {
+    class Account {
+      readonly own = (): number => 1;
+      deposit(): number {
+        return 2;
+      }
+    }
+    const thrown: unknown[] = [];
+    const [server, client] = pair(face, {
+      local: { open: () => marshal(new Account()) },
+      onerror: (error) => void thrown.push(error),
+    });
+    const account = await client.request("open") as Proxy;
+    assertEquals(await account["own"]!(), 1);
+    for (let n = 0; n < 2; n++) {
+      const error = await assertRejects(() => account["deposit"]!(), RpcError);
+      assertEquals(error.code, -32601);
+    }
+    assertEquals(thrown.length, 1);
+    assert(/"deposit": an instance inherits it/.test(`${thrown}`));
+    client.close();
+    await server.closed;
+  },
+);
+
+for (const parts of [[], [streams]]) {
+  const has = parts.length === 0 ? "no parts" : "streams alone";
+  Deno.test(`A function is refused, and never null, by a peer with ${has}`, async () => {
+    const fn = (): void => {};
+    const { promise: lent, resolve } = Promise.withResolvers<unknown>();
+    const [lender, borrower] = pair(small, {}, { local: { keep: resolve } });
+    const keeping = lender.request("keep", [fn]);
+    const borrowed = await lent as Proxy;
+    await keeping;
+    await using it = await open(small, {
+      use: parts,
+      local: {
+        get: () => fn,
+        later: () => Promise.resolve(fn),
+        async *stream() {
+          yield await Promise.resolve(fn);
+        },
+        progress(this: BasePeer) {
+          this.call.progress(fn);
+        },
+      },
+    });
+    const { socket, peer } = it;
+    for (
+      const params of [[fn], [1, fn], { fn }, [borrowed], { a: 1, borrowed }]
+    ) {
+      const call = (): Promise<unknown> => peer.request("m", params);
+      await assertRejects(call, TypeError, "without references (`use`)");
+      const tell = (): unknown => peer.notify("m", params);
+      assertThrows(tell, TypeError, "without references (`use`)");
+    }
+    await assertRejects(() => peer.remote["m"]!(1, fn), TypeError);
+    // What writes itself does so whole.
+    const written = peer.request("m", { toJSON: () => [1], fn: 2 });
+    const [{ id, params }] = take(socket) as [Frame];
+    assertEquals(params, [1]);
+    socket.receive(result(id as number, "done"));
+    assertEquals(await written, "done");
+    for (const method of ["get", "later", "progress"]) {
+      assertEquals(await it.ask(request(1, method)), [
+        failure(1, -32603, "Internal error"),
+      ]);
+    }
+    assertEquals(it.thrown.length, 3);
+    assert(it.thrown.every((error) => error instanceof TypeError));
+    if (parts.length > 0) {
+      await it.ask(request(1, "stream"));
+      assertEquals(await it.ask(request(2, "$/enumerator/next", [1])), [
+        failure(2, -32603, "Internal error"),
+      ]);
+    }
+    lender.close();
+    await borrower.closed;
+  });
+}
 
 eachPeer("Hostile references harm nobody", async (face) => {
   const received: unknown[] = [];

@@ -17,7 +17,7 @@ import { isLosing, tell, versionOf } from "../peer/sending.ts";
 import type { Limits } from "../wire/limits.ts";
 import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
-import type { Params } from "../wire/message.ts";
+import { checkValue, type Params } from "../wire/message.ts";
 
 /** What is being turned into text right now. */
 let current: Writing | undefined;
@@ -182,6 +182,8 @@ export class Link implements Values {
     for (const carrier of this.#carriers) {
       value = carrier.write(value, writing);
     }
+    // With references, what is left was borrowed, and writes itself.
+    if (writing.marshal === undefined) checkValue(value);
     return value;
   }
 

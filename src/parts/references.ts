@@ -41,7 +41,7 @@ import {
   type Link,
 } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
-import { type Method, Methods } from "../peer/methods.ts";
+import { explain, type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
@@ -203,7 +203,12 @@ class References implements Carrier {
       };
     }
     const { target, methods } = lent;
-    if (typeof target !== "function") return methods.find(method);
+    if (typeof target !== "function") {
+      const found = methods.find(method);
+      const why = found === undefined ? explain(target, method) : undefined;
+      if (why !== undefined) this.#link.report(why);
+      return found;
+    }
     const fn = target as Method["fn"];
     return method === invoke
       ? { fn, self: target, holder: lent, key: method }

@@ -41,7 +41,7 @@ import type { Part } from "../peer/options.ts";
 import { enumeratorNext } from "../peer/outgoing.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
 import { type Carrier, carrying, JsonText, type Link } from "./carrying.ts";
-import { type Params, readParam } from "../wire/message.ts";
+import { checkValue, type Params, readParam } from "../wire/message.ts";
 
 /**
  * The streams that a peer returns, takes and passes: async iterables, async
@@ -302,6 +302,7 @@ class Producer {
 
   #push(value: unknown): void {
     try {
+      checkValue(value);
       const text = JSON.stringify(value) ?? "null";
       const { messageLength } = this.#link.limits;
       if (text.length > messageLength - envelopeLength) {

@@ -96,7 +96,7 @@ export type RemoteMember<Member> = Member extends
 export type RemoteResult<Result> = IsAny<Result> extends true ? Promise<Result>
   : [Result] extends [never] ? Promise<never>
   : [Result] extends [AsyncIterable<infer Value> | ReadableStream<infer Value>]
-    ? RemoteStream<RemoteItem<Value>>
+    ? RemoteStream<RemoteStreamItem<Value>>
   : Promise<RemoteItem<Result>>;
 
 /**
@@ -113,6 +113,13 @@ export type RemoteStream<Value> =
  */
 export type RemoteItem<Value> = Value extends undefined ? null
   : RemoteValue<Value>;
+
+/** An item of a stream as it arrives: by itself, it lends nothing. */
+export type RemoteStreamItem<Value> = IsAny<Value> extends true ? Value
+  : unknown extends Value ? Value
+  : Value extends Marshaled<unknown> | ((...params: never[]) => unknown)
+    ? CannotTravel<"A stream carries no functions: lend them by a method">
+  : RemoteItem<Value>;
 
 /**
  * A value as it arrives: what is JSON as it is; functions and marked objects can be
@@ -234,11 +241,14 @@ export type RemoteParam<Param> = IsAny<Param> extends true ? Param
   : Param extends Scalar | Json ? Param
   : Param extends bigint | symbol ? CannotTravel<"JSON has no bigint or symbol">
   : Param extends AsyncIterable<infer Value> | ReadableStream<infer Value>
-    ? AsyncIterable<Value> | ReadableStream<Value>
+    ? PassedStream<RemoteMemberParam<Exclude<Value, undefined>>>
   : Param extends RemoteReference<infer Target> ? Marshaled<Target> | Param
   : Param extends (...params: infer Params) => infer Result
     ? (...params: Params) => Awaited<Result> | Promise<Awaited<Result>>
   : RemoteMemberParam<Param>;
+
+/** A stream that a caller may pass. */
+export type PassedStream<Value> = AsyncIterable<Value> | ReadableStream<Value>;
 
 /** What stands in an argument, as a caller may pass it. */
 export type RemoteMemberParam<Param> = IsAny<Param> extends true ? Param

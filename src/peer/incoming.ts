@@ -18,6 +18,7 @@ import {
 } from "../wire/codes.ts";
 import { type ErrorObject, RpcError } from "../wire/error.ts";
 import {
+  checkValue,
   type Id,
   type Notification,
   readParam,
@@ -29,7 +30,7 @@ import {
   writeValue,
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
-import { invoke, type Method, Methods } from "./methods.ts";
+import { explain, invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
 import { closedError, report, runHook } from "./owner.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
@@ -104,6 +105,7 @@ class Running implements RunningCall {
   }
 
   progress(value: unknown): boolean {
+    checkValue(value);
     return this.id !== undefined && !this.answered && this.version !== "1.0" &&
       tell(this.#core, "$/progress", { token: this.id, value });
   }
@@ -266,6 +268,8 @@ function control(
     const result = answerOwn(core, call, running);
     if (result === undefined) {
       failWith(core, running, methodNotFound, "Method not found");
+      const why = explain(core.owner.local, call.method);
+      if (why !== undefined) report(core, why);
     } else if (!isThenable(result)) succeed(core, running, result);
     else {
       // So that it can be cancelled, and its id is taken.
@@ -362,7 +366,10 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
       text = values?.writeResult(result, writing);
     }
     if (id === undefined || answered) return values?.release(writing);
-    if (writing === undefined) text = writeValue(result);
+    if (writing === undefined) {
+      checkValue(result);
+      text = writeValue(result);
+    }
   } catch (error) {
     values?.release(writing);
     return fail(core, running, error);

@@ -15,6 +15,7 @@ import {
 } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import {
+  checkMembers,
   type Params,
   readError,
   type Response,
@@ -199,6 +200,8 @@ function writeCall(
   let written: string | undefined;
   try {
     if (isOld) core.versions!.checkParams(version, params);
+    // Else the parts have looked at each.
+    if (core.connection.values === undefined) checkMembers(params);
     written = writing === undefined
       ? writeParams(params)
       : core.connection.values!.writeParams(params, writing, writeParams);

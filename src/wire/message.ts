@@ -316,6 +316,31 @@ export function writeNotification(
     : wrap(head, params, "}");
 }
 
+/**
+ * Refuses params with a function that nobody has replaced.
+ *
+ * @throws {TypeError} One would arrive as null, or not at all.
+ */
+export function checkMembers(params: Params | undefined): void {
+  if (Array.isArray(params)) return params.forEach(checkValue);
+  // What writes itself does so whole.
+  const { toJSON } = (params ?? {}) as { toJSON?: unknown };
+  if (toJSON === undefined) Object.values(params ?? {}).forEach(checkValue);
+}
+
+/**
+ * Refuses a function that nobody has replaced.
+ *
+ * @throws {TypeError} It is one, and would arrive as null.
+ */
+export function checkValue(value: unknown): void {
+  if (typeof value === "function") {
+    throw new TypeError(
+      "a function can't be passed without references (`use`)",
+    );
+  }
+}
+
 /** Writes a result; `undefined` where JSON has no word for it. */
 export function writeValue(value: unknown): string | undefined {
   // A number is its own text, and not to be looked for in anything (bench/).

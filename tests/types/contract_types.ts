@@ -136,6 +136,7 @@ interface Promises {
   tail(): [number, string?];
   member(): { a?: number; b: number | undefined };
   stream(): AsyncIterable<number | undefined>;
+  functions(): AsyncIterable<() => number>;
   error(): Error;
   errors(): { cause: Error }[];
   message(): { name: string; message: string };
@@ -151,6 +152,7 @@ interface Promises {
   last(a: number, b: string | undefined): void;
   rest(a?: string, ...rest: number[]): void;
   takeHoles(holes: (number | undefined)[]): void;
+  uploadDates(dates: AsyncIterable<Date>): void;
   takeError(error: Error): void;
   takeDate(it: { at: Date }): void;
   takeDates(it: { list: { at: Date }[] }): void;
@@ -176,6 +178,11 @@ export async function promises(
   isSame<typeof a, number | undefined>(true);
   isSame<typeof b, number | undefined>(true);
   for await (const n of remote.stream()) isSame<typeof n, number | null>(true);
+
+  for await (const fn of remote.functions()) {
+    // @ts-expect-error: a stream carries no functions.
+    fn();
+  }
 
   const error = await remote.error();
   // @ts-expect-error: an Error arrives as {}.
@@ -225,6 +232,8 @@ export async function promises(
   await remote.takeHoles([1]);
   // @ts-expect-error: it would arrive as null.
   await remote.takeHoles([1, undefined]);
+  // @ts-expect-error: a Date arrives as a string.
+  await remote.uploadDates(new ReadableStream<Date>());
   // @ts-expect-error: an Error arrives as {}.
   await remote.takeError(new Error("a"));
   // @ts-expect-error: a Date arrives as a string.

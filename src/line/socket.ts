@@ -57,6 +57,10 @@ export interface Socket {
   readonly frameLength?: number | undefined;
   /** Cuts the connection at once, where the socket can: `ws`'s. */
   terminate?(): void;
+  /** Lets what arrives wait in the network, where the socket can: `ws`'s. */
+  pause?(): void;
+  /** Reads on. */
+  resume?(): void;
 }
 
 /**

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { afterTurn } from "../line/task.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
@@ -250,32 +251,19 @@ function join(texts: readonly string[]): string {
 }
 
 // A microtask would be too soon, since each frame that arrives is an event of its
-// own; a timer too late, by a factor of
-// ten. And one task is for all connections, or what is told to many at once would
+// own. And one task is for all connections, or what is told to many at once would
 // cost as many.
 const turn = {
   /** Those that have sent something in it. */
   sending: [] as SharedFrames[],
   /** The task that ends it; the last one is kept for its shape (shapes.ts). */
   task: undefined as unknown,
-  channel: undefined as MessageChannel | undefined,
 };
 
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
   if (turn.sending.push(frames) > 1) return;
-  const { setImmediate } = globalThis as {
-    setImmediate?: (task: () => void) => unknown;
-  };
-  if (setImmediate !== undefined) {
-    turn.task = setImmediate(endTurns);
-    return;
-  }
-  if (turn.channel === undefined) {
-    turn.channel = new MessageChannel();
-    turn.channel.port1.onmessage = endTurns;
-  }
-  turn.channel.port2.postMessage(null);
+  turn.task = afterTurn(endTurns);
 }
 
 function endTurns(): void {

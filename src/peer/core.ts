@@ -36,6 +36,7 @@ import type {
   Living,
   Sharing,
   Traces,
+  Turns,
   Values,
   Versions,
 } from "./seams.ts";
@@ -102,6 +103,8 @@ export class Connection {
    * is to blame for it.
    */
   suspect = 0;
+  /** What waits its turn, by length; see `held.ts`. */
+  held = 0;
   /** How it ended, once it has. */
   ended: CloseInfo | undefined;
   /** What its socket had complained of by then. */
@@ -197,6 +200,7 @@ export class Core {
   bounds: Bounds | undefined;
   traces: Traces | undefined;
   draining: Draining | undefined;
+  turns: Turns | undefined;
 
   constructor(
     owner: Owner,

@@ -43,7 +43,7 @@ function hear(core: Core, event: SocketEvent): void {
     switch (event.type) {
       case "message":
         keepEvent(event);
-        receive(core, event.data);
+        if (core.turns?.takes(event) !== false) receive(core, event.data);
         break;
       case "open":
         open(core);
@@ -52,7 +52,9 @@ function hear(core: Core, event: SocketEvent): void {
         core.cause = event.error ?? event.message;
         break;
       case "close":
-        lose(core, readCloseEvent(event));
+        if (core.turns?.takes(event) !== false) {
+          lose(core, readCloseEvent(event));
+        }
         break;
       default: // Of `ws`: the pong itself, which is no event.
         core.heartbeat?.hearAnswer();

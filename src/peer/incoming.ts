@@ -30,6 +30,7 @@ import {
   writeValue,
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
+import { letAllGo } from "./held.ts";
 import { explain, invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
 import { closedError, report, runHook } from "./owner.ts";
@@ -222,6 +223,7 @@ export function endCalls(core: Core, connection: Connection): void {
   if (current?.connection === connection) all.add(current);
   connection.unanswered = undefined;
   connection.running = undefined;
+  letAllGo(connection);
   for (const running of all) {
     running.answered = true;
     const { method } = running;

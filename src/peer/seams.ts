@@ -7,6 +7,7 @@
  * @module
  */
 
+import type { SocketEvent } from "../line/socket.ts";
 import type { ErrorObject } from "../wire/error.ts";
 import type {
   Id,
@@ -150,6 +151,12 @@ export interface Bounds {
   sweep(now: number): number;
   /** Whether a frame is nested too deeply to be read. */
   isTooDeep(text: string, levels: number): boolean;
+}
+
+/** The share that a connection has of the time of all. */
+export interface Turns {
+  /** Whether what a socket tells is to be handled now; if not, it will be told again. */
+  takes(event: SocketEvent): boolean;
 }
 
 /** A peer that lets no more methods begin. */

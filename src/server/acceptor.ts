@@ -40,6 +40,7 @@ import {
 } from "./origin.ts";
 import { coreOf, keepPeer as keep } from "../peer/base.ts";
 import { Peer, type ServiceClass } from "../presets/everything.ts";
+import { shareTurns } from "./turns.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
@@ -505,6 +506,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         context,
         sharedFrames: protocol === subprotocol,
       });
+      shareTurns(peer);
       this.peers.add(peer);
       if (this.#isStranger(peer)) this.#strangers.add(peer);
       if (this.#isNobody(peer)) this.#expect(peer);

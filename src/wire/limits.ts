@@ -72,6 +72,16 @@ export interface Limits {
    */
   readonly incoming: number;
   /**
+   * UTF-16 code units of all that arrived and waits for its turn, 1,024 more for
+   * each message. Default 16,777,216. On a server a connection that sends faster
+   * than it has its turns among the others waits: in its socket where that can be
+   * paused (those of `ws`), else here, and one message too many closes it with 4429.
+   *
+   * Where those of all connections in a process are 134,217,728 together, one that
+   * has more than 65,536 has too many.
+   */
+  readonly held: number;
+  /**
    * Milliseconds that a method may take, a sixteenth more at most. Default
    * 120,000. Its request is then answered -32052 and its signal aborts.
    */
@@ -154,6 +164,7 @@ export const coreLimits: Pick<
   | "idLength"
   | "methodLength"
   | "incoming"
+  | "held"
   | "outgoing"
   | "streams"
   | "references"
@@ -164,6 +175,7 @@ export const coreLimits: Pick<
   idLength: 128,
   methodLength: 256,
   incoming: 1_024,
+  held: 16_777_216,
   outgoing: 1_024,
   streams: 128,
   references: 128,

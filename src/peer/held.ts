@@ -1,0 +1,44 @@
+/**
+ * The account of what arrived and waits its turn: each connection's, and that of
+ * all together.
+ *
+ * @see PROTOCOL.md, "Limits"
+ *
+ * @module
+ */
+
+import type { Connection, Core } from "./core.ts";
+
+// What a message counts for beside its characters: the objects that it becomes.
+const leastLength = 1_024;
+
+// Of all connections; whoever is over his share by then is told no.
+const most = 134_217_728;
+const share = 65_536;
+
+let all = 0;
+
+/** Puts a message on its connection's account; `false`: there is no room for it. */
+export function hold(
+  { connection, limits: { held: ours } }: Core,
+  length: number,
+): boolean {
+  const held = connection.held + length + leastLength;
+  const added = all + length + leastLength;
+  if (held > ours || added > most && held > share) return false;
+  connection.held = held;
+  all = added;
+  return true;
+}
+
+/** Takes it off again. */
+export function letGo(connection: Connection, length: number): void {
+  connection.held -= length + leastLength;
+  all -= length + leastLength;
+}
+
+/** Takes all off that a connection has: it ended. */
+export function letAllGo(connection: Connection): void {
+  all -= connection.held;
+  connection.held = 0;
+}

@@ -1,0 +1,221 @@
+/**
+ * Turns: connections of one process share its time. Who sends beyond his share
+ * waits, in his socket where it can be paused, else on this side.
+ *
+ * A turn is one round of the event loop. What a connection sends is handled as it
+ * arrives, up to a little work; beyond that the clock is asked, and once the turn
+ * has taken long enough, what else it sends waits for the next one. Those who send
+ * little never wait for it, nor pay more than an addition for each message.
+ *
+ * @see bench/README.md, "Beside one that sends as fast as it can"
+ *
+ * @module
+ */
+
+import type { SocketEvent } from "../line/socket.ts";
+import { afterTurn } from "../line/task.ts";
+import { coreOf } from "../peer/base.ts";
+import type { Core } from "../peer/core.ts";
+import { hold, letGo } from "../peer/held.ts";
+import { cut } from "../peer/life.ts";
+import type { Living, Turns } from "../peer/seams.ts";
+import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
+import { tooManyRequests } from "../wire/codes.ts";
+
+// Milliseconds of a turn after which who has sent much waits, and which those who
+// wait are given together.
+const span = 10;
+
+// The same for short messages of a socket that can't be paused. Deno tells of so many
+// of them in a turn as takes it no longer to handle them, and of more than that if
+// nothing is done with them (seen in 2.9.5).
+const longSpan = 40;
+const longLength = 65_536;
+
+// Milliseconds of them that one is given before the next.
+const slice = 5;
+
+// What a message counts for beside its length, and after how much of that the clock
+// is asked: to ask it costs a hundredth of a small message.
+const leastLength = 1_024;
+const work = 16_384;
+
+// Milliseconds of work in many turns after which a socket that can be paused is, where
+// nobody else's would be heard before.
+const rest = 30;
+
+const turn = {
+  number: 0,
+  start: 0,
+  /** When the first of the turns began that followed each other. */
+  since: 0,
+  /** Whether its end will be told. */
+  isWatched: false,
+  /** Whether somebody sent much in it. */
+  isBusy: false,
+  /** Those of whom something waits, in the order of their turns. */
+  waiting: [] as ConnectionTurns[],
+};
+
+/** Has a peer share the process's time with the others. */
+export function shareTurns(peer: object): void {
+  const core: Core | undefined = coreOf(peer);
+  if (core === undefined) return;
+  const turns = new ConnectionTurns(core);
+  core.turns = turns;
+  core.living.push(turns);
+}
+
+/** Ends the turn, and begins the next with what waits. */
+function endTurn(): void {
+  const { waiting } = turn;
+  turn.number++;
+  turn.isWatched = waiting.length > 0 || needsTimers && turn.isBusy;
+  turn.isBusy = false;
+  if (!turn.isWatched) return;
+  let now = turn.start = performance.now();
+  if (waiting.length === 0) return void afterTurn(endTurn);
+  turn.since = now;
+  for (const end = now + span; now < end && waiting.length > 0;) {
+    const first = waiting.shift()!;
+    now = first.serve(now + slice);
+    if (first.isWaiting) waiting.push(first);
+  }
+  if (waiting.length > 0) pause();
+  else afterTurn(endTurn);
+}
+
+/** Lets everybody else be heard before the next turn. */
+function pause(): void {
+  if (needsTimers) afterEvents(endTurn);
+  else afterTurn(endTurn);
+}
+
+/** What one connection has sent, and waits. */
+class ConnectionTurns implements Turns, Living {
+  readonly #core: Core;
+  /** The turn in which it last sent something, and how much work that was. */
+  #turn = -1;
+  #work = 0;
+  /** Of that, how much when the clock was asked last. */
+  #asked = 0;
+  /** What waits, the oldest first; made for the first of it. */
+  #events: Set<SocketEvent> | undefined;
+  #isServed = false;
+  #isPaused = false;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  get isWaiting(): boolean {
+    return this.#events !== undefined && this.#events.size > 0;
+  }
+
+  takes(event: SocketEvent): boolean {
+    if (this.#isServed || this.#core.state === "closed") return true;
+    // What was sent before the end is handled before it.
+    if (event.type === "close") return !this.isWaiting || this.#keep(event);
+    const length = lengthOf(event);
+    if (this.isWaiting) return this.#hold(event, length);
+    if (this.#turn !== turn.number) {
+      this.#turn = turn.number;
+      this.#work = this.#asked = 0;
+    }
+    this.#work += leastLength + length;
+    if (this.#work - this.#asked < work) return true;
+    this.#asked = this.#work;
+    const now = performance.now();
+    turn.isBusy = true;
+    if (!turn.isWatched) {
+      turn.isWatched = true;
+      turn.start = turn.since = now;
+      afterTurn(endTurn);
+    }
+    return !this.#isOver(length, now) || this.#hold(event, length);
+  }
+
+  /** Whether the turn has taken long enough. */
+  #isOver(length: number, now: number): boolean {
+    const time = now - turn.start;
+    return this.#core.ws?.pause === undefined
+      ? time >= (length < longLength ? longSpan : span)
+      : time >= span || now - turn.since >= rest;
+  }
+
+  /** Handles what waits until a time, one event at least; returns what time it is. */
+  serve(until: number): number {
+    const core = this.#core;
+    const events = this.#events!;
+    let now = 0;
+    let work = 0;
+    this.#isServed = true;
+    for (const event of events) {
+      events.delete(event);
+      const length = lengthOf(event);
+      if (event.type === "message") letGo(core.connection, length);
+      core.listener(event);
+      work += leastLength + length;
+      if (work < 4 * leastLength && events.size > 0) continue;
+      work = 0;
+      now = performance.now();
+      if (now >= until) break;
+    }
+    this.#isServed = false;
+    if (events.size === 0) this.#resume();
+    return now;
+  }
+
+  stop(isOpen: boolean): void {
+    const events = this.#events;
+    for (const event of events ?? []) {
+      if (event.type === "close" && isOpen) continue;
+      events!.delete(event);
+    }
+    this.#resume();
+    const { waiting } = turn;
+    const place = waiting.indexOf(this);
+    if (place === -1 || this.isWaiting) return;
+    waiting.splice(place, 1);
+    if (waiting.length > 0 || !needsTimers) return;
+    cancelEvents();
+    afterTurn(endTurn);
+  }
+
+  /** Lets something wait: `false`, as {@linkcode takes} says it. */
+  #keep(event: SocketEvent): false {
+    const events = this.#events ??= new Set();
+    if (events.size === 0 && turn.waiting.push(this) === 1 && needsTimers) {
+      pause();
+    }
+    events.add(event);
+    return false;
+  }
+
+  #hold(event: SocketEvent, length: number): false {
+    const core = this.#core;
+    if (!hold(core, length)) {
+      const reason =
+        `More than ${core.limits.held} characters wait for their turn`;
+      cut(core, tooManyRequests, reason);
+      return false;
+    }
+    if (!this.#isPaused && core.ws?.pause !== undefined) {
+      this.#isPaused = true;
+      core.ws.pause();
+    }
+    return this.#keep(event);
+  }
+
+  #resume(): void {
+    if (!this.#isPaused) return;
+    this.#isPaused = false;
+    this.#core.ws?.resume?.();
+  }
+}
+
+function lengthOf({ data }: SocketEvent): number {
+  return typeof data === "string"
+    ? data.length
+    : (data as ArrayBuffer | undefined)?.byteLength ?? 0;
+}

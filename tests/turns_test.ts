@@ -1,0 +1,187 @@
+/** Connections that share a process's time: what counts is the work, not the clock. */
+
+import { assert, assertEquals } from "@std/assert";
+import { Peer, type PeerOptions } from "../mod.ts";
+import { coreOf } from "../src/peer/base.ts";
+import { shareTurns } from "../src/server/turns.ts";
+import { request, ScriptedSocket } from "./scripted_socket.ts";
+import { until } from "./servers.ts";
+
+/** A socket that can be paused, as those of `ws`. */
+class PausableSocket extends ScriptedSocket {
+  readonly pauses: string[] = [];
+
+  pause(): void {
+    this.pauses.push("pause");
+  }
+
+  resume(): void {
+    this.pauses.push("resume");
+  }
+}
+
+/** A clock that only work moves on. */
+class WorkClock implements Disposable {
+  readonly #now = performance.now;
+  #time = 1_000;
+
+  constructor() {
+    performance.now = (): number => this.#time;
+  }
+
+  work(milliseconds: number): void {
+    this.#time += milliseconds;
+  }
+
+  [Symbol.dispose](): void {
+    performance.now = this.#now;
+  }
+}
+
+/** A peer of a server's, that takes its turns. */
+async function openServed<One extends ScriptedSocket>(
+  socket: One,
+  options: PeerOptions,
+): Promise<AsyncDisposable & { socket: One; peer: Peer }> {
+  const peer = new Peer(socket, options);
+  shareTurns(peer);
+  await peer.opened;
+  return {
+    socket,
+    peer,
+    async [Symbol.asyncDispose]() {
+      peer.close();
+      socket.end();
+      await peer.closed;
+      assertEquals(coreOf(peer).connection.held, 0);
+    },
+  };
+}
+
+/** Lets a number of calls arrive at once, with ids from 0. */
+function flood(socket: ScriptedSocket, calls: number, method: string): void {
+  for (let id = 0; id < calls; id++) socket.receive(request(id, method));
+}
+
+function idsOf(socket: ScriptedSocket): number[] {
+  return socket.take().map((answer) => (answer as { id: number }).id);
+}
+
+const ids = (to: number): number[] => Array.from({ length: to }, (_, id) => id);
+
+Deno.test("What a connection sends beyond its share waits its turn, in order, and its neighbour doesn't", async () => {
+  using clock = new WorkClock();
+  const local = { work: () => clock.work(5), quick: () => 1 };
+  await using busy = await openServed(new ScriptedSocket(), { local });
+  await using neighbour = await openServed(new ScriptedSocket(), { local });
+  flood(busy.socket, 100, "work");
+  const first = idsOf(busy.socket);
+  assert(first.length >= 16 && first.length < 50);
+  flood(neighbour.socket, 1, "quick");
+  assertEquals(idsOf(neighbour.socket), [0]);
+  const all = [...first];
+  await until(() => {
+    const more = idsOf(busy.socket);
+    // A turn has an end.
+    assert(more.length <= 10);
+    all.push(...more);
+    flood(neighbour.socket, 1, "quick");
+    assertEquals(idsOf(neighbour.socket), [0]);
+    return all.length === 100;
+  });
+  assertEquals(all, ids(100));
+});
+
+Deno.test("Two connections that send more than their share have their turns by turns", async () => {
+  using clock = new WorkClock();
+  const order: string[] = [];
+  const options = (name: string): PeerOptions => ({
+    local: {
+      work: () => {
+        order.push(name);
+        clock.work(5);
+      },
+    },
+  });
+  await using left = await openServed(new ScriptedSocket(), options("left"));
+  await using right = await openServed(new ScriptedSocket(), options("right"));
+  flood(left.socket, 60, "work");
+  flood(right.socket, 60, "work");
+  const done = order.length;
+  await until(() => order.length === 120);
+  const counts = { left: 0, right: 0 };
+  for (const name of order.slice(done, done + 20)) {
+    counts[name as keyof typeof counts]++;
+  }
+  assert(counts.left >= 8 && counts.right >= 8);
+});
+
+Deno.test("A connection that sends little and a lot at once is handled at once while the process has time", async () => {
+  using _clock = new WorkClock();
+  const local = { quick: () => 1 };
+  await using it = await openServed(new ScriptedSocket(), { local });
+  flood(it.socket, 5_000, "quick");
+  assertEquals(idsOf(it.socket), ids(5_000));
+});
+
+Deno.test("A socket that can be paused is, as long as something of it waits", async () => {
+  using clock = new WorkClock();
+  const local = { work: () => clock.work(5) };
+  await using it = await openServed(new PausableSocket(), { local });
+  flood(it.socket, 100, "work");
+  assertEquals(it.socket.pauses, ["pause"]);
+  await until(() => it.socket.sent.length === 100);
+  assertEquals(it.socket.pauses, ["pause", "resume"]);
+  // It must hear that its close is answered.
+  flood(it.socket, 100, "work");
+  assertEquals(it.socket.pauses.at(-1), "pause");
+  it.peer.close();
+  assertEquals(it.socket.pauses.at(-1), "resume");
+});
+
+Deno.test("What was sent before a connection's end is handled before it is told", async () => {
+  using clock = new WorkClock();
+  const log: unknown[] = [];
+  const it = await openServed(new ScriptedSocket(), {
+    local: {
+      work: (n: number) => {
+        log.push(n);
+        clock.work(5);
+      },
+    },
+    onclose: ({ code }) => void log.push(code),
+  });
+  for (let n = 0; n < 100; n++) {
+    it.socket.receive({ jsonrpc: "2.0", method: "work", params: [n] });
+  }
+  it.socket.end(4_000);
+  await it.peer.closed;
+  assertEquals(log, [...ids(100), 4_000]);
+  assertEquals(coreOf(it.peer).connection.held, 0);
+});
+
+Deno.test("A socket that can't be paused is closed with 4429 where more waits than may be held", async () => {
+  using clock = new WorkClock();
+  const local = { work: () => clock.work(50) };
+  const limits = { held: 100_000 };
+  await using it = await openServed(new ScriptedSocket(), { local, limits });
+  flood(it.socket, 200, "work");
+  const { length } = it.socket.sent;
+  assertEquals(it.socket.closes, [{
+    code: 4429,
+    reason: "More than 100000 characters wait for their turn",
+  }]);
+  // Nothing of it is handled any more.
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  assertEquals(it.socket.sent.length, length);
+});
+
+Deno.test("A burst of 5,000 small calls is no more than may wait for its turn", async () => {
+  using clock = new WorkClock();
+  const local = { work: () => clock.work(1) };
+  await using it = await openServed(new ScriptedSocket(), { local });
+  flood(it.socket, 5_000, "work");
+  assert(it.socket.sent.length < 100);
+  await until(() => it.socket.sent.length === 5_000);
+  assertEquals([idsOf(it.socket), it.socket.closes], [ids(5_000), []]);
+});

@@ -121,7 +121,7 @@ export function runtimesOf(bench: URL): Runtimes {
   }
 }
 
-async function bundle(
+export async function bundle(
   config: string[],
   paths: string[],
 ): Promise<string> {

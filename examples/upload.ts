@@ -16,7 +16,6 @@ import { Upload } from "./upload/upload.ts";
 
 await listen("Upload", 8891, async (address) => {
   const fetch = await serveFiles("examples/upload");
-  // As many files at a time, and for each as long as a slow line may take, ms.
-  const limits = { incoming: 8, handlerTimeout: 3_600_000 };
+  const limits = { incoming: 8 }; // As many files at a time.
   return serve(Upload, { ...address, fetch, limits });
 });

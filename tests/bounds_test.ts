@@ -1,10 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { ConnectionClosedError } from "../mod.ts";
+import { type BasePeer, ConnectionClosedError, marshal } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
-import { methods, open, pair } from "./stage.ts";
+import { methods, notification, open, pair, stream } from "./stage.ts";
 
 eachPeer("The calls of a peer are bounded, either way", async (face) => {
   const gate = Promise.withResolvers<void>();
@@ -220,3 +220,117 @@ eachPeer("What waits for a connection of a peer is bounded", async (face) => {
   other.end();
   await long.closed;
 });
+
+// Three ways to be 3,000 at once, with the defaults of both sides.
+const atOnce: {
+  readonly [what: string]: (other: BasePeer, n: number) => Promise<unknown>;
+} = {
+  "calls with a callback each": (other, n) =>
+    other.request("call", [n, (n: number) => n + 1]),
+  "streams": async (other, n) => {
+    let sum = 0;
+    for await (const value of stream(other.remote["count"]!(n % 7))) {
+      sum += value as number;
+    }
+    return sum;
+  },
+  "uploads": (other, n) => other.request("sum", [counted(n % 7)]),
+};
+
+async function* counted(to: number): AsyncGenerator<number> {
+  for (let n = 1; n <= to; n++) yield n;
+}
+
+for (const [what, make] of Object.entries(atOnce)) {
+  eachPeer(
+    `Peer carries 3,000 ${what} at once by its defaults`,
+    async (face) => {
+      const [one, other] = pair(face, {
+        local: {
+          call: (n: number, add: (n: number) => Promise<number>) => add(n),
+          count: counted,
+          async sum(numbers: AsyncIterable<number>) {
+            let sum = 0;
+            for await (const n of numbers) sum += n;
+            return sum;
+          },
+        },
+      });
+      const numbers = Array.from({ length: 3_000 }, (_, n) => n);
+      const results = await Promise.all(numbers.map((n) => make(other, n)));
+      const sum = (n: number): number => n % 7 * (n % 7 + 1) / 2;
+      assertEquals(
+        results,
+        numbers.map((n) => what.startsWith("calls") ? n + 1 : sum(n)),
+      );
+      // Nothing of them is left.
+      assertEquals(await make(other, 1), what.startsWith("calls") ? 2 : 1);
+      one.close();
+      await other.closed;
+    },
+  );
+}
+
+eachPeer(
+  "Peer holds 1,000 streams, and 1,000 functions of the other side",
+  async (face) => {
+    const [one, other] = pair(face, {
+      local: { count: () => counted(3), get: (n: number) => () => n },
+    });
+    const numbers = Array.from({ length: 1_000 }, (_, n) => n);
+    const streams = numbers.map(() =>
+      stream(other.remote["count"]!())[Symbol.asyncIterator]()
+    );
+    const first = await Promise.all(streams.map((stream) => stream.next()));
+    assert(first.every(({ value }) => value === 1));
+    const functions = await Promise.all(
+      numbers.map((n) => other.request("get", [n])),
+    ) as (() => Promise<number>)[];
+    assertEquals(await Promise.all(functions.map((fn) => fn())), numbers);
+    one.close();
+    await other.closed;
+  },
+);
+
+eachPeer(
+  "Calls that lend much wait until what others were lent is let go of",
+  async (face) => {
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const lend = (n: number): Promise<unknown> =>
+      peer.request("m", Array.from({ length: n }, () => () => {}));
+    const calls = [lend(1_000), lend(25), lend(24), lend(1_024)];
+    const plain = peer.request("plain");
+    assertEquals(methods(socket), ["m"]);
+    using kept = marshal(() => {}, { lifetime: "explicit" });
+    const keeper = peer.request("keep", [kept]);
+    socket.receive(result(1, 1));
+    assertEquals(methods(socket), ["m", "m"]);
+    socket.receive(result(2, 2));
+    assertEquals(socket.sent, []);
+    socket.receive(result(3, 3));
+    assertEquals(methods(socket), ["m", "plain"]);
+    socket.receive(result(4, 4));
+    assertEquals(methods(socket), ["keep"]);
+    socket.receive(result(5, 5));
+    socket.receive(result(6, 6));
+    assertEquals(await Promise.all([...calls, plain, keeper]), [
+      1,
+      2,
+      3,
+      4,
+      5,
+      6,
+    ]);
+    // Its place is free when it is let go of, by either side.
+    const last = lend(1_024);
+    assertEquals(socket.sent, []);
+    socket.receive(notification("$/releaseMarshaledObject", {
+      handle: 2_074,
+      ownedBySender: false,
+    }));
+    assertEquals(methods(socket), ["m"]);
+    socket.receive(result(7, 7));
+    assertEquals(await last, 7);
+  },
+);

@@ -17,7 +17,7 @@ function pendingOf(id: number): Pending {
     onprogress: undefined,
     idempotent: false,
     again: undefined,
-    lends: false,
+    loan: undefined,
     places: 1,
     sent: false,
     wasSent: false,

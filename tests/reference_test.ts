@@ -21,6 +21,7 @@ import {
   codes,
   collect,
   type Frame,
+  methods,
   never,
   open,
   pair,
@@ -191,7 +192,7 @@ eachPeer(
       [full.code, full.message],
       [
         -32006,
-        `Cannot pass by reference: ${most} of at most ${most} references are open`,
+        `Cannot pass by reference: ${most} of at most ${most} references are open, see limits.references`,
       ],
     );
     client.close();
@@ -244,13 +245,20 @@ eachPeer(
       () => peer.request("m", lent, { signal }),
       DOMException,
     );
+    // One more waits until one is let go of; more than may be are none at all.
+    const waits = peer.request("waits", [() => {}]);
+    assertEquals(methods(socket), ["m"]);
     const full = await assertRejects(
-      () => peer.request("m", [() => {}]),
+      () => peer.request("m", [...lent, () => {}]),
       RpcError,
+      `${references} of at most ${references} references go with one call, see limits.references`,
     );
     assertEquals(full.code, -32006);
     controller.abort();
     await cancelled;
+    assertEquals(methods(socket), ["$/cancelRequest", "waits"]);
+    socket.receive(result(2, "done"));
+    assertEquals(await waits, "done");
     socket.sendError = new Error("broken");
     await assertRejects(() => peer.request("m", lent), ConnectionClosedError);
     await assertRejects(() => peer.request("m", [...lent, 1n]), TypeError);

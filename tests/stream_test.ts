@@ -19,10 +19,12 @@ import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
 import { eachPeer, small, whole } from "./faces.ts";
 import { request, result, settle } from "./scripted_socket.ts";
+import { FakeTime } from "./fake_time.ts";
 import { quiet } from "./servers.ts";
 import {
   codes,
   collect,
+  countTimers,
   echo,
   Endless,
   type Frame,
@@ -370,18 +372,15 @@ eachPeer(
     );
     const open: unknown[] = [];
     while (open.length < most) open.push(await client.request("count", [9]));
-    const error = await assertRejects(
-      () => client.request("count", [9]),
-      RpcError,
-    );
-    assertEquals(
-      [error.code, error.message],
-      [
-        -32006,
-        `Cannot open stream: ${most} of at most ${most} streams are open`,
-      ],
-    );
+    let isOpen = false;
+    const more = client.request("count", [4]).then((stream) => {
+      isOpen = true;
+      return stream;
+    });
+    await settle();
+    assertEquals(isOpen, false);
     assertEquals((await collect(open[0])).length, 9);
+    assertEquals((await collect(await more)).length, 4);
     for await (const _ of stream(open[1])) break;
     await settle();
     for (let n = 0; n < 5; n++) {
@@ -391,7 +390,7 @@ eachPeer(
     await assertRejects(
       () => client.request("count", tooMany),
       RpcError,
-      `${most} of at most ${most}`,
+      `${most} of at most ${most} streams go with one call, see limits.streams`,
     );
     // Those that had their places before one was refused gave them back.
     await assertRejects(
@@ -406,6 +405,84 @@ eachPeer(
     );
     client.close();
     await server.closed;
+  },
+);
+
+eachPeer(
+  "A stream that is one too many is refused where none ends for 10 seconds",
+  async (face) => {
+    const most = face.most("streams", 2);
+    const values: Endless[] = [];
+    await using it = await open(face, {
+      limits: { streams: most },
+      local: { endless: () => values[values.push(new Endless()) - 1] },
+    });
+    using time = new FakeTime();
+    const { socket } = it;
+    const ask = (id: number | string): void =>
+      socket.receive(request(id, "endless"));
+    for (let id = 0; id < most; id++) ask(id);
+    assertEquals(socket.take().length, most);
+    ask("waits");
+    ask("cancelled");
+    socket.receive(notification("$/cancelRequest", { id: "cancelled" }));
+    await time.flow(9_000);
+    assertEquals(codes(socket), [-32800]);
+    assertEquals([values[most]!.left, values[most + 1]!.left], [0, 1]);
+    const leave = (token: number): void =>
+      socket.receive(notification("$/enumerator/abort", { token }));
+    leave(1);
+    await time.pass(0);
+    assertEquals(socket.take(), [result("waits", { token: most + 1 })]);
+    // Another one has ended of late, so the next wait for as long again.
+    for (const id of ["a", "b", "c"]) ask(id);
+    await time.flow(9_000);
+    leave(2);
+    await time.pass(0);
+    assertEquals(take(socket).map(({ id }) => id), ["a"]);
+    await time.flow(9_000);
+    assertEquals(socket.sent, []);
+    await time.flow(12_000);
+    const refused = take(socket);
+    assertEquals(refused.map(({ id, error }) => [id, error?.code]), [
+      ["b", -32006],
+      ["c", -32006],
+    ]);
+    assertEquals(
+      refused[0]!.error!.message,
+      `Cannot open stream: ${most} of at most ${most} streams are open, see limits.streams`,
+    );
+    assertEquals(values.slice(-2).map(({ left }) => left), [1, 1]);
+    // As is who comes then, until one ends.
+    ask("late");
+    assertEquals(codes(socket), [-32006]);
+    leave(3);
+    ask("taken");
+    ask("waits again");
+    assertEquals(take(socket).map(({ id }) => id), ["taken"]);
+  },
+);
+
+eachPeer(
+  "Streams that wait for their turn are over with their connection",
+  async (face) => {
+    const most = face.most("streams", 1);
+    const values: Endless[] = [];
+    using time = new FakeTime();
+    using timers = countTimers();
+    {
+      await using it = await open(face, {
+        limits: { streams: most },
+        local: { endless: () => values[values.push(new Endless()) - 1] },
+      });
+      for (let id = 0; id < most + 2; id++) {
+        it.socket.receive(request(id, "endless"));
+      }
+      assertEquals(it.socket.take().length, most);
+    }
+    await time.pass(0);
+    assertEquals(values.filter(({ left }) => left === 1).length, most + 2);
+    assertEquals(timers.running, 0);
   },
 );
 
@@ -1036,11 +1113,15 @@ eachPeer(
       onerror: (error) => void thrown.push(error),
     });
     for (let n = 0; n < streams; n++) await client.request("careless");
-    const error = await assertRejects(
-      () => client.request("careless"),
-      RpcError,
-    );
-    assertEquals([error.code, left], [-32006, 1]);
+    {
+      using time = new FakeTime();
+      const refused = assertRejects(
+        () => client.request("careless"),
+        RpcError,
+      );
+      await time.flow(11_000);
+      assertEquals([(await refused).code, left], [-32006, 1]);
+    }
     client.close();
     await server.closed;
     await settle();

@@ -3,7 +3,7 @@ import { type BasePeer, type Call, ConnectionClosedError } from "../mod.ts";
 import { eachPeer, whole } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { countListeners, request, result } from "./scripted_socket.ts";
-import { countTimers, never, open, take } from "./stage.ts";
+import { countTimers, never, notification, open, take } from "./stage.ts";
 
 eachPeer(
   "A time-out or a signal cancels a call of a peer, and a late answer is dropped",
@@ -183,4 +183,201 @@ Deno.test("request rejects after its time-out though the trace hook throws", asy
     "m",
     "$/cancelRequest",
   ]);
+});
+
+eachPeer(
+  "A call is alive as long as its method tells of its progress",
+  async (face) => {
+    using time = new FakeTime();
+    await using it = await open(face);
+    const { socket, peer } = it;
+    const tell = (...ids: number[]): void => {
+      for (const token of ids) {
+        socket.receive(notification("$/progress", { token, value: "so far" }));
+      }
+    };
+    const job = peer.request("job");
+    const left = assertRejects(
+      () => peer.request("left"),
+      DOMException,
+      'No sign of life from request "left" within 60000 ms',
+    );
+    // Who wants a total says so.
+    const signal = AbortSignal.timeout(150_000);
+    const total = assertRejects(
+      () => peer.request("total", [], { signal }),
+      DOMException,
+    );
+    await time.flow(50_000);
+    tell(1, 2, 3);
+    for (let minute = 0; minute < 5; minute++) {
+      await time.flow(59_000);
+      tell(1, 3);
+    }
+    await Promise.all([left, total]);
+    socket.receive(result(1, "done"));
+    assertEquals(await job, "done");
+    // A token of nobody's is no sign of anybody's.
+    tell(1, 2, 3, 4, "1" as unknown as number);
+  },
+);
+
+eachPeer(
+  "A call is alive as long as a stream among its params is read",
+  async (face) => {
+    using time = new FakeTime();
+    await using it = await open(face);
+    const { socket, peer } = it;
+    let push: (value: number) => void = () => {};
+    const source = {
+      [Symbol.asyncIterator]: () => ({
+        next: () =>
+          new Promise<IteratorResult<number>>((resolve) => {
+            push = (value) => resolve({ value, done: false });
+          }),
+      }),
+    };
+    const upload = peer.request("upload", [source]);
+    let isOver = false;
+    const over = upload.catch((error: Error) => {
+      isOver = true;
+      return error.message;
+    });
+    const ask = (): void =>
+      socket.receive(request("next", "$/enumerator/next", { token: 1 }));
+    for (let n = 0; n < 3; n++) {
+      await time.flow(59_000);
+      ask();
+      push(n);
+      await time.pass(0);
+    }
+    assertEquals(take(socket).length, 4);
+    // It is this side that takes its time.
+    ask();
+    await time.flow(200_000);
+    assertEquals(isOver, false);
+    push(4);
+    await time.flow(59_000);
+    assertEquals(isOver, false);
+    await time.flow(5_000);
+    assertEquals(
+      await over,
+      'No sign of life from request "upload" within 60000 ms',
+    );
+  },
+);
+
+eachPeer(
+  "A call is alive as long as what it lent is called",
+  async (face) => {
+    using time = new FakeTime();
+    await using it = await open(face);
+    const { socket, peer } = it;
+    const gate = Promise.withResolvers<string>();
+    const call = peer.request("m", [() => "called", () => gate.promise]);
+    let isOver = false;
+    const over = call.catch((error: Error) => {
+      isOver = true;
+      return error.message;
+    });
+    for (let n = 0; n < 3; n++) {
+      await time.flow(59_000);
+      socket.receive(request(n, "$/invokeProxy/1/invoke"));
+    }
+    // Somebody is asked, and thinks about it.
+    socket.receive(request(3, "$/invokeProxy/2/invoke"));
+    await time.flow(200_000);
+    gate.resolve("at last");
+    await time.flow(59_000);
+    assertEquals(isOver, false);
+    await time.flow(5_000);
+    assertEquals(
+      await over,
+      'No sign of life from request "m" within 60000 ms',
+    );
+    assertEquals(take(socket).map(({ method, result }) => method ?? result), [
+      "m",
+      "called",
+      "called",
+      "called",
+      "at last",
+      "$/cancelRequest",
+    ]);
+  },
+);
+
+Deno.test("A method's time counts from its last sign of life", async () => {
+  using time = new FakeTime();
+  const tick = (milliseconds: number): Promise<void> =>
+    new Promise((resolve) => setTimeout(resolve, milliseconds));
+  await using it = await open(whole, {
+    limits: { handlerTimeout: 10_000 },
+    local: {
+      async tell(this: BasePeer) {
+        const { call } = this;
+        for (let n = 0; n < 3; n++) {
+          await tick(9_000);
+          call.progress(n);
+        }
+        return await tick(9_000);
+      },
+      async read(values: AsyncIterable<number>) {
+        for await (const value of values) if (value === 3) break;
+        await tick(9_000);
+      },
+      async ask(fn: () => Promise<void>) {
+        for (let n = 0; n < 3; n++) {
+          await fn();
+          await tick(9_000);
+        }
+      },
+      silent: () => tick(20_000),
+    },
+  });
+  const { socket } = it;
+  socket.receive(request("tell", "tell"));
+  socket.receive(request("read", "read", [{ token: 1 }]));
+  socket.receive(
+    request("ask", "ask", [{
+      __jsonrpc_marshaled: 1,
+      handle: 1,
+      lifetime: "call",
+    }]),
+  );
+  socket.receive(request("silent", "silent"));
+  const done: unknown[] = [];
+  let count = 0;
+  for (let second = 1; second <= 70; second++) {
+    await time.flow(1_000);
+    for (const { id, method, error } of take(socket)) {
+      if (id !== undefined && method === undefined) {
+        done.push([id, error?.code]);
+      }
+      if (method === "$/enumerator/next") {
+        setTimeout(() => {
+          socket.receive(result(id, { values: [++count], finished: false }));
+        }, 9_000);
+      }
+      if (method?.startsWith("$/invokeProxy/") === true) {
+        setTimeout(() => socket.receive(result(id, null)), 9_000);
+      }
+    }
+  }
+  assertEquals(done, [
+    ["silent", -32052],
+    ["tell", undefined],
+    ["read", undefined],
+    ["ask", undefined],
+  ]);
+});
+
+Deno.test("A method takes as long as it takes, unless its owner says otherwise", async () => {
+  using time = new FakeTime();
+  const gate = Promise.withResolvers<string>();
+  await using it = await open(whole, { local: { report: () => gate.promise } });
+  it.socket.receive(request(1, "report"));
+  await time.flow(300_000);
+  gate.resolve("here it is");
+  await time.pass(0);
+  assertEquals(it.socket.take(), [result(1, "here it is")]);
 });

@@ -73,7 +73,6 @@ async function upload(file: File, row: Row): Promise<void> {
   row.begin();
   const remote = server.with({
     signal,
-    timeout: Infinity, // A file may take longer than calls usually do.
     onprogress: (value) => row.showProgress(value as Progress),
   });
   try {

@@ -20,7 +20,7 @@ import {
 } from "../peer/pending.ts";
 import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
 import { send, versionOf } from "../peer/sending.ts";
-import { post, sendEntry, take } from "../peer/waiting.ts";
+import { mark, post, sendEntry, take } from "../peer/waiting.ts";
 import { batchTooLarge } from "../wire/codes.ts";
 
 import {
@@ -223,7 +223,10 @@ class OutgoingBatch implements QueuedBatch {
   readonly #core: Core;
   /** Characters of the frame. */
   #length = 1;
+  /** What its calls need. */
   #places = 0;
+  #streams = 0;
+  #references = 0;
 
   constructor(core: Core) {
     this.#core = core;
@@ -231,10 +234,14 @@ class OutgoingBatch implements QueuedBatch {
 
   /** Whether the other side may take one more member with it. */
   hasRoom(text: string, pending: Pending | undefined): boolean {
-    const { batchMembers, messageLength, outgoing } = this.#core.limits;
+    const { batchMembers, messageLength, outgoing, streams, references } =
+      this.#core.limits;
+    const { loan, places = 0 } = pending ?? {};
     return this.members.length < batchMembers &&
       this.#length + text.length + 1 <= messageLength &&
-      this.#places + (pending?.places ?? 0) <= outgoing;
+      this.#places + places <= outgoing &&
+      this.#streams + (loan?.streams ?? 0) <= streams &&
+      this.#references + (loan?.references ?? 0) <= references;
   }
 
   add(text: string, pending: Pending | undefined): void {
@@ -243,6 +250,8 @@ class OutgoingBatch implements QueuedBatch {
     if (pending === undefined) return;
     this.pending.add(pending);
     this.#places += pending.places;
+    this.#streams += pending.loan?.streams ?? 0;
+    this.#references += pending.loan?.references ?? 0;
   }
 
   /** How it is sent; one that is as long as a message may be has no brackets. */
@@ -261,16 +270,12 @@ class OutgoingBatch implements QueuedBatch {
       for (const member of members) sendEntry(core, member);
       return;
     }
-    this.#mark(members, true);
+    for (const { pending } of members) if (pending) mark(core, pending);
     if (send(core, join(members), undefined, this)) return;
-    this.#mark(members, false);
-    this.reject(closedError(core, "Cannot send batch"));
-  }
-
-  #mark(members: readonly Entry[], sent: boolean): void {
     for (const { pending } of members) {
-      if (pending !== undefined) this.#core.pending.mark(pending, sent);
+      if (pending) core.pending.mark(pending, false);
     }
+    this.reject(closedError(core, "Cannot send batch"));
   }
 
   reject(error: unknown): void {

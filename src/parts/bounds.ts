@@ -67,7 +67,8 @@ class PeerBounds implements Bounds {
         continue;
       }
       all?.delete(running);
-      const why = `Method took longer than ${core.limits.handlerTimeout} ms`;
+      const why =
+        `No sign of life from the method within ${core.limits.handlerTimeout} ms`;
       failWith(core, running, handlerTimeout, why);
       running.abort(
         new DOMException(`${why}: "${running.method}"`, "TimeoutError"),

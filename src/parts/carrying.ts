@@ -8,12 +8,14 @@
 import { Deferred } from "../line/deferred.ts";
 import type { CallOptions } from "../peer/call.ts";
 import type { Connection, Core, CorePart } from "../peer/core.ts";
-import { within } from "../peer/incoming.ts";
+import { answer, within } from "../peer/incoming.ts";
 import type { Method } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
 import { closedError, report } from "../peer/owner.ts";
+import type { Loan } from "../peer/pending.ts";
 import type { Lender, Values, Writing } from "../peer/seams.ts";
 import { isLosing, tell, versionOf } from "../peer/sending.ts";
+import { advance, renew } from "../peer/waiting.ts";
 import type { Limits } from "../wire/limits.ts";
 import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
@@ -59,9 +61,16 @@ export interface Carrier {
     params: Params | undefined,
     call: Lender,
   ): unknown;
+  /** For what a result must wait before it is written; `undefined`: nothing. */
+  turn?(value: unknown, call: Lender): Promise<void> | undefined;
+  /** A stream that was lent has ended. */
+  freed?(): void;
   /** The connection closed. */
   end(): void;
 }
+
+/** What may be lent to the peer: so many of each. */
+type Kind = "streams" | "references";
 
 /** A part of which each connection has its own. */
 interface CarryingPart extends CorePart {
@@ -91,6 +100,11 @@ export class Link implements Values {
   readonly #core: Core;
   readonly #connection: Connection;
   readonly #carriers: Carrier[] = [];
+  /** What the peer was lent. */
+  readonly #out: { [kind in Kind]: number } = { streams: 0, references: 0 };
+  #isReleasing = false;
+  /** UTF-16 code units of the values that its streams have produced ahead. */
+  ahead = 0;
   #frame = "";
   #has: boolean | undefined;
   /** Rejects once it is known why. */
@@ -129,21 +143,73 @@ export class Link implements Values {
   /**
    * Refuses what the connection can't carry.
    *
-   * @param size The number of those that are open already.
+   * @throws {TypeError} The version that is spoken has no such thing.
+   */
+  check(what: string, kind: Kind): void {
+    const version = versionOf(this.#core);
+    if (version === "2.0") return;
+    throw new TypeError(`Cannot ${what}: JSON-RPC ${version} has no ${kind}`);
+  }
+
+  /**
+   * Counts one more that is lent: a result's at once, a param's with its request,
+   * which waits until there is room.
+   *
    * @throws {TypeError} The version that is spoken has no such thing.
    * @throws {RpcError} One more would be too many.
    */
-  check(what: string, kind: "streams" | "references", size = 0): void {
-    const version = versionOf(this.#core);
-    if (version !== "2.0") {
-      throw new TypeError(`Cannot ${what}: JSON-RPC ${version} has no ${kind}`);
+  add(what: string, kind: Kind, writing: Writing): void {
+    this.check(what, kind);
+    const most = this.limits[kind];
+    const isResult = writing.call !== undefined;
+    const size = isResult ? this.#out[kind] : writing[kind];
+    if (size >= most) {
+      const where = isResult ? "are open" : "go with one call";
+      throw new RpcError(
+        tooManyStreams,
+        `Cannot ${what}: ${size} of at most ${most} ${kind} ${where}, see limits.${kind}`,
+      );
     }
-    const most = this.#core.limits[kind];
-    if (size < most) return;
-    throw new RpcError(
-      tooManyStreams,
-      `Cannot ${what}: ${size} of at most ${most} ${kind} are open`,
-    );
+    writing[kind]++;
+    if (writing.isOut) this.#out[kind]++;
+  }
+
+  /** One that was lent was let go of: others may be waiting for that. */
+  remove(kind: Kind, writing: Writing): void {
+    writing[kind]--;
+    if (!writing.isOut) return;
+    this.#out[kind]--;
+    if (!this.#isReleasing) this.#advance();
+    if (kind === "references") return;
+    for (const carrier of this.#carriers) carrier.freed?.();
+  }
+
+  hasRoom(streams: number, references: number): boolean {
+    const { limits } = this;
+    return this.#out.streams + streams <= limits.streams &&
+      this.#out.references + references <= limits.references;
+  }
+
+  lend(loan: Loan): void {
+    if (loan.isOut) return;
+    loan.isOut = true;
+    this.#out.streams += loan.streams;
+    this.#out.references += loan.references;
+  }
+
+  /** Notes a sign of life from the call to which something was lent. */
+  renew(loan: Loan): void {
+    renew(this.#core, loan);
+  }
+
+  /** Notes that this side has answered a question about what it lent. */
+  answer(loan: Loan): void {
+    answer(this.#core, loan);
+  }
+
+  /** The call that is being read or made. */
+  get call(): Lender | undefined {
+    return this.#core.current;
   }
 
   /** Runs something of the owner's as part of a call, so that `call` is it. */
@@ -162,6 +228,14 @@ export class Link implements Values {
   /** Begins to write params; `undefined` if they hold nothing to look at. */
   startParams(params: Params | undefined): Writing | undefined {
     return mayHoldReference(params) ? startWriting(undefined) : undefined;
+  }
+
+  turn(value: unknown, call: Lender): Promise<void> | undefined {
+    for (const carrier of this.#carriers) {
+      const turn = carrier.turn?.(value, call);
+      if (turn !== undefined) return turn;
+    }
+    return undefined;
   }
 
   /** Begins to write a call's result; `undefined` if there is nothing to look at. */
@@ -199,7 +273,16 @@ export class Link implements Values {
 
   /** Lets go of all that was kept for what was written. */
   release(writing: Writing | undefined, succeeded = false): void {
-    for (const release of writing?.releases ?? []) release(succeeded);
+    if (writing === undefined) return;
+    // Who ends a call lets others have its place, once the peer knows of it.
+    this.#isReleasing = true;
+    for (const release of writing.releases) release(succeeded);
+    this.#isReleasing = false;
+    if (writing.call !== undefined) this.#advance();
+  }
+
+  #advance(): void {
+    if (this.#core.queue.size > 0) advance(this.#core);
   }
 
   /** Reads a result. */
@@ -303,7 +386,17 @@ function mayHoldReference(params: Params | undefined): boolean {
 }
 
 function startWriting(call: Lender | undefined): Writing {
-  return { call, releases: [], marshal: undefined, link: undefined };
+  return {
+    call,
+    releases: [],
+    marshal: undefined,
+    link: undefined,
+    streams: 0,
+    references: 0,
+    isOut: call !== undefined,
+    pending: undefined,
+    asked: 0,
+  };
 }
 
 /** Params with each member replaced, the same ones if nothing was. */

@@ -33,7 +33,8 @@
 import { unknownToken } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
-import type { Writing } from "../peer/seams.ts";
+import type { Lender, Writing } from "../peer/seams.ts";
+import type { Loan } from "../peer/pending.ts";
 import {
   type Carrier,
   carrying,
@@ -132,6 +133,8 @@ class Mark implements Releasable {
 interface Lent {
   readonly target: object;
   readonly methods: Methods;
+  /** With what it was lent. */
+  readonly loan: Loan;
   /** Takes it out of this table, and out of its mark's. */
   readonly forget: () => void;
 }
@@ -202,16 +205,16 @@ class References implements Carrier {
         key: method,
       };
     }
-    const { target, methods } = lent;
+    const { target, methods, loan } = lent;
     if (typeof target !== "function") {
       const found = methods.find(method);
       const why = found === undefined ? explain(target, method) : undefined;
       if (why !== undefined) this.#link.report(why);
-      return found;
+      return found && { ...found, loan };
     }
     const fn = target as Method["fn"];
     return method === invoke
-      ? { fn, self: target, holder: lent, key: method }
+      ? { fn, self: target, holder: lent, key: method, loan }
       : undefined;
   }
 
@@ -230,16 +233,18 @@ class References implements Carrier {
 
   #lend(mark: Mark, writing: Writing): object {
     const all = this.#lent ??= new Map();
-    this.#link.check("pass by reference", "references", all.size);
+    this.#link.add("pass by reference", "references", writing);
     const { target } = mark;
     const handle = this.#nextHandle++;
     const isArgument = writing.call === undefined;
     const lifetime = isArgument ? mark.lifetime ?? "call" : "explicit";
     const forget = (): void => {
-      all.delete(handle);
+      if (!all.delete(handle)) return;
       mark.releases.delete(dispose);
+      this.#link.remove("references", writing);
     };
-    all.set(handle, { target, methods: new Methods(target), forget });
+    const methods = new Methods(target);
+    all.set(handle, { target, methods, forget, loan: writing });
     const dispose = (): void => {
       if (all.has(handle)) {
         const params = { handle, ownedBySender: true };
@@ -292,8 +297,9 @@ class References implements Carrier {
 
   #borrow(handle: number): object {
     const path = `$/invokeProxy/${handle}/`;
+    const { call } = this.#link;
     const proxy = createMethod(
-      (method, params) => this.#ask(path + method, params),
+      (method, params) => this.#ask(path + method, params, call),
       invoke,
       "",
     );
@@ -306,17 +312,28 @@ class References implements Carrier {
     return proxy;
   }
 
-  #ask(method: string, params: Params | undefined): Promise<unknown> {
-    const promise = this.#call(method, params);
+  #ask(
+    method: string,
+    params: Params | undefined,
+    call: Lender | undefined,
+  ): Promise<unknown> {
+    const promise = this.#call(method, params, call);
     // Whoever calls back and doesn't wait must not end the process, nor must a
     // peer that puts its function where something else is called by itself.
     promise.catch(() => {});
     return promise;
   }
 
-  async #call(method: string, params: Params | undefined): Promise<unknown> {
+  async #call(
+    method: string,
+    params: Params | undefined,
+    call: Lender | undefined,
+  ): Promise<unknown> {
     this.#link.check("call by reference", "references");
-    return await this.#link.request(method, params);
+    call?.live();
+    const result = await this.#link.request(method, params);
+    call?.live();
+    return result;
   }
 
   /** Sent back to where it came from, it is the original again. */

@@ -31,6 +31,7 @@
 
 import type { CallOptions } from "../peer/call.ts";
 import { Deferred } from "../line/deferred.ts";
+import { startTimer } from "../line/timers.ts";
 import {
   invalidRequest,
   responseTooLarge,
@@ -58,6 +59,13 @@ export const streams: Part = /* @__PURE__ */ carrying(
 const maxValues = 256;
 const maxLength = 32_768;
 
+// Of all streams of a connection together: beyond it they produce what they are
+// asked for, and nothing ahead.
+const maxAhead = 4_194_304;
+
+// Milliseconds in which a stream must end for others to go on waiting for that.
+const mostTime = 10_000;
+
 /** A promise that is made iterable. */
 interface Iterable extends Promise<unknown> {
   [Symbol.asyncIterator]?: (this: unknown) => Consumer;
@@ -73,11 +81,24 @@ interface Enumerable {
  * By which connection came what was read and may be a stream: not the one of its
  * call if that was lost.
  */
-const origins = new WeakMap<object, Link>();
+const origins = new WeakMap<object, Origin>();
+
+/** Where a stream came from: by a connection, for a call of the other side. */
+interface Origin {
+  readonly link: Link;
+  readonly call: Lender | undefined;
+}
 
 class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
+  /** The results that wait until there is room for one more stream. */
+  readonly #turns = new Set<Deferred<void>>();
+  #stopTimer: (() => void) | undefined;
+  /** Whether a stream has ended since the timer began. */
+  #hasEnded = false;
+  /** Whether none has ended for so long that nothing waits any more. */
+  #isStuck = false;
   #nextToken = 1;
   // One for all promises: a closure for each would cost as much as the call.
   #iterate: ((this: unknown) => Consumer) | undefined;
@@ -88,12 +109,12 @@ class Streams implements Carrier {
 
   write(value: unknown, writing: Writing): unknown {
     // Back where it came from, it is what it was.
-    if (origins.get(value as object) === this.#link) return value;
+    if (origins.get(value as object)?.link === this.#link) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
     const producers = this.#producers ??= new Map();
     try {
-      this.#link.check("open stream", "streams", producers.size);
+      this.#link.add("open stream", "streams", writing);
     } catch (error) {
       // It was made for nothing; whoever made it is told.
       stop(iterator, () => {});
@@ -103,8 +124,11 @@ class Streams implements Carrier {
     const producer = new Producer(
       this.#link,
       iterator,
-      writing.call,
-      () => producers.delete(token),
+      writing,
+      () => {
+        producers.delete(token);
+        this.#link.remove("streams", writing);
+      },
     );
     producers.set(token, producer);
     writing.releases.push(() => producer.release());
@@ -113,11 +137,12 @@ class Streams implements Carrier {
 
   read(value: unknown): unknown {
     if (!isEnumerable(value)) return value;
-    origins.set(value, this.#link);
+    const { call } = this.#link;
+    origins.set(value, { link: this.#link, call });
     // It stays the data that it may be after all: only who iterates it finds a
     // stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {
-      value: () => new Consumer(this.#link, value, undefined),
+      value: () => new Consumer(this.#link, value, undefined, call),
       configurable: true,
     });
   }
@@ -157,10 +182,51 @@ class Streams implements Carrier {
     return undefined;
   }
 
+  // One that is too many waits for another one's end, which may be near.
+  turn(value: unknown, call: Lender): Promise<void> | undefined {
+    if (
+      this.#link.hasRoom(1, 0) || this.#isStuck ||
+      this.#link.limits.streams === 0 || !isStream(value) ||
+      origins.get(value)?.link === this.#link
+    ) return undefined;
+    const turn = new Deferred<void>();
+    this.#turns.add(turn);
+    // Who asks no longer needs none.
+    call.signal.addEventListener("abort", () => this.#begin(turn));
+    this.#stopTimer ??= startTimer(mostTime, () => this.#look());
+    return turn.promise;
+  }
+
+  freed(): void {
+    this.#isStuck = false;
+    this.#hasEnded = true;
+    const [turn] = this.#turns;
+    if (turn !== undefined && this.#link.hasRoom(1, 0)) this.#begin(turn);
+  }
+
+  #begin(turn: Deferred<void>): void {
+    turn.resolve();
+    this.#turns.delete(turn);
+    if (this.#turns.size > 0) return;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+
+  /** Where no stream has ended for long, those that wait are refused. */
+  #look(): void {
+    this.#isStuck = !this.#hasEnded;
+    this.#hasEnded = false;
+    this.#stopTimer = this.#isStuck
+      ? undefined
+      : startTimer(mostTime, () => this.#look());
+    if (this.#isStuck) { for (const turn of this.#turns) this.#begin(turn); }
+  }
+
   end(): void {
     for (const producer of [...this.#producers?.values() ?? []]) {
       producer.release();
     }
+    for (const turn of this.#turns) this.#begin(turn);
   }
 }
 
@@ -178,7 +244,8 @@ function iterateBy(
 class Producer {
   readonly #link: Link;
   readonly #iterator: AsyncIterator<unknown>;
-  readonly #call: Lender | undefined;
+  /** With what it was lent. */
+  readonly #writing: Writing;
   readonly #forget: () => void;
   /** Values that were produced and wait to be asked for, as JSON. */
   #values: string[] = [];
@@ -193,12 +260,12 @@ class Producer {
   constructor(
     link: Link,
     iterator: AsyncIterator<unknown>,
-    call: Lender | undefined,
+    writing: Writing,
     forget: () => void,
   ) {
     this.#link = link;
     this.#iterator = iterator;
-    this.#call = call;
+    this.#writing = writing;
     this.#forget = forget;
   }
 
@@ -210,11 +277,13 @@ class Producer {
         "Invalid Request: the stream is being asked already",
       );
     }
+    this.#link.renew(this.#writing);
     if (this.#values.length === 0 && !this.#isOver) {
       const asking = this.#asking = new Deferred<JsonText>();
+      this.#writing.asked++;
       // Who asks no longer must not take values with him.
       signal.addEventListener("abort", () => {
-        if (this.#asking === asking) this.#asking = undefined;
+        if (this.#asking === asking) this.#takeAsking();
       });
       this.#pump();
       return asking.promise;
@@ -228,16 +297,31 @@ class Producer {
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
-    this.#forget();
     this.#values = [];
-    this.#asking?.reject(unknownStream());
-    this.#asking = undefined;
+    this.#count(-this.#length);
+    this.#takeAsking()?.reject(unknownStream());
+    this.#forget();
     if (this.#isOver) return;
     this.#isOver = true;
-    this.#call?.abort(
+    this.#writing.call?.abort(
       new DOMException("The stream was left by its reader", "AbortError"),
     );
     stop(this.#iterator, (error) => this.#link.report(error));
+  }
+
+  /** Takes who waits for values, and is to be told now. */
+  #takeAsking(): Deferred<JsonText> | undefined {
+    const asking = this.#asking;
+    if (asking === undefined) return undefined;
+    this.#asking = undefined;
+    this.#link.answer(this.#writing);
+    return asking;
+  }
+
+  /** Counts what was produced ahead. */
+  #count(length: number): void {
+    this.#length += length;
+    this.#link.ahead += length;
   }
 
   #take(): JsonText {
@@ -255,7 +339,7 @@ class Producer {
       count++;
     }
     const values = this.#values.splice(0, count).join(",");
-    this.#length -= length;
+    this.#count(-length);
     const finished = this.#isOver && this.#failure === undefined &&
       this.#values.length === 0;
     if (finished) this.release();
@@ -264,9 +348,8 @@ class Producer {
 
   /** Answers who waits, as soon as there is something to say. */
   #answer(): void {
-    const asking = this.#asking;
+    const asking = this.#takeAsking();
     if (asking === undefined) return;
-    this.#asking = undefined;
     try {
       asking.resolve(this.#take());
     } catch (error) {
@@ -280,10 +363,11 @@ class Producer {
     try {
       while (
         !this.#isOver && this.#values.length < maxValues &&
-        this.#length < maxLength
+        this.#length < maxLength &&
+        (this.#asking !== undefined || this.#link.ahead < maxAhead)
       ) {
         const { value, done } = await this.#link.within(
-          this.#call,
+          this.#writing.call,
           () => this.#iterator.next(),
         );
         if (this.#isReleased) return;
@@ -312,7 +396,7 @@ class Producer {
         );
       }
       this.#values.push(text);
-      this.#length += text.length + 1;
+      this.#count(text.length + 1);
     } catch (error) {
       // The iterator doesn't know, and is told to stop as by any reader.
       stop(this.#iterator, () => {});
@@ -328,6 +412,8 @@ const envelopeLength = 1_024;
 class Consumer implements AsyncIterableIterator<unknown> {
   #link: Link;
   readonly #signal: AbortSignal | undefined;
+  /** The call among whose params it came. */
+  readonly #call: Lender | undefined;
   readonly #abort = (): void => this.#fail(this.#signal!.reason);
   /** Ends the question that is being asked when nobody wants its answer. */
   readonly #leaving = new AbortController();
@@ -343,8 +429,14 @@ class Consumer implements AsyncIterableIterator<unknown> {
   #error: { readonly reason: unknown } | undefined;
   #asking: Promise<void> | undefined;
 
-  constructor(link: Link, source: unknown, signal: AbortSignal | undefined) {
+  constructor(
+    link: Link,
+    source: unknown,
+    signal: AbortSignal | undefined,
+    call?: Lender,
+  ) {
     this.#link = link;
+    this.#call = call;
     this.#source = source;
     this.#signal = signal;
     const { signal: leaving } = this.#leaving;
@@ -419,7 +511,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
       const source = await this.#source;
       const { token, values } = readEnumerable(source);
       this.#source = undefined;
-      this.#link = origins.get(source as object) ?? this.#link;
+      this.#link = origins.get(source as object)?.link ?? this.#link;
       this.#token = token;
       if (this.#isOver) return this.#release();
       if (token === undefined || values.length > 0) {
@@ -434,6 +526,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
       params,
       options,
     ) as { values?: unknown; finished?: unknown } | null;
+    this.#call?.live();
     const values = Array.isArray(answer?.values) ? answer.values : [];
     const finished = answer?.finished === true;
     if (finished) this.#token = undefined;
@@ -500,6 +593,13 @@ function unknownStream(): RpcError {
     unknownToken,
     "Stream is unknown, or was left or read to its end",
   );
+}
+
+/** Whether a value can be iterated asynchronously. */
+function isStream(value: unknown): value is object {
+  return typeof value === "object" && value !== null &&
+    (typeof (value as AsyncIterable<unknown>)[Symbol.asyncIterator] ===
+        "function" || value instanceof ReadableStream);
 }
 
 /** An iterator over what can be iterated asynchronously, and is no text. */

@@ -330,7 +330,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * @throws {RpcError} The peer answered with an error.
    * @throws {ConnectionClosedError} The connection closed first; `sent` says
    * whether the method may have run.
-   * @throws {DOMException} `TimeoutError`: no response came in time. Or, where
+   * @throws {DOMException} `TimeoutError`: it gave no sign of life in time. Or, where
    * `options.signal` aborted, whatever its reason is. Both cancel the call.
    * @throws {TypeError} The params can't be written as JSON; nothing was sent.
    * @throws {RangeError} A limit is reached; nothing was sent.

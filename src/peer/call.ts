@@ -15,7 +15,7 @@ export interface Call {
   readonly method: string;
   /**
    * Aborts when the caller cancels the call, when the connection closes, and
-   * when the method takes longer than `handlerTimeout`. Its reason says which.
+   * after `handlerTimeout` without a sign of life. Its reason says which.
    */
   readonly signal: AbortSignal;
   /**
@@ -43,9 +43,11 @@ export interface CallOptions {
    */
   signal?: AbortSignal;
   /**
-   * Milliseconds after which, or at most a sixteenth later, the call is cancelled
-   * and rejects with a `TimeoutError`. Default: the peer's `timeout`, 60,000.
-   * `Infinity`: never.
+   * Milliseconds without a sign of life after which, or at most a sixteenth later,
+   * the call is cancelled and rejects with a `TimeoutError`. Signs are progress,
+   * questions for a stream among its params and calls of what it lends; the time
+   * that it waits for its turn counts. Default: the peer's `timeout`, 60,000.
+   * `Infinity`: never. For a total there is `AbortSignal.timeout`.
    */
   timeout?: number;
   /**

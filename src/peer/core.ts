@@ -75,7 +75,7 @@ export interface RunningCall extends Call, Lender {
   /** The batch that its response belongs to. */
   readonly batch: IncomingBatch | undefined;
   answered: boolean;
-  /** When it must be answered, in milliseconds of the monotonic clock. */
+  /** When it is given up, in milliseconds of the monotonic clock. */
   deadline: number;
   /** Whether it has been told to stop. */
   readonly isAborted: boolean;
@@ -140,7 +140,7 @@ export class Core {
   readonly owner: Owner;
   readonly options: PeerOptions<unknown>;
   readonly limits: Limits;
-  /** Milliseconds that a call may take. */
+  /** Milliseconds that a call may go without a sign of life. */
   readonly timeout: number;
 
   // The line.

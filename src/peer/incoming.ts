@@ -34,9 +34,11 @@ import { letAllGo } from "./held.ts";
 import { explain, invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
 import { closedError, report, runHook } from "./owner.ts";
+import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
 import { send, tell } from "./sending.ts";
 import type { TraceContext } from "./trace.ts";
+import { renew } from "./waiting.ts";
 
 /** A method that runs for the other side. */
 class Running implements RunningCall {
@@ -105,8 +107,16 @@ class Running implements RunningCall {
     return this.#core.traces?.read(this.#call) ?? {};
   }
 
+  live(): void {
+    const { handlerTimeout } = this.#core.limits;
+    if (handlerTimeout < Infinity) {
+      this.deadline = this.#core.deadlines.after(handlerTimeout);
+    }
+  }
+
   progress(value: unknown): boolean {
     checkValue(value);
+    this.live();
     return this.id !== undefined && !this.answered && this.version !== "1.0" &&
       tell(this.#core, "$/progress", { token: this.id, value });
   }
@@ -160,8 +170,10 @@ export function execute(
   } finally {
     core.current = outer;
   }
-  if (isPromise) wait(core, running, result as PromiseLike<unknown>);
-  else succeed(core, running, result);
+  const { loan } = method;
+  if (loan !== undefined) renew(core, loan);
+  if (!isPromise) succeed(core, running, result);
+  else wait(core, running, result as PromiseLike<unknown>, loan);
 }
 
 /** Runs something as part of a call. */
@@ -298,7 +310,10 @@ function answerOwn(
       return null;
     case "$/progress": {
       const token = readParam(params, "token", 0);
-      const onprogress = core.pending.get(token)?.onprogress;
+      const pending = core.pending.get(token);
+      if (pending === undefined) return null;
+      pending.deadline = core.deadlines.after(pending.timeout);
+      const { onprogress } = pending;
       if (onprogress !== undefined) {
         runHook(core, () => onprogress(readParam(params, "value", 1)));
       }
@@ -334,26 +349,34 @@ function wait(
   core: Core,
   running: RunningCall,
   result: PromiseLike<unknown>,
+  loan?: Loan,
 ): void {
   const { connection } = running;
+  if (loan !== undefined) loan.asked++;
   if (connection.ended === undefined) {
     if (running.type === "request" && !running.answered) {
       (connection.unanswered ??= new Map()).set(running.id ?? running, running);
     }
-    if (core.bounds !== undefined) {
-      running.deadline = core.deadlines.after(core.limits.handlerTimeout);
-    }
+    running.live();
     (connection.running ??= new Set()).add(running);
   }
   Promise.resolve(result).then((value) => {
     connection.running?.delete(running);
+    if (loan !== undefined) answer(core, loan);
     succeed(core, running, value);
     core.draining?.look();
   }, (error: unknown) => {
     connection.running?.delete(running);
+    if (loan !== undefined) answer(core, loan);
     if (connection.ended === undefined) fail(core, running, error);
     core.draining?.look();
   });
+}
+
+/** Notes that this side has answered a question about what it lent. */
+export function answer(core: Core, loan: Loan): void {
+  loan.asked--;
+  renew(core, loan);
 }
 
 function succeed(core: Core, running: RunningCall, result: unknown): void {
@@ -364,6 +387,10 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
   let text: string | undefined;
   try {
     if (writing !== undefined) {
+      const turn = answered ? undefined : values?.turn(result, running);
+      if (turn !== undefined) {
+        return wait(core, running, turn.then(() => result));
+      }
       // What nobody will read is told so, even if there is no answer.
       text = values?.writeResult(result, writing);
     }

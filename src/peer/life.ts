@@ -282,7 +282,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   const again: Entry[] = [];
   for (const pending of core.pending.all()) {
     // What it lends is lost with the connection, sent or not.
-    if (!isOver && !pending.lends) {
+    if (!isOver && pending.loan === undefined) {
       if (!pending.sent) continue;
       if (pending.again !== undefined) {
         again.push({ text: pending.again, pending });

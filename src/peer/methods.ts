@@ -8,6 +8,7 @@
  */
 
 import type { Params } from "../wire/message.ts";
+import type { Loan } from "./pending.ts";
 
 /** A function of `local`. */
 export interface Method {
@@ -19,6 +20,8 @@ export interface Method {
   readonly holder: object;
   /** Its name there. */
   readonly key: string;
+  /** With what it was lent to the peer; `undefined`: it stands in `local`. */
+  readonly loan?: Loan;
 }
 
 /**

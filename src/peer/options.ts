@@ -53,9 +53,9 @@ export interface PeerSettings {
    */
   sharedFrames?: boolean;
   /**
-   * Milliseconds that a call may take before it is cancelled and rejects with a
-   * `TimeoutError`, a sixteenth more at most. Default 60,000. `Infinity`: for
-   * ever.
+   * Milliseconds that a call may go without a sign of life before it is cancelled
+   * and rejects with a `TimeoutError`, a sixteenth more at most; see `timeout` of
+   * {@linkcode CallOptions}. Default 60,000. `Infinity`: for ever.
    */
   timeout?: number;
   /**

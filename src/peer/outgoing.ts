@@ -36,6 +36,7 @@ import type { Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
 import { checkLength, sendNow, tell, versionOf } from "./sending.ts";
 import {
+  advance,
   awaited,
   cannotRequest,
   isFree,
@@ -88,7 +89,9 @@ export function request(
       values?.release(writing);
       throw error;
     }
-    const lends = writing !== undefined && writing.releases.length > 0;
+    const loan = writing !== undefined && writing.releases.length > 0
+      ? writing
+      : undefined;
     const idempotent = options?.idempotent ?? false;
     const abort = signal &&
       ((): void => cancel(core, id, signal.reason));
@@ -102,24 +105,25 @@ export function request(
       deadline: core.deadlines.after(timeout),
       onprogress: options?.onprogress,
       idempotent,
-      again: idempotent && !lends ? text : undefined,
-      lends,
+      again: idempotent && loan === undefined ? text : undefined,
+      loan,
       places: method.startsWith("$/") ? 0 : 1,
       sent: false,
       wasSent: false,
       settled: false,
       queued: 0,
-      release: abort === undefined && !lends
+      release: abort === undefined && loan === undefined
         ? undefined
         : (succeeded): void => {
           if (abort !== undefined) signal?.removeEventListener("abort", abort);
           values?.release(writing, succeeded);
         },
     };
+    if (loan !== undefined) loan.pending = pending;
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
     if (core.batches?.isCollecting) core.batches.collect(text, pending);
-    else if (isSending(core) && isFree(core, pending.places)) {
+    else if (isSending(core) && isFree(core, pending)) {
       sendRequest(core, pending, text, sendNow);
     } else {
       const why = post(core, cannotRequest, method, [{ text, pending }]);
@@ -234,18 +238,24 @@ function traced(core: Core, text: string): string {
 
 /** Gives a request up: its caller is told, and the peer, if it knows of it. */
 export function cancel(core: Core, id: number, reason: unknown): void {
-  const pending = take(core, id);
+  const pending = core.pending.take(id);
   if (pending === undefined) return;
   pending.reject(reason);
   if (pending.sent) tell(core, "$/cancelRequest", { id });
+  // Not before the peer knows that there is a place.
+  advance(core);
 }
 
 /** Gives up the requests that are due, and says when the next one is. */
 export function sweepOutgoing(core: Core, now: number): number {
   const due: Pending[] = [];
-  const next = core.pending.sweep(now, due);
+  let next = core.pending.sweep(now, due);
   for (const pending of due) {
-    cancel(core, pending.id, timeoutError(core, pending));
+    if (pending.loan?.asked) {
+      // The peer waits for this side.
+      pending.deadline = core.deadlines.after(pending.timeout);
+      next = Math.min(next, pending.deadline);
+    } else cancel(core, pending.id, timeoutError(core, pending));
   }
   return next;
 }

@@ -7,6 +7,21 @@
  * @module
  */
 
+/**
+ * What the params of a request lend to the peer: counted among what is lent once
+ * the request is sent.
+ */
+export interface Loan {
+  streams: number;
+  references: number;
+  /** Whether it was sent. */
+  isOut: boolean;
+  /** The request, once there is one. */
+  pending: Pending | undefined;
+  /** How many questions about it this side still has to answer. */
+  asked: number;
+}
+
 /** A request that waits for its response. */
 export interface Pending {
   readonly id: number;
@@ -21,8 +36,8 @@ export interface Pending {
   readonly idempotent: boolean;
   /** What to send once more if the connection is lost; `undefined`: it may not be. */
   readonly again: string | undefined;
-  /** Whether its params carry what only the connection of then knows. */
-  readonly lends: boolean;
+  /** What its params lend, which only the connection of then knows. */
+  readonly loan: Loan | undefined;
   /** Places that it takes among those in flight: 1, of the protocol's own 0. */
   readonly places: number;
   /** Whether it was handed to the socket. */
@@ -234,10 +249,10 @@ export class PendingTable {
     if (pending === undefined) return undefined;
     this.#slots[pending.id & (this.#slots.length - 1)] = undefined;
     this.#size--;
-    pending.release?.(succeeded);
     pending.settled = true;
     if (pending.sent) this.inFlight -= pending.places;
     else if (pending.queued > 0) this.#queue.leave(pending);
+    pending.release?.(succeeded);
     // What was made for a crowd is not kept for the few that come after it.
     if (this.#size === 0 && this.#slots.length > mostSlots) {
       this.#slots = noSlots;

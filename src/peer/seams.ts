@@ -18,7 +18,7 @@ import type {
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
 import type { Method } from "./methods.ts";
-import type { Entry, Pending } from "./pending.ts";
+import type { Entry, Loan, Pending } from "./pending.ts";
 import type { TraceContext } from "./trace.ts";
 
 /** One part of one peer, as its life goes. */
@@ -179,6 +179,8 @@ export interface Traces {
 
 /** A call whose result is being written, and which may be over before it is read. */
 export interface Lender {
+  /** Notes a sign of life from its method. */
+  live(): void;
   /** Aborts the call's signal. */
   abort(reason: unknown): void;
   /** Aborts when nobody waits for the answer any more. */
@@ -190,7 +192,7 @@ export interface Lender {
  * the peer on its behalf is let go of when it fails, and, for params, when the
  * request is settled.
  */
-export interface Writing {
+export interface Writing extends Loan {
   /** The call whose result it is; `undefined` for params. */
   readonly call: Lender | undefined;
   /**
@@ -208,6 +210,12 @@ export interface Writing {
 export interface Values {
   /** Begins to write params; `undefined` if they hold nothing to look at. */
   startParams(params: Params | undefined): Writing | undefined;
+  /** Whether so much more may be lent now. */
+  hasRoom(streams: number, references: number): boolean;
+  /** Counts what params lend: they are sent. */
+  lend(loan: Loan): void;
+  /** For what a result must wait before it is written; `undefined`: nothing. */
+  turn(value: unknown, call: Lender): Promise<void> | undefined;
   /** Begins to write a result; `undefined` if there is nothing to look at. */
   startResult(value: unknown, call: Lender): Writing | undefined;
   writeParams<T>(

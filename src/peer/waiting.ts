@@ -7,7 +7,13 @@
 
 import type { Connection, Core } from "./core.ts";
 import { closedError, isSending } from "./owner.ts";
-import { type Entry, isWanted, type Pending } from "./pending.ts";
+import {
+  type Entry,
+  isWanted,
+  type Loan,
+  messagesOf,
+  type Pending,
+} from "./pending.ts";
 import { isLosing, send } from "./sending.ts";
 
 export const cannotRequest = "Cannot send request";
@@ -18,12 +24,32 @@ export const cannotRequest = "Cannot send request";
  * everybody else waits for.
  */
 export function isFree(
-  { queue, pending, limits }: Core,
-  places: number,
+  { queue, pending, limits, connection }: Core,
+  { places, loan }: Pending,
 ): boolean {
   return places === 0 ||
-    (queue.size === 0 || queue.isHeld) &&
-      pending.inFlight + places <= limits.outgoing;
+    (queue.size === 0 || queue.isHeld) && pending.inFlight < limits.outgoing &&
+      (loan === undefined ||
+        connection.values!.hasRoom(loan.streams, loan.references));
+}
+
+/** Whether messages may be sent now, all of them. */
+function hasRoom(
+  { pending: { inFlight }, limits, connection: { values } }: Core,
+  messages: readonly Entry[],
+): boolean {
+  let places = 0;
+  let streams = 0;
+  let references = 0;
+  for (const { pending } of messages) {
+    if (pending === undefined || pending.settled) continue;
+    places += pending.places;
+    if (pending.loan === undefined) continue;
+    streams += pending.loan.streams;
+    references += pending.loan.references;
+  }
+  return (places === 0 || inFlight + places <= limits.outgoing) &&
+    (streams + references === 0 || values!.hasRoom(streams, references));
 }
 
 /**
@@ -41,28 +67,25 @@ export function post(
   if (!isOpen && core.state !== "connecting" && !isLosing(core)) {
     return closedError(core, what, false, method);
   }
-  const { queue, pending, limits: { outgoing, queued, queuedLength } } = core;
-  // Those that go at once need no room.
-  const isNext = queue.size === 0 || queue.isHeld;
-  let places = isOpen && isNext ? outgoing - pending.inFlight : -1;
-  let size = queue.size;
-  let length = queue.length;
-  for (const entry of entries) {
-    const needed = placesOf(entry);
-    if (needed > outgoing) {
-      return new RangeError(
-        `${what} "${method}": at most ${outgoing} may be in flight, see limits.outgoing`,
-      );
-    }
-    places = places < needed ? -1 : places - needed;
-    if (places >= 0) continue;
-    for (const { text } of entry.batch?.members ?? [entry]) {
-      size++;
-      length += text.length;
-    }
+  const { queue, limits: { outgoing, queued, queuedLength } } = core;
+  const messages = entries.flatMap(messagesOf);
+  if (
+    isOpen && (queue.size === 0 || queue.isHeld) && hasRoom(core, messages)
+  ) {
+    for (const entry of entries) sendEntry(core, entry);
+    return undefined;
   }
-  if (size > queued || length > queuedLength) {
-    const [state, limit] = size > queued
+  let { length } = queue;
+  for (const { text, pending } of messages) {
+    length += text.length;
+    if (pending === undefined || pending.places <= outgoing) continue;
+    return new RangeError(
+      `${what} "${method}": at most ${outgoing} may be in flight, see limits.outgoing`,
+    );
+  }
+  const isFull = queue.size + messages.length > queued;
+  if (isFull || length > queuedLength) {
+    const [state, limit] = isFull
       ? [`${queue.size} of at most ${queued} messages`, "queued"]
       : [
         `${queue.length} of at most ${queuedLength} characters`,
@@ -74,34 +97,31 @@ export function post(
       }, see limits.${limit}`,
     );
   }
-  if (size === queue.size) {
-    for (const entry of entries) {
-      sendEntry(core, entry);
-    }
-  } else {
-    for (const entry of entries) queue.push(entry);
-    advance(core);
-  }
+  for (const entry of entries) queue.push(entry);
+  advance(core);
   return undefined;
 }
 
 /** For what the messages of the queue wait. */
 export function awaited(core: Core): string {
-  return isSending(core)
-    ? `one of ${core.pending.inFlight} in flight to be answered`
-    : "the handshake";
+  const { inFlight } = core.pending;
+  return !isSending(core)
+    ? "the handshake"
+    : inFlight < core.limits.outgoing
+    ? "what was lent to be let go of"
+    : `one of ${inFlight} in flight to be answered`;
 }
 
-/** Sends what has waited, as much as may be in flight. */
+/** Sends what has waited, as much as may be in flight and lent. */
 export function advance(core: Core): void {
-  const { queue, pending } = core;
+  const { queue } = core;
   if (queue.isMoving || queue.isHeld) return;
   queue.isMoving = true;
   for (;;) {
     const entry = queue.first;
     if (
       entry === undefined || !isSending(core) ||
-      pending.inFlight + placesOf(entry) > core.limits.outgoing
+      !hasRoom(core, messagesOf(entry))
     ) break;
     queue.shift();
     sendEntry(core, entry);
@@ -125,8 +145,20 @@ export function sendRequest(
   text: string,
   hand: typeof send,
 ): void {
-  core.pending.mark(pending, true);
+  mark(core, pending);
   if (!hand(core, text, pending)) abandon(core, pending, false);
+}
+
+/** Notes that a request is with the socket, and what it lends with the peer. */
+export function mark(core: Core, pending: Pending): void {
+  core.pending.mark(pending, true);
+  if (pending.loan !== undefined) core.connection.values!.lend(pending.loan);
+}
+
+/** Notes a sign of life from the call that something was lent to. */
+export function renew(core: Core, { pending }: Loan): void {
+  if (pending === undefined) return;
+  pending.deadline = core.deadlines.after(pending.timeout);
 }
 
 /**
@@ -159,13 +191,4 @@ export function abandon(
   take(core, id)?.reject(
     closedError(core, what, left, method, idempotent, connection),
   );
-}
-
-function placesOf({ pending, batch }: Entry): number {
-  if (batch === undefined) return pending?.places ?? 0;
-  let places = 0;
-  for (const member of batch.members) {
-    if (isWanted(member)) places += placesOf(member);
-  }
-  return places;
 }

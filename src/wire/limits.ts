@@ -82,8 +82,10 @@ export interface Limits {
    */
   readonly held: number;
   /**
-   * Milliseconds that a method may take, a sixteenth more at most. Default
-   * 120,000. Its request is then answered -32052 and its signal aborts.
+   * Milliseconds that a method may go without a sign of life, a sixteenth more at
+   * most: progress that it tells, values of a stream that it was given, a call to
+   * what it was lent, begun or answered. Default `Infinity`. Its request is then
+   * answered -32052 and its signal aborts.
    */
   readonly handlerTimeout: number;
   /**
@@ -95,13 +97,15 @@ export interface Limits {
    */
   readonly outgoing: number;
   /**
-   * Most streams open for the peer to read. Default 128. One more is refused: a
-   * call that returns it with -32006, a call that passes it rejects.
+   * Most streams open for the peer to read. Default 1,024. A call that passes one
+   * more waits for its turn until one has ended; a result that is one more waits
+   * likewise, and is refused with -32006 where none has ended for 10 seconds.
    */
   readonly streams: number;
   /**
-   * Most functions and objects lent to the peer at a time. Default 128. One more
-   * is refused: a call that returns it with -32006, a call that passes it rejects.
+   * Most functions and objects lent to the peer at a time. Default 1,024. A call
+   * that passes one more waits for its turn until one is let go of; a result that
+   * is one more is refused with -32006.
    */
   readonly references: number;
   /**
@@ -177,8 +181,8 @@ export const coreLimits: Pick<
   incoming: 1_024,
   held: 16_777_216,
   outgoing: 1_024,
-  streams: 128,
-  references: 128,
+  streams: 1_024,
+  references: 1_024,
   queued: 65_536,
   queuedLength: 16_777_216,
 };
@@ -197,7 +201,7 @@ export const defaultLimits: Limits = /* @__PURE__ */ complement({
   messageBurst: 2_000,
   invalidMessages: Infinity,
   invalidWindow: 10_000,
-  handlerTimeout: 120_000,
+  handlerTimeout: Infinity,
   buffered: 1_048_576,
   bufferedTime: 10_000,
   bufferedMost: 67_108_864,

@@ -8,10 +8,10 @@
 /// <reference lib="dom.iterable" />
 /// <reference lib="esnext" />
 
-import type { CloseInfo } from "../mod.ts";
+import type { ConnectionStatus, ConnectionStore } from "../mod.ts";
 import { element } from "./element.ts";
 
-const status = element("status", HTMLElement);
+const line = element("status", HTMLElement);
 const closed = element("closed", HTMLElement);
 const reason = element("reason", HTMLElement);
 
@@ -24,42 +24,42 @@ export const reconnect: HTMLButtonElement = element(
 const texts = {
   connecting: "Connecting…",
   connected: "Connected",
-  lost: "Connection lost, trying again…",
+  lost: "Reconnecting…",
   closed: "Disconnected",
 } as const;
 
-type State = keyof typeof texts;
+/** What is known of the connection that was shown last. */
+let known: ConnectionStatus | undefined;
 
-let state: State | undefined;
-
-function show(next: State): void {
-  state = next;
-  closed.hidden = state !== "closed";
-  status.dataset.state = state;
-  const isTrying = state === "connecting" || state === "lost";
-  status.textContent = isTrying && !navigator.onLine
-    ? "No network, waiting for it…"
-    : texts[state];
+function show(status: ConnectionStatus): void {
+  known = status;
+  const { state, code, reason: said } = status;
+  // How a connection ended, or an attempt, is known until there is another one.
+  const shown = state === "open"
+    ? "connected"
+    : state === "connecting" && code !== undefined
+    ? "lost"
+    : state;
+  const text = state === "connecting" && !navigator.onLine
+    ? "No network"
+    : texts[shown];
+  // A wait is told second by second; who listens hears it once.
+  if (line.textContent === text) return;
+  line.textContent = text;
+  line.dataset.state = shown;
+  closed.hidden = shown !== "closed";
+  reason.textContent = said
+    ? `The connection was closed: ${said}.`
+    : `The connection was closed with code ${code}.`;
 }
 
 for (const type of ["online", "offline"]) {
-  addEventListener(type, () => state && show(state));
+  addEventListener(type, () => known && show(known));
 }
 
-/** To be called with a connection that is being opened. */
-export function showConnecting(): void {
-  show("connecting");
-}
-
-/** To be called by `onopen`. */
-export function showConnected(): void {
-  show("connected");
-}
-
-/** To be called by `onclose`. */
-export function showClose(info: CloseInfo): void {
-  show(info.retryIn === undefined ? "closed" : "lost");
-  reason.textContent = info.reason === ""
-    ? `The connection was closed with code ${info.code}.`
-    : `The connection was closed: ${info.reason}.`;
+/** Shows the connection of a client from now on, also its next ones. */
+export function showConnection(
+  { connection }: { readonly connection: ConnectionStore },
+): void {
+  connection.subscribe(show);
 }

@@ -67,6 +67,7 @@ for (const { name, launch } of browsers) {
       const ann = await join(browser, chat.url, "ann");
       const twin = await join(browser, chat.url, "ann");
       await showsMembers(ann, ["ann*", "ann"]);
+      await showsMembers(twin, ["ann", "ann*"]);
 
       // The names are the same, and still each knows what it said itself.
       await say(ann, "who am I?");
@@ -112,12 +113,16 @@ for (const { name, launch } of browsers) {
       await showsMessages(ann, ["ann*: before"]);
       await ann.bringToFront();
       await ann.type("#text", "half a");
+      // On a phone, whatever the connection is called, the log stays where it is.
+      await ann.setViewport({ width: 390, height: 760 });
+      const top = await topOfLog(ann);
 
       await chat.kill();
       for (const page of [ann, ben]) {
         await isIn(page, "lost");
-        await shows(page, "#status", "Connection lost, trying again…");
+        await shows(page, "#status", "Reconnecting…");
       }
+      assertEquals(await topOfLog(ann), top);
       await say(ben, "meanwhile");
       await showsMessages(ben, ["ben*: meanwhile"], "#unsent");
 
@@ -205,7 +210,7 @@ for (const { name, launch } of browsers) {
       proxy.cut();
       await isIn(ann, "lost");
       await ann.setOfflineMode(true);
-      await shows(ann, "#status", "No network, waiting for it…");
+      await shows(ann, "#status", "No network");
       await say(ann, "meanwhile");
       await showsMessages(
         ann,
@@ -277,6 +282,11 @@ async function say(page: Page, text: string): Promise<void> {
   await page.bringToFront();
   await page.type("#text", text);
   await page.keyboard.press("Enter");
+}
+
+/** Where the messages begin, in pixels. */
+async function topOfLog(page: Page): Promise<number> {
+  return await page.$eval("#log", (log) => log.getBoundingClientRect().top);
 }
 
 /** Waits until the list shows exactly these names; a star marks oneself. */

@@ -356,6 +356,17 @@ Deno.test("Chat replaces a connection by the next one that has its key", async (
   assertEquals({ code, retryIn }, { code: 4010, retryIn: undefined });
 });
 
+Deno.test("Chat tells people of one name which of them they are", async () => {
+  await using server = serveChat();
+  await using one = connect<Chat["local"]>(server.url);
+  await one.remote.set_username("ann");
+  await using other = connect<Chat["local"]>(server.url);
+  await other.remote.set_username("ann");
+  const names = ["ann", "ann"];
+  assertEquals(await one.remote.people(), { names, own: 0 });
+  assertEquals(await other.remote.people(), { names, own: 1 });
+});
+
 Deno.test("Chat refuses ids and keys that are no strings, or too long", async () => {
   await using server = serveChat();
   await using client = await Client.open(server.url);
@@ -379,7 +390,7 @@ Deno.test("Chat refuses ids and keys that are no strings, or too long", async ()
   });
 });
 
-Deno.test("Chat shows to a client nothing but its four methods", async () => {
+Deno.test("Chat shows to a client nothing but its five methods", async () => {
   await using server = serveChat();
   await using client = await Client.open(server.url);
   for (
@@ -422,7 +433,11 @@ Deno.test("The chat serves its page, and the library without its types", async (
     ["/examples/chat/icon.svg", "image/svg+xml", /<svg/],
     ["/mod.ts", "text/javascript", /from "\.\/src\/methods\/guard\.ts"/],
     ["/client.ts", "text/javascript", /from "\.\/src\/presets\/connect\.ts"/],
-    ["/examples/status.ts", "text/javascript", /export function showClose/],
+    [
+      "/examples/status.ts",
+      "text/javascript",
+      /export function showConnection/,
+    ],
     ["/src/presets/everything.ts", "text/javascript", /export class Peer/],
   ];
   for (const [path, type, content] of served) {

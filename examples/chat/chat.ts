@@ -12,6 +12,14 @@ export type Message = [
   time?: number,
 ];
 
+/** Who is in the room. */
+export interface People {
+  /** Everybody's name, in the order of their coming. */
+  readonly names: string[];
+  /** Index of one's own. */
+  readonly own: number;
+}
+
 /** What the page of a person offers to the server. */
 export interface Page {
   /** Somebody came, left or took another name: ask who is there now. */
@@ -64,6 +72,15 @@ export class Chat extends Peer<Page> {
     /** Who is there, in the order of their coming. */
     clients: (): string[] =>
       Array.from(Chat.members, (member) => member.username),
+
+    /** The same, and which of them is oneself: two may have one name. */
+    people: (): People => {
+      const members = [...Chat.members];
+      return {
+        names: members.map((member) => member.username),
+        own: members.indexOf(this),
+      };
+    },
 
     /**
      * Says something to everybody, oneself too.

@@ -7,13 +7,8 @@
 
 import { connect } from "../../client.ts";
 import { element } from "../element.ts";
-import {
-  reconnect,
-  showClose,
-  showConnected,
-  showConnecting,
-} from "../status.ts";
-import type { Chat, Message } from "./chat.ts";
+import { reconnect, showConnection } from "../status.ts";
+import type { Chat, Message, People } from "./chat.ts";
 
 const rename = element("rename", HTMLButtonElement);
 const ownName = element("own-name", HTMLElement);
@@ -51,19 +46,17 @@ let caughtUp: Promise<void>;
 
 /** Connects for as long as this page lives, or until the server has enough. */
 function open() {
-  showConnecting();
   const peer = connect<Chat["local"]>(address, {
     local: {
       joinpart() {
         // If the connection is lost meanwhile, the next one asks again.
-        peer.remote.clients().then(showMembers, () => {});
+        peer.remote.people().then(showMembers, () => {});
       },
       message(...message: Message) {
         caughtUp.then(() => showMessage(...message));
       },
     },
     onopen() {
-      showConnected();
       caughtUp = peer.remote.messages().then((missed) => {
         for (const message of missed) showMessage(...message);
       }).catch(() => {});
@@ -71,8 +64,9 @@ function open() {
       people = undefined;
       if (username !== "") takeName(username).catch(complain);
     },
-    onclose: showClose,
+    onattempt() {}, // The header shows it.
   });
+  showConnection(peer);
   return peer;
 }
 
@@ -158,14 +152,12 @@ nameDialog.addEventListener("cancel", (event) => {
 /** Who was there at the last look; undefined before the first one. */
 let people: string[] | undefined;
 
-function showMembers(names: string[]): void {
+function showMembers({ names, own }: People): void {
   const before = people;
   people = names;
   if (before && names.length > 0) tellChange(before, names);
 
   count.textContent = String(names.length);
-  // Others may have our name too: one of them is us, and it matters not which.
-  const own = names.indexOf(username);
   memberList.replaceChildren(...names.map((name, index) => {
     const member = document.createElement("li");
     member.className = "member";
@@ -416,6 +408,7 @@ function span(className: string, content = ""): HTMLElement {
 function isolated(name: string): HTMLElement {
   const made = document.createElement("bdi");
   made.textContent = name;
+  made.title = name; // Where there is no room for all of it.
   return made;
 }
 

@@ -8,12 +8,7 @@
 import { connect } from "../../client.ts";
 import { ConnectionClosedError, resume } from "../../mod.ts";
 import { element } from "../element.ts";
-import {
-  reconnect,
-  showClose,
-  showConnected,
-  showConnecting,
-} from "../status.ts";
+import { reconnect, showConnection } from "../status.ts";
 import type { Ticker } from "./ticker.ts";
 
 const symbolPicker = element("symbols", HTMLFieldSetElement);
@@ -22,6 +17,7 @@ const priceShown = element("price", HTMLOutputElement);
 const change = element("change", HTMLElement);
 const line = element("line", SVGPathElement);
 const area = element("area", SVGPathElement);
+const levels = element("levels", SVGPathElement);
 const high = element("high", HTMLElement);
 const low = element("low", HTMLElement);
 const pause = element("pause", HTMLButtonElement);
@@ -44,8 +40,7 @@ let current: Stream | undefined;
 let paused: PromiseWithResolvers<void> | undefined;
 
 function open() {
-  showConnecting();
-  return connect<Ticker["local"]>(address, {
+  const peer = connect<Ticker["local"]>(address, {
     local: {
       made(symbol: string, count: number) {
         if (symbol !== current?.symbol) return;
@@ -55,11 +50,12 @@ function open() {
       ended: showEnd,
     },
     onopen() {
-      showConnected();
       setPace(); // Each connection has its own.
     },
-    onclose: showClose,
+    onattempt() {}, // The header shows it.
   });
+  showConnection(peer);
+  return peer;
 }
 
 /** Asks what there is, and begins with what was picked, or else the first. */
@@ -204,15 +200,25 @@ function draw({ prices, made, read }: Stream): void {
   priceShown.textContent = prices.length > 0 ? money.format(last) : "–";
   change.textContent = first > 0 ? percent.format(last / first - 1) : "";
   change.dataset.way = last > first ? "up" : last < first ? "down" : "";
-  high.textContent = prices.length > 0 ? money.format(highest) : "";
-  low.textContent = prices.length > 0 ? money.format(lowest) : "";
 
   // A flat line is in the middle, and has no height to divide by.
-  const height = highest - lowest || 1;
-  const points = prices.map((price, index) => {
-    const y = highest === lowest ? 50 : 92 - 84 * (price - lowest) / height;
-    return `${index} ${y.toFixed(2)}`;
-  });
+  const isFlat = highest === lowest;
+  const heightOf = (price: number) =>
+    isFlat ? 50 : 92 - 84 * (price - lowest) / (highest - lowest);
+  const points = prices.map((price, index) =>
+    `${index} ${heightOf(price).toFixed(2)}`
+  );
+  const marks = prices.length === 0 ? [] : isFlat ? [last] : [highest, lowest];
+  for (const [index, label] of [high, low].entries()) {
+    const price = marks[index];
+    label.textContent = price === undefined ? "" : money.format(price);
+    // Where the line has that price.
+    if (price !== undefined) label.style.top = `${heightOf(price)}%`;
+  }
+  levels.setAttribute(
+    "d",
+    marks.map((price) => `M0 ${heightOf(price)}H${ROOM}`).join(""),
+  );
   const path = points.length > 0 ? `M${points.join("L")}` : "";
   line.setAttribute("d", path);
   area.setAttribute("d", path && `${path}V100H0Z`);

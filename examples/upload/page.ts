@@ -8,12 +8,7 @@
 import { connect } from "../../client.ts";
 import { ConnectionClosedError } from "../../mod.ts";
 import { element } from "../element.ts";
-import {
-  reconnect,
-  showClose,
-  showConnected,
-  showConnecting,
-} from "../status.ts";
+import { reconnect, showConnection } from "../status.ts";
 import type { Progress, Receipt, Upload } from "./upload.ts";
 
 const drop = element("drop", HTMLElement);
@@ -28,19 +23,19 @@ const address = new URL(location.pathname, location.origin);
 let server = open();
 
 function open() {
-  showConnecting();
-  return connect<Upload["local"]>(address, {
+  const peer = connect<Upload["local"]>(address, {
     local: { stopped: showStop },
     onopen() {
-      showConnected();
       for (const row of rows) row.showStart();
     },
-    onclose(info) {
-      showClose(info);
+    onclose() {
       // Nobody is left to say where it stopped reading them.
       rows = rows.filter((row) => !row.isCancelled);
     },
+    onattempt() {}, // The header shows it.
   });
+  showConnection(peer);
+  return peer;
 }
 
 reconnect.addEventListener("click", () => {

@@ -1,9 +1,10 @@
-// deno run --allow-net --allow-env=PORT,HOSTNAME examples/authorization.ts
+// deno run --allow-net --allow-read=. --allow-env=PORT,HOSTNAME examples/authorization.ts
 
 /**
- * Three ways to know who a browser is, which can send no header of its own with
- * a WebSocket: its cookie at /cookie, after a POST of a name and a password to
- * /sign-in; a ticket at /ticket, after a POST to /buy; its first call at /call.
+ * Serves a page that signs in. A browser can send no header of its own with a
+ * WebSocket, so there are three ways to know who it is: its cookie at /cookie,
+ * after a POST of a name and a password to /sign-in; a ticket at /ticket, after a
+ * POST to /buy; its first call at /call.
  *
  * `PORT` is the port to listen on, 8892 unless given, any free one if 0.
  * `HOSTNAME` is the IP address to listen on, of this machine alone unless given.
@@ -11,15 +12,12 @@
  * @module
  */
 
-import { getCookies, setCookie, STATUS_CODE } from "@std/http";
+import { getCookies, setCookie } from "@std/http";
 import { ErrorCode, guard, Peer, RpcError } from "../mod.ts";
 import { type Handler, upgrade } from "../server.ts";
+import { Board, type User } from "./authorization/board.ts";
 import { listen } from "./listen.ts";
-
-interface User {
-  readonly name: string;
-  readonly isModerator?: boolean;
-}
+import { serveFiles } from "./static.ts";
 
 /** Where users come from; a database, elsewhere. */
 const users = new Map<string, User & { password: string }>([
@@ -34,22 +32,6 @@ function findUser(name: unknown, password: unknown): User | undefined {
 
 /** Who has signed in, by the token that only the browser has. */
 const sessions = new Map<string, User>();
-
-/** What may be called, by whoever it is. */
-class Board extends Peer<unknown, User | undefined> {
-  static readonly notes: string[] = [];
-  override local = {
-    whoami: () => this.context?.name ?? null,
-    post: guard(
-      () => this.context && true,
-      (text: string) => void Board.notes.push(`${this.context!.name}: ${text}`),
-    ),
-    clear: guard(
-      () => this.context?.isModerator,
-      () => void Board.notes.splice(0),
-    ),
-  };
-}
 
 // recipe: A cookie
 const byCookie = upgrade(Board, {
@@ -107,7 +89,8 @@ class Lobby extends Peer<unknown, User | undefined> {
     signIn: (name: string, password: string) => {
       // Also later, as somebody else: the connection stays.
       this.context = findUser(name, password);
-      if (!this.context) throw new RpcError(ErrorCode.Unauthenticated, "No");
+      if (this.context) return;
+      throw new RpcError(ErrorCode.Unauthenticated, "Wrong name or password");
     },
     whoami: () => this.context?.name ?? null,
     clear: guard(() => this.context?.isModerator, () => "cleared"),
@@ -119,8 +102,11 @@ const byCall = upgrade(Lobby, {
 });
 // end
 
-/** What is no WebSocket: the sign-in, and the sale of tickets. */
-async function respond(request: Request): Promise<Response> {
+/** What is no WebSocket: the sign-in, the sale of tickets, and the page. */
+async function respond(
+  request: Request,
+  files: (request: Request) => Promise<Response>,
+): Promise<Response> {
   const { pathname } = new URL(request.url);
   if (request.method === "POST" && pathname === "/sign-in") {
     const { name, password } = Object.fromEntries(await request.formData());
@@ -131,7 +117,9 @@ async function respond(request: Request): Promise<Response> {
     const user = sessions.get(getCookies(request.headers).session ?? "");
     if (user !== undefined) return sellTicket(user);
   }
-  return new Response(null, { status: STATUS_CODE.Unauthorized });
+  if (request.method !== "POST") return files(request);
+  const why = pathname === "/buy" ? "Sign in first" : "Wrong name or password";
+  return new Response(why, { status: 401 });
 }
 
 const handlers: { readonly [path: string]: Handler } = {
@@ -140,15 +128,18 @@ const handlers: { readonly [path: string]: Handler } = {
   "/call": byCall,
 };
 
-await listen("Authorization", 8892, (address) => {
+await listen("Authorization", 8892, async (address) => {
+  const files = await serveFiles("examples/authorization");
   const server = Deno.serve(address, (request, info) => {
     const handle = handlers[new URL(request.url).pathname];
-    return handle === undefined ? respond(request) : handle(request, info);
+    return handle === undefined
+      ? respond(request, files)
+      : handle(request, info);
   });
-  return Promise.resolve({
+  return {
     async drain() {
       await Promise.all(Object.values(handlers).map((it) => it.drain()));
       await server.shutdown();
     },
-  });
+  };
 });

@@ -30,6 +30,8 @@ const address = { port: 0, hostname: "127.0.0.1", onListen() {} };
 
 const startTicker = (port?: string) =>
   startExample("examples/ticker.ts", "Ticker", port);
+const startAuthorization = (port?: string) =>
+  startExample("examples/authorization.ts", "Authorization", port);
 const startUpload = (port?: string) =>
   startExample("examples/upload.ts", "Upload", port);
 
@@ -329,6 +331,8 @@ for (const { name, launch } of browsers) {
       await page.click(`#paces label:has([value="100"])`);
       await reaches(page, "#read", 100);
       await drawsPoints(page, 100);
+      assert(await distance(page, "#high", "top") < 3);
+      assert(await distance(page, "#low", "bottom") < 3);
       await page.click(`#symbols label:has([value="GLOBEX"])`);
       await page.waitForFunction(() => {
         const row = document.querySelector("#ended li")?.textContent ?? "";
@@ -446,6 +450,70 @@ for (const { name, launch } of browsers) {
   );
 
   browserTest(
+    `The authorization in ${name} signs in by cookie, by ticket and by the first call`,
+    async () => {
+      await using example = await startAuthorization();
+      await using browser = await start(launch);
+      const page = await browser.open(example.url);
+      for (const way of ["cookie", "ticket", "call"]) {
+        await page.waitForSelector("#way:not(:empty)");
+        await page.click(`#ways label:has([value="${way}"])`);
+        await signIn(page, "bob", "guess");
+        await shows(page, "#sign-in-error", "Wrong name or password");
+        await signIn(page, "bob", "battery staple");
+        await shows(page, "#who", "bob");
+        await shows(page, "#status", "Connected");
+        await page.click("#clear");
+        await shows(page, "#board-error", "The server refuses: Forbidden");
+        await signedOut(page);
+      }
+
+      // A moderator in another tab wipes what somebody wrote.
+      const ann = await browser.open(example.url);
+      for (const [tab, name] of [[page, "bob"], [ann, "ann"]] as const) {
+        await tab.bringToFront();
+        await tab.waitForSelector("#way:not(:empty)");
+        await tab.click(`#ways label:has([value="ticket"])`);
+        await signIn(tab, name, passwords[name]);
+        await shows(tab, "#who", name);
+      }
+      await page.bringToFront();
+      await page.type("#note", "hello");
+      await page.keyboard.press("Enter");
+      for (const tab of [page, ann]) await shows(tab, "#notes", "bob: hello");
+      await ann.bringToFront();
+      await ann.click("#clear");
+      for (const tab of [page, ann]) {
+        await tab.waitForSelector("#notes:empty");
+      }
+      // A browser tells of what it was refused by HTTP: a wrong password, twice.
+      assertEquals(
+        new Set(browser.complaints.map((it) => it.slice(0, 4))),
+        new Set(["401:", ...name === "Chromium" ? ["cons"] : []]),
+      );
+    },
+  );
+
+  browserTest(
+    `The authorization in ${name} asks again when its server has forgotten who it is`,
+    async () => {
+      await using browser = await start(launch);
+      const example = await startAuthorization();
+      const page = await browser.open(example.url);
+      await page.waitForSelector("#way:not(:empty)");
+      await signIn(page, "ann", passwords.ann);
+      await shows(page, "#who", "ann");
+      await example.kill();
+      await isIn(page, "lost");
+      await using _example = await startAuthorization(example.url.port);
+      await shows(page, "#sign-in-error", "Sign in first");
+      await signIn(page, "ann", passwords.ann);
+      await shows(page, "#who", "ann");
+      await shows(page, "#status", "Connected");
+    },
+  );
+
+  browserTest(
     `The upload in ${name} sends a file, and shows its progress and its SHA-256`,
     async () => {
       await using upload = await startUpload();
@@ -486,6 +554,8 @@ for (const { name, launch } of browsers) {
         await file.truncate(Number(size));
       }
       const page = await browser.open(upload.url);
+      const about = await page.$eval(".about", (it) => it.textContent);
+      assert(about?.includes(`at most ${MAX_SIZE / 2 ** 20} MiB`));
       await observeProgress(page, true);
       await choose(page, `${folder.path}/most`);
       await shows(
@@ -546,6 +616,25 @@ for (const { name, launch } of browsers) {
   );
 }
 
+const passwords = { ann: "correct horse", bob: "battery staple" };
+
+async function signIn(
+  page: Page,
+  name: string,
+  password: string,
+): Promise<void> {
+  for (const [field, text] of Object.entries({ name, password })) {
+    await page.click(`#${field}`, { count: 3 });
+    await page.type(`#${field}`, text);
+  }
+  await page.keyboard.press("Enter");
+}
+
+/** Signs out, and waits until the page is a new one. */
+async function signedOut(page: Page): Promise<void> {
+  await Promise.all([page.waitForNavigation(), page.click("#leave")]);
+}
+
 async function refuses(call: Promise<unknown>, message: string): Promise<void> {
   const error = await assertRejects(() => call, RpcError, message);
   assertEquals(error.code, -32602);
@@ -596,6 +685,23 @@ async function reaches(
     inBackground,
     selector,
     least,
+  );
+}
+
+/** How far a label of the chart is from the end of the line that it names, in pixels. */
+async function distance(
+  page: Page,
+  label: string,
+  end: "top" | "bottom",
+): Promise<number> {
+  return await page.evaluate(
+    (label, end) => {
+      const box = document.querySelector(label)!.getBoundingClientRect();
+      const line = document.querySelector("#line")!.getBoundingClientRect();
+      return Math.abs((box.top + box.bottom) / 2 - line[end]);
+    },
+    label,
+    end,
   );
 }
 

@@ -54,7 +54,7 @@ const narrow: Partial<Limits> = {
  * @param isReal Whether it goes over a real socket.
  */
 export function createSetting(random: Random, isReal: boolean): Setting {
-  const isShared = random.oneIn(4) && !isReal;
+  const isOffered = random.oneIn(4) && !isReal;
   const rate = random.pick<Partial<Limits>>([
     {},
     {},
@@ -62,9 +62,12 @@ export function createSetting(random: Random, isReal: boolean): Setting {
     { messageRate: 1, messageBurst: 200 },
     { invalidMessages: 10 },
   ]);
+  const version = random.pick<Version | undefined>(
+    [undefined, undefined, "2.0", "2.0", "1.0", "bare"],
+  );
   return {
-    version: random.pick([undefined, undefined, "2.0", "2.0", "1.0", "bare"]),
-    isShared,
+    version,
+    isShared: isOffered && version !== "1.0",
     limits: { ...(random.oneIn(3) ? narrow : {}), ...rate },
     end: random.pick(["peace", "peace", "close", "closed", "cut"]),
     platform: isReal ? random.pick(platforms).name : undefined,

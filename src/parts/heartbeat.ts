@@ -60,14 +60,20 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   #reprieves = 0;
   /** The socket whose pongs are listened to. */
   #socket: PingingSocket | undefined;
-  /** Whether the answer to `rpc.ping` is still to come. */
-  #isAsking = false;
+  /** Whether the last ping was not answered. */
+  #isUnanswered = false;
+  /** Whether an error without an id may be about the last ping. */
+  #isBlamable = false;
+  /** Whether it was sent since the last look. */
+  #isNew = false;
   /** The call that ran when the peer was asked, the longest; 0: none. */
   #call = 0;
   /** Whether a ping was answered, on whatever connection. */
   #isKnown = false;
   /** Whether one was, while a call ran. */
   #isReady = false;
+  /** Whether the other side has spoken, but answered no ping. */
+  #isMute = false;
   /** Whether a connection ended for the question. */
   #isShy = false;
 
@@ -77,20 +83,22 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
 
   hearAnswer(): void {
     this.isHeard = this.#isKnown = true;
+    this.#isUnanswered = false;
     if (this.#isCalling()) this.#isReady = true;
   }
 
   isAnswer(it: unknown): boolean {
     if (it !== id) return false;
-    this.#isAsking = false;
+    this.#isBlamable = false;
     this.hearAnswer();
     return true;
   }
 
-  // The first word after a ping is about that: every call waits for longer.
+  // The first word after a ping is about that: every call waits for longer. So it
+  // is after a pong, too: aria2 (1.36) takes pings for messages.
   isBlamed(): boolean {
-    const isBlamed = this.#isAsking && this.#asked !== undefined;
-    if (isBlamed) this.#isAsking = false;
+    const isBlamed = this.#isBlamable && this.#asked !== undefined;
+    if (isBlamed) this.#isBlamable = false;
     return isBlamed;
   }
 
@@ -108,17 +116,12 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#asked = undefined;
     this.#reprieves = 0;
     const { period } = this;
-    if (period === Infinity) return;
-    alarm.set(this, period);
-    // Only of a server that has answered once it can be said that it doesn't.
-    if (
-      this.#isGuess && this.#core.limits.pingAfter !== Infinity && this.#ping()
-    ) this.#asked = performance.now();
+    if (period !== Infinity) alarm.set(this, period);
   }
 
   stop(): void {
-    if (this.#isGuess && this.#asked !== undefined) this.#isShy = true;
-    this.#isAsking = false;
+    if (this.#isNew && !this.#isKnown) this.#isShy = true;
+    this.#isNew = this.#isBlamable = this.#isUnanswered = false;
     this.#socket?.off("pong", this.#core.listener);
     this.#socket = undefined;
     alarm.delete(this);
@@ -128,6 +131,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   wake(now: number, due: number, before: number): void {
     // The process slept or was busy: what arrived may not have been handled.
     const isLate = now - due > this.period / 2;
+    this.#isNew = false;
     if (this.isHeard) {
       this.isHeard = false;
       this.#heard = before;
@@ -171,6 +175,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
       typeof ws.ping !== "function" || typeof ws.on !== "function" ||
       this.#isShy || !isSending(core)
     ) return false;
+    // Node's inspector (24) closes.
+    if (core.makeSocket !== undefined && core.options.version === "bare") {
+      return false;
+    }
     if (this.#socket !== ws) {
       this.#socket = ws;
       ws.on("pong", core.listener);
@@ -189,13 +197,14 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     const isKnown = this.#isKnown && versionOf(core) === "2.0";
     if (!isKnown && !core.sharing?.isShared || !isSending(core)) return false;
     this.#note();
-    this.#isAsking = true;
     sendFrame(core, ping);
     return true;
   }
 
-  /** Takes note of the call that may be why no answer comes. */
+  /** Takes note of what runs, which may be why no answer comes. */
   #note(): void {
+    if (this.#isUnanswered && !this.#isKnown) this.#isMute = true;
+    this.#isNew = this.#isBlamable = this.#isUnanswered = true;
     const calls = this.#core.pending.all();
     this.#call = calls.find(({ sent }) => sent)?.id ?? 0;
   }
@@ -204,17 +213,13 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return this.#core.pending.get(this.#call) !== undefined;
   }
 
-  /** Whether it is a server that may not answer pings at all. */
-  get #isGuess(): boolean {
-    return !this.#isKnown && this.#core.makeSocket !== undefined;
-  }
-
   /**
    * Whether silence may have another reason than death: many a server takes one
    * call at a time, and nothing meanwhile.
    */
   #isExcused(): boolean {
     if (this.#core.sharing?.isShared) return false;
-    return this.#isGuess || !this.#isReady && this.#isCalling();
+    return this.#isMute && !this.#isKnown ||
+      !this.#isReady && this.#isCalling();
   }
 }

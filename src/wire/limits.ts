@@ -155,8 +155,8 @@ export interface Limits {
    * 10,000. After that the connection is closed with 4009, so that its death is
    * known within both times together, 35 seconds. After the process slept or was
    * busy, the peer is given this time again first; so is one, unless it shares
-   * frames, that may be busy with a call. A server that never answered a ping
-   * stays. `Infinity`: the connection stays.
+   * frames, that may be busy with a call. Who goes on speaking without ever
+   * answering a ping stays. `Infinity`: the connection stays.
    */
   readonly pingWithin: number;
 }

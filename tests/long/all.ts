@@ -1,0 +1,9 @@
+/**
+ * The long checks, all of them at the same time: `deno task interop:long`. No test
+ * of `deno task test` has its name.
+ *
+ * @module
+ */
+
+import "./clients.ts";
+import "./servers.ts";

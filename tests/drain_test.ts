@@ -207,7 +207,7 @@ bothTest(
     const left = assertRejects(() => ann.remote.wait(), ConnectionClosedError);
     const deaf = await handshake(server, upgradeLines);
     await until(() => server.peers.size === 2 && running(server).length === 1);
-    assertEquals(await server.drain({ within: 100 }), {
+    assertEquals(await server.drain({ within: 2_000 }), {
       closed: 1,
       cut: 1,
       running: ["wait"],

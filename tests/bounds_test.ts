@@ -4,7 +4,7 @@ import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
-import { methods, notification, open, pair, stream } from "./stage.ts";
+import { codes, methods, notification, open, pair, stream } from "./stage.ts";
 
 eachPeer("The calls of a peer are bounded, either way", async (face) => {
   const gate = Promise.withResolvers<void>();
@@ -300,8 +300,10 @@ eachPeer(
     const lend = (n: number): Promise<unknown> =>
       peer.request("m", Array.from({ length: n }, () => () => {}));
     const calls = [lend(1_000), lend(25), lend(24), lend(1_024)];
+    // Who lends nothing passes by those that wait for that.
     const plain = peer.request("plain");
-    assertEquals(methods(socket), ["m"]);
+    assert(peer.notify("noted"));
+    assertEquals(methods(socket), ["m", "plain", "noted"]);
     using kept = marshal(() => {}, { lifetime: "explicit" });
     const keeper = peer.request("keep", [kept]);
     socket.receive(result(1, 1));
@@ -309,7 +311,7 @@ eachPeer(
     socket.receive(result(2, 2));
     assertEquals(socket.sent, []);
     socket.receive(result(3, 3));
-    assertEquals(methods(socket), ["m", "plain"]);
+    assertEquals(methods(socket), ["m"]);
     socket.receive(result(4, 4));
     assertEquals(methods(socket), ["keep"]);
     socket.receive(result(5, 5));
@@ -332,5 +334,129 @@ eachPeer(
     assertEquals(methods(socket), ["m"]);
     socket.receive(result(7, 7));
     assertEquals(await last, 7);
+  },
+);
+
+eachPeer(
+  "Peer carries 3,000 calls of a function at once, beside as many of its own",
+  async (face) => {
+    const gate = Promise.withResolvers<void>();
+    let most = 0;
+    let running = 0;
+    const [one, other] = pair(face, {
+      local: {
+        wait: () => gate.promise,
+        each: (visit: (n: number) => Promise<number>) =>
+          Promise.all(Array.from({ length: 3_000 }, (_, n) => visit(n))),
+      },
+    });
+    // They take all places but one.
+    const waiting = Array.from({ length: 1_023 }, () => other.request("wait"));
+    const visit = async (n: number): Promise<number> => {
+      most = Math.max(most, ++running);
+      await settle();
+      running--;
+      return n;
+    };
+    const visited = await other.request("each", [visit]) as number[];
+    assertEquals(visited, visited.map((_, n) => n));
+    assertEquals([visited.length, most], [3_000, 1_024]);
+    gate.resolve();
+    await Promise.all(waiting);
+    one.close();
+    await other.closed;
+  },
+);
+
+eachPeer(
+  "What was lent is called though as many methods run as may",
+  async (face) => {
+    const incoming = face.most("incoming", 2);
+    const gate = Promise.withResolvers<string>();
+    await using it = await open(face, {
+      limits: { incoming },
+      local: { wait: () => gate.promise },
+    });
+    const { socket, peer } = it;
+    peer.request("m", [() => gate.promise]).catch(() => {});
+    for (let id = 1; id <= incoming; id++) socket.receive(request(id, "wait"));
+    const call = (id: string): void =>
+      socket.receive(request(id, "$/invokeProxy/1/invoke"));
+    for (let id = 1; id <= incoming; id++) call(`${id}`);
+    assertEquals(methods(socket), ["m"]);
+    call("busy");
+    socket.receive(request("busy", "wait"));
+    assertEquals(codes(socket), [-32009, -32009]);
+    gate.resolve("done");
+    await settle();
+    assertEquals(socket.take().length, 2 * incoming);
+    call("again");
+    await settle();
+    assertEquals(socket.take(), [result("again", "done")]);
+    socket.receive(request("and again", "wait"));
+    await settle();
+    assertEquals(socket.take(), [result("and again", "done")]);
+  },
+);
+
+eachPeer(
+  "Calls of what was lent that wait for their turn are over with the connection",
+  async (face) => {
+    const outgoing = face.most("outgoing", 2);
+    await using it = await open(face, {
+      limits: { outgoing },
+      local: {
+        take: (fn: () => Promise<unknown>) =>
+          void Array.from({ length: outgoing + 3 }, () => calls.push(fn())),
+      },
+    });
+    const calls: Promise<unknown>[] = [];
+    it.socket.receive(
+      request(1, "take", [{ __jsonrpc_marshaled: 1, handle: 1 }]),
+    );
+    assertEquals(it.socket.take().length, outgoing + 1);
+    it.peer.close();
+    for (const call of calls) {
+      const error = await assertRejects(() => call, ConnectionClosedError);
+      assertEquals(error.sent, calls.indexOf(call) < outgoing);
+    }
+  },
+);
+
+eachPeer(
+  "Calls that wait to lend keep no place from others, nor their order from each other",
+  async (face) => {
+    using time = new FakeTime();
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const lend = (method: string, n: number): Promise<unknown> =>
+      peer.request(method, Array.from({ length: n }, () => () => {}));
+    const first = lend("first", 1_000);
+    const waits = [lend("a", 100), lend("b", 1), lend("c", 1)];
+    const [given, ...others] = waits.map((call) =>
+      call.catch((error: Error) => error.message)
+    );
+    const plain = Array.from({ length: 1_100 }, () => peer.request("plain"));
+    const behind = peer.request("behind");
+    assertEquals(socket.take().length, 1_024);
+    for (let id = 5; id <= 1_105; id++) socket.receive(result(id, "plain"));
+    assertEquals(methods(socket).length, 78);
+    await Promise.all(plain);
+    // What the peer keeps asking for is alive; what waits for it is not.
+    for (let n = 0; n < 2; n++) {
+      await time.flow(35_000);
+      socket.receive(notification("$/progress", { token: 1, value: n }));
+    }
+    assertEquals(
+      await given,
+      'Cannot send request "a" within 60000 ms: it waits for what was lent to be let go of',
+    );
+    await Promise.all(others);
+    const last = [lend("d", 20), lend("e", 24), lend("f", 4)];
+    assertEquals(methods(socket), ["d"]);
+    socket.receive(result(1, "first"));
+    assertEquals(methods(socket), ["e", "f"]);
+    for (const id of [1_106, 1_107, 1_108]) socket.receive(result(id, id));
+    await Promise.all([first, behind, ...last]);
   },
 );

@@ -573,18 +573,17 @@ eachPeer(
   "Callbacks count as methods that run, and hear of their own cancel",
   async (face) => {
     const incoming = face.most("incoming", 1);
-    await using it = await open(face, {
-      limits: { incoming },
-      local: { never },
-    });
+    await using it = await open(face, { limits: { incoming } });
     const { socket, peer } = it;
-    for (let n = 1; n < incoming; n++) socket.receive(request(n, "never"));
     let signal: AbortSignal | undefined;
     void peer.request("m", [() => {
       ({ signal } = peer.call);
       return never();
     }]).catch(() => {});
     socket.take();
+    for (let n = 1; n < incoming; n++) {
+      socket.receive(request(n, "$/invokeProxy/1/invoke"));
+    }
     socket.receive(request("a", "$/invokeProxy/1/invoke"));
     socket.receive(request("b", "$/invokeProxy/1/invoke"));
     socket.receive({

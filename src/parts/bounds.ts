@@ -8,7 +8,7 @@
  */
 
 import type { Core, CorePart } from "../peer/core.ts";
-import { failWith } from "../peer/incoming.ts";
+import { failWith, leave } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { isDeeperThan } from "../wire/depth.ts";
@@ -66,7 +66,7 @@ class PeerBounds implements Bounds {
         next = Math.min(next, running.deadline);
         continue;
       }
-      all?.delete(running);
+      leave(core.connection, running);
       const why =
         `No sign of life from the method within ${core.limits.handlerTimeout} ms`;
       failWith(core, running, handlerTimeout, why);

@@ -159,6 +159,10 @@ class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
+  /** How many calls to what the peer lent are in flight. */
+  #calls = 0;
+  /** Those that wait for their turn. */
+  readonly #turns = new Set<() => void>();
   /** Where to note what is borrowed only to be given back. */
   #unwanted: object[] | undefined;
 
@@ -329,11 +333,35 @@ class References implements Carrier {
     params: Params | undefined,
     call: Lender | undefined,
   ): Promise<unknown> {
+    const { outgoing, queued } = this.#link.limits;
     this.#link.check("call by reference", "references");
+    // In a queue of their own: what a callback waits for may be the calls in the
+    // other one.
+    if (this.#calls < outgoing) this.#calls++;
+    else if (this.#turns.size < queued) {
+      await new Promise<void>((resolve) => this.#turns.add(resolve));
+    } else {
+      throw new RangeError(
+        `Cannot call by reference: ${queued} of at most ${queued} calls wait for their turn, see limits.queued`,
+      );
+    }
     call?.live();
-    const result = await this.#link.request(method, params);
-    call?.live();
-    return result;
+    try {
+      return await this.#link.request(method, params);
+    } finally {
+      call?.live();
+      this.#pass();
+    }
+  }
+
+  /** Gives the place of a call to the next one. */
+  #pass(): void {
+    const [next] = this.#turns;
+    if (next === undefined) this.#calls--;
+    else {
+      this.#turns.delete(next);
+      next();
+    }
   }
 
   /** Sent back to where it came from, it is the original again. */

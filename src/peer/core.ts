@@ -95,6 +95,8 @@ export class Connection {
   unanswered: Map<Id | RunningCall, RunningCall> | undefined;
   /** The methods that have not settled, answered or not. */
   running: Set<RunningCall> | undefined;
+  /** How many of them are functions and objects that were lent. */
+  lentRunning = 0;
   /** Who listens to notifications. */
   observers: Observers | undefined;
   /**

@@ -258,12 +258,15 @@ function find(core: Core, name: string): Method | undefined {
 
 /** Whether a method may begin; if not, its request has been answered. */
 function admit(core: Core, running: RunningCall): boolean {
-  const { incoming } = core.limits;
-  const size = core.connection.running?.size ?? 0;
+  const { limits: { incoming }, connection } = core;
+  // What was lent to the peer may be what a running method waits for, and is counted
+  // by itself.
+  const size = isLent(running)
+    ? connection.lentRunning
+    : (connection.running?.size ?? 0) - connection.lentRunning;
   const why = size >= incoming
     ? `${size} of at most ${incoming} methods are running`
-    // What was lent to the peer may be what a running method waits for.
-    : core.draining === undefined || running.method.startsWith("$/")
+    : core.draining === undefined || isLent(running)
     ? undefined
     : "no more calls are taken";
   if (why === undefined) return true;
@@ -359,18 +362,31 @@ function wait(
     }
     running.live();
     (connection.running ??= new Set()).add(running);
+    if (isLent(running)) connection.lentRunning++;
   }
   Promise.resolve(result).then((value) => {
-    connection.running?.delete(running);
+    leave(connection, running);
     if (loan !== undefined) answer(core, loan);
     succeed(core, running, value);
     core.draining?.look();
   }, (error: unknown) => {
-    connection.running?.delete(running);
+    leave(connection, running);
     if (loan !== undefined) answer(core, loan);
     if (connection.ended === undefined) fail(core, running, error);
     core.draining?.look();
   });
+}
+
+/** A method runs no more, or is waited for no more. */
+export function leave(connection: Connection, running: RunningCall): void {
+  if (connection.running?.delete(running) && isLent(running)) {
+    connection.lentRunning--;
+  }
+}
+
+/** Whether it is a function or an object that was lent. */
+function isLent({ method }: RunningCall): boolean {
+  return method.startsWith("$/");
 }
 
 /** Notes that this side has answered a question about what it lent. */

@@ -172,7 +172,7 @@ export function deliver(core: Core, method: string, text: string): boolean {
   }
   core.connection.suspect = core.pending.nextId;
   // One that was made after a call doesn't overtake it.
-  return isSending(core) && (core.queue.size === 0 || core.queue.isHeld)
+  return isSending(core) && core.queue.isPassable(false)
     ? sendNow(core, text)
     : post(core, what, method, [{ text, pending: undefined }]) === undefined;
 }
@@ -238,12 +238,16 @@ function traced(core: Core, text: string): string {
 
 /** Gives a request up: its caller is told, and the peer, if it knows of it. */
 export function cancel(core: Core, id: number, reason: unknown): void {
+  giveUp(core, id, reason);
+  // Not before the peer knows that there is a place.
+  advance(core);
+}
+
+function giveUp(core: Core, id: number, reason: unknown): void {
   const pending = core.pending.take(id);
   if (pending === undefined) return;
   pending.reject(reason);
   if (pending.sent) tell(core, "$/cancelRequest", { id });
-  // Not before the peer knows that there is a place.
-  advance(core);
 }
 
 /** Gives up the requests that are due, and says when the next one is. */
@@ -255,8 +259,9 @@ export function sweepOutgoing(core: Core, now: number): number {
       // The peer waits for this side.
       pending.deadline = core.deadlines.after(pending.timeout);
       next = Math.min(next, pending.deadline);
-    } else cancel(core, pending.id, timeoutError(core, pending));
+    } else giveUp(core, pending.id, timeoutError(core, pending));
   }
+  if (due.length > 0) advance(core);
   return next;
 }
 

@@ -86,25 +86,12 @@ const none: Entry[] = [];
 // no copy.
 const mostEmpty = 1_024;
 
-/**
- * Messages that wait to be sent, in their order. To join, to go and to be given up
- * cost the same however many there are.
- */
-export class Queue {
-  /** How many messages wait, each member of a batch; without those given up. */
-  size = 0;
-  /** Their UTF-16 code units. */
-  length = 0;
-  /** Whether its first ones are being sent. */
-  isMoving = false;
-  /** Whether it waits for a hook: what is sent meanwhile overtakes it. */
-  isHeld = false;
-  // None, until the first message: most peers never have to wait.
+/** Entries in their order. */
+class Row {
+  // None, until the first one: most peers never have to wait.
   #entries = none;
   /** Where the first one stands; what stands before has gone. */
   #first = 0;
-  /** How many messages were given up since it was last tidied. */
-  #left = 0;
 
   /** The first entry that is still to be sent. */
   get first(): Entry | undefined {
@@ -118,31 +105,97 @@ export class Queue {
   push(entry: Entry): void {
     if (this.#entries === none) this.#entries = [];
     this.#entries.push(entry);
+  }
+
+  putFirst(entries: readonly Entry[]): void {
+    this.#entries = entries.concat(this.#entries.slice(this.#first));
+    this.#first = 0;
+  }
+
+  shift(): void {
+    this.#first++;
+    if (
+      this.#first > mostEmpty && 2 * this.#first > this.#entries.length
+    ) this.tidy();
+  }
+
+  /** Lets go of what has gone or was given up. */
+  tidy(): void {
+    this.#entries = this.#entries.slice(this.#first).filter(isWanted);
+    this.#first = 0;
+  }
+
+  clear(): void {
+    this.#entries = none;
+    this.#first = 0;
+  }
+}
+
+/**
+ * Messages that wait to be sent, in their order; and aside of them, so that they
+ * hold up nobody else, the calls that wait for what was lent to be let go of. To
+ * join, to go and to be given up cost the same however many there are.
+ */
+export class Queue {
+  /** How many messages wait, each member of a batch; without those given up. */
+  size = 0;
+  /** Their UTF-16 code units. */
+  length = 0;
+  /** Whether its first ones are being sent. */
+  isMoving = false;
+  /** Whether it waits for a hook: what is sent meanwhile overtakes it. */
+  isHeld = false;
+  readonly #all = new Row();
+  #aside: Row | undefined;
+  /** How many messages were given up since it was last tidied. */
+  #left = 0;
+
+  /** The first entry that is still to be sent. */
+  get first(): Entry | undefined {
+    return this.#all.first;
+  }
+
+  /** The first of those that wait aside. */
+  get firstAside(): Entry | undefined {
+    return this.#aside?.first;
+  }
+
+  /** Whether what is sent now overtakes nobody. */
+  isPassable(lends: boolean): boolean {
+    return this.size === 0 || this.isHeld ||
+      this.first === undefined && !(lends && this.firstAside !== undefined);
+  }
+
+  push(entry: Entry): void {
+    this.#all.push(entry);
     this.#count(entry);
   }
 
   /** Lets entries go before all others. */
   putFirst(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
+    this.#all.putFirst(entries);
     for (const entry of entries) this.#count(entry);
-    this.#entries = entries.concat(this.#entries.slice(this.#first));
-    this.#first = 0;
   }
 
-  /** Takes the first one out. */
-  shift(): void {
-    for (const { pending, text } of messagesOf(this.first!)) {
+  /** Lets the first one wait aside. */
+  setAside(): void {
+    (this.#aside ??= new Row()).push(this.first!);
+    this.#all.shift();
+  }
+
+  /** Takes the first one out, or the first of those aside. */
+  shift(isAside = false): void {
+    const row = isAside ? this.#aside! : this.#all;
+    for (const { pending, text } of messagesOf(row.first!)) {
       if (pending === undefined) this.#uncount(text.length);
       else if (pending.queued > 0) {
         this.#uncount(pending.queued);
         pending.queued = 0;
       }
     }
-    this.#first++;
     if (this.size === 0) this.clear();
-    else if (
-      this.#first > mostEmpty && 2 * this.#first > this.#entries.length
-    ) this.#tidy();
+    else row.shift();
   }
 
   /** A request was given up. */
@@ -151,16 +204,17 @@ export class Queue {
     pending.queued = 0;
     this.#left++;
     if (this.size === 0) this.clear();
-    else if (this.#left > mostEmpty && this.#left > this.size) this.#tidy();
+    else if (this.#left > mostEmpty && this.#left > this.size) {
+      this.#all.tidy();
+      this.#aside?.tidy();
+      this.#left = 0;
+    }
   }
 
   clear(): void {
-    this.size =
-      this.length =
-      this.#first =
-      this.#left =
-        0;
-    this.#entries = none;
+    this.size = this.length = this.#left = 0;
+    this.#all.clear();
+    this.#aside = undefined;
   }
 
   #count(entry: Entry): void {
@@ -175,11 +229,6 @@ export class Queue {
   #uncount(length: number): void {
     this.size--;
     this.length -= length;
-  }
-
-  #tidy(): void {
-    this.#entries = this.#entries.slice(this.#first).filter(isWanted);
-    this.#first = this.#left = 0;
   }
 }
 

@@ -28,28 +28,37 @@ export function isFree(
   { places, loan }: Pending,
 ): boolean {
   return places === 0 ||
-    (queue.size === 0 || queue.isHeld) && pending.inFlight < limits.outgoing &&
+    pending.inFlight < limits.outgoing &&
+      queue.isPassable(loan !== undefined) &&
       (loan === undefined ||
         connection.values!.hasRoom(loan.streams, loan.references));
 }
 
-/** Whether messages may be sent now, all of them. */
-function hasRoom(
-  { pending: { inFlight }, limits, connection: { values } }: Core,
-  messages: readonly Entry[],
-): boolean {
+/** Whether so many messages may be in flight, too. */
+function hasPlaces(core: Core, messages: readonly Entry[]): boolean {
   let places = 0;
+  for (const { pending } of messages) {
+    if (pending?.settled === false) places += pending.places;
+  }
+  return places === 0 ||
+    core.pending.inFlight + places <= core.limits.outgoing;
+}
+
+/** Whether what messages lend may be lent now; `undefined`: they lend nothing. */
+function canLend(
+  { connection: { values } }: Core,
+  messages: readonly Entry[],
+): boolean | undefined {
   let streams = 0;
   let references = 0;
   for (const { pending } of messages) {
-    if (pending === undefined || pending.settled) continue;
-    places += pending.places;
-    if (pending.loan === undefined) continue;
+    if (pending?.settled !== false || pending.loan === undefined) continue;
     streams += pending.loan.streams;
     references += pending.loan.references;
   }
-  return (places === 0 || inFlight + places <= limits.outgoing) &&
-    (streams + references === 0 || values!.hasRoom(streams, references));
+  return streams + references === 0
+    ? undefined
+    : values!.hasRoom(streams, references);
 }
 
 /**
@@ -69,8 +78,10 @@ export function post(
   }
   const { queue, limits: { outgoing, queued, queuedLength } } = core;
   const messages = entries.flatMap(messagesOf);
+  const lends = canLend(core, messages);
   if (
-    isOpen && (queue.size === 0 || queue.isHeld) && hasRoom(core, messages)
+    isOpen && queue.isPassable(lends !== undefined) && lends !== false &&
+    hasPlaces(core, messages)
   ) {
     for (const entry of entries) sendEntry(core, entry);
     return undefined;
@@ -117,16 +128,27 @@ export function advance(core: Core): void {
   const { queue } = core;
   if (queue.isMoving || queue.isHeld) return;
   queue.isMoving = true;
-  for (;;) {
-    const entry = queue.first;
-    if (
-      entry === undefined || !isSending(core) ||
-      !hasRoom(core, messagesOf(entry))
-    ) break;
-    queue.shift();
-    sendEntry(core, entry);
-  }
+  while (isSending(core) && moveOn(core));
   queue.isMoving = false;
+}
+
+/** Sends one of those that wait, or lets it wait aside; `false`: none can go. */
+function moveOn(core: Core): boolean {
+  const { queue, queue: { first, firstAside } } = core;
+  const isLender = firstAside !== undefined &&
+    canLend(core, messagesOf(firstAside)) !== false;
+  const entry = isLender ? firstAside : first;
+  if (entry === undefined || !hasPlaces(core, messagesOf(entry))) return false;
+  if (!isLender) {
+    const lends = canLend(core, messagesOf(entry));
+    if (lends !== undefined && (!lends || firstAside !== undefined)) {
+      queue.setAside();
+      return true;
+    }
+  }
+  queue.shift(isLender);
+  sendEntry(core, entry);
+  return true;
 }
 
 /** Sends what has waited, unless it was given up. */

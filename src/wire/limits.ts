@@ -68,7 +68,8 @@ export interface Limits {
    * Most methods that run for the peer at a time, its notifications' included.
    * Default 1,024. One more request is answered -32009 and not executed; one more
    * notification, which could not be told, runs. A method whose call was cancelled
-   * counts until it stops.
+   * counts until it stops. Functions and objects that were lent to the peer are
+   * counted by themselves.
    */
   readonly incoming: number;
   /**
@@ -91,9 +92,9 @@ export interface Limits {
   /**
    * Most requests to the peer that are in flight: sent and not answered. Default
    * 1,024. One more waits for its turn, within its time-out, and with it what is
-   * called after it; `queued` and `queuedLength` say how many may. Questions for a
-   * stream's values and calls to what the peer lent take no place and wait for
-   * none.
+   * called after it; `queued` and `queuedLength` say how many may. Calls to what the
+   * peer lent have as many places of their own, questions for a stream's values
+   * need none.
    */
   readonly outgoing: number;
   /**

@@ -85,6 +85,8 @@ export class Session {
   readonly #asked = new Map<number, string>();
   /** Its requests that are answered in the end, in case that they were not. */
   readonly #waiting = new Set<number>();
+  /** The streams that it has told of, which are left in the end. */
+  readonly #tokens = new Set<number>();
   #canaries = 0;
 
   private constructor(setting: Setting, limits: Limits, line: Line) {
@@ -209,6 +211,15 @@ export class Session {
         const error = '{"code":5,"message":"No"}';
         await this.#give(`{"jsonrpc":"2.0","error":${error},"id":${id}}`);
       }
+      // Others may wait for their turn.
+      const tokens = [...this.#tokens];
+      this.#tokens.clear();
+      for (const token of tokens) {
+        const method = '"$/enumerator/abort"';
+        await this.#give(
+          `{"jsonrpc":"2.0","method":${method},"params":[${token}]}`,
+        );
+      }
       if (waiting.length === 0 && this.ledger.owed.length === 0) break;
     }
     if (this.isOver) return;
@@ -241,6 +252,9 @@ export class Session {
   /** Reads what the subject has sent. */
   #read(): void {
     for (const text of this.#line.sent.splice(0)) {
+      for (const [, token] of text.matchAll(/"token":(\d+)/g)) {
+        this.#tokens.add(Number(token));
+      }
       for (const call of this.ledger.take(text, this.subject.version)) {
         const { id, method, params } = call;
         if (id !== undefined) {

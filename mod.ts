@@ -24,7 +24,7 @@
  */
 
 export { broadcast } from "./src/events/broadcast.ts";
-export type { Call, CallOptions } from "./src/peer/call.ts";
+export type { Call, CallOptions, First } from "./src/peer/call.ts";
 export type {
   CannotTravel,
   DefiniteParams,

@@ -91,8 +91,9 @@ export class Service extends Peer<ClientMethods, Office> {
     },
   };
 
-  override onopen(): Promise<void> {
-    return this.#keepCalling();
+  override onopen(): void {
+    // Not returned, or all else would wait for its end.
+    this.#keepCalling().catch((error) => this.onerror(error));
   }
 
   override onerror(error: unknown): void {

@@ -443,8 +443,8 @@ bothTest(
     try {
       class Curious extends Peer {
         override local = { echo: (value: unknown) => value };
-        override async onopen(): Promise<void> {
-          await this.request("refuse");
+        override onopen(): void {
+          this.request("refuse").catch((error) => this.onerror(error));
         }
       }
       await using server = await platform.serve(Curious);

@@ -351,32 +351,36 @@ Deno.test("A method that can't call back because its caller leaves is no failure
 
 Deno.test("A hook that can't call because the connection is lost is no failure of its owner's", async () => {
   const thrown: unknown[] = [];
-  const it = await open({
-    onopen(this: Peer) {
+  const socket = new ScriptedSocket();
+  const peer = new Peer(socket, {
+    onopen() {
       return this.request("signIn") as Promise<void>;
     },
-    onclose(this: Peer) {
+    onclose() {
       return this.request("signOut") as Promise<void>;
     },
     onerror: (error) => void thrown.push(error),
   });
-  it.socket.end(1006, "", false);
-  await it.peer.closed;
+  await settle();
+  assertEquals(socket.sent.length, 1);
+  socket.end(1006, "", false);
+  await peer.closed;
   await settle();
   assertEquals(thrown, []);
 });
 
-Deno.test("A hook that fails for another reason than the connection's is reported, open or not", async () => {
+Deno.test("What fails for another reason than the connection's is reported, open or not", async () => {
   const thrown: unknown[] = [];
   const onclose = (): Promise<void> => Promise.reject(new Error("in onclose"));
   const elsewhere = await open();
   elsewhere.peer.close();
   const it = await open({
     // What is closed is another connection.
-    onopen: () => elsewhere.peer.request("m") as Promise<void>,
+    local: { ask: () => elsewhere.peer.request("m") },
     onclose,
     onerror: (error) => void thrown.push((error as Error).name),
   });
+  it.socket.receive({ jsonrpc: "2.0", method: "ask" });
   await settle();
   assertEquals(thrown.splice(0), ["ConnectionClosedError"]);
   it.socket.end(1006, "", false);

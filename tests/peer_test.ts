@@ -659,8 +659,10 @@ test("Peer drops the results of methods that outlive the connection", async (con
 test("Peer survives hooks that throw, now and later", async (connect) => {
   const thrown: unknown[] = [];
   const connected = await connect({
-    local: { echo: (value: unknown) => value },
-    onopen: () => Promise.reject(new Error("onopen")),
+    local: {
+      echo: (value: unknown) => value,
+      fail: () => Promise.reject(new Error("fail")),
+    },
     onclose() {
       throw new Error("onclose");
     },
@@ -669,9 +671,10 @@ test("Peer survives hooks that throw, now and later", async (connect) => {
       throw new Error("onerror");
     },
   });
+  await assertRejects(() => connected.client.request("fail"), RpcError);
   assertEquals(await connected.client.request("echo", [1]), 1);
   await connected[Symbol.asyncDispose]();
-  assertEquals(thrown, ["onopen", "onclose"]);
+  assertEquals(thrown, ["fail", "onclose"]);
 });
 
 test("Peer calls onopen before any message, and onclose after all", async (connect) => {

@@ -12,7 +12,7 @@ import type { Socket, SocketMaker } from "../line/socket.ts";
 import { type CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Id, Params } from "../wire/message.ts";
-import type { Call, CallOptions } from "./call.ts";
+import type { Call, CallOptions, First } from "./call.ts";
 import type {
   MethodName,
   MethodOf,
@@ -32,7 +32,7 @@ import { respond } from "./incoming.ts";
 import { begin, close, keep, whenClosed, whenOpened } from "./life.ts";
 import type { PeerOptions } from "./options.ts";
 import { notify, request } from "./outgoing.ts";
-import { describeAttempt } from "./owner.ts";
+import { describeAttempt, stateOf } from "./owner.ts";
 import { createRemote } from "./remote.ts";
 import { type ConnectionStore, watch } from "./status.ts";
 
@@ -137,13 +137,14 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * `"connecting"` until the handshake is done, and again while a lost connection
-   * is replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
+   * `"connecting"` until the handshake is done and an asynchronous
+   * {@linkcode Peer.onopen} has settled, and again while a lost connection is
+   * replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
    * {@linkcode Peer.onclose} are called when it changes; to subscribe to it, there
    * is {@linkcode Peer.connection}.
    */
   get state(): ConnectionState {
-    return this.#core.state;
+    return stateOf(this.#core);
   }
 
   /**
@@ -224,7 +225,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Resolves when the handshake is done and {@linkcode Peer.onopen} was called.
+   * Resolves when the handshake is done and {@linkcode Peer.onopen} has settled.
    * While a lost connection is replaced, it is the promise of the next one.
    *
    * @throws {ConnectionClosedError} It closed before it opened.
@@ -254,8 +255,48 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * Called when the connection is open, each time if lost ones are replaced;
    * before any message of the peer is handled and before calls that waited for
    * the handshake are sent.
+   *
+   * One that returns a promise holds them back until that has settled, with
+   * {@linkcode Peer.opened} and what is called meanwhile: sign in here. What it calls
+   * itself passes: before its first `await`, and after an `await` of a call that
+   * passed. After an `await` of something else nobody can tell whose a call is: say it
+   * with `first`, which runs a function whose calls pass. What isn't said so waits, and
+   * after a second with nothing else under way passes, too, and
+   * {@linkcode Peer.onerror} is told.
+   *
+   * What it throws or rejects with is told to `onerror`, and the connection is not
+   * used: it is closed with 1011, for which a client tries again and
+   * {@linkcode Peer.onattempt} is told; with 4401 for an RpcError that says -32050 or
+   * 401, and with 4403 for any other one that a method of the server threw for its
+   * caller: those are final, unless `reconnect` has another word.
+   *
+   * ```ts
+   * import { connect } from "@jsonrpcws/peer/client";
+   * import { serve } from "@jsonrpcws/peer/server";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = serve({
+   *   port: 0,
+   *   onListen() {},
+   *   local: {
+   *     signIn(token: string) {
+   *       this.context = token;
+   *     },
+   *     whoAmI() {
+   *       return this.context ?? "nobody";
+   *     },
+   *   },
+   * });
+   * await using client = connect(server.url, {
+   *   async onopen(first) {
+   *     const token = await Promise.resolve("ann");
+   *     await first(() => this.request("signIn", [token]));
+   *   },
+   * });
+   * assertEquals(await client.request("whoAmI"), "ann");
+   * ```
    */
-  onopen(): void | Promise<void> {}
+  onopen(_first: First): void | Promise<void> {}
 
   /**
    * Called exactly once when the connection ends for good, however it ends, even
@@ -366,8 +407,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
    * @returns Whether it was taken: handed to the socket, or left to wait for the
-   * handshake; `false` once the connection is closing or closed, or if too many
-   * messages wait.
+   * handshake, also if the peer is closed meanwhile; `false` once the connection is
+   * closing or closed, or if too many messages wait.
    * @throws {TypeError} The params can't be written as JSON.
    * @throws {RangeError} The message is too long.
    * @see {@link https://www.jsonrpc.org/specification#notification}
@@ -408,6 +449,10 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * Closes the connection for good. At once: calls that wait are rejected,
    * running methods' results are dropped, {@linkcode Peer.onclose} is called. A
    * second close does nothing.
+   *
+   * Notifications that wait for the handshake, or for an asynchronous `onopen`, were
+   * taken, and are sent first: calls are rejected at once and no more are taken, but
+   * the connection opens, if it does so within 5 seconds, and closes then.
    *
    * @param code 1000 (the default) or 3000 to 4999; where the socket allows it,
    * as a server's does, also 1001 to 1014.

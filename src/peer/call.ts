@@ -63,3 +63,10 @@ export interface CallOptions {
    */
   idempotent?: boolean;
 }
+
+/**
+ * The argument of {@linkcode Peer.onopen}: runs a function whose calls are those of
+ * `onopen`, and returns what that returns. Needed after an `await` of something that
+ * is no call; does no harm anywhere.
+ */
+export type First = <Result>(call: () => Result) => Result;

@@ -20,7 +20,7 @@ import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Id, Version } from "../wire/message.ts";
-import type { Call } from "./call.ts";
+import type { Call, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
@@ -44,7 +44,7 @@ import type {
 /** Whose connection it is, and who is told of it: a peer. */
 export interface Owner {
   local: object;
-  onopen(): void | Promise<void>;
+  onopen(first: First): void | Promise<void>;
   onclose(event: CloseInfo): void | Promise<void>;
   onattempt(failed: FailedAttempt): void | Promise<void>;
   onerror(error: unknown): void | Promise<void>;
@@ -54,6 +54,31 @@ export interface Owner {
 /** Who is told that something of a connection has changed. */
 export interface Watched {
   change(): void;
+}
+
+/** The `onopen` of one connection, while it runs; see `opening.ts`. */
+export interface Opening {
+  /** Whether what is called now is its own. */
+  readonly isOwn: boolean;
+  /** Whether others wait: it has not settled in its first turn. */
+  readonly holds: boolean;
+  /** Whether a call may leave. */
+  passes(method: string | undefined): boolean;
+  /** Takes note of a call of its own that is about to be made. */
+  count(): void;
+  /** Follows one of its calls to its answer. */
+  follow<Args extends unknown[]>(
+    settle: (...args: Args) => void,
+  ): (...args: Args) => void;
+  /** Lets nobody wait any more. */
+  end(): void;
+}
+
+/** An end that is to come. */
+export interface Leaving {
+  readonly info: CloseInfo;
+  /** Forgets when it comes at the latest. */
+  readonly stop: () => void;
 }
 
 /** Who keeps a peer until it is gone. */
@@ -174,6 +199,10 @@ export class Core {
   /** Who looks at what becomes of the connection; `undefined`: nobody. */
   watched: Watched | undefined;
   isGone = false;
+  /** The `onopen` of the connection, until it has settled. */
+  opening: Opening | undefined;
+  /** The end that was asked for, once what was taken has been sent. */
+  leaving: Leaving | undefined;
   opened: Deferred<void> | undefined;
   closed: Deferred<CloseInfo> | undefined;
   keeper: Keeper | undefined;

@@ -15,14 +15,32 @@ import {
   isSendable,
 } from "../line/close.ts";
 import { onAnswer, readAnswer } from "../line/answer.ts";
-import { Deferred } from "../line/deferred.ts";
+import { Deferred, isThenable } from "../line/deferred.ts";
 import { type FailedAttempt, wait } from "../line/retry.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
-import type { CloseInfo } from "../wire/error.ts";
+import {
+  busy,
+  closedForbidden,
+  closedForError,
+  closedUnauthenticated,
+  handlerTimeout,
+  internalError,
+  rateLimited,
+  unauthenticated,
+} from "../wire/codes.ts";
+import { type CloseInfo, RpcError } from "../wire/error.ts";
 import { Connection, type Core, type Keeper } from "./core.ts";
 import { endCalls } from "./incoming.ts";
-import { closedError, complain, isClosed, runHook } from "./owner.ts";
+import { Preparation } from "./opening.ts";
+import {
+  closedError,
+  complain,
+  isClosed,
+  isSending,
+  report,
+  runHook,
+} from "./owner.ts";
 import type { Entry } from "./pending.ts";
 import { abandon, advance } from "./waiting.ts";
 
@@ -138,19 +156,67 @@ export function open(core: Core): void {
   if (core.state !== "connecting") return;
   core.state = "open";
   core.due = Infinity;
-  core.failures = 0;
-  core.cause = core.last = undefined;
-  core.retries?.open();
-  const { opened, queue } = core;
   for (const part of core.living) part.open?.();
-  queue.isHeld = true;
-  runHook(core, () => core.owner.onopen());
-  queue.isHeld = false;
-  core.watched?.change();
+  const opening = core.opening = new Preparation(core);
+  core.queue.isHeld = true;
+  let result: unknown;
+  try {
+    result = core.owner.onopen(opening.first);
+  } catch (error) {
+    return refuse(core, opening, error);
+  }
+  if (isThenable(result)) {
+    if (core.opening === opening) opening.hold();
+    Promise.resolve(result).then(
+      () => ready(core, opening),
+      (error: unknown) => refuse(core, opening, error),
+    );
+  } else ready(core, opening);
+}
+
+/** The owner is ready to speak, and so may everybody else. */
+function ready(core: Core, opening: Preparation): void {
+  // Its connection may be gone.
+  if (core.opening !== opening) return;
+  const { opened } = core;
+  opening.end();
+  core.opening = core.last = undefined;
+  core.failures = 0;
+  core.retries?.open();
   advance(core);
   opened?.resolve();
   // Who asks from now on is told at once; what told the others may go.
   if (core.opened === opened) core.opened = undefined;
+  core.watched?.change();
+  if (core.leaving !== undefined && isSending(core)) {
+    finish(core, core.leaving.info);
+  }
+}
+
+// What is no verdict on who calls, and may be another one soon.
+const passing: readonly number[] = [
+  busy,
+  handlerTimeout,
+  internalError,
+  rateLimited,
+];
+
+/** The owner could not prepare a connection: it is not used. */
+function refuse(core: Core, opening: Preparation, error: unknown): void {
+  if (core.opening !== opening) return report(core, error);
+  complain(core, error);
+  // Whoever was told may have closed it.
+  if (core.opening !== opening) return;
+  opening.holds = true;
+  core.cause = error;
+  const isVerdict = core.makeSocket !== undefined &&
+    error instanceof RpcError && !passing.includes(error.code);
+  const code = !isVerdict
+    ? closedForError
+    : error.code === unauthenticated || error.code === 401
+    ? closedUnauthenticated
+    : closedForbidden;
+  cut(core, code, "onopen failed");
 }
 
 /** The connection, or the attempt at one, is gone: is there another? */
@@ -161,7 +227,9 @@ export function lose(core: Core, info: CloseInfo): void {
     drop(core);
     tellOfAttempt(core, last);
     // The hook may have closed it.
-    if (!isClosed(core)) end(core, toInfo(last), false);
+    if (!isClosed(core)) {
+      end(core, core.leaving?.info ?? toInfo(last), false);
+    }
   } else drop(core);
   leave(core);
 }
@@ -176,9 +244,12 @@ export function cut(core: Core, code: number, reason: string): void {
   core.backlog?.drop();
   const info = { code, reason: cutReason(reason), wasClean: true };
   const last = conclude(core, info);
-  if (last.retryIn === undefined) return finish(core, info);
-  replace(core, last);
-  closeSocket(ws, info);
+  if (last.retryIn !== undefined) {
+    replace(core, last);
+    return closeSocket(ws, info);
+  }
+  tellOfAttempt(core, last);
+  finish(core, core.leaving?.info ?? info);
 }
 
 /** Ends a peer for good; see {@linkcode Peer.close}. */
@@ -188,12 +259,40 @@ export function close(core: Core, code: number, reason: string): void {
       `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
     );
   }
-  finish(core, { code, reason: cutReason(reason), wasClean: true });
+  if (core.state === "closed" || core.leaving !== undefined) return;
+  const info = { code, reason: cutReason(reason), wasClean: true };
+  const { queue, opening } = core;
+  if (queue.size === 0) return finish(core, info);
+  // What was taken is to be sent, but for calls: their callers are told.
+  const timer = setTimeout(() => {
+    const why = closedError(core, "Cannot send what waited");
+    const { ws } = core;
+    finish(core, info);
+    ws?.terminate?.();
+    leave(core);
+    complain(core, why);
+  }, closeTimeout);
+  core.leaving = { info, stop: (): void => clearTimeout(timer) };
+  // Nothing takes the place of what is given up now.
+  queue.isHeld = true;
+  for (const pending of core.pending.all()) {
+    // What onopen has asked for is still to be answered.
+    if (opening === undefined || !pending.sent) {
+      abandon(core, pending, pending.sent);
+    }
+  }
+  if (opening === undefined) {
+    queue.isHeld = false;
+    advance(core);
+  }
+  if (queue.size === 0) finish(core, info);
+  else core.watched?.change();
 }
 
 /** Decides what follows the end of a connection, or of an attempt at one. */
 function conclude(core: Core, info: CloseInfo): FailedAttempt {
-  if (core.state === "connecting") core.failures++;
+  // One that could not be prepared was none.
+  if (core.state === "connecting" || core.opening?.holds) core.failures++;
   const { failures: attempt, retries, cause, ws } = core;
   const answer = core.answer ?? (attempt > 0 ? readAnswer(cause) : undefined);
   const last: FailedAttempt = core.last = {
@@ -250,7 +349,7 @@ function replace(core: Core, last: FailedAttempt): void {
   });
   // An attempt that failed changes nothing for those who wait.
   if (core.state === "open") end(core, toInfo(last), false);
-  else tellOfAttempt(core, last);
+  tellOfAttempt(core, last);
   core.watched?.change();
 }
 
@@ -261,15 +360,23 @@ function replace(core: Core, last: FailedAttempt): void {
  * @param isClosing Whether the socket is still to be closed.
  */
 function end(core: Core, info: CloseInfo, isClosing: boolean): void {
-  const { connection, living, opened, ws } = core;
+  const { connection, living, opening, opened, ws } = core;
   const isOver = info.retryIn === undefined;
-  const wasOpen = core.state === "open";
+  // An onopen that ends it in its first turn has been called, which is all.
+  const wasReady = core.state === "open" && !opening?.holds;
   for (const part of living) part.stop?.(isClosing);
   connection.ended = info;
   connection.cause = core.cause ?? core.last?.cause;
   core.state = isOver ? "closed" : "connecting";
-  if (wasOpen) core.opened = undefined;
+  if (wasReady) {
+    opened?.resolve();
+    core.opened = undefined;
+  }
+  opening?.end();
+  core.opening = undefined;
   if (isOver) {
+    core.leaving?.stop();
+    core.leaving = undefined;
     core.attempt++;
     core.due = Infinity;
     core.retryAt = undefined;
@@ -301,7 +408,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
     closedError(core, what, false, undefined, false, connection)
   );
   if (isOver) {
-    if (!wasOpen) opened?.reject(closedError(core, "Cannot open"));
+    if (!wasReady) opened?.reject(closedError(core, "Cannot open"));
     for (const part of living) part.end?.();
   }
   // Who was told to stop may have closed it, and that was told.
@@ -353,8 +460,9 @@ function leave(core: Core): void {
 export function whenOpened(core: Core): Promise<void> {
   if (core.opened === undefined) {
     core.opened = new Deferred();
-    if (core.state === "open") core.opened.resolve();
-    else if (core.state === "closed") {
+    if (core.state === "open" && core.opening === undefined) {
+      core.opened.resolve();
+    } else if (core.state === "closed") {
       core.opened.reject(closedError(core, "Cannot open"));
     }
     // Whoever awaits it is told; a look at it must not end the process.

@@ -8,6 +8,7 @@
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { FailedAttempt, ReconnectOptions } from "../line/retry.ts";
+import type { First } from "./call.ts";
 import type { Trace } from "./trace.ts";
 import type { Version } from "../wire/message.ts";
 
@@ -19,7 +20,7 @@ export interface Definition {
   /** What the other side may call; see {@linkcode Peer.local}. */
   local?: object | { readonly [name: string]: unknown };
   /** See {@linkcode Peer.onopen}. */
-  onopen?(): void | Promise<void>;
+  onopen?(first: First): void | Promise<void>;
   /** See {@linkcode Peer.onclose}. */
   onclose?(event: CloseInfo): void | Promise<void>;
   /** See {@linkcode Peer.onattempt}. */

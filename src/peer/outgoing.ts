@@ -28,8 +28,8 @@ import type { Core } from "./core.ts";
 import {
   closedError,
   complain,
-  isClosed,
-  isSending,
+  isLeaving,
+  isReady,
   noConnection,
 } from "./owner.ts";
 import type { Pending } from "./pending.ts";
@@ -67,7 +67,7 @@ export function request(
   options?: CallOptions,
 ): Promise<unknown> {
   const promise = new Promise<unknown>((resolve, reject) => {
-    if (isClosed(core)) throw closedError(core, cannotRequest, false, method);
+    if (isLeaving(core)) throw closedError(core, cannotRequest, false, method);
     checkMethod(cannotRequest, method);
     const { pending: table } = core;
     const signal = options?.signal;
@@ -82,7 +82,7 @@ export function request(
     try {
       text = writeCall(core, cannotRequest, method, params, writing, id);
       // What writes itself may have closed it.
-      if (isClosed(core)) {
+      if (isLeaving(core)) {
         throw closedError(core, cannotRequest, false, method);
       }
     } catch (error) {
@@ -96,12 +96,14 @@ export function request(
     const abort = signal &&
       ((): void => cancel(core, id, signal.reason));
     if (abort !== undefined) signal?.addEventListener("abort", abort);
+    // Who awaits an answer to what onopen calls goes on with that.
+    const own = core.opening?.isOwn ? core.opening : undefined;
     const pending: Pending = {
       id,
       method,
       timeout,
-      resolve,
-      reject,
+      resolve: own === undefined ? resolve : own.follow(resolve),
+      reject: own === undefined ? reject : own.follow(reject),
       deadline: core.deadlines.after(timeout),
       onprogress: options?.onprogress,
       idempotent,
@@ -122,8 +124,9 @@ export function request(
     if (loan !== undefined) loan.pending = pending;
     // Known before it is sent: a socket may answer from within send().
     table.add(pending);
+    own?.count();
     if (core.batches?.isCollecting) core.batches.collect(text, pending);
-    else if (isSending(core) && isFree(core, pending)) {
+    else if (isReady(core, method) && isFree(core, pending)) {
       sendRequest(core, pending, text, sendNow);
     } else {
       const why = post(core, cannotRequest, method, [{ text, pending }]);
@@ -165,14 +168,14 @@ export function deliver(core: Core, method: string, text: string): boolean {
   const what = "Cannot send notification";
   text = traced(core, text);
   checkLength(core, what, method, text);
-  if (isClosed(core)) return false;
+  if (isLeaving(core)) return false;
   if (core.batches?.isCollecting) {
     core.batches.collect(text, undefined);
     return true;
   }
   core.connection.suspect = core.pending.nextId;
   // One that was made after a call doesn't overtake it.
-  return isSending(core) && core.queue.isPassable(false)
+  return isReady(core, method) && core.queue.isPassable(false)
     ? sendNow(core, text)
     : post(core, what, method, [{ text, pending: undefined }]) === undefined;
 }
@@ -272,7 +275,7 @@ function timeoutError(core: Core, pending: Pending): DOMException {
   const what = left ? "No sign of life from request" : cannotRequest;
   const why = left
     ? ""
-    : core.state === "open"
+    : isReady(core, method)
     ? `: it waits for ${awaited(core)}`
     : `: ${noConnection(core)}`;
   const error = new DOMException(

@@ -10,7 +10,7 @@ import { isThenable } from "../line/deferred.ts";
 import type { FailedAttempt } from "../line/retry.ts";
 import { ReadyState } from "../line/socket.ts";
 import { ConnectionClosedError } from "../wire/error.ts";
-import type { Connection, Core } from "./core.ts";
+import type { Connection, ConnectionState, Core } from "./core.ts";
 
 /**
  * The error of what can't be done because a connection has ended.
@@ -32,14 +32,15 @@ export function closedError(
     : connection.cause;
   return new ConnectionClosedError(
     method === undefined ? what : `${what} "${method}"`,
-    ended ?? abnormal,
+    ended ?? core.leaving?.info ?? abnormal,
     sent,
     { ...(cause !== undefined && { cause }), idempotent },
   );
 }
 
 /** Why there is no connection, as far as it is known. */
-export function noConnection({ last }: Core): string {
+export function noConnection({ last, opening }: Core): string {
+  if (opening !== undefined) return "onopen has not settled";
   if (last === undefined) return "the handshake is not done";
   const { attempt } = last;
   const what = attempt === 0
@@ -73,6 +74,27 @@ function quote(text: string): string {
 /** Whether it is over, which whoever is asked for something may have decided. */
 export function isClosed({ state }: Core): boolean {
   return state === "closed";
+}
+
+/** Whether nothing more is taken: not for what `onopen` itself calls before an end. */
+export function isLeaving({ state, leaving, opening }: Core): boolean {
+  return state === "closed" ||
+    leaving !== undefined && opening?.isOwn !== true;
+}
+
+/** Where the connection is in its life, as its owner sees it. */
+export function stateOf({ state, leaving, opening }: Core): ConnectionState {
+  return leaving !== undefined
+    ? "closed"
+    : state === "open" && opening?.holds
+    ? "connecting"
+    : state;
+}
+
+/** Whether a call or a notification may leave now. */
+export function isReady(core: Core, method: string | undefined): boolean {
+  return isSending(core) &&
+    (core.opening === undefined || core.opening.passes(method));
 }
 
 /** Whether there is a connection that can take a message. */

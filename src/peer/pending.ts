@@ -119,9 +119,14 @@ class Row {
     ) this.tidy();
   }
 
+  /** Those that are still to be sent. */
+  all(): Entry[] {
+    return this.#entries.slice(this.#first).filter(isWanted);
+  }
+
   /** Lets go of what has gone or was given up. */
   tidy(): void {
-    this.#entries = this.#entries.slice(this.#first).filter(isWanted);
+    this.#entries = this.all();
     this.#first = 0;
   }
 
@@ -196,6 +201,22 @@ export class Queue {
     }
     if (this.size === 0) this.clear();
     else row.shift();
+  }
+
+  /** The entries that are still to be sent. */
+  all(): Entry[] {
+    return (this.#aside?.all() ?? []).concat(this.#all.all());
+  }
+
+  /** Takes all out but some. */
+  takeOthers(some: ReadonlySet<Entry>): Entry[] {
+    const all = this.all();
+    for (const { pending } of all.flatMap(messagesOf)) {
+      if (pending !== undefined) pending.queued = 0;
+    }
+    this.clear();
+    this.putFirst(all.filter((entry) => some.has(entry)));
+    return all.filter((entry) => !some.has(entry));
   }
 
   /** A request was given up. */

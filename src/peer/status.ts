@@ -7,7 +7,7 @@
 
 import type { FailedAttempt } from "../line/retry.ts";
 import type { ConnectionState, Core, Watched } from "./core.ts";
-import { runHook } from "./owner.ts";
+import { runHook, stateOf } from "./owner.ts";
 
 /**
  * Where a connection is in its life, and how the last one or the last attempt
@@ -111,7 +111,8 @@ class Store implements ConnectionStore, Watched {
   }
 
   #read(retryIn: number | undefined): ConnectionStatus {
-    const { last, failures: attempt, state } = this.#core;
+    const { last, failures: attempt } = this.#core;
+    const state = stateOf(this.#core);
     const { retryIn: _, ...rest } = last ?? {};
     return {
       ...rest,

@@ -6,7 +6,7 @@
  */
 
 import type { Connection, Core } from "./core.ts";
-import { closedError, isSending } from "./owner.ts";
+import { closedError, isReady, isSending } from "./owner.ts";
 import {
   type Entry,
   isWanted,
@@ -72,10 +72,11 @@ export function post(
   method: string | undefined,
   entries: readonly Entry[],
 ): Error | undefined {
-  const isOpen = isSending(core);
-  if (!isOpen && core.state !== "connecting" && !isLosing(core)) {
-    return closedError(core, what, false, method);
-  }
+  const isOpen = isReady(core, method);
+  if (
+    !isOpen && core.state !== "connecting" && core.opening === undefined &&
+    !isLosing(core)
+  ) return closedError(core, what, false, method);
   const { queue, limits: { outgoing, queued, queuedLength } } = core;
   const messages = entries.flatMap(messagesOf);
   const lends = canLend(core, messages);
@@ -116,7 +117,9 @@ export function post(
 /** For what the messages of the queue wait. */
 export function awaited(core: Core): string {
   const { inFlight } = core.pending;
-  return !isSending(core)
+  return core.opening !== undefined
+    ? "onopen to settle"
+    : !isSending(core)
     ? "the handshake"
     : inFlight < core.limits.outgoing
     ? "what was lent to be let go of"

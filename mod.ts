@@ -126,5 +126,10 @@ export {
   type ErrorObject,
   RpcError,
 } from "./src/wire/error.ts";
-export { defaultLimits, type Limits, serverLimits } from "./src/wire/limits.ts";
+export {
+  clientLimits,
+  defaultLimits,
+  type Limits,
+  serverLimits,
+} from "./src/wire/limits.ts";
 export type { Id, Params, Version } from "./src/wire/message.ts";

@@ -56,7 +56,12 @@ import {
 } from "./src/server/acceptor.ts";
 import { CloseCode } from "./src/wire/error.ts";
 import { usualLength } from "./src/parts/shared_frames.ts";
-import { completeLimits, type Limits } from "./src/wire/limits.ts";
+import {
+  clientLimits,
+  completeLimits,
+  type Limits,
+  serverLimits,
+} from "./src/wire/limits.ts";
 import { ListeningServer } from "./src/server/listening.ts";
 import { authority } from "./src/server/origin.ts";
 import type { Address as Url, Protocols } from "./src/line/address.ts";
@@ -363,7 +368,8 @@ export interface ConnectSettings<Context = unknown>
     | ((this: void) => HandshakeHeaders | Promise<HandshakeHeaders>);
   /**
    * What else `ws` takes: `ca`, `cert`, `key`, `agent`, `perMessageDeflate`,
-   * `maxPayload`. Default: no compression, else what `ws` does by itself.
+   * `maxPayload`. Default: no compression, three bytes for each character of
+   * `messageLength`, else what `ws` does by itself.
    *
    * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md#new-websocketaddress-protocols-options}
    */
@@ -451,9 +457,10 @@ function withSockets<Service extends unknown[]>(
   settings: ConnectSettings,
   ...service: Service
 ): [Url, ...Service, AnyConnectSettings] {
-  const { headers, webSocketOptions } = settings;
+  const { headers, webSocketOptions, limits } = settings;
   let usual: object = {
     perMessageDeflate: false,
+    maxPayload: payloadOf(completeLimits(limits, clientLimits)),
     ...webSocketOptions,
     ...typeof headers === "object" && { headers },
   };
@@ -475,6 +482,17 @@ function silenceOf(options: UpgradeSettings): Partial<Limits> | undefined {
   return { pingAfter: half, pingWithin: half };
 }
 
+/**
+ * Bytes of a message that `ws` may read; 0: any number. Three bytes of UTF-8 are the
+ * most that one UTF-16 code unit can take; the peer counts the units. Short messages
+ * may share a frame.
+ */
+function payloadOf({ messageLength }: Limits): number {
+  return messageLength === Infinity
+    ? 0
+    : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff);
+}
+
 type Fetch = (
   request: Request,
   info: ConnectionInfo,
@@ -488,18 +506,13 @@ function createListener(
   others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false, limits } = options;
-  const { messageLength } = completeLimits(limits);
   /** Of the handshake that is being done. */
   let selected: string | undefined;
   const handshakes = new WebSocketServer({
     noServer: true,
     WebSocket: PeerSocket,
     clientTracking: false,
-    // Three bytes of UTF-8 are the most that one UTF-16 code unit can take; the
-    // peer counts the units. Short messages may share a frame. 0: no limit.
-    maxPayload: messageLength === Infinity
-      ? 0
-      : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff),
+    maxPayload: payloadOf(completeLimits(limits, serverLimits)),
     perMessageDeflate,
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.

@@ -30,7 +30,6 @@ await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
   },
   version: "bare",
   reconnect: false, // It is of this page alone.
-  limits: { messageLength: Infinity }, // A picture is one message.
 });
 await page.request("Runtime.enable");
 await page.request("Page.enable");

@@ -183,7 +183,7 @@ Deno.test("batch waits while a connection is closing that will be replaced", asy
 });
 
 Deno.test("batch leaves in several frames where it is too much for one", async () => {
-  await using it = await open<Peer>(whole, { limits: { messageLength: 200 } });
+  await using it = await open<Peer>(whole, { limits: { sentLength: 200 } });
   const { socket, peer } = it;
   const lengths = (): [number, number][] =>
     socket.sent.splice(0).map((

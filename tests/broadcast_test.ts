@@ -76,7 +76,7 @@ Deno.test("broadcast tells each peer its own place in a trace", async () => {
 });
 
 Deno.test("broadcast sends what is too long for one to the others", async () => {
-  await using it = await open({}, { limits: { messageLength: 20 } }, {});
+  await using it = await open({}, { limits: { sentLength: 20 } }, {});
   assertThrows(
     () => broadcast(it.peers, "news", ["x".repeat(20)]),
     RangeError,

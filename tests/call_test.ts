@@ -706,7 +706,7 @@ Deno.test("progress is $/progress with the request's id for a token", async () =
 
 Deno.test("progress that is longer than a message may be throws, and the call goes on", async () => {
   const { local, calls, answers } = keeper();
-  await using it = await open({ local, limits: { messageLength: 200 } });
+  await using it = await open({ local, limits: { sentLength: 200 } });
   const { socket } = it;
   socket.receive(request(1, "keep"));
   const empty = JSON.stringify({

@@ -91,7 +91,7 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
   },
 
   async limits(face) {
-    await using it = await open(face, { limits: { messageLength: 50 } });
+    await using it = await open(face, { limits: { sentLength: 50 } });
     try {
       return !it.peer.notify("m", ["x".repeat(50)]);
     } catch (error) {

@@ -413,7 +413,7 @@ Deno.test("Peer refuses a batch one above its limit and executes nothing of it",
 Deno.test("Peer keeps a batch's answer within the message limit", async () => {
   await using it = await open({
     local: { repeat: (length: number) => "x".repeat(length) },
-    limits: { messageLength: 500 },
+    limits: { sentLength: 500 },
   });
   const { socket } = it;
   socket.receive([request(1, "repeat", [300]), request(2, "repeat", [300])]);

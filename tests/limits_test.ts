@@ -7,6 +7,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { connect } from "../client.ts";
 import {
+  clientLimits,
   type CloseInfo,
   defaultLimits,
   type Limits,
@@ -46,11 +47,27 @@ Deno.test("completeLimits takes 0 for zero and Infinity for no limit, and makes 
 });
 
 Deno.test("Limits follow those that they depend on, unless they are told otherwise", () => {
-  const { bufferedMost } = completeLimits({ messageLength: 100_000_000 });
-  assertEquals(bufferedMost, 200_000_000);
-  const own = { messageLength: 100_000_000, bufferedMost: 5 };
-  assertEquals(completeLimits(own).bufferedMost, 5);
-  assertEquals(completeLimits({ messageLength: 5 }).bufferedMost, 67_108_864);
+  const lengthsOf = (limits: Partial<Limits>): number[] => {
+    const { sentLength, queuedLength, bufferedMost } = completeLimits(limits);
+    return [sentLength, queuedLength, bufferedMost];
+  };
+  const usual = [1_048_576, 16_777_216, 67_108_864];
+  assertEquals(lengthsOf({ messageLength: 5 }), usual);
+  const messageLength = 100_000_000;
+  assertEquals(lengthsOf({ messageLength }), [1e8, 1e8, 2e8]);
+  assertEquals(lengthsOf({ sentLength: 1e8 }), [1e8, 1e8, 2e8]);
+  assertEquals(lengthsOf({ messageLength: Infinity }), [
+    Infinity,
+    Infinity,
+    Infinity,
+  ]);
+  const own = { sentLength: 5, queuedLength: 6, bufferedMost: 7 };
+  assertEquals(lengthsOf({ messageLength, ...own }), [5, 6, 7]);
+  // Those of a client and of a server, too.
+  for (const limits of [defaultLimits, clientLimits, serverLimits]) {
+    const { sentLength, queuedLength, bufferedMost } = limits;
+    assert(queuedLength >= sentLength && bufferedMost >= 2 * sentLength);
+  }
 });
 
 Deno.test("serve takes the limits of a server unless it is told otherwise", async () => {
@@ -80,7 +97,7 @@ Deno.test("serve takes the limits of a server unless it is told otherwise", asyn
   );
 });
 
-Deno.test("Peer refuses a message nested deeper than its limit, and answers it with id null", async () => {
+Deno.test("Peer refuses a message nested deeper than its limit, and answers it under its id where that can be told", async () => {
   const invalid: string[] = [];
   await using it = await open({
     local: { echo: (value: unknown) => value },
@@ -96,10 +113,16 @@ Deno.test("Peer refuses a message nested deeper than its limit, and answers it w
     socket.receive(call(depth));
     assertEquals("result" in (socket.take()[0] as object), true);
   }
-  const refusal = "Invalid Request: it is nested deeper than 64";
-  for (const text of [call(65), call(500_000), `[${call(64)}]`]) {
+  const refusal =
+    "Invalid Request: it is nested deeper than 64 levels, see limits.depth";
+  const rows: [text: string, id: number | null][] = [
+    [call(65), 1],
+    [call(500_000), 1],
+    [`[${call(64)}]`, null],
+  ];
+  for (const [text, id] of rows) {
     socket.receive(text);
-    assertEquals(socket.take(), [failure(null, -32600, refusal)]);
+    assertEquals(socket.take(), [failure(id, -32600, refusal)]);
   }
   assertEquals(invalid, [refusal, refusal, refusal]);
 });
@@ -352,8 +375,8 @@ Deno.test("A stream of 400,000 values is read from a server within its message r
   assertEquals(sum, 80_000_200_000);
 });
 
-Deno.test("Peer keeps the answer to a batch within messageLength, whatever is in it", async () => {
-  const limits = { messageLength: 700 };
+Deno.test("Peer keeps the answer to a batch within sentLength, whatever is in it", async () => {
+  const limits = { sentLength: 700 };
   await using it = await open({
     limits,
     local: { repeat: (n: number) => "x".repeat(n) },

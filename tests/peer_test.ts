@@ -769,7 +769,7 @@ test("Peer keeps messages within their limit, either way", async (connect) => {
         echo: (text: string) => text.length,
         repeat: (length: number) => "x".repeat(length),
       },
-      limits: { messageLength: 1_000 },
+      limits: { messageLength: 1_000, sentLength: 1_000 },
       onclose: (event) => void closes.push(event),
     },
   );
@@ -785,12 +785,15 @@ test("Peer keeps messages within their limit, either way", async (connect) => {
   );
   assertEquals(
     [tooLong.code, tooLong.message],
-    [-32008, "Response has 1001 of at most 1000 characters"],
+    [
+      -32008,
+      "Response has 1001 of at most 1000 characters, see limits.sentLength",
+    ],
   );
   await assertRejects(
     () => server.request("any", [frame(1100)]),
     RangeError,
-    "of at most 1000 characters",
+    "of at most 1000 characters, see limits.sentLength",
   );
   assertThrows(() => server.notify("any", [frame(1100)]), RangeError);
   const error = await assertRejects(

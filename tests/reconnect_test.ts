@@ -210,8 +210,7 @@ Deno.test("Peer executes nothing of a connection that its own words have lost", 
 
   await it.time.pass(250);
   it.client.notify("m");
-  it.client.notify("m");
-  it.socket.bufferedAmount = 2_000;
+  it.socket.onsend = (): void => it.socket.end(1006);
   it.socket.readyState = ReadyState.Open;
   it.socket.receive(request(1, "run")); // Before the event "open".
   assertEquals([it.client.state, runs], ["connecting", 0]);

@@ -124,13 +124,13 @@ for (const error of ["text", { message: "text" }, 0, false, ""]) {
 eachPeer(
   "Peer replaces an error that is too long to be sent, and stays open",
   async (face) => {
-    const messageLength = face.most("messageLength", 2_000);
-    const limits = { messageLength };
+    const sentLength = face.most("sentLength", 2_000);
+    const limits = { sentLength };
     const [server, client] = pair(face, {
       limits,
       local: {
         refuse: () => {
-          throw new RpcError(1, "No", "x".repeat(messageLength));
+          throw new RpcError(1, "No", "x".repeat(sentLength));
         },
         echo: (value: unknown) => value,
       },

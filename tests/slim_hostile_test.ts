@@ -5,7 +5,7 @@ import { marshal } from "../mod.ts";
 import { connect, Peer, references, RpcError, streams } from "../slim.ts";
 import { Frames } from "./fuzz/frames.ts";
 import { Random } from "./fuzz/random.ts";
-import { Opcode, RawSocket } from "./interop/raw_socket.ts";
+import { RawSocket } from "./interop/raw_socket.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 
 const seed = 20_110_611;
@@ -191,9 +191,8 @@ Deno.test("A small client outlives what a hostile server sends over a real socke
   assertEquals(notes, 100_000);
 
   await hostile.say("x".repeat(1_048_577));
-  assertEquals((await hostile.receive())?.opcode, Opcode.Close);
-  assertEquals(client.state, "closed");
+  assertEquals(JSON.parse((await hostile.text())!).error.code, -32700);
   hostile[Symbol.dispose]();
-  assertEquals((await client.closed).code, 1009);
+  await client.closed;
   listener.close();
 });

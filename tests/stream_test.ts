@@ -497,15 +497,15 @@ eachPeer("A stream in a notification is refused", async (face) => {
 });
 
 eachPeer("A value that is too long ends a stream", async (face) => {
-  const messageLength = face.most("messageLength", 4_000);
+  const sentLength = face.most("sentLength", 4_000);
   const [server, client] = pair(face, {
     local: {
       async *long() {
         yield 1;
-        yield "x".repeat(messageLength);
+        yield "x".repeat(sentLength);
       },
     },
-    limits: { messageLength },
+    limits: { sentLength },
   });
   const values: unknown[] = [];
   const error = await assertRejects(async () => {
@@ -882,7 +882,7 @@ eachPeer(
     const shorts = Array<string>(100).fill("x".repeat(300));
     const big = "y".repeat(1_040_000);
     const rows: [Partial<Limits>, string[]][] = [
-      [{ messageLength: 10_000 }, shorts],
+      [{ sentLength: 10_000 }, shorts],
       [{}, ["first", ...shorts, big]],
     ];
     for (const [limits, values] of rows) {

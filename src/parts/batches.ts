@@ -234,11 +234,11 @@ class OutgoingBatch implements QueuedBatch {
 
   /** Whether the other side may take one more member with it. */
   hasRoom(text: string, pending: Pending | undefined): boolean {
-    const { batchMembers, messageLength, outgoing, streams, references } =
+    const { batchMembers, sentLength, outgoing, streams, references } =
       this.#core.limits;
     const { loan, places = 0 } = pending ?? {};
     return this.members.length < batchMembers &&
-      this.#length + text.length + 1 <= messageLength &&
+      this.#length + text.length + 1 <= sentLength &&
       this.#places + places <= outgoing &&
       this.#streams + (loan?.streams ?? 0) <= streams &&
       this.#references + (loan?.references ?? 0) <= references;
@@ -257,7 +257,7 @@ class OutgoingBatch implements QueuedBatch {
   /** How it is sent; one that is as long as a message may be has no brackets. */
   get entry(): Entry {
     const [first] = this.members;
-    return this.#length > this.#core.limits.messageLength
+    return this.#length > this.#core.limits.sentLength
       ? first!
       : { text: "", pending: undefined, batch: this };
   }

@@ -218,6 +218,9 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
    * call at a time, and nothing meanwhile.
    */
   #isExcused(): boolean {
+    // The question waits behind something long: it is for slow_readers.ts to say
+    // whether anybody takes that.
+    if (this.#core.backlog?.isHolding) return true;
     if (this.#core.sharing?.isShared) return false;
     return this.#isMute && !this.#isKnown ||
       !this.#isReady && this.#isCalling();

@@ -386,7 +386,7 @@ class References implements Carrier {
 }
 
 // Deeper than any sensible message; what is deeper stays data.
-const maxDepth = 64;
+const maxDepth = 1_000;
 
 function unknownHandle(): RpcError {
   return new RpcError(

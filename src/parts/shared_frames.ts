@@ -9,11 +9,12 @@
 
 import { afterTurn } from "../line/task.ts";
 import type { Core, CorePart } from "../peer/core.ts";
-import { dispatch, read } from "../peer/hearing.ts";
+import { dispatch, read, refuseDepth } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame, versionOf } from "../peer/sending.ts";
-import { batchTooLarge } from "../wire/codes.ts";
+import { batchTooLarge, parseError } from "../wire/codes.ts";
+import { membersOf } from "../wire/depth.ts";
 
 import { unreadable } from "../wire/message.ts";
 
@@ -124,21 +125,53 @@ class PeerSharing implements Sharing, Living {
 
   receive(value: unknown, text: string): void {
     const core = this.#core;
-    const { frameMembers } = core.limits;
     const values = Array.isArray(value) ? value : [value];
-    this.#frames!.isBusy = values.length > 1;
     // It says nothing, but who sends it is to be paced, too.
     if (values.length === 0) core.bounds?.count();
-    if (values.length > frameMembers) {
-      const why =
-        `Frame has ${values.length} of at most ${frameMembers} messages`;
+    this.#each(values, text, (value) => this.#take(value, text));
+  }
+
+  // Its other messages are not to blame, and who sent one too deep is told which.
+  receiveDeep(text: string): void {
+    const core = this.#core;
+    this.#each(membersOf(text), text, (member) => {
+      if (core.bounds?.isTooDeep(member, core.limits.depth)) {
+        return refuseDepth(core, member);
+      }
+      let value: unknown;
+      try {
+        value = JSON.parse(member);
+      } catch {
+        const why = unreadable(parseError, "Parse error");
+        return dispatch(core, why, member);
+      }
+      this.#take(value, member);
+    });
+  }
+
+  #take(value: unknown, text: string): void {
+    const core = this.#core;
+    if (Array.isArray(value)) core.batches?.receive(value, text);
+    else dispatch(core, read(core, value, text), text);
+  }
+
+  #each<T>(
+    messages: readonly T[],
+    text: string,
+    take: (message: T) => void,
+  ): void {
+    const core = this.#core;
+    const { length } = messages;
+    const { frameMembers } = core.limits;
+    this.#frames!.isBusy = length > 1;
+    if (length > frameMembers) {
+      const why = `Frame has ${length} of at most ${frameMembers} messages`;
       return dispatch(core, unreadable(batchTooLarge, why), text);
     }
-    for (const value of values) {
+    for (const message of messages) {
       if (core.state !== "open") return;
       try {
-        if (Array.isArray(value)) core.batches?.receive(value, text);
-        else dispatch(core, read(core, value, text), text);
+        take(message);
       } catch (error) {
         complain(core, error); // The others are not to blame.
       }

@@ -15,7 +15,7 @@ import { closedError, isClosed, isSending } from "../peer/owner.ts";
 import { type Entry, isWanted, messagesOf } from "../peer/pending.ts";
 import type { Backlog, Living } from "../peer/seams.ts";
 import { hand } from "../peer/sending.ts";
-import { abandon } from "../peer/waiting.ts";
+import { abandon, advance, take } from "../peer/waiting.ts";
 import { slowConsumer } from "../wire/codes.ts";
 
 /** Lets a peer look how much waits to leave, and hold back what is too much. */
@@ -103,16 +103,27 @@ class PeerBacklog implements Backlog, Living {
     this.#poll(1);
   }
 
-  hold(entry: Entry): boolean {
-    const { limits: { bufferedMost } } = this.#core;
-    const { length } = entry.text;
+  hasRoom(entry: Entry): boolean {
+    if (!this.isHolding) return true;
+    let length = 0;
+    for (const { text } of messagesOf(entry)) length += text.length;
+    return this.#totalWith(length) <= this.#core.limits.bufferedMost;
+  }
+
+  /** Characters that would wait with so many more. */
+  #totalWith(length: number): number {
     // Those that were given up meanwhile wait no more.
-    if (this.#length + length > bufferedMost) this.#tidy();
-    const total = this.#length + length;
+    if (this.#length + length > this.#core.limits.bufferedMost) this.#tidy();
+    return this.#length + length;
+  }
+
+  hold(entry: Entry): boolean {
+    const { bufferedMost } = this.#core.limits;
+    const total = this.#totalWith(entry.text.length);
     if (total > bufferedMost) {
       const most = `${total} of at most ${bufferedMost} characters`;
       return this.#refuse(entry, `${most} wait to be sent`) ||
-        this.#close(`${most} wait (limits.bufferedMost)`);
+        this.#close(`${most} wait, see limits.bufferedMost`);
     }
     if (this.#held === none) this.#held = [];
     this.#held.push(entry);
@@ -130,7 +141,7 @@ class PeerBacklog implements Backlog, Living {
       `Cannot send ${what}: ${why}, see limits.bufferedMost`,
     );
     if (pending === undefined) batch!.reject(error);
-    else this.#core.pending.take(pending.id)?.reject(error);
+    else take(this.#core, pending.id)?.reject(error);
     return true;
   }
 
@@ -153,6 +164,7 @@ class PeerBacklog implements Backlog, Living {
     }
     if (this.#first === this.#held.length) this.#forget();
     this.isHolding = this.#isFull || this.#held !== none;
+    if (!this.isHolding) advance(this.#core);
   }
 
   /** The socket did not take it. */
@@ -270,7 +282,7 @@ class PeerBacklog implements Backlog, Living {
       return this.#close(
         `less than ${this.#step} of ${amount} bytes left in ${
           Math.round(now - this.#since)
-        } ms (limits.bufferedTime)`,
+        } ms, see limits.bufferedTime`,
       );
     }
     return true;

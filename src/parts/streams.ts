@@ -330,7 +330,7 @@ class Producer {
       this.release();
       throw error;
     }
-    const limit = this.#link.limits.messageLength - envelopeLength;
+    const limit = this.#link.limits.sentLength - envelopeLength;
     let count = 0;
     let length = 0;
     for (const text of this.#values) {
@@ -388,11 +388,11 @@ class Producer {
     try {
       checkValue(value);
       const text = JSON.stringify(value) ?? "null";
-      const { messageLength } = this.#link.limits;
-      if (text.length > messageLength - envelopeLength) {
+      const { sentLength } = this.#link.limits;
+      if (text.length > sentLength - envelopeLength) {
         throw new RpcError(
           responseTooLarge,
-          `Value of stream has ${text.length} of at most ${messageLength} characters`,
+          `Value of stream has ${text.length} of at most ${sentLength} characters, see limits.sentLength`,
         );
       }
       this.#values.push(text);

@@ -374,7 +374,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * @throws {DOMException} `TimeoutError`: it gave no sign of life in time. Or, where
    * `options.signal` aborted, whatever its reason is. Both cancel the call.
    * @throws {TypeError} The params can't be written as JSON; nothing was sent.
-   * @throws {RangeError} A limit is reached; nothing was sent.
+   * @throws {RangeError} A limit is reached; nothing was sent. Or, if it says
+   * "Cannot read response", the answer is too long or too deep.
    * @see {@link https://www.jsonrpc.org/specification#request_object}
    */
   request<Method extends MethodName<Theirs>>(

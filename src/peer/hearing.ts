@@ -15,8 +15,10 @@ import {
   invalidRequest,
   messageTooBig,
   parseError,
+  requestTooLarge,
 } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
+import { glimpse } from "../wire/glimpse.ts";
 import {
   type Invalid,
   type Message,
@@ -27,7 +29,12 @@ import {
 import type { Core, Handlers } from "./core.ts";
 import { execute, refuse } from "./incoming.ts";
 import { cut, lose, open, sweepLine } from "./life.ts";
-import { settle, sweepOutgoing } from "./outgoing.ts";
+import {
+  settle,
+  settleUnread,
+  sweepOutgoing,
+  unreadError,
+} from "./outgoing.ts";
 import { complain, runHook } from "./owner.ts";
 import type { IncomingBatch } from "./seams.ts";
 import { versionOf } from "./sending.ts";
@@ -88,7 +95,7 @@ function receive(core: Core, data: unknown): void {
   if (
     text === undefined ||
     text.length > limits.messageLength && !text.startsWith("[")
-  ) return refuseLength(core);
+  ) return refuseLength(core, data);
   const { values } = core.connection;
   values?.look(text);
   receiveText(core, text, isShared);
@@ -100,10 +107,11 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   const { sharing, bounds, batches, limits } = core;
   if (!isShared && sharing?.take(text)) return;
   // The frame itself is a level that the messages in it don't know of.
-  const levels = limits.depth + (isShared && text.startsWith("[") ? 1 : 0);
-  if (bounds?.isTooDeep(text, levels)) {
-    const why = `Invalid Request: it is nested deeper than ${levels}`;
-    return dispatch(core, unreadable(invalidRequest, why), text);
+  const isFrame = isShared && text.startsWith("[");
+  if (bounds?.isTooDeep(text, limits.depth + (isFrame ? 1 : 0))) {
+    if (isFrame) sharing!.receiveDeep(text);
+    else refuseDepth(core, text);
+    return;
   }
   let value: unknown;
   try {
@@ -133,10 +141,69 @@ function readText(data: unknown, mostLength: number): string | undefined {
   return text.length > mostLength ? undefined : text;
 }
 
-/** Ends a connection by which too long a message came. */
-function refuseLength(core: Core): void {
-  const reason = `Message is longer than ${core.limits.messageLength}`;
-  cut(core, messageTooBig, reason);
+// So many bytes of either end of a long message are enough for a glimpse.
+const endLength = 4_096;
+
+/** Refuses a message that is too long. */
+function refuseLength(core: Core, data: unknown): void {
+  const { messageLength } = core.limits;
+  let text: string;
+  let size: string;
+  if (typeof data === "string") {
+    text = data;
+    size = `${data.length} of at most ${messageLength} characters`;
+  } else {
+    const bytes = new Uint8Array(data as ArrayBuffer);
+    const decoder = new TextDecoder();
+    text = decoder.decode(bytes.subarray(0, endLength)) +
+      decoder.decode(bytes.subarray(-endLength));
+    size = `${bytes.length} of at most ${messageLength} bytes`;
+  }
+  const why = `it has ${size}, see limits.messageLength`;
+  refuseUnread(core, text, requestTooLarge, "Request is too long", why);
+}
+
+/** Refuses a message that is nested too deeply. */
+export function refuseDepth(core: Core, text: string): void {
+  const { depth } = core.limits;
+  const why = `it is nested deeper than ${depth} levels, see limits.depth`;
+  refuseUnread(core, text, invalidRequest, "Invalid Request", why);
+}
+
+/**
+ * Refuses a message that is not read: the call that it answers is rejected, or its
+ * caller is answered, if a glimpse tells which.
+ */
+function refuseUnread(
+  core: Core,
+  text: string,
+  code: number,
+  what: string,
+  why: string,
+): void {
+  const { kind, id } = glimpse(text);
+  const isResponse = kind === "response";
+  if (isResponse && settleUnread(core, id, why)) return;
+  const isStranger = core.makeSocket === undefined;
+  if (isStranger && code === requestTooLarge) {
+    return cut(core, messageTooBig, `Message is too long: ${why}`);
+  }
+  // What a server sends as a batch is the answer to one.
+  const isBatch = !isStranger && text.startsWith("[");
+  if (isBatch && core.batches?.settle(unreadError("batch", why), true)) return;
+  const isKnown = id !== undefined &&
+    !(typeof id === "string" && id.length > core.limits.idLength);
+  // A stranger's caller may be waiting; a server is told nothing but to its calls.
+  const answerTo = isStranger
+    ? isKnown ? id : null
+    : isKnown && kind === "call"
+    ? id
+    : undefined;
+  const message = `${what}: ${why}`;
+  dispatch(core, {
+    ...unreadable(code, message),
+    id: isResponse ? undefined : answerTo,
+  }, text);
 }
 
 /** Reads what JSON made of a message. */

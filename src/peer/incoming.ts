@@ -479,11 +479,11 @@ function isTooLong(
   running: RunningCall,
   response: string,
 ): boolean {
-  const { messageLength } = core.limits;
+  const { sentLength } = core.limits;
   const length = response.length + (running.batch?.lengthAround() ?? 0);
-  if (length <= messageLength) return false;
+  if (length <= sentLength) return false;
   const message =
-    `Response has ${length} of at most ${messageLength} characters`;
+    `Response has ${length} of at most ${sentLength} characters, see limits.sentLength`;
   write(
     core,
     running,

@@ -316,6 +316,21 @@ export function settle(core: Core, response: Response): void {
   else pending.reject(failure);
 }
 
+/**
+ * Settles a request with a response that is too long or too deep to be read; `false`:
+ * none waits for it.
+ */
+export function settleUnread(core: Core, id: unknown, why: string): boolean {
+  const pending = take(core, id);
+  pending?.reject(unreadError(`request "${pending.method}"`, why));
+  return pending !== undefined;
+}
+
+/** The error of a response that was not read. */
+export function unreadError(what: string, why: string): RangeError {
+  return new RangeError(`Cannot read response to ${what}: ${why}`);
+}
+
 /** A response that no request waits for by its id. */
 export function settleUnknown(
   core: Core,

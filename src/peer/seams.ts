@@ -111,6 +111,8 @@ export interface Sharing {
   readonly mostLength: number;
   /** Reads what shared a frame. */
   receive(value: unknown, text: string): void;
+  /** Reads what shared a frame of which some is nested too deeply. */
+  receiveDeep(text: string): void;
 }
 
 /** Signs of life, asked for after silence. */
@@ -129,6 +131,8 @@ export interface Heartbeat {
 export interface Backlog {
   /** Whether what is to be sent waits. */
   readonly isHolding: boolean;
+  /** Whether there is room for what may have to wait. */
+  hasRoom(entry: Entry): boolean;
   /** Lets a message wait; `false`: the connection was closed for it. */
   hold(entry: Entry): boolean;
   /** Forgets what waits: the connection goes down. */

@@ -99,10 +99,10 @@ export function checkLength(
   name: string,
   text: string,
 ): void {
-  const { messageLength } = core.limits;
-  if (text.length > messageLength) {
+  const { sentLength } = core.limits;
+  if (text.length > sentLength) {
     throw new RangeError(
-      `${what} "${name}": it has ${text.length} of at most ${messageLength} characters`,
+      `${what} "${name}": it has ${text.length} of at most ${sentLength} characters, see limits.sentLength`,
     );
   }
 }

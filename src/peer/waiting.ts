@@ -141,7 +141,10 @@ function moveOn(core: Core): boolean {
   const isLender = firstAside !== undefined &&
     canLend(core, messagesOf(firstAside)) !== false;
   const entry = isLender ? firstAside : first;
-  if (entry === undefined || !hasPlaces(core, messagesOf(entry))) return false;
+  if (
+    entry === undefined || !hasPlaces(core, messagesOf(entry)) ||
+    core.backlog?.hasRoom(entry) === false
+  ) return false;
   if (!isLender) {
     const lends = canLend(core, messagesOf(entry));
     if (lends !== undefined && (!lends || firstAside !== undefined)) {

@@ -19,7 +19,7 @@ import { BasePeer, coreOf } from "../peer/base.ts";
 import type { CorePart } from "../peer/core.ts";
 import type { PeerOptions } from "../peer/options.ts";
 import { versionOf } from "../peer/sending.ts";
-import { completeLimits } from "../wire/limits.ts";
+import { clientLimits, completeLimits, defaultLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
 
 /**
@@ -86,7 +86,8 @@ export class Peer<Theirs = unknown, Context = unknown>
     ws: Socket | SocketMaker,
     options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
   ) {
-    super(ws, options, everything, completeLimits(options.limits));
+    const usual = typeof ws === "function" ? clientLimits : defaultLimits;
+    super(ws, options, everything, completeLimits(options.limits, usual));
   }
 
   /** The version of what this side sends of itself. */
@@ -140,7 +141,7 @@ export class Peer<Theirs = unknown, Context = unknown>
   /**
    * Sends several requests and notifications as one frame, a batch: those that
    * `collect` makes, before its first `await`, on this peer. More than the other
-   * side takes, `batchMembers` and `messageLength` of the limits, leave as several,
+   * side takes, `batchMembers` and `sentLength` of the limits, leave as several,
    * one after the other. Each request has its own promise. In versions 1.0 and bare, which have no batches, each is its
    * own frame.
    *

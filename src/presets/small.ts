@@ -13,7 +13,7 @@ import type {
   Part,
   PeerSettings as AllSettings,
 } from "../peer/options.ts";
-import { coreLimits, type Limits } from "../wire/limits.ts";
+import { coreClientLimits, coreLimits, type Limits } from "../wire/limits.ts";
 
 /** How a small peer speaks. */
 export interface PeerSettings
@@ -73,7 +73,9 @@ export class Peer<Theirs = unknown, Context = unknown>
       ws,
       options,
       (options.use ?? []) as readonly CorePart[],
-      coreLimits as unknown as Limits,
+      (typeof ws === "function"
+        ? coreClientLimits
+        : coreLimits) as unknown as Limits,
     );
   }
 }

@@ -55,12 +55,46 @@ function goesDeeperThan(limit: number, text: string, end: number): boolean {
   return false;
 }
 
+// A longer string is looked through by `indexOf`, ten times as fast where few
+// characters are escaped.
+const short = 32;
+
 /** Where a string ends that begins at `at`, or `end` if that is sooner. */
 function endOfString(text: string, at: number, end: number): number {
-  while (++at < end) {
+  const near = Math.min(at + short, end);
+  while (++at < near) {
     const code = text.charCodeAt(at);
-    if (code === 0x22 /* " */) break;
+    if (code === 0x22 /* " */) return at;
     if (code === 0x5c /* \ */) at++; // What it escapes is part of the string.
   }
+  for (; at < end; at++) {
+    at = text.indexOf('"', at);
+    if (at === -1) return end;
+    let before = at - 1;
+    while (text.charCodeAt(before) === 0x5c /* \ */) before--;
+    // Of an even number each escapes another one, and not the quote.
+    if ((at - before) % 2 === 1) break;
+  }
   return at;
+}
+
+/** The texts of the members of an array that is written in a text. */
+export function membersOf(text: string): string[] {
+  const { length } = text;
+  const members: string[] = [];
+  let depth = 0;
+  let start = 1;
+  for (let at = 1; at < length; at++) {
+    const code = text.charCodeAt(at);
+    if (code === 0x22 /* " */) at = endOfString(text, at, length);
+    else if (code === 0x5b /* [ */ || code === 0x7b /* { */) depth++;
+    else if (code === 0x5d /* ] */ || code === 0x7d /* } */) depth--;
+    const isEnd = depth < 0;
+    if (isEnd || code === 0x2c /* , */ && depth === 0) {
+      members.push(text.slice(start, at));
+      start = at + 1;
+    }
+    if (isEnd) break;
+  }
+  return members;
 }

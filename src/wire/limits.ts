@@ -8,17 +8,28 @@
 /** The limits of one connection. 0 is zero, `Infinity` is no limit. */
 export interface Limits {
   /**
-   * Longest message, in UTF-16 code units (bytes for a binary frame), either
-   * way. Default 1,048,576. A longer one that arrives closes the connection
-   * with 1009; a longer request rejects its caller, and a longer response is
-   * replaced by error -32008. Messages that share a frame may have 16,384
-   * together, whatever the limit.
+   * Longest message that arrives, in UTF-16 code units (bytes for a binary frame).
+   * Default 1,048,576; of a peer that makes its sockets 67,108,864, because it chose
+   * its server. A longer response rejects its call with a RangeError. Anything else
+   * that is longer closes the connection with 1009; of a peer that makes its sockets
+   * it is dropped, and a request answered -32007. Messages that share a frame may
+   * have 16,384 together, whatever the limit.
    */
   readonly messageLength: number;
   /**
+   * Longest message that is sent, in UTF-16 code units: what the other side takes.
+   * Default 1,048,576, on a server 67,108,864; where `messageLength` is given, at
+   * least as much as that. A longer request rejects its caller, a longer notification
+   * throws, and a longer response is replaced by error -32008.
+   */
+  readonly sentLength: number;
+  /**
    * Deepest nesting of a message that arrives: arrays and objects within each
-   * other, the message and its batch included. Default 64. A deeper one is
-   * answered -32600 with id null before anything is built of it.
+   * other, the message and its batch included. Default 64; of a peer that makes its
+   * sockets 1,000, looked for in the first 1,048,576 characters. A deeper response
+   * rejects its call with a RangeError; anything else that is deeper is answered
+   * -32600 before anything is built of it, under its id where that stands at one of
+   * its ends; by a peer that makes its sockets only if it is a request.
    */
   readonly depth: number;
   /**
@@ -117,8 +128,8 @@ export interface Limits {
   readonly queued: number;
   /**
    * Most UTF-16 code units of all the messages that wait to be sent. Default
-   * 16,777,216. One more request rejects with a RangeError, one more notification
-   * is not taken.
+   * 16,777,216, on a server 67,108,864; at least one message of `sentLength`. One
+   * more request rejects with a RangeError, one more notification is not taken.
    */
   readonly queuedLength: number;
   /**
@@ -136,9 +147,9 @@ export interface Limits {
   readonly bufferedTime: number;
   /**
    * Most UTF-16 code units of the messages that wait on this side because of
-   * `buffered`. Default 67,108,864, at least two messages of `messageLength`. A
-   * request beyond that rejects with a RangeError and is not sent; anything else,
-   * whose loss could not be told, closes the connection with 4008.
+   * `buffered`. Default 67,108,864, on a server 134,217,728; at least two messages
+   * of `sentLength`. A request beyond that rejects with a RangeError and is not sent;
+   * anything else, whose loss could not be told, closes the connection with 4008.
    */
   readonly bufferedMost: number;
   /**
@@ -162,10 +173,16 @@ export interface Limits {
   readonly pingWithin: number;
 }
 
+const usualLength = 1_048_576;
+
+/** What is read of a peer that was chosen, and what may be sent by it. */
+const trustedLength = 67_108_864;
+
 /** The limits that every peer has, also the small one. */
 export const coreLimits: Pick<
   Limits,
   | "messageLength"
+  | "sentLength"
   | "idLength"
   | "methodLength"
   | "incoming"
@@ -176,7 +193,8 @@ export const coreLimits: Pick<
   | "queued"
   | "queuedLength"
 > = {
-  messageLength: 1_048_576,
+  messageLength: usualLength,
+  sentLength: usualLength,
   idLength: 128,
   methodLength: 256,
   incoming: 1_024,
@@ -188,11 +206,16 @@ export const coreLimits: Pick<
   queuedLength: 16_777_216,
 };
 
+/** Those of a small peer that makes its sockets. */
+export const coreClientLimits: typeof coreLimits = /* @__PURE__ */ complement({
+  messageLength: trustedLength,
+}, coreLimits);
+
 /**
- * The limits of a connection that was not told otherwise.
+ * The limits of a peer that was given a socket and was not told otherwise.
  *
- * Whoever opened it chose its peer, so how often that one speaks is its own
- * business: there is no `messageRate`, and any number of `invalidMessages`.
+ * Who it speaks with is not known, but how often that one speaks is not bounded:
+ * there is no `messageRate`, and any number of `invalidMessages`.
  */
 export const defaultLimits: Limits = /* @__PURE__ */ complement({
   depth: 64,
@@ -211,12 +234,26 @@ export const defaultLimits: Limits = /* @__PURE__ */ complement({
 }, coreLimits);
 
 /**
+ * The limits of a peer that makes its sockets, a client, and was not told otherwise.
+ *
+ * Who chose his server has no enemy there: as {@linkcode defaultLimits}, but messages
+ * of 64 MiB and 1,000 levels are read.
+ */
+export const clientLimits: Limits = /* @__PURE__ */ complement({
+  messageLength: trustedLength,
+  depth: 1_000,
+}, defaultLimits);
+
+/**
  * The limits of a connection that a server accepted and was not told otherwise.
  *
  * Anybody may have opened it: as {@linkcode defaultLimits}, but a `messageRate` of
- * 1,000 and 20 `invalidMessages`.
+ * 1,000 and 20 `invalidMessages`. What clients read may be sent.
  */
 export const serverLimits: Limits = /* @__PURE__ */ complement({
+  sentLength: trustedLength,
+  queuedLength: trustedLength,
+  bufferedMost: 2 * trustedLength,
   messageRate: 1_000,
   invalidMessages: 20,
 }, defaultLimits);
@@ -228,6 +265,7 @@ function complement<Some, Others>(some: Some, others: Others): Some & Others {
 
 const complete = /* @__PURE__ */ new WeakSet<object>([
   defaultLimits,
+  clientLimits,
   serverLimits,
 ]);
 
@@ -249,8 +287,15 @@ export function completeLimits(
   for (const name of Object.keys(completed) as (keyof Limits)[]) {
     completed[name] = readLimit(name, limits[name] ?? completed[name]);
   }
-  completed.bufferedMost = limits.bufferedMost ??
-    Math.max(completed.bufferedMost, 2 * completed.messageLength);
+  /** A limit that was not given is at least as much as what depends on it. */
+  const follow = (name: keyof Limits, least: number): void => {
+    if (limits[name] === undefined && completed[name] < least) {
+      completed[name] = least;
+    }
+  };
+  follow("sentLength", limits.messageLength ?? 0);
+  follow("queuedLength", completed.sentLength);
+  follow("bufferedMost", 2 * completed.sentLength);
   complete.add(completed);
   return completed;
 }

@@ -6,6 +6,9 @@
  */
 
 import type { Limits, Version } from "../../mod.ts";
+// Tested by themselves; of what is not parsed nobody else could tell.
+import { isDeeperThan, membersOf } from "../../src/wire/depth.ts";
+import { glimpse } from "../../src/wire/glimpse.ts";
 
 /** A value of JSON, looked at member by member. */
 type Json = { readonly [name: string]: unknown };
@@ -140,14 +143,25 @@ export class Ledger {
   /** Registers what a frame is owed; returns how many invalid messages it has. */
   #readFrame(text: string | undefined, unnamed: Version): number {
     const { limits, isShared } = this.#terms;
+    const isFrame = isShared && text?.startsWith("[") === true;
+    const depth = limits.depth + (isFrame ? 1 : 0);
+    if (text !== undefined && isDeeperThan(depth, text)) {
+      if (!isFrame) return this.#refuseDeep(text);
+      const members = membersOf(text);
+      if (members.length > limits.frameMembers) return this.#refuse();
+      let invalid = 0;
+      for (const member of members) {
+        this.#text = member;
+        invalid += isDeeperThan(limits.depth, member)
+          ? this.#refuseDeep(member)
+          : this.#readMember(member, unnamed);
+      }
+      return invalid;
+    }
     let value: unknown;
     try {
       value = JSON.parse(text ?? "");
     } catch {
-      return this.#refuse();
-    }
-    const own = isShared && Array.isArray(value) ? 1 : 0;
-    if (depthOf(value, limits.depth + own + 1) > limits.depth + own) {
       return this.#refuse();
     }
     if (!Array.isArray(value)) return this.#readMessage(value, unnamed);
@@ -161,6 +175,32 @@ export class Ledger {
           : this.#readMessage(member, unnamed)),
       0,
     );
+  }
+
+  /** A member of a frame of which others are nested too deeply. */
+  #readMember(text: string, unnamed: Version): number {
+    let value: unknown;
+    try {
+      value = JSON.parse(text);
+    } catch {
+      return this.#refuse();
+    }
+    return Array.isArray(value)
+      ? this.#readBatch(value, unnamed)
+      : this.#readMessage(value, unnamed);
+  }
+
+  /** A call is answered under its id, where that is seen; a response not at all. */
+  #refuseDeep(text: string): number {
+    const { kind, id = null } = glimpse(text);
+    if (kind === "response") {
+      // Invalid, unless it settles a call.
+      this.#isFragile = true;
+      return 0;
+    }
+    const { idLength } = this.#terms.limits;
+    const isLong = typeof id === "string" && id.length > idLength;
+    return this.#refuse(undefined, isLong ? null : id);
   }
 
   #readBatch(members: readonly unknown[], unnamed: Version): number {
@@ -499,16 +539,6 @@ function isPlain(params: unknown): boolean {
 /** The first argument that params make. */
 function readFirst(params: unknown): unknown {
   return Array.isArray(params) ? params[0] : params ?? undefined;
-}
-
-/** How deep a value is nested; no deeper than is asked. */
-function depthOf(value: unknown, most: number): number {
-  if (typeof value !== "object" || value === null || most === 0) return 0;
-  let depth = 0;
-  for (const member of Object.values(value)) {
-    depth = Math.max(depth, depthOf(member, most - 1));
-  }
-  return depth + 1;
 }
 
 /** The text of a binary frame; `undefined`: it is no UTF-8. */

@@ -37,6 +37,7 @@ export interface Setting {
 // Near enough that what goes beyond them is often met.
 const narrow: Partial<Limits> = {
   messageLength: 1_000,
+  sentLength: 1_000,
   depth: 8,
   batchMembers: 4,
   frameMembers: 5,

@@ -25,7 +25,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
     [scripted, "Peer keeps a batch's answer within the message limit"],
   ],
   "A depth of 65, and of 500,000": [
-    [messages, "A message nested 65 or 500,000 deep is refused"],
+    [messages, "A message nested too deep or 500,000 deep is refused"],
     [scripted, "Peer outlives 100,000 open brackets and other garbage"],
     ["depth_test.ts", "isDeeperThan judges text that is no JSON by its"],
   ],

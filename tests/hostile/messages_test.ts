@@ -61,17 +61,26 @@ hostileTest(
 );
 
 hostileTest(
-  "A message of 1 MiB is read, and one character more closes with 1009",
+  "A message of 1 MiB is read, and one character more closes with 1009 but to who chose his server",
   {},
   async (stage) => {
-    const { hostile } = stage;
+    const { isServer, hostile } = stage;
     const start = '{"jsonrpc":"2.0","method":"length","id":1,"params":["';
     const text = "x".repeat(1_048_576 - start.length - 3);
     assertEquals(await ask(hostile, `${start}${text}"]}`), [
       result(1, text.length),
     ]);
-    await hostile.say(`${start}${text}x"]}`);
-    await assertClosed(stage, 1009, "Message is longer than 1048576");
+    const longer = `${start}${text}x"]}`;
+    if (!isServer) {
+      assertEquals(await ask(hostile, longer), [result(1, text.length + 1)]);
+      return assertAlive(stage);
+    }
+    await hostile.say(longer);
+    await assertClosed(
+      stage,
+      1009,
+      "Message is too long: it has 1048577 of at most 1048576 characters, see limits.messageLength",
+    );
   },
 );
 
@@ -93,15 +102,16 @@ hostileTest(
 );
 
 hostileTest(
-  "A message nested 65 or 500,000 deep is refused, and nothing built of it",
+  "A message nested too deep or 500,000 deep is refused, and nothing built of it",
   {},
   async (stage) => {
-    const { hostile } = stage;
+    const { isServer, hostile } = stage;
+    const most = isServer ? 64 : 1_000;
     const nested = (depth: number): string =>
       `{"jsonrpc":"2.0","method":"echo","params":[${"[".repeat(depth - 2)}${
         "]".repeat(depth - 2)
       }],"id":1}`;
-    assertEquals((await ask(hostile, nested(64))).length, 1);
+    assertEquals((await ask(hostile, nested(most))).length, 1);
     // A timing would say little; that nobody parses it says where none is spent.
     const { parse } = JSON;
     const parsed: number[] = [];
@@ -110,13 +120,15 @@ hostileTest(
       return parse(text, ...rest);
     };
     try {
-      const refusal = failure(
-        null,
-        -32600,
-        "Invalid Request: it is nested deeper than 64",
-      );
-      const deep = [nested(65), nested(500_000), `[${nested(64)}]`];
-      assertEquals(await ask(hostile, ...deep), deep.map(() => refusal));
+      const why =
+        `Invalid Request: it is nested deeper than ${most} levels, see limits.depth`;
+      const deep = [nested(most + 1), nested(500_000)];
+      const refusals = deep.map(() => failure(1, -32600, why));
+      if (isServer) {
+        deep.push(`[${nested(most)}]`);
+        refusals.push(failure(null, -32600, why));
+      }
+      assertEquals(await ask(hostile, ...deep), refusals);
       assert(parsed.length > 0);
       for (const { length } of deep) assert(!parsed.includes(length));
     } finally {

@@ -103,6 +103,8 @@ export class Victim extends Peer {
 
 /** What a performance is given. */
 export interface Stage {
+  /** Whether anybody may be the other end, or the one that the victim chose. */
+  readonly isServer: boolean;
   readonly victim: Victim;
   /** The other end of its connection. */
   readonly hostile: RawSocket;
@@ -149,7 +151,7 @@ async function play(
   class Hooked extends Victim {
     static override failure = failure;
   }
-  const { victim, hostile, url, strike } = await stage(Hooked);
+  const { isServer, victim, hostile, url, strike } = await stage(Hooked);
   await using neighbour = connectOnce(url);
   // They go on while it happens.
   const calls = (async () => {
@@ -161,7 +163,7 @@ async function play(
   held.catch(() => {});
   await neighbour.request("echo", ["before"]);
 
-  await perform({ victim, hostile });
+  await perform({ isServer, victim, hostile });
 
   // Whoever comes afterwards is served.
   await using late = connectOnce(url);
@@ -205,6 +207,7 @@ async function stageServer(
   await until(() => instances.length === 1);
   const victim = instances[0]!;
   return {
+    isServer: true,
     victim,
     hostile,
     url: server.url,
@@ -232,6 +235,7 @@ async function stageClient(
   await victim.opened;
   const server = await platforms[0]!.serve(Victim);
   return {
+    isServer: false,
     victim,
     hostile,
     url: server.url,

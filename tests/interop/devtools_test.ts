@@ -32,7 +32,6 @@ Deno.test("Chromium opens a page, evaluates in it, and streams its console", asy
   await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
     version: "bare",
     reconnect: false, // It is of this page alone.
-    limits: { messageLength: Infinity }, // A screenshot is one message.
   });
   const printed = notifications<Protocol.Runtime.ConsoleAPICalledEvent>(
     page,
@@ -223,7 +222,6 @@ async function openPage(
     Protocol.Target.CreateTargetResponse
   >("Target.createTarget", { url: "about:blank" });
   return connect(new URL(`/devtools/page/${targetId}`, url), {
-    limits: { messageLength: Infinity },
     version: "bare",
     reconnect: false,
     ...options,

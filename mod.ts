@@ -26,6 +26,7 @@
 export { broadcast } from "./src/events/broadcast.ts";
 export type { Call, CallOptions, First } from "./src/peer/call.ts";
 export type {
+  AsyncReleasable,
   CannotTravel,
   DefiniteParams,
   HasGap,

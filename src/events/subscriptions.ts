@@ -28,6 +28,7 @@ import { Deferred } from "../line/deferred.ts";
 import { type Id, type Params, readError } from "../wire/message.ts";
 import { noMoreOf, type Observer, Observers } from "../peer/observers.ts";
 import { closedError } from "../peer/owner.ts";
+import type { AsyncReleasable } from "../peer/contract.ts";
 import { type AnyPeer, type BasePeer, coreOf } from "../peer/base.ts";
 
 /** What happens to events that come faster than they are read. */
@@ -46,11 +47,10 @@ export interface EventOptions {
  * Events as they come. Iterate it, and it is released when the loop is left;
  * else call `return`, or declare it with `await using`.
  */
-export interface Events<Event> extends AsyncIterableIterator<Event> {
+export interface Events<Event>
+  extends AsyncIterableIterator<Event>, AsyncReleasable {
   /** Stops listening. Events that wait are forgotten. */
   return(): Promise<IteratorResult<Event, undefined>>;
-  /** Stops listening. */
-  [Symbol.asyncDispose](): Promise<void>;
 }
 
 /** The names of a kind of subscription. */

@@ -14,6 +14,7 @@ import type { Limits } from "../wire/limits.ts";
 import type { Id, Params } from "../wire/message.ts";
 import type { Call, CallOptions, First } from "./call.ts";
 import type {
+  AsyncReleasable,
   MethodName,
   MethodOf,
   OtherName,
@@ -60,6 +61,13 @@ export function keepPeer(
   if (core !== undefined && keep(core, keeper)) return;
   peer.closed.then(() => keeper.release(peer));
 }
+
+/**
+ * `await using` closes it. Beside the class, because what turns it into a package
+ * for npm leaves out the members whose names are symbols.
+ */
+export interface BasePeer<Theirs = unknown, Context = unknown>
+  extends AsyncReleasable {}
 
 /**
  * One end of a JSON-RPC connection: it calls the other end's methods and lets the

@@ -165,6 +165,18 @@ export type Releasable = {
   ]: () => void;
 };
 
+/**
+ * The method by which something is closed and waited for, and `await using` does
+ * it; see {@linkcode Releasable}.
+ */
+export type AsyncReleasable = {
+  [
+    Key in SymbolConstructor extends { readonly asyncDispose: infer Dispose }
+      ? Dispose & symbol
+      : never
+  ]: () => Promise<void>;
+};
+
 /** A function or an object of the other side's, until it is disposed of. */
 export type RemoteReference<Target> =
   & Releasable

@@ -12,6 +12,7 @@ import {
   settled,
 } from "./acceptor.ts";
 import { Deferred } from "../line/deferred.ts";
+import type { AsyncReleasable } from "../peer/contract.ts";
 
 /** The part of a platform that listens for HTTP requests. */
 export interface Listener<Addr> {
@@ -27,6 +28,12 @@ export interface Listener<Addr> {
   cut(): void;
 }
 
+/** `await using` shuts it down. Beside the class as that of {@linkcode BasePeer} is. */
+export interface ListeningServer<
+  Service extends ServicePeer = ServicePeer,
+  Addr = unknown,
+> extends AsyncReleasable {}
+
 /**
  * A server that listens; made by `serve`.
  *
@@ -36,7 +43,7 @@ export interface Listener<Addr> {
 export class ListeningServer<
   Service extends ServicePeer = ServicePeer,
   Addr = unknown,
-> implements AsyncDisposable {
+> {
   /** The connections' instances, from the handshake to the close. */
   readonly peers: ReadonlySet<Service>;
 

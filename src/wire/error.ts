@@ -255,7 +255,7 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     message: string,
     info: CloseInfo,
     sent: boolean,
-    options?: ErrorOptions & { idempotent?: boolean },
+    options?: { cause?: unknown; idempotent?: boolean },
   ) {
     const { code, reason, wasClean, retryIn } = info;
     const { cause } = options ?? {};

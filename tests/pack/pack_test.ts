@@ -1,0 +1,211 @@
+/**
+ * The package as npm's users have it: packed, installed, compiled and run in
+ * projects as their generators make them, by TypeScript from 5.4 to the newest. In
+ * each of them are lines that must not compile.
+ */
+
+import { assertEquals, assertStringIncludes } from "@std/assert";
+import { node24 } from "../interop/node_program.ts";
+import { browsers, browserTest, start } from "../pages.ts";
+import { pack, run } from "./tarball.ts";
+
+/** The generator of Vite's projects. */
+const generator = "create-vite@9.3.0";
+
+/** What the projects need that Vite's don't name; these do so themselves. */
+const packages: { readonly [name: string]: string } = {
+  "@cloudflare/workers-types": "5.20261117.1",
+  "@types/express": "^5.0.0",
+  "esbuild": "^0.28.0",
+  "express": "^5.3.0",
+  "ts54": "npm:typescript@~5.4.0",
+  "ts56": "npm:typescript@5.6.3",
+  "ts59": "npm:typescript@5.9.3",
+  // What vue-tsc runs with.
+  "typescript": "6.0.3",
+  "ts7": "npm:typescript@7.0.2",
+};
+
+/** The versions with an API, in which each project is checked in one process. */
+const versions = ["ts54", "ts56", "ts59", "typescript"];
+
+/** The projects, and the files that plain TypeScript can read of each. */
+const projects: { readonly [config: string]: string } = {
+  "react/tsconfig.app.json": "src/main.tsx",
+  "vue/tsconfig.app.json": "src/exercise.ts",
+  "node/tsconfig.json": "main.ts",
+  "express/tsconfig.json": "main.ts",
+  "worker/tsconfig.json": "worker.ts",
+};
+
+const sources = new URL("projects/", import.meta.url);
+const folder = await Deno.makeTempDir({ prefix: "pack_test_" });
+addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+
+const bin = `${folder}/node_modules`;
+const npm = (...args: string[]): Promise<string> =>
+  run("npm", [
+    ...args,
+    "--no-audit",
+    "--no-fund",
+    "--ignore-scripts",
+    "--prefer-offline",
+  ], folder);
+const node = (...args: string[]): Promise<string> => run(node24, args, folder);
+
+/** The projects, with the package and all that they need; installed once for all. */
+async function install(): Promise<void> {
+  await writeManifest({});
+  const [tarball] = await Promise.all([
+    pack(folder),
+    npm("install", generator),
+  ]);
+  const dependencies: { [name: string]: string } = {};
+  for (const kind of ["react", "vue"]) {
+    const template = ["--template", `${kind}-ts`, "--no-interactive"];
+    await node(`${bin}/create-vite/index.js`, kind, ...template);
+    const manifest = JSON.parse(
+      await Deno.readTextFile(`${folder}/${kind}/package.json`),
+    );
+    Object.assign(
+      dependencies,
+      manifest.dependencies,
+      manifest.devDependencies,
+    );
+    await Deno.remove(`${folder}/${kind}/package.json`);
+  }
+  delete dependencies["oxlint"];
+  await writeManifest({
+    ...dependencies,
+    ...packages,
+    "@jsonrpcws/peer": `file:${tarball}`,
+  });
+  await npm("install");
+  const places = ["react/src", "vue/src", "node", "express", "worker"];
+  for (const place of places) {
+    const name = place.split("/")[0]!;
+    await Deno.mkdir(`${folder}/${place}`, { recursive: true });
+    for (const { name: file } of Deno.readDirSync(new URL(name, sources))) {
+      await copy(`${name}/${file}`, `${place}/${file}`);
+    }
+    await copy("service.ts", `${place}/service.ts`);
+    await copy("exercise.ts", `${place}/exercise.ts`);
+  }
+  await copy("check.mjs", "check.mjs");
+}
+
+function writeManifest(dependencies: object): Promise<void> {
+  const manifest = { private: true, type: "module", dependencies };
+  return Deno.writeTextFile(
+    `${folder}/package.json`,
+    JSON.stringify(manifest),
+  );
+}
+
+function copy(from: string, to: string): Promise<void> {
+  return Deno.copyFile(new URL(from, sources), `${folder}/${to}`);
+}
+
+await install();
+
+for (const version of versions) {
+  Deno.test(`The package's types hold in every project, ${version}`, async () => {
+    const all = Object.entries(projects).map((it) => it.join(":"));
+    const printed = await node("check.mjs", version, ...all);
+    assertEquals(
+      printed.trim().split("\n"),
+      Object.keys(projects).flatMap((config) => [
+        `${config} skipLibCheck true: ok`,
+        `${config} skipLibCheck false: ok`,
+      ]),
+    );
+  });
+}
+
+Deno.test("The package's types hold in every project, the newest TypeScript", async () => {
+  const tsc = `${bin}/ts7/bin/tsc`;
+  for (const config of Object.keys(projects)) {
+    for (const skip of ["true", "false"]) {
+      const args = [tsc, "-p", config, "--noEmit", "--skipLibCheck", skip];
+      const printed = await node(...args).catch((error) => `${error}`);
+      const ours = printed.split("\n").filter((line) =>
+        /error TS/.test(line) && !/^node_modules\/(?!@jsonrpcws)/.test(line) &&
+        !/\.vue'/.test(line)
+      );
+      assertEquals(ours, [], `${config} ${skip}`);
+    }
+  }
+});
+
+Deno.test("The package runs in a Node project", async () => {
+  await node(`${bin}/typescript/bin/tsc`, "-p", "node");
+  assertEquals(await node("node/dist/main.js"), "ok, function, 1\n");
+});
+
+Deno.test("The package runs in a Worker's project", async () => {
+  await node(
+    `${bin}/esbuild/bin/esbuild`,
+    "worker/worker.ts",
+    "--bundle",
+    "--format=esm",
+    "--conditions=workerd,worker,browser",
+    "--outfile=worker/dist.mjs",
+  );
+  const call =
+    `import worker from "${folder}/worker/dist.mjs"; const request = new Request("http://localhost"); console.log(await (await worker.fetch(request, {})).text())`;
+  const printed = await node("--input-type=module", "--eval", call);
+  assertEquals(printed, "ok, function\n");
+});
+
+browserTest(
+  "The package runs in Vite's projects, served by one with Express",
+  async () => {
+    const vite = `${bin}/vite/bin/vite.js`;
+    await Promise.all([
+      node(`${bin}/ts7/bin/tsc`, "-b", "react"),
+      node(`${bin}/vue-tsc/bin/vue-tsc.js`, "-b", "vue"),
+      node(vite, "build", "react", "--base", "./"),
+      node(vite, "build", "vue", "--base", "./"),
+      node(`${bin}/typescript/bin/tsc`, "-p", "express"),
+    ]);
+    const server = new Deno.Command(node24, {
+      args: ["express/dist/main.js", "react", "vue"],
+      cwd: folder,
+      stdout: "piped",
+    }).spawn();
+    try {
+      const { value } = await server.stdout.getReader().read();
+      const port = new TextDecoder().decode(value).trim();
+      const { launch } = browsers[0]!;
+      await using tabs = await start(launch);
+      for (const name of ["react", "vue"]) {
+        const url = new URL(`http://127.0.0.1:${port}/${name}/`);
+        const page = await tabs.open(url);
+        // Not with `shows`: a framework changes the text of a node, which puppeteer
+        // doesn't hear of.
+        const isShown = `document.querySelector("#text")?.textContent === "ok"`;
+        await page.waitForFunction(isShown, { polling: 100 });
+      }
+      assertEquals(tabs.complaints, []);
+    } finally {
+      server.kill();
+      await server.status;
+    }
+  },
+);
+
+Deno.test("The package is as npm wants it", async () => {
+  const manifest = await Deno.readTextFile(
+    `${bin}/@jsonrpcws/peer/package.json`,
+  );
+  const { sideEffects, engines, description, license } = JSON.parse(manifest);
+  assertEquals([sideEffects, license], [false, "MIT"]);
+  assertStringIncludes(engines.node, ">=");
+  assertStringIncludes(description, "JSON-RPC");
+  const files = [...Deno.readDirSync(`${bin}/@jsonrpcws/peer`)]
+    .map(({ name }) => name);
+  for (const name of ["README.md", "LICENSE", "mod.js", "mod.d.ts"]) {
+    assertEquals(files.includes(name), true, name);
+  }
+  assertEquals(files.includes("tests"), false);
+});

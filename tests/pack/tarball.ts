@@ -1,0 +1,70 @@
+/**
+ * `deno task pack`: the package for npm, as a tarball. What `deno pack` makes, with
+ * what npm wants to know beside it.
+ *
+ * @module
+ */
+
+import { fileURLToPath } from "node:url";
+
+const root = fileURLToPath(new URL("../../", import.meta.url));
+
+/** What package.json says beside what deno.json does. */
+const more = {
+  description:
+    "JSON-RPC over WebSockets where both ends are equal: each exposes methods and calls the other's, typed from end to end without generated code.",
+  keywords: ["json-rpc", "jsonrpc", "websocket", "rpc", "bidirectional"],
+  // Promise.withResolvers, in what /node serves with.
+  engines: { node: ">=22" },
+  // So that a page which imports one door gets no other's code.
+  sideEffects: false,
+};
+
+/** Makes the tarball in a folder, and says where it is. */
+export async function pack(folder: string): Promise<string> {
+  const scratch = await Deno.makeTempDir({ prefix: "pack_" });
+  try {
+    const raw = `${scratch}/raw.tgz`;
+    await run(Deno.execPath(), [
+      "pack",
+      "--quiet",
+      "--allow-dirty",
+      "--no-source-maps",
+      `--output=${raw}`,
+    ], root);
+    await run("tar", ["-xzf", raw], scratch);
+    const file = `${scratch}/package/package.json`;
+    const { name, version, ...rest } = JSON.parse(
+      await Deno.readTextFile(file),
+    );
+    const manifest = { name, version, ...more, ...rest };
+    await Deno.writeTextFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
+    const args = ["pack", "--silent", "--pack-destination", folder];
+    const packed = await run("npm", args, `${scratch}/package`);
+    return `${folder}/${packed.trim()}`;
+  } finally {
+    await Deno.remove(scratch, { recursive: true });
+  }
+}
+
+/** Runs a program to its end, and returns what it printed. */
+export async function run(
+  command: string,
+  args: readonly string[],
+  cwd: string,
+): Promise<string> {
+  const { success, stdout, stderr } = await new Deno.Command(command, {
+    args: [...args],
+    cwd,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const [printed, complained] = [stdout, stderr].map((bytes) =>
+    new TextDecoder().decode(bytes)
+  );
+  if (success) return printed!;
+  throw new Error(
+    `${command} ${args.join(" ")} failed:\n${printed}${complained}`,
+  );
+}
+
+if (import.meta.main) console.log(await pack(Deno.cwd()));

@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { ConnectionClosedError, Peer } from "../mod.ts";
+import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { whole } from "./faces.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
@@ -267,4 +267,20 @@ Deno.test("batch that waits for its turn goes without what was given up", async 
     3,
     5,
   ]);
+});
+
+Deno.test("An error without an id is about what was sent, not about what waits", async () => {
+  await using it = await open<Peer>(whole, { limits: { outgoing: 2 } });
+  const { socket, peer } = it;
+  const unreadable = { jsonrpc: "2.0", error: { code: -32600, message: "No" } };
+  const sent = assertRejects(() => peer.request("sent"), RpcError, "No");
+  const [a, b] = peer.batch(() => [peer.request("a"), peer.request("b")]);
+  const last = peer.request("last");
+  assertEquals(take(socket).map(({ method }) => method), ["sent"]);
+  socket.receive({ ...unreadable, id: null });
+  await sent;
+  assertEquals((socket.take() as Frame[][])[0]!.length, 2);
+  socket.receive([result(2, 2), result(3, 3)]);
+  socket.receive(result(4, 4));
+  assertEquals(await Promise.all([a, b, last]), [2, 3, 4]);
 });

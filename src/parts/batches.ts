@@ -139,11 +139,17 @@ class PeerBatches implements Batches, Living {
 
   settle(error: unknown, isGuess: boolean): boolean {
     // Its other members' answers say which batch it is; else it is a guess.
-    const [oldest] = isGuess ? this.#waiting ?? [] : [];
-    const batch = this.#answered ?? oldest;
+    const batch = this.#answered ??
+      (isGuess ? this.#findSent() : undefined);
     if (batch === undefined || batch.pending.size === 0) return false;
     batch.reject(error);
     return true;
+  }
+
+  /** The oldest batch that was sent. */
+  #findSent(): OutgoingBatch | undefined {
+    for (const batch of this.#waiting ?? []) if (batch.isSent) return batch;
+    return undefined;
   }
 
   // In.
@@ -220,6 +226,7 @@ class PeerBatches implements Batches, Living {
 class OutgoingBatch implements QueuedBatch {
   readonly members: Entry[] = [];
   readonly pending: Set<Pending> = new Set();
+  isSent = false;
   readonly #core: Core;
   /** Characters of the frame. */
   #length = 1;
@@ -270,6 +277,7 @@ class OutgoingBatch implements QueuedBatch {
       for (const member of members) sendEntry(core, member);
       return;
     }
+    this.isSent = true;
     for (const { pending } of members) if (pending) mark(core, pending);
     if (send(core, join(members), undefined, this)) return;
     for (const { pending } of members) {

@@ -207,9 +207,11 @@ export class Link implements Values {
     answer(this.#core, loan);
   }
 
-  /** The call that is being read or made. */
+  /** The call that is being read, where it has to show that it is alive. */
   get call(): Lender | undefined {
-    return this.#core.current;
+    return this.limits.handlerTimeout < Infinity
+      ? this.#core.current
+      : undefined;
   }
 
   /** Runs something of the owner's as part of a call, so that `call` is it. */

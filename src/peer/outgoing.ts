@@ -357,7 +357,9 @@ function settleUnidentified(core: Core, error: RpcError): void {
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;
-    const [only, another] = isGuess && !isNamed ? core.pending.all() : [];
+    const [only, another] = isGuess && !isNamed
+      ? core.pending.all().filter(({ sent }) => sent)
+      : [];
     if (only !== undefined && another === undefined) {
       return take(core, only.id)?.reject(error);
     }

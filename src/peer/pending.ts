@@ -16,7 +16,7 @@ export interface Loan {
   references: number;
   /** Whether it was sent. */
   isOut: boolean;
-  /** The request, once there is one. */
+  /** The request, from when there is one until it is settled. */
   pending: Pending | undefined;
   /** How many questions about it this side still has to answer. */
   asked: number;
@@ -322,6 +322,8 @@ export class PendingTable {
     pending.settled = true;
     if (pending.sent) this.inFlight -= pending.places;
     else if (pending.queued > 0) this.#queue.leave(pending);
+    // What outlives the call doesn't keep it.
+    if (pending.loan !== undefined) pending.loan.pending = undefined;
     pending.release?.(succeeded);
     // What was made for a crowd is not kept for the few that come after it.
     if (this.#size === 0 && this.#slots.length > mostSlots) {

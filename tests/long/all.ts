@@ -5,5 +5,6 @@
  * @module
  */
 
+import "./calls.ts";
 import "./clients.ts";
 import "./servers.ts";

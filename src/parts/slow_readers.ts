@@ -42,6 +42,9 @@ const mostDelayAwaited = 16;
 
 const none: Entry[] = [];
 
+// The places of so many that have left are worth no copy of the others.
+const mostGone = 1_024;
+
 /** What waits in one peer's socket, and for it. */
 class PeerBacklog implements Backlog, Living {
   isHolding = false;
@@ -107,19 +110,15 @@ class PeerBacklog implements Backlog, Living {
     if (!this.isHolding) return true;
     let length = 0;
     for (const { text } of messagesOf(entry)) length += text.length;
-    return this.#totalWith(length) <= this.#core.limits.bufferedMost;
-  }
-
-  /** Characters that would wait with so many more. */
-  #totalWith(length: number): number {
-    // Those that were given up meanwhile wait no more.
-    if (this.#length + length > this.#core.limits.bufferedMost) this.#tidy();
-    return this.#length + length;
+    return this.#length + length <= this.#core.limits.bufferedMost;
   }
 
   hold(entry: Entry): boolean {
     const { bufferedMost } = this.#core.limits;
-    const total = this.#totalWith(entry.text.length);
+    const { length } = entry.text;
+    // Those that were given up meanwhile wait no more.
+    if (this.#length + length > bufferedMost) this.#tidy();
+    const total = this.#length + length;
     if (total > bufferedMost) {
       const most = `${total} of at most ${bufferedMost} characters`;
       return this.#refuse(entry, `${most} wait to be sent`) ||
@@ -163,6 +162,9 @@ class PeerBacklog implements Backlog, Living {
       if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
     }
     if (this.#first === this.#held.length) this.#forget();
+    else if (
+      this.#first > mostGone && 2 * this.#first > this.#held.length
+    ) this.#tidy();
     this.isHolding = this.#isFull || this.#held !== none;
     if (!this.isHolding) advance(this.#core);
   }

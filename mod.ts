@@ -24,7 +24,12 @@
  */
 
 export { broadcast } from "./src/events/broadcast.ts";
-export type { Call, CallOptions, First } from "./src/peer/call.ts";
+export type {
+  Call,
+  CallOptions,
+  ErrorContext,
+  First,
+} from "./src/peer/call.ts";
 export type {
   AsyncReleasable,
   CannotTravel,

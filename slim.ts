@@ -116,7 +116,12 @@ export { references } from "./src/parts/references.ts";
 export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";
 export type { CloseInfo, ErrorObject } from "./src/wire/error.ts";
-export type { Call, CallOptions, First } from "./src/peer/call.ts";
+export type {
+  Call,
+  CallOptions,
+  ErrorContext,
+  First,
+} from "./src/peer/call.ts";
 export type { Part } from "./src/peer/options.ts";
 export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
 export type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";

@@ -12,7 +12,7 @@ import type { Socket, SocketMaker } from "../line/socket.ts";
 import { type CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Id, Params } from "../wire/message.ts";
-import type { Call, CallOptions, First } from "./call.ts";
+import type { Call, CallOptions, ErrorContext, First } from "./call.ts";
 import type {
   AsyncReleasable,
   MethodName,
@@ -328,11 +328,12 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
 
   /**
    * Called with what a method or hook of this side threw and should not have,
-   * and with errors that the peer reports without saying to which call. Default:
+   * and with errors that the peer reports without saying to which call; the second
+   * argument says which method of this side threw, if one did. Default:
    * `console.error`; of an {@linkcode RpcError}, which is mostly the peer's, the
    * code alone.
    */
-  onerror(error: unknown): void | Promise<void> {
+  onerror(error: unknown, _context?: ErrorContext): void | Promise<void> {
     // Or whoever can connect could write into the log.
     console.error(
       error instanceof RpcError

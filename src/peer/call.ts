@@ -70,3 +70,11 @@ export interface CallOptions {
  * is no call; does no harm anywhere.
  */
 export type First = <Result>(call: () => Result) => Result;
+
+/** Where an error comes from that {@linkcode Peer.onerror} is told of. */
+export interface ErrorContext {
+  /** The method of this side that threw; absent if none did, but a hook. */
+  readonly method?: string;
+  /** The call that it was handling. */
+  readonly call?: Call;
+}

@@ -20,7 +20,7 @@ import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { Id, Version } from "../wire/message.ts";
-import type { Call, First } from "./call.ts";
+import type { Call, ErrorContext, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
@@ -47,7 +47,7 @@ export interface Owner {
   onopen(first: First): void | Promise<void>;
   onclose(event: CloseInfo): void | Promise<void>;
   onattempt(failed: FailedAttempt): void | Promise<void>;
-  onerror(error: unknown): void | Promise<void>;
+  onerror(error: unknown, context: ErrorContext): void | Promise<void>;
   oninvalid(text: string, error: RpcError): boolean | void;
 }
 

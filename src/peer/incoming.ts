@@ -433,7 +433,7 @@ function fail(core: Core, running: RunningCall, error: unknown): void {
   // A method that stops because it was told to has not failed.
   if (running.answered && running.isAborted) return;
   failWith(core, running, internalError, "Internal error");
-  report(core, error);
+  report(core, error, running);
 }
 
 /** Answers with an error of the protocol's own. */

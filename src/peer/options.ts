@@ -8,7 +8,7 @@
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
 import type { FailedAttempt, ReconnectOptions } from "../line/retry.ts";
-import type { First } from "./call.ts";
+import type { ErrorContext, First } from "./call.ts";
 import type { Trace } from "./trace.ts";
 import type { Version } from "../wire/message.ts";
 
@@ -26,7 +26,7 @@ export interface Definition {
   /** See {@linkcode Peer.onattempt}. */
   onattempt?(failed: FailedAttempt): void | Promise<void>;
   /** See {@linkcode Peer.onerror}. */
-  onerror?(error: unknown): void | Promise<void>;
+  onerror?(error: unknown, context: ErrorContext): void | Promise<void>;
   /** See {@linkcode Peer.oninvalid}. */
   oninvalid?(text: string, error: RpcError): boolean | void;
 }

@@ -13,7 +13,7 @@ import {
   parseError,
   requestTooLarge,
 } from "../wire/codes.ts";
-import { RpcError } from "../wire/error.ts";
+import { hide, RpcError } from "../wire/error.ts";
 import {
   checkMembers,
   type Params,
@@ -284,7 +284,7 @@ function timeoutError(core: Core, pending: Pending): DOMException {
   );
   const cause = core.last?.cause;
   if (!left && cause !== undefined) {
-    Object.defineProperty(error, "cause", { value: cause });
+    hide(error, "cause", cause);
   }
   return error;
 }
@@ -303,15 +303,18 @@ export function settle(core: Core, response: Response): void {
   // Read while what was lent to the call can still be told by its handle.
   let result: unknown = response.result;
   let failure: unknown;
-  if (error !== undefined) failure = readError(error);
-  else if (values !== undefined) {
+  if (error !== undefined) {
+    take(core, id);
+    return pending.resolve(rejected(error, pending.method));
+  }
+  if (values !== undefined) {
     try {
       result = values.read(result);
     } catch (unreadable) {
       failure = unreadable;
     }
   }
-  take(core, id, error === undefined);
+  take(core, id, true);
   if (failure === undefined) pending.resolve(result);
   else pending.reject(failure);
 }
@@ -329,6 +332,22 @@ export function settleUnread(core: Core, id: unknown, why: string): boolean {
 /** The error of a response that was not read. */
 export function unreadError(what: string, why: string): RangeError {
   return new RangeError(`Cannot read response to ${what}: ${why}`);
+}
+
+/**
+ * A promise that rejects with the error of a response.
+ *
+ * Two turns later, because by then the promise that the call returned waits for this
+ * one, and so V8 finds who awaits it: the error has the stack of its caller, at no
+ * cost to the calls that succeed. To take a stack for each call would be 1.1 µs, of
+ * the 2.7 that a small call takes in one process.
+ */
+async function rejected(error: unknown, method: string): Promise<never> {
+  await undefined;
+  await undefined;
+  const failure = readError(error);
+  hide(failure, "method", method);
+  throw failure;
 }
 
 /** A response that no request waits for by its id. */

@@ -10,6 +10,7 @@ import { isThenable } from "../line/deferred.ts";
 import type { FailedAttempt } from "../line/retry.ts";
 import { ReadyState } from "../line/socket.ts";
 import { ConnectionClosedError } from "../wire/error.ts";
+import type { Call } from "./call.ts";
 import type { Connection, ConnectionState, Core } from "./core.ts";
 
 /**
@@ -114,16 +115,21 @@ export function runHook(core: Core, hook: () => unknown): void {
   }
 }
 
-/** Tells the owner of an error, unless the connection's close tells it. */
-export function report(core: Core, error: unknown): void {
+/**
+ * Tells the owner of an error, unless the connection's close tells it.
+ *
+ * @param call The call whose method threw it.
+ */
+export function report(core: Core, error: unknown, call?: Call): void {
   if (error instanceof ConnectionClosedError && !isSending(core)) return;
-  complain(core, error);
+  complain(core, error, call);
 }
 
 /** Tells the owner of an error that is nobody else's. */
-export function complain(core: Core, error: unknown): void {
+export function complain(core: Core, error: unknown, call?: Call): void {
   try {
-    const result = core.owner.onerror(error);
+    const context = call === undefined ? {} : { method: call.method, call };
+    const result = core.owner.onerror(error, context);
     if (isThenable(result)) Promise.resolve(result).catch(() => {});
   } catch {
     // There is nobody left to tell.

@@ -8,7 +8,8 @@
  */
 
 import { ignoreError } from "../line/close.ts";
-import type { Keeper } from "../peer/core.ts";
+import type { ErrorContext } from "../peer/call.ts";
+import type { Keeper, Owner } from "../peer/core.ts";
 import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
 import { subprotocol } from "../parts/shared_frames.ts";
@@ -147,6 +148,7 @@ export interface AcceptDefinition<Theirs, Context>
   onerror?(
     this: Peer<Theirs, Context> | undefined,
     error: unknown,
+    context: ErrorContext,
   ): void | Promise<void>;
 }
 
@@ -346,7 +348,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     try {
       const { onerror } = this.#options;
       if (onerror === undefined) return console.error(error);
-      const result = onerror(error);
+      const result = (onerror as Owner["onerror"])(error, {});
       if (isThenable(result)) Promise.resolve(result).catch(() => {});
     } catch {
       // There is nobody left to tell.

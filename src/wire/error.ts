@@ -146,6 +146,35 @@ export interface ErrorObject {
   readonly data?: unknown;
 }
 
+// Brands, by which an error of another copy of this package is known: of `/slim`
+// beside the whole one, of two versions in one program.
+const isRpcError = /* @__PURE__ */ Symbol.for("@jsonrpcws/peer RpcError");
+const isClosedError = /* @__PURE__ */ Symbol.for(
+  "@jsonrpcws/peer ConnectionClosedError",
+);
+
+/** Gives an error a property that is neither shown, compared nor written. */
+export function hide(
+  error: object,
+  key: string | symbol,
+  value: unknown,
+): void {
+  Object.defineProperty(error, key, { value, configurable: true });
+}
+
+/** Whether a value has the brand of a class, or is an instance of a subclass. */
+function isInstance(
+  Class: unknown,
+  Branded: unknown,
+  brand: symbol,
+  value: unknown,
+): boolean {
+  if (typeof value !== "object" || value === null) return false;
+  return Class === Branded
+    ? (value as { readonly [brand: symbol]: unknown })[brand] === true
+    : Function.prototype[Symbol.hasInstance].call(Class, value);
+}
+
 /**
  * An error that travels: thrown by a method it reaches the caller as it is, and
  * a call rejects with it when the response carries an error object.
@@ -173,6 +202,17 @@ export class RpcError extends Error implements ErrorObject {
   declare readonly code: number;
   /** What else the error's author had to say; `undefined` if nothing. */
   declare readonly data: unknown;
+  /**
+   * The method that was called, of an error that a call rejected with. Not a part of
+   * its JSON. Such an error has the stack of whoever awaits the call, where the
+   * engine tells of that: V8 does.
+   */
+  declare readonly method?: string;
+
+  /** Whether it is one: of this copy of the package, or of another. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, RpcError, isRpcError, value);
+  }
 
   /**
    * Makes an error to throw from a method.
@@ -192,6 +232,7 @@ export class RpcError extends Error implements ErrorObject {
     super(message);
     this.code = code;
     this.data = data;
+    hide(this, isRpcError, true);
   }
 
   /** The wire's error object: `code`, `message`, and `data` if there is any. */
@@ -242,6 +283,11 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   /** Whether the call was marked so: it may be made again even if it was sent. */
   declare readonly idempotent: boolean;
 
+  /** Whether it is one: of this copy of the package, or of another. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, ConnectionClosedError, isClosedError, value);
+  }
+
   /**
    * Makes the error that a call rejects with.
    *
@@ -268,5 +314,6 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     if (retryIn !== undefined) this.retryIn = retryIn;
     this.sent = sent;
     this.idempotent = options?.idempotent ?? false;
+    hide(this, isClosedError, true);
   }
 }

@@ -416,9 +416,10 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
-   * @returns Whether it was taken: handed to the socket, or left to wait for the
-   * handshake, also if the peer is closed meanwhile; `false` once the connection is
-   * closing or closed, or if too many messages wait.
+   * @returns Whether it was taken: handed to the socket, or left to wait for a
+   * connection, also if the peer is closed meanwhile, or behind calls that wait for
+   * their turn; `false` once the connection is closing or closed, or if too many
+   * messages wait.
    * @throws {TypeError} The params can't be written as JSON.
    * @throws {RangeError} The message is too long.
    * @see {@link https://www.jsonrpc.org/specification#notification}

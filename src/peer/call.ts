@@ -26,7 +26,7 @@ export interface Call {
   readonly trace: TraceContext;
   /**
    * Tells the caller how far the method is; see `onprogress` of
-   * {@linkcode CallOptions}.
+   * {@linkcode CallOptions}. It is a sign of life, whether somebody listens or not.
    *
    * @param value Any JSON.
    * @returns Whether it was sent: `false` for a notification, in JSON-RPC 1.0

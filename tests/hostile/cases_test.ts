@@ -71,7 +71,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
   ],
   "Methods that throw anything, return a cycle or a bigint, never settle": [
     [messages, "Methods that misbehave are answered, each by an error"],
-    ["call_test.ts", "A method that takes too long is answered for"],
+    ["call_test.ts", "A method that gives no sign for too long is answered"],
   ],
   "Hooks that throw, at once and later": [
     [messages, "Hooks that fail ${failing} change nothing for anybody"],

@@ -334,7 +334,7 @@ export class PendingTable {
 
   /** Notes whether a request is with the socket. */
   mark(pending: Pending, sent: boolean): void {
-    if (pending.sent === sent) return;
+    if (pending.sent === sent || pending.settled) return;
     pending.sent = sent;
     this.inFlight += sent ? pending.places : -pending.places;
   }

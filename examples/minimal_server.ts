@@ -1,15 +1,5 @@
 // deno run --allow-net examples/minimal_server.ts
-import { Peer } from "@jsonrpcws/peer";
 import { serve } from "@jsonrpcws/peer/server";
-
-export class Greeter extends Peer<{ ask(question: string): string }> {
-  visits = 0; // One instance per connection: this is nobody else's.
-  override local = { // What the other side may call.
-    hello: async (name: string) => {
-      const mood = await this.remote.ask(`How are you, ${name}?`);
-      return `Visit ${++this.visits}: glad you are ${mood}`;
-    },
-  };
-}
+import { Greeter } from "./minimal_service.ts";
 
 serve(Greeter, { port: 8889 });

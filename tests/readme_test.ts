@@ -33,8 +33,9 @@ function run(example: string): Deno.ChildProcess {
   }).spawn();
 }
 
-Deno.test("README prints the minimal server and client, and what they say", async () => {
-  const [server, client, output] = listings(await read("README.md"));
+Deno.test("README prints the minimal service, server and client, and what they say", async () => {
+  const [service, server, client, output] = listings(await read("README.md"));
+  assertEquals(service, await read("examples/minimal_service.ts"));
   assertEquals(server, await read("examples/minimal_server.ts"));
   assertEquals(client, await read("examples/minimal_client.ts"));
 

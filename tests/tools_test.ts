@@ -12,6 +12,7 @@ import {
 } from "@vitest/expect";
 import { format } from "@vitest/pretty-format";
 import { getSerializers } from "@vitest/snapshot";
+import { stringify } from "@vue/devtools-kit";
 import * as vue from "@vue/reactivity";
 import { toDisplayString } from "@vue/shared";
 import * as chai from "chai";
@@ -115,6 +116,10 @@ eachTool(
     }
   },
 );
+
+eachTool("Vue's devtools write a remote", ({ all }) => {
+  for (const value of all) assertEquals(typeof stringify({ value }), "string");
+});
 
 eachTool(
   "MobX leaves a remote and a peer as they are",

@@ -9,6 +9,7 @@ export class TcpProxy implements AsyncDisposable {
   /** The servers' ends of connections whose other end has gone. */
   readonly #held: Deno.TcpConn[] = [];
   #isMute = false;
+  #isDead = false;
   #isCut = false;
 
   /** @param port The server's. */
@@ -27,6 +28,11 @@ export class TcpProxy implements AsyncDisposable {
     this.#isMute = true;
   }
 
+  /** Lets nothing pass any more, either way, and tells nobody. */
+  die(): void {
+    this.#isMute = this.#isDead = true;
+  }
+
   /**
    * Takes the clients' connections away and lets no other begin. The server is
    * told nothing: its ends stay open, as they do when a cable is pulled.
@@ -39,7 +45,7 @@ export class TcpProxy implements AsyncDisposable {
 
   /** Lets connections begin again; the old ones stay dead. */
   restore(): void {
-    this.#isMute = false;
+    this.#isMute = this.#isDead = false;
     this.#isCut = false;
   }
 
@@ -71,11 +77,11 @@ export class TcpProxy implements AsyncDisposable {
     if (this.#isCut) return close(client);
     this.#ends.add(client);
     const toClient = copy(server, client, () => this.#isMute).finally(() => {
-      // What the server ends is ended; what was cut is not.
-      if (this.#ends.delete(client)) close(client);
+      // What the server ends is ended; what was cut is not, nor what is dead.
+      if (!this.#isDead && this.#ends.delete(client)) close(client);
     });
-    await copy(client, server);
-    if (this.#ends.delete(client)) close(client, server);
+    await copy(client, server, () => this.#isDead);
+    if (!this.#isDead && this.#ends.delete(client)) close(client, server);
     await toClient;
   }
 }

@@ -6,5 +6,6 @@
  */
 
 import "./calls.ts";
+import "./peers.ts";
 import "./clients.ts";
 import "./servers.ts";

@@ -3,7 +3,7 @@ import { ConnectionClosedError, Peer, RpcError } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { whole } from "./faces.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
-import { Endless, type Frame, lab, open, take } from "./stage.ts";
+import { Endless, type Frame, lab, open, pair, take } from "./stage.ts";
 
 Deno.test("batch sends no member that was cancelled before it could be sent", async () => {
   const socket = new ScriptedSocket(ReadyState.Connecting);
@@ -283,4 +283,29 @@ Deno.test("An error without an id is about what was sent, not about what waits",
   socket.receive([result(2, 2), result(3, 3)]);
   socket.receive(result(4, 4));
   assertEquals(await Promise.all([a, b, last]), [2, 3, 4]);
+});
+
+Deno.test("batch carries 5,000 calls by the defaults of both sides", async () => {
+  let running = 0;
+  let most = 0;
+  const [one, other] = pair(whole, {
+    local: {
+      async square(n: number) {
+        most = Math.max(most, ++running);
+        await settle();
+        running--;
+        return n * n;
+      },
+    },
+  });
+  const client = other as Peer;
+  const numbers = Array.from({ length: 5_000 }, (_, n) => n);
+  const squares = client.batch(() =>
+    numbers.map((n) => client.request("square", [n]))
+  );
+  assertEquals(await Promise.all(squares), numbers.map((n) => n * n));
+  // Ten batches of a hundred, and no eleventh.
+  assertEquals(most, 1_000);
+  one.close();
+  await other.closed;
 });

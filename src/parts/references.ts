@@ -162,7 +162,7 @@ class References implements Carrier {
   /** How many calls to what the peer lent are in flight. */
   #calls = 0;
   /** Those that wait for their turn. */
-  readonly #turns = new Set<() => void>();
+  #turns: Set<() => void> | undefined;
   /** Where to note what is borrowed only to be given back. */
   #unwanted: object[] | undefined;
 
@@ -338,8 +338,8 @@ class References implements Carrier {
     // In a queue of their own: what a callback waits for may be the calls in the
     // other one.
     if (this.#calls < outgoing) this.#calls++;
-    else if (this.#turns.size < queued) {
-      await new Promise<void>((resolve) => this.#turns.add(resolve));
+    else if ((this.#turns ??= new Set()).size < queued) {
+      await new Promise<void>((resolve) => this.#turns!.add(resolve));
     } else {
       throw new RangeError(
         `Cannot call by reference: ${queued} of at most ${queued} calls wait for their turn, see limits.queued`,
@@ -356,10 +356,10 @@ class References implements Carrier {
 
   /** Gives the place of a call to the next one. */
   #pass(): void {
-    const [next] = this.#turns;
+    const [next] = this.#turns ?? [];
     if (next === undefined) this.#calls--;
     else {
-      this.#turns.delete(next);
+      this.#turns!.delete(next);
       next();
     }
   }

@@ -93,7 +93,7 @@ class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
   /** The results that wait until there is room for one more stream. */
-  readonly #turns = new Set<Deferred<void>>();
+  #turns: Set<Deferred<void>> | undefined;
   #stopTimer: (() => void) | undefined;
   /** Whether a stream has ended since the timer began. */
   #hasEnded = false;
@@ -190,7 +190,7 @@ class Streams implements Carrier {
       origins.get(value)?.link === this.#link
     ) return undefined;
     const turn = new Deferred<void>();
-    this.#turns.add(turn);
+    (this.#turns ??= new Set()).add(turn);
     // Who asks no longer needs none.
     call.signal.addEventListener("abort", () => this.#begin(turn));
     this.#stopTimer ??= startTimer(mostTime, () => this.#look());
@@ -200,14 +200,14 @@ class Streams implements Carrier {
   freed(): void {
     this.#isStuck = false;
     this.#hasEnded = true;
-    const [turn] = this.#turns;
+    const [turn] = this.#turns ?? [];
     if (turn !== undefined && this.#link.hasRoom(1, 0)) this.#begin(turn);
   }
 
   #begin(turn: Deferred<void>): void {
     turn.resolve();
-    this.#turns.delete(turn);
-    if (this.#turns.size > 0) return;
+    this.#turns!.delete(turn);
+    if (this.#turns!.size > 0) return;
     this.#stopTimer?.();
     this.#stopTimer = undefined;
   }
@@ -219,14 +219,18 @@ class Streams implements Carrier {
     this.#stopTimer = this.#isStuck
       ? undefined
       : startTimer(mostTime, () => this.#look());
-    if (this.#isStuck) { for (const turn of this.#turns) this.#begin(turn); }
+    if (this.#isStuck) this.#beginAll();
+  }
+
+  #beginAll(): void {
+    for (const turn of this.#turns ?? []) this.#begin(turn);
   }
 
   end(): void {
     for (const producer of [...this.#producers?.values() ?? []]) {
       producer.release();
     }
-    for (const turn of this.#turns) this.#begin(turn);
+    this.#beginAll();
   }
 }
 

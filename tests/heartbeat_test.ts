@@ -221,6 +221,19 @@ Deno.test("A ping disturbs no call that is refused without an id", async () => {
   assertEquals(errors, []);
 });
 
+Deno.test("Who still reads what was sent before the ping is not given up", async () => {
+  using time = new FakeTime();
+  await using it = await openMortal();
+  // A result that takes a minute to leave.
+  for (let left = 60; left >= 0; left--) {
+    it.socket.bufferedAmount = left * 10_000;
+    await time.flow(1_000);
+  }
+  assertEquals(it.closes, []);
+  await time.flow(35_000);
+  assertEquals(it.closes, [lost]);
+});
+
 Deno.test("Peer that wakes up asks first, and gives its whole time", async () => {
   for (const awake of [0, 1_000, 17_500, 20_000, 22_500, 25_000, 29_000]) {
     using time = new FakeTime();
@@ -753,4 +766,5 @@ Deno.test("One peer's broken socket stops no other's heart", async () => {
   await time.flow(35_000);
   assertEquals(it.closes, [lost]);
   assert(errors.length > 0);
+  broken.socket.close = (): void => {};
 });

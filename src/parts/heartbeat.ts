@@ -58,6 +58,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   /** Since when an answer is awaited. */
   #asked: number | undefined;
   #reprieves = 0;
+  /** How much waited to leave at the last look since. */
+  #waiting = 0;
   /** The socket whose pongs are listened to. */
   #socket: PingingSocket | undefined;
   /** Whether the last ping was not answered. */
@@ -132,6 +134,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     // The process slept or was busy: what arrived may not have been handled.
     const isLate = now - due > this.period / 2;
     this.#isNew = false;
+    if (this.#asked !== undefined && this.#isReading()) this.isHeard = true;
     if (this.isHeard) {
       this.isHeard = false;
       this.#heard = before;
@@ -205,8 +208,16 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   #note(): void {
     if (this.#isUnanswered && !this.#isKnown) this.#isMute = true;
     this.#isNew = this.#isBlamable = this.#isUnanswered = true;
+    this.#isReading();
     const calls = this.#core.pending.all();
     this.#call = calls.find(({ sent }) => sent)?.id ?? 0;
+  }
+
+  /** Whether something has left since the last look: the question stands behind it. */
+  #isReading(): boolean {
+    const before = this.#waiting;
+    this.#waiting = this.#core.ws?.bufferedAmount ?? 0;
+    return this.#waiting < before;
   }
 
   #isCalling(): boolean {

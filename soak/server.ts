@@ -54,7 +54,7 @@ if (import.meta.main) {
     // Less than what the network forgets may stay forgotten.
     idleTimeout: 4,
     // Few, so that some calls are told that the server is busy.
-    limits: { incoming: 8 },
+    limits: { incoming: 8, held: 0 },
     onListen: () => console.log(JSON.stringify("ready")),
   });
   Deno.addSignalListener("SIGTERM", async () => {

@@ -99,14 +99,16 @@ Deno.test("A batch that waited for the handshake carries references and streams"
 });
 
 Deno.test("connect goes on after a batch that says too much in one go", async () => {
-  const limits = { messageRate: 1, messageBurst: 2 };
+  const limits = { messageRate: 1, messageBurst: 2, batchMembers: 2_000 };
   let count = 0;
   await using it = lab<Peer>(whole, {
     limits,
     local: { count: () => ++count },
   });
   it.socket.open();
-  it.socket.receive([1, 2, 3, 4, 5].map((id) => request(id, "count")));
+  it.socket.receive(
+    Array.from({ length: 1_100 }, (_, id) => request(id, "count")),
+  );
   assertEquals([count, it.client.state, it.log.length], [2, "connecting", 2]);
   assertEquals(it.socket.closes.map(({ code }) => code), [4429]);
   await it.time.pass(250);
@@ -132,13 +134,15 @@ Deno.test("A batch is rejected with its connection, and told whether it was sent
 Deno.test("Peer executes nothing more of a batch whose connection was lost", async () => {
   const { promise, resolve } = Promise.withResolvers<string>();
   let runs = 0;
-  const limits = { messageRate: 1, messageBurst: 2 };
+  const limits = { messageRate: 1, messageBurst: 2, batchMembers: 2_000 };
   await using it = lab<Peer>(whole, {
     limits,
     local: { slow: () => (runs++, promise) },
   });
   it.socket.open();
-  it.socket.receive([1, 2, 3, 4].map((id) => request(id, "slow")));
+  it.socket.receive(
+    Array.from({ length: 1_100 }, (_, id) => request(id, "slow")),
+  );
   assertEquals([it.client.state, runs], ["connecting", 2]);
   await it.time.pass(2_000);
   it.socket.open();

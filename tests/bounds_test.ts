@@ -24,23 +24,23 @@ eachPeer("The calls of a peer are bounded, either way", async (face) => {
   const { peer, socket } = it;
   for (let id = 0; id < 1_024; id++) socket.receive(request(id, "wait"));
   assertEquals(socket.sent, []);
+  // One more waits, in order; what is the protocol's own does not.
   socket.receive(request("more", "wait"));
-  const [busy] = socket.take() as [
-    { error: { code: number; message: string } },
-  ];
-  assertEquals([busy.error.code, begun], [-32009, 1_024]);
-  assertEquals(
-    busy.error.message,
-    "Busy: 1024 of at most 1024 methods are running, not executed",
-  );
-  // A notification could not be told, and runs; what is the protocol's own, too.
   socket.receive({ jsonrpc: "2.0", method: "wait" });
-  assertEquals([begun, socket.sent], [1_025, []]);
+  socket.receive(request("given up", "wait"));
+  assertEquals([begun, socket.sent], [1_024, []]);
   socket.receive(request("ping", "rpc.ping"));
-  assertEquals(socket.take(), [result("ping", null)]);
+  socket.receive({
+    jsonrpc: "2.0",
+    method: "$/cancelRequest",
+    params: { id: "given up" },
+  });
+  const taken = socket.take() as { error?: { code: number } }[];
+  assertEquals(taken[0], result("ping", null));
+  assertEquals([taken.length, taken[1]?.error?.code], [2, -32800]);
   gate.resolve();
   await settle();
-  assertEquals(socket.take().length, 1_024);
+  assertEquals([socket.take().length, begun], [1_025, 1_026]);
 
   const options = { timeout: Infinity };
   const call = (n: number): Promise<unknown> =>
@@ -52,6 +52,57 @@ eachPeer("The calls of a peer are bounded, either way", async (face) => {
   peer.close();
   await Promise.all(calls);
 });
+
+eachPeer(
+  "A burst of 5,000 notifications to an async method runs whole, 1,024 at a time",
+  async (face) => {
+    let running = 0;
+    let most = 0;
+    const ran: number[] = [];
+    await using it = await open(face, {
+      local: {
+        async run(n: number) {
+          most = Math.max(most, ++running);
+          await Promise.resolve();
+          running--;
+          ran.push(n);
+        },
+      },
+    });
+    for (let n = 0; n < 5_000; n++) {
+      it.socket.receive({ jsonrpc: "2.0", method: "run", params: [n] });
+    }
+    while (ran.length < 5_000) {
+      await new Promise((resolve) => setTimeout(resolve, 0));
+    }
+    assertEquals([most, it.thrown], [1_024, []]);
+    assertEquals(ran, Array.from({ length: 5_000 }, (_, n) => n));
+  },
+);
+
+eachPeer(
+  "Calls that wait for a method to end are bounded: one more request is busy, one more notification dropped and told once",
+  async (face) => {
+    let begun = 0;
+    await using it = await open(face, {
+      local: { wait: () => (begun++, new Promise(() => {})) },
+    });
+    const { socket, thrown } = it;
+    const notification = {
+      jsonrpc: "2.0",
+      method: "wait",
+      params: ["x".repeat(1_000_000)],
+    };
+    const text = JSON.stringify(notification);
+    for (let id = 0; id < 1_024; id++) socket.receive(request(id, "wait"));
+    for (let n = 0; n < 18; n++) socket.receive(text);
+    assertEquals([begun, socket.sent, thrown.map(String)], [1_024, [], [
+      'RangeError: Cannot take notification "wait": more than 16777216 characters wait, see limits.held; nor can those that follow',
+    ]]);
+    socket.receive(request("more", "wait", ["x".repeat(1_000_000)]));
+    assertEquals(codes(socket), [-32009]);
+  },
+);
 
 eachPeer(
   "Calls beyond those in flight wait for their turn, in their order",
@@ -394,11 +445,11 @@ eachPeer(
     for (let id = 1; id <= incoming; id++) call(`${id}`);
     assertEquals(methods(socket), ["m"]);
     call("busy");
-    socket.receive(request("busy", "wait"));
-    assertEquals(codes(socket), [-32009, -32009]);
+    socket.receive(request("waits", "wait"));
+    assertEquals(codes(socket), [-32009]);
     gate.resolve("done");
     await settle();
-    assertEquals(socket.take().length, 2 * incoming);
+    assertEquals(socket.take().length, 2 * incoming + 1);
     call("again");
     await settle();
     assertEquals(socket.take(), [result("again", "done")]);

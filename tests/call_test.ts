@@ -267,7 +267,7 @@ Deno.test("A cancel for id null hits nobody, by that id nobody can be told from 
 
 Deno.test("A cancelled method counts as running until it stops", async () => {
   const { local, answers } = keeper();
-  await using it = await open({ local, limits: { incoming: 1 } });
+  await using it = await open({ local, limits: { incoming: 1, held: 0 } });
   const { socket } = it;
   socket.receive({ jsonrpc: "2.0", method: "keep", id: 1 });
   socket.receive({

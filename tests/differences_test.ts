@@ -271,6 +271,7 @@ eachPeer(
 eachPeer(
   "A stream's question that waits takes no place among the methods that run",
   async (face) => {
+    let begun = 0;
     const incoming = face.most("incoming", 1);
     await using it = await open(face, {
       limits: { incoming },
@@ -279,7 +280,7 @@ eachPeer(
           await never();
           yield 1;
         },
-        never,
+        never: () => (begun++, never()),
       },
     });
     it.socket.receive(request("stream", "silent"));
@@ -287,8 +288,9 @@ eachPeer(
     it.socket.receive(request("next", "$/enumerator/next", { token: 1 }));
     for (let n = 0; n < incoming; n++) it.socket.receive(request(n, "never"));
     assertEquals(it.socket.take(), []);
+    assertEquals(begun, incoming);
     it.socket.receive(request("more", "never"));
-    assertEquals(codes(it.socket), [-32009]);
+    assertEquals([it.socket.take(), begun], [[], incoming]);
   },
 );
 

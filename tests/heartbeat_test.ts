@@ -651,7 +651,7 @@ Deno.test("Peer is asked at once where pingAfter is 0, and given up at once wher
 Deno.test("Peer answers a ping whatever else it has to do, and no notified one", async () => {
   await using it = await openMortal({
     sharedFrames: false,
-    limits: { incoming: 1 },
+    limits: { incoming: 1, held: 0 },
     local: { slow: () => new Promise(() => {}) },
   });
   const { socket } = it;

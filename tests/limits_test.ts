@@ -12,8 +12,10 @@ import {
   defaultLimits,
   type Limits,
   Peer,
+  RpcError,
   serverLimits,
 } from "../mod.ts";
+import { Peer as SmallPeer } from "../slim.ts";
 import { serve } from "../server.ts";
 import { completeLimits } from "../src/wire/limits.ts";
 import { ReadyState } from "../src/line/socket.ts";
@@ -27,6 +29,7 @@ import {
   settle,
 } from "./scripted_socket.ts";
 import { quiet } from "./servers.ts";
+import { socketPair } from "../testing.ts";
 
 const notification = { jsonrpc: "2.0", method: "count" };
 
@@ -75,8 +78,8 @@ Deno.test("serve takes the limits of a server unless it is told otherwise", asyn
     [{}, "More than 20 invalid messages in 10000 ms"],
     [{ invalidMessages: 2 }, "More than 2 invalid messages in 10000 ms"],
     [
-      { invalidMessages: Infinity, messageBurst: 3 },
-      "More than 1000 messages a second",
+      { invalidMessages: Infinity, messageRate: 10, messageBurst: 3 },
+      "More than 10 messages a second",
     ],
   ];
   for (const [limits, reason] of rows) {
@@ -87,7 +90,7 @@ Deno.test("serve takes the limits of a server unless it is told otherwise", asyn
     // The client may lose the reason: what it sent too much cuts the connection.
     await using client = connect(server.url, { onerror() {} });
     await client.opened;
-    for (let n = 0; n < 30; n++) client.ws!.send("?");
+    for (let n = 0; n < 1_200; n++) client.ws!.send("?");
     assertEquals((await closed).reason, reason);
   }
   assertThrows(
@@ -127,12 +130,14 @@ Deno.test("Peer refuses a message nested deeper than its limit, and answers it u
   assertEquals(invalid, [refusal, refusal, refusal]);
 });
 
-Deno.test("Peer lets a peer send its burst and then its rate, and closes with 4429 at one more", async () => {
+Deno.test("Peer lets a peer send its burst and then its rate, drops what is more, and closes with 4429 who goes on", async () => {
   using time = new FakeTime();
   let count = 0;
+  const thrown: unknown[] = [];
   const limits = { messageRate: 10, messageBurst: 20 };
   const local = { count: () => void count++ };
-  await using it = await open({ local, limits });
+  const onerror = (error: unknown): void => void thrown.push(error);
+  await using it = await open({ local, limits, onerror });
   const { socket } = it;
   const send = (messages: number): void => {
     for (let n = 0; n < messages; n++) socket.receive(notification);
@@ -143,8 +148,14 @@ Deno.test("Peer lets a peer send its burst and then its rate, and closes with 44
   // More than the burst is never saved up.
   await time.pass(60_000);
   send(20);
-  assertEquals([count, socket.closes], [45, []]);
+  assertEquals([count, thrown, socket.closes], [45, [], []]);
   await time.pass(99);
+  // As many as may be sent at once, and on their way before anybody knew.
+  send(20 + 1_024);
+  assertEquals([count, socket.closes], [45, []]);
+  assertEquals(thrown.map(String), [
+    'RangeError: Cannot take notification "count": More than 10 messages a second, see limits.messageRate; nor can those that follow',
+  ]);
   send(1);
   assertEquals(count, 45);
   assertEquals(socket.closes, [{
@@ -153,14 +164,117 @@ Deno.test("Peer lets a peer send its burst and then its rate, and closes with 44
   }]);
 });
 
-Deno.test("Peer counts each member of a batch, and stops at the one too many", async () => {
+Deno.test("Peer answers a request beyond the rate -32005, when to come back, and does not execute it", async () => {
+  using time = new FakeTime();
+  let count = 0;
+  const limits = { messageRate: 10, messageBurst: 1 };
+  const local = { count: () => ++count };
+  await using it = await open({ local, limits });
+  const { socket } = it;
+  for (let id = 1; id <= 4; id++) socket.receive(request(id, "count"));
+  const message = "More than 10 messages a second, not executed";
+  const refusal = (id: number, retryAfterMs: number): unknown => ({
+    jsonrpc: "2.0",
+    error: { code: -32005, message, data: { retryAfterMs, executed: false } },
+    id,
+  });
+  // Each has a place of its own in the row.
+  assertEquals(socket.take(), [
+    result(1, 1),
+    refusal(2, 100),
+    refusal(3, 200),
+    refusal(4, 300),
+  ]);
+  // What is the protocol's own is heard.
+  socket.receive(request(5, "rpc.ping"));
+  assertEquals(socket.take(), [result(5, null)]);
+  await time.pass(100);
+  socket.receive(request(2, "count"));
+  assertEquals([socket.take(), count], [[result(2, 2)], 2]);
+});
+
+for (
+  const [name, face] of [["Peer", Peer], ["The small peer", SmallPeer]] as const
+) {
+  Deno.test(`${name} sends again, when it may, what its peer wants later`, async () => {
+    using time = new FakeTime();
+    const [left, right] = socketPair({ open: true });
+    const ran: number[] = [];
+    const server = new Peer(left, {
+      local: { run: (n: number) => (ran.push(n), n) },
+      limits: { messageRate: 100, messageBurst: 10 },
+    });
+    const client = new face(right);
+    const calls = Array.from(
+      { length: 200 },
+      (_, n) => client.request("run", [n]),
+    );
+    for (let n = 0; n < 400; n++) await time.pass(10);
+    const all = Array.from({ length: 200 }, (_, n) => n);
+    assertEquals(await Promise.all(calls), all);
+    // Each once.
+    assertEquals(ran.toSorted((a, b) => a - b), all);
+    assertEquals([server.state, client.state], ["open", "open"]);
+    client.close();
+    await server.closed;
+  });
+
+  Deno.test(`${name} rejects with -32005 what its peer wants too late, and what an application says`, async () => {
+    using time = new FakeTime();
+    const socket = new ScriptedSocket();
+    const client = new face(socket);
+    await client.opened;
+    const later = { retryAfterMs: 1_000 };
+    const answers = [
+      { timeout: 500, data: { ...later, executed: false } },
+      { timeout: 60_000, data: later },
+      { timeout: 60_000, data: undefined },
+    ];
+    for (const { timeout, data } of answers) {
+      const call = client.request("m", [], { timeout });
+      const [{ id }] = socket.take() as [{ id: number }];
+      const error = { code: -32005, message: "Later", data };
+      socket.receive({ jsonrpc: "2.0", error, id });
+      assertEquals((await assertRejects(() => call, RpcError)).code, -32005);
+    }
+    // One that waits is given up in its own time, or with its connection.
+    const data = { ...later, executed: false };
+    for (const end of ["close", "abort"] as const) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = client.request("m", [], { signal });
+      call.catch(() => {});
+      const [{ id }] = socket.take() as [{ id: number }];
+      socket.receive({
+        jsonrpc: "2.0",
+        error: { code: -32005, message: "Later", data },
+        id,
+      });
+      // Those that follow wait for the same time.
+      const next = client.request("next");
+      next.catch(() => {});
+      assertEquals(socket.take(), []);
+      if (end === "abort") controller.abort();
+      else break;
+      await assertRejects(() => call, DOMException);
+      await time.pass(1_000);
+      assertEquals(socket.take().length, 1);
+    }
+    client.close();
+    socket.end();
+    await client.closed;
+  });
+}
+
+Deno.test("Peer counts each member of a batch, and refuses the one too many", async () => {
   let count = 0;
   const limits = { messageRate: 1, messageBurst: 5 };
   const local = { count: () => ++count };
   await using it = await open({ local, limits });
   it.socket.receive([1, 2, 3, 4, 5, 6].map((id) => request(id, "count")));
-  assertEquals([count, it.socket.take()], [5, []]);
-  assertEquals(it.socket.closes[0]?.code, 4429);
+  const [answers] = it.socket.take() as [{ error?: { code: number } }[]];
+  assertEquals([count, answers.length, it.socket.closes], [5, 6, []]);
+  assertEquals(answers[5]!.error!.code, -32005);
 });
 
 Deno.test("Peer counts whatever arrives that nobody asked for", async () => {
@@ -189,7 +303,7 @@ Deno.test("Peer counts whatever arrives that nobody asked for", async () => {
       onerror() {},
       oninvalid: () => true,
     });
-    for (let n = 0; n < 4; n++) it.socket.receive(message);
+    for (let n = 0; n < 4 + 4 + 1_024; n++) it.socket.receive(message);
     assertEquals(it.socket.closes, [], name);
     it.socket.receive(message);
     assertEquals(it.socket.closes[0]?.code, 4429, name);
@@ -205,7 +319,7 @@ Deno.test("Peer doesn't count responses to its own requests", async () => {
   socket.receive(failure(null, -32600, "Invalid Request"));
   await Promise.all(requests.slice(0, 99));
   await assertRejects(() => requests[99]!, Error, "Invalid Request");
-  socket.receive(notification);
+  for (let n = 0; n < 1 + 1 + 1_024; n++) socket.receive(notification);
   assertEquals(socket.closes, []);
   socket.receive(notification);
   assertEquals(socket.closes[0]?.code, 4429);
@@ -295,7 +409,7 @@ Deno.test("Peer whose limit is 0 takes none", async () => {
     local,
     limits: { messageRate: 0, messageBurst: 0 },
   });
-  silent.socket.receive(request(1, "one"));
+  for (let id = 0; id <= 1_024; id++) silent.socket.receive(request(id, "one"));
   assertEquals(silent.socket.closes[0]?.code, 4429);
   await using mute = await open({ limits: { outgoing: 0 } });
   await assertRejects(

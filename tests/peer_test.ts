@@ -713,7 +713,7 @@ test("Peer refuses one request more than its limits, and executes none of it", a
           return await this.request("answer");
         },
       },
-      limits: { incoming: 2 },
+      limits: { incoming: 2, held: 0 },
     },
     { local: { answer: () => 42 }, limits: { outgoing: 4, queued: 0 } },
   );

@@ -16,6 +16,7 @@ function pendingOf(id: number): Pending {
     deadline: 0,
     onprogress: undefined,
     idempotent: false,
+    text: undefined,
     again: undefined,
     loan: undefined,
     places: 1,

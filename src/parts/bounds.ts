@@ -8,11 +8,28 @@
  */
 
 import type { Core, CorePart } from "../peer/core.ts";
-import { failWith, leave } from "../peer/incoming.ts";
+import { complain } from "../peer/owner.ts";
+import type { IncomingBatch } from "../peer/seams.ts";
+import { beginWaiting, decline, failWith, leave } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { isDeeperThan } from "../wire/depth.ts";
-import { badProtocol, handlerTimeout, tooManyRequests } from "../wire/codes.ts";
+import {
+  badProtocol,
+  handlerTimeout,
+  rateLimited,
+  tooManyRequests,
+} from "../wire/codes.ts";
+import type { Notification, Request } from "../wire/message.ts";
+
+// So many calls somebody may have sent before he hears that it was too many.
+const mostUnheard = 1_024;
+
+// Milliseconds: what is asked of nobody.
+const longestWait = 60_000;
+
+// The protocol's own, but for calls to what was lent.
+const ownMethod = /^(rpc\.|\$\/(?!invokeProxy\/))/;
 
 /** Gives a peer bounds. */
 export const bounds: CorePart = {
@@ -30,24 +47,75 @@ class PeerBounds implements Bounds {
   readonly #core: Core;
   /** Made for the first message, where there is a rate. */
   #rate: Bucket | undefined;
+  /** Of those beyond the rate, how many are refused before that is the end. */
+  #patience: Bucket | undefined;
+  /** Where the last message was counted. */
+  #last: Bucket | undefined;
+  /** Whether it was told that notifications are dropped. */
+  #isDropping = false;
   #invalid: Recent | undefined;
 
   constructor(core: Core) {
     this.#core = core;
   }
 
-  count(): boolean {
-    const { messageRate, messageBurst } = this.#core.limits;
-    if (messageRate === Infinity) return true;
-    this.#rate ??= new Bucket(messageRate, messageBurst);
-    if (this.#rate.take()) return true;
-    const reason = `More than ${messageRate} messages a second`;
-    cut(this.#core, tooManyRequests, reason);
+  admits(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+  ): boolean {
+    const wait = this.#take();
+    if (wait === 0) return true;
+    const core = this.#core;
+    const message = `More than ${core.limits.messageRate} messages a second`;
+    if (core.state !== "open") return false;
+    // Else nobody could cancel, or be heard to be alive.
+    if (ownMethod.test(call.method)) return true;
+    if (call.type === "request") {
+      decline(core, call, batch, {
+        code: rateLimited,
+        message: `${message}, not executed`,
+        data: { retryAfterMs: wait, executed: false },
+      });
+    } else if (!this.#isDropping) {
+      this.#isDropping = true;
+      const what = `Cannot take notification "${call.method}"`;
+      complain(
+        core,
+        new RangeError(
+          `${what}: ${message}, see limits.messageRate; nor can those that follow`,
+        ),
+      );
+    }
     return false;
   }
 
+  count(): boolean {
+    return this.#take() === 0;
+  }
+
+  /** Counts a message; returns how many milliseconds too early it is. */
+  #take(): number {
+    const { messageRate, messageBurst } = this.#core.limits;
+    if (messageRate === Infinity) return 0;
+    this.#last = this.#rate ??= new Bucket(messageRate, messageBurst);
+    if (this.#rate.take()) return 0;
+    this.#last = this.#patience ??= new Bucket(
+      2 * messageRate,
+      messageBurst + mostUnheard,
+    );
+    if (!this.#patience.take()) {
+      const reason = `More than ${messageRate} messages a second`;
+      cut(this.#core, tooManyRequests, reason);
+    }
+    // Nobody was refused for a while.
+    if (this.#patience.missing === 1) this.#isDropping = false;
+    // A place in the row of all that were refused, or they would all come at once.
+    const place = this.#patience.missing / messageRate * 1_000;
+    return Math.ceil(Math.min(Math.max(place, 1), longestWait));
+  }
+
   giveBack(): void {
-    this.#rate?.giveBack();
+    this.#last?.giveBack();
   }
 
   countInvalid(): boolean {
@@ -78,6 +146,7 @@ class PeerBounds implements Bounds {
         new DOMException(`${why}: "${running.method}"`, "TimeoutError"),
       );
     }
+    beginWaiting(core, core.connection);
     core.draining?.look();
     return next;
   }
@@ -112,6 +181,11 @@ class Bucket {
     if (this.#tokens < 1) return false;
     this.#tokens--;
     return true;
+  }
+
+  /** How many were taken and have not come back. */
+  get missing(): number {
+    return this.#burst - this.#tokens;
   }
 
   /** Gives the last one back. */

@@ -6,6 +6,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { Core } from "../peer/core.ts";
+import { refuseWaiting } from "../peer/incoming.ts";
 import type { Draining } from "../peer/seams.ts";
 
 /** Lets no more methods begin; resolves when the last has answered. */
@@ -35,6 +36,10 @@ class PeerDraining implements Draining {
   }
 
   look(): void {
-    if (runningNames(this.#core).length === 0) this.finished.resolve();
+    const core = this.#core;
+    refuseWaiting(core);
+    if (
+      core.connection.waiting === undefined && runningNames(core).length === 0
+    ) this.finished.resolve();
   }
 }

@@ -24,7 +24,7 @@ import type { Call, ErrorContext, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
-import { PendingTable, Queue } from "./pending.ts";
+import { type Pause, PendingTable, Queue } from "./pending.ts";
 import type {
   Backlog,
   Batches,
@@ -130,8 +130,14 @@ export class Connection {
    * is to blame for it.
    */
   suspect = 0;
-  /** What waits its turn, by length; see `held.ts`. */
+  /** What waits for its turn, by length; see `held.ts`. */
   held = 0;
+  /** The calls that wait for a method to end, the oldest first. */
+  waiting: Set<object> | undefined;
+  /** Whether the frame that is being read is on the account. */
+  isCharged = false;
+  /** Whether it was told that notifications are dropped. */
+  isDropping = false;
   /** How it ended, once it has. */
   ended: CloseInfo | undefined;
   /** What its socket had complained of by then. */
@@ -211,6 +217,8 @@ export class Core {
   connection!: Connection;
   /** What waits for a connection, or for a place among the requests in flight. */
   readonly queue: Queue = new Queue();
+  /** While no calls are sent, because the peer said so. */
+  pause: Pause | undefined;
   readonly pending: PendingTable = new PendingTable(this.queue);
   methods: Methods | undefined;
   /** The call whose method has not come to its first `await`. */

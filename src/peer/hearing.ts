@@ -96,7 +96,8 @@ function receive(core: Core, data: unknown): void {
     text === undefined ||
     text.length > limits.messageLength && !text.startsWith("[")
   ) return refuseLength(core, data);
-  const { values } = core.connection;
+  const { connection, connection: { values } } = core;
+  connection.isCharged = false;
   values?.look(text);
   receiveText(core, text, isShared);
   values?.look("");
@@ -228,9 +229,9 @@ export function dispatch(
   switch (message.type) {
     case "request":
     case "notification":
-      if (bounds?.count() === false) return;
+      if (bounds?.admits(message, batch) === false) return;
       connection.observers?.inform(message);
-      execute(core, message, batch);
+      execute(core, message, text, batch);
       break;
     case "response":
       settle(core, message);

@@ -30,10 +30,11 @@ import {
   writeValue,
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
-import { letAllGo } from "./held.ts";
+import { afterTurn } from "../line/task.ts";
+import { hold, letAllGo, letGo } from "./held.ts";
 import { explain, invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
-import { closedError, report, runHook } from "./owner.ts";
+import { closedError, complain, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
 import { send, tell } from "./sending.ts";
@@ -128,30 +129,57 @@ class Running implements RunningCall {
   }
 }
 
-/** Runs a method, and answers if the call is a request. */
+/** A call that waits for a method to end. */
+class WaitingCall {
+  readonly running: RunningCall;
+  readonly call: Request | Notification;
+  /** The frame that it came in, and what it has of that on the account. */
+  readonly text: string;
+  readonly length: number;
+
+  constructor(
+    running: RunningCall,
+    call: Request | Notification,
+    text: string,
+    length: number,
+  ) {
+    this.running = running;
+    this.call = call;
+    this.text = text;
+    this.length = length;
+  }
+}
+
+/**
+ * Runs a method, now or when there is room for it, and answers if the call is a
+ * request.
+ *
+ * @param text The frame that it came in.
+ */
 export function execute(
   core: Core,
   call: Request | Notification,
+  text: string,
   batch: IncomingBatch | undefined,
 ): void {
-  const { connection, traces } = core;
-  const { values } = connection;
+  const { connection } = core;
   const running: RunningCall = new Running(core, connection, call, batch);
-  const isRequest = call.type === "request";
-  if (isRequest && isTaken(core, call.id)) {
-    return write(
-      core,
-      running,
-      // With id null: under its own id, this would answer the first request.
-      writeErrorIn(core, call.version, null, {
-        code: invalidRequest,
-        message: `Invalid Request: id ${writeId(call.id)} is in flight`,
-      }),
-    );
+  if (call.type === "request" && isTaken(core, call.id)) {
+    return answerTaken(core, running, call);
   }
   const method = find(core, call.method);
   if (method === undefined) return control(core, running, call);
-  if (isRequest && !admit(core, running)) return;
+  if (admit(core, running, call, text)) start(core, running, call, method);
+}
+
+/** Calls a method. */
+function start(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  method: Method,
+): void {
+  const { connection: { values }, traces } = core;
   // As within() does, without the closure that every call would pay for.
   const outer = core.current;
   core.current = running;
@@ -235,6 +263,7 @@ export function endCalls(core: Core, connection: Connection): void {
   if (current?.connection === connection) all.add(current);
   connection.unanswered = undefined;
   connection.running = undefined;
+  connection.waiting = undefined;
   letAllGo(connection);
   for (const running of all) {
     running.answered = true;
@@ -256,22 +285,121 @@ function find(core: Core, name: string): Method | undefined {
   return core.methods.find(name) ?? core.connection.values?.find(name);
 }
 
-/** Whether a method may begin; if not, its request has been answered. */
-function admit(core: Core, running: RunningCall): boolean {
-  const { limits: { incoming }, connection } = core;
+/**
+ * Whether a method may begin at once; if not, its call waits, or its request has been
+ * answered.
+ */
+function admit(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  text: string,
+): boolean {
+  const { connection, draining, limits: { incoming } } = core;
   // What was lent to the peer may be what a running method waits for, and is counted
   // by itself.
-  const size = isLent(running)
-    ? connection.lentRunning
-    : (connection.running?.size ?? 0) - connection.lentRunning;
-  const why = size >= incoming
-    ? `${size} of at most ${incoming} methods are running`
-    : core.draining === undefined || isLent(running)
-    ? undefined
-    : "no more calls are taken";
-  if (why === undefined) return true;
-  failWith(core, running, busy, `Busy: ${why}, not executed`);
+  const lent = isLent(running);
+  const size = sizeOf(connection, lent);
+  const isFull = size >= incoming || !lent && connection.waiting !== undefined;
+  if (!isFull && draining === undefined) return true;
+  const isRequest = call.type === "request";
+  let why = `${size} of at most ${incoming} methods are running`;
+  if (isRequest && draining !== undefined && !lent) {
+    why = "no more calls are taken";
+  } else if (!isFull || lent && !isRequest) {
+    return true;
+  } else if (!lent && incoming > 0 && letWait(core, running, call, text)) {
+    return false;
+  }
+  if (isRequest) failWith(core, running, busy, `Busy: ${why}, not executed`);
+  else if (!connection.isDropping) {
+    connection.isDropping = true;
+    const why =
+      `more than ${core.limits.held} characters wait, see limits.held; nor can those that follow`;
+    const what = `Cannot take notification "${call.method}"`;
+    complain(core, new RangeError(`${what}: ${why}`));
+  }
   return false;
+}
+
+/** How many methods run: those that were lent to the peer, or the others. */
+function sizeOf({ running, lentRunning }: Connection, lent: boolean): number {
+  return lent ? lentRunning : (running?.size ?? 0) - lentRunning;
+}
+
+/** Lets a call wait for a method to end; `false`: too much waits already. */
+function letWait(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  text: string,
+): boolean {
+  const { connection, limits } = core;
+  // What came together has its frame on the account once.
+  const length = connection.isCharged ? 0 : text.length;
+  if (!hold(core, length)) return false;
+  connection.isCharged = true;
+  const waiting = connection.waiting ??= new Set();
+  waiting.add(new WaitingCall(running, call, text, length));
+  // So that it can be cancelled, and its id is taken.
+  if (call.type === "request") {
+    (connection.unanswered ??= new Map()).set(running.id ?? running, running);
+  }
+  if (connection.held > limits.held / 2) core.turns?.rest();
+  return true;
+}
+
+// Methods that don't take any time could all be begun at once.
+const mostBegun = 64;
+
+/** Begins calls that wait, as many as there is room for. */
+export function beginWaiting(core: Core, connection: Connection): void {
+  const { waiting } = connection;
+  if (waiting === undefined || connection.ended !== undefined) return;
+  let begun = 0;
+  for (const one of waiting as Set<WaitingCall>) {
+    if (sizeOf(connection, false) >= core.limits.incoming) return;
+    if (begun++ === mostBegun) {
+      return void afterTurn(() => beginWaiting(core, connection));
+    }
+    waiting.delete(one);
+    letGo(connection, one.length);
+    if (waiting.size === 0) {
+      connection.waiting = undefined;
+      connection.isDropping = false;
+    }
+    begin(core, one);
+    if (connection.ended !== undefined) return;
+  }
+}
+
+function begin(core: Core, { running, call, text }: WaitingCall): void {
+  const { values } = running.connection;
+  if (running.answered) return; // It was cancelled.
+  values?.look(text);
+  try {
+    const method = find(core, call.method);
+    if (method === undefined) control(core, running, call);
+    else start(core, running, call, method);
+  } catch (error) {
+    complain(core, error);
+  }
+  values?.look("");
+}
+
+/** Answers the requests that wait: no more methods begin. */
+export function refuseWaiting(core: Core): void {
+  const { connection } = core;
+  for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {
+    if (one.call.type === "notification") continue;
+    connection.waiting!.delete(one);
+    letGo(connection, one.length);
+    const why = "Busy: no more calls are taken, not executed";
+    failWith(core, one.running, busy, why);
+  }
+  if (connection.waiting?.size === 0) {
+    connection.waiting = undefined;
+  }
 }
 
 /** Calls one of the protocol's own methods, which takes no other's place. */
@@ -337,6 +465,30 @@ function answerOwn(
   return result;
 }
 
+/** Answers a call that is not to be executed, if it is a request. */
+export function decline(
+  core: Core,
+  call: Request | Notification,
+  batch: IncomingBatch | undefined,
+  error: ErrorObject,
+): void {
+  const { connection } = core;
+  const running = new Running(core, connection, call, batch);
+  if (call.type === "request" && isTaken(core, call.id)) {
+    return answerTaken(core, running, call);
+  }
+  writeFailure(core, running, error);
+}
+
+/** Answers a request whose id is another's. */
+function answerTaken(core: Core, running: RunningCall, call: Request): void {
+  const { id, version } = call;
+  const message = `Invalid Request: id ${writeId(id)} is in flight`;
+  const error = { code: invalidRequest, message };
+  // With id null: under its own id, this would answer the first request.
+  write(core, running, writeErrorIn(core, version, null, error));
+}
+
 /** Answers a request that its caller no longer wants. */
 function cancelRunning(core: Core, id: unknown): void {
   const running = core.connection.unanswered?.get(id as Id);
@@ -368,11 +520,13 @@ function wait(
     leave(connection, running);
     if (loan !== undefined) answer(core, loan);
     succeed(core, running, value);
+    if (connection.waiting !== undefined) beginWaiting(core, connection);
     core.draining?.look();
   }, (error: unknown) => {
     leave(connection, running);
     if (loan !== undefined) answer(core, loan);
     if (connection.ended === undefined) fail(core, running, error);
+    if (connection.waiting !== undefined) beginWaiting(core, connection);
     core.draining?.look();
   });
 }

@@ -14,6 +14,7 @@ import {
   ignoreError,
   isSendable,
 } from "../line/close.ts";
+import { endPause } from "./pacing.ts";
 import { onAnswer, readAnswer } from "../line/answer.ts";
 import { Deferred, isThenable } from "../line/deferred.ts";
 import { type FailedAttempt, wait } from "../line/retry.ts";
@@ -386,6 +387,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   connection.values?.cut();
   // Whoever hears of the end may ask for something already: of the next one.
   if (!isOver) beginConnection(core);
+  endPause(core);
   const again: Entry[] = [];
   for (const pending of core.pending.all()) {
     // What it lends is lost with the connection, sent or not.

@@ -32,6 +32,7 @@ import {
   isReady,
   noConnection,
 } from "./owner.ts";
+import { postpone } from "./pacing.ts";
 import type { Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
 import { checkLength, sendNow, tell, versionOf } from "./sending.ts";
@@ -58,6 +59,9 @@ const unreadable: readonly number[] = [
   requestTooLarge,
   batchTooLarge,
 ];
+
+// What is longer would be a burden: all that are in flight are kept.
+const mostKept = 65_536;
 
 /** Sends a request, and settles with its response; see {@linkcode Peer.request}. */
 export function request(
@@ -107,6 +111,7 @@ export function request(
       deadline: core.deadlines.after(timeout),
       onprogress: options?.onprogress,
       idempotent,
+      text: text.length > mostKept ? undefined : text,
       again: idempotent && loan === undefined ? text : undefined,
       loan,
       places: method.startsWith("$/") ? 0 : 1,
@@ -175,7 +180,8 @@ export function deliver(core: Core, method: string, text: string): boolean {
   }
   core.connection.suspect = core.pending.nextId;
   // One that was made after a call doesn't overtake it.
-  return isReady(core, method) && core.queue.isPassable(false)
+  return isReady(core, method) && core.pause === undefined &&
+      core.queue.isPassable(false)
     ? sendNow(core, text)
     : post(core, what, method, [{ text, pending: undefined }]) === undefined;
 }
@@ -304,6 +310,7 @@ export function settle(core: Core, response: Response): void {
   let result: unknown = response.result;
   let failure: unknown;
   if (error !== undefined) {
+    if (postpone(core, pending, error)) return;
     take(core, id);
     return pending.resolve(rejected(error, pending.method));
   }

@@ -34,6 +34,8 @@ export interface Pending {
   readonly onprogress: ((value: unknown) => void) | undefined;
   /** Whether its caller said that it may be executed twice. */
   readonly idempotent: boolean;
+  /** What was sent, in case the peer wants it later; `undefined`: it is long. */
+  readonly text: string | undefined;
   /** What to send once more if the connection is lost; `undefined`: it may not be. */
   readonly again: string | undefined;
   /** What its params lend, which only the connection of then knows. */
@@ -78,6 +80,15 @@ export function isWanted({ pending, batch }: Entry): boolean {
 /** The messages of what waits. */
 export function messagesOf(entry: Entry): readonly Entry[] {
   return entry.batch?.members ?? [entry];
+}
+
+/** A time in which no calls are sent, and those that go first afterwards. */
+export interface Pause {
+  /** Each with the time at which it may be sent. */
+  entries: (Entry & { readonly at: number })[];
+  /** When the first of them may. */
+  at: number;
+  stop: () => void;
 }
 
 const none: Entry[] = [];

@@ -145,7 +145,12 @@ export interface Backlog {
 
 /** Limits of what the peer may send. */
 export interface Bounds {
-  /** Counts a message that nobody asked for; `false`: it was one too many. */
+  /** Counts a call; `false`: it was one too many, and that was answered. */
+  admits(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+  ): boolean;
+  /** Counts what else nobody asked for; `false`: it was one too many. */
   count(): boolean;
   /** Takes the last one back: it follows this side's answers. */
   giveBack(): void;
@@ -161,6 +166,8 @@ export interface Bounds {
 export interface Turns {
   /** Whether what a socket tells is to be handled now; if not, it will be told again. */
   takes(event: SocketEvent): boolean;
+  /** Reads nothing for a while, where the socket can be paused. */
+  rest(): void;
 }
 
 /** A peer that lets no more methods begin. */

@@ -24,11 +24,11 @@ export const cannotRequest = "Cannot send request";
  * everybody else waits for.
  */
 export function isFree(
-  { queue, pending, limits, connection }: Core,
+  { queue, pending, pause, limits, connection }: Core,
   { places, loan }: Pending,
 ): boolean {
   return places === 0 ||
-    pending.inFlight < limits.outgoing &&
+    pause === undefined && pending.inFlight < limits.outgoing &&
       queue.isPassable(loan !== undefined) &&
       (loan === undefined ||
         connection.values!.hasRoom(loan.streams, loan.references));
@@ -81,7 +81,8 @@ export function post(
   const messages = entries.flatMap(messagesOf);
   const lends = canLend(core, messages);
   if (
-    isOpen && queue.isPassable(lends !== undefined) && lends !== false &&
+    isOpen && core.pause === undefined &&
+    queue.isPassable(lends !== undefined) && lends !== false &&
     hasPlaces(core, messages)
   ) {
     for (const entry of entries) sendEntry(core, entry);
@@ -119,6 +120,8 @@ export function awaited(core: Core): string {
   const { inFlight } = core.pending;
   return core.opening !== undefined
     ? "onopen to settle"
+    : core.pause !== undefined
+    ? "the time that the peer has named"
     : !isSending(core)
     ? "the handshake"
     : inFlight < core.limits.outgoing
@@ -129,7 +132,7 @@ export function awaited(core: Core): string {
 /** Sends what has waited, as much as may be in flight and lent. */
 export function advance(core: Core): void {
   const { queue } = core;
-  if (queue.isMoving || queue.isHeld) return;
+  if (queue.isMoving || queue.isHeld || core.pause !== undefined) return;
   queue.isMoving = true;
   while (isSending(core) && moveOn(core));
   queue.isMoving = false;

@@ -14,6 +14,7 @@
 
 import type { SocketEvent } from "../line/socket.ts";
 import { afterTurn } from "../line/task.ts";
+import { startTimer } from "../line/timers.ts";
 import { coreOf } from "../peer/base.ts";
 import type { Core } from "../peer/core.ts";
 import { hold, letGo } from "../peer/held.ts";
@@ -43,6 +44,10 @@ const work = 16_384;
 // Milliseconds of work in many turns after which a socket that can be paused is, where
 // nobody else's would be heard before.
 const rest = 30;
+
+// Milliseconds for which nothing is read of whom too much waits for his methods to
+// end. Not until they do: it may be his answers that they wait for.
+const restTime = 100;
 
 const turn = {
   number: 0,
@@ -102,6 +107,8 @@ class ConnectionTurns implements Turns, Living {
   /** What waits, the oldest first; made for the first of it. */
   #events: Set<SocketEvent> | undefined;
   #isServed = false;
+  /** Ends its rest; `undefined`: it has none. */
+  #endRest: (() => void) | undefined;
   #isPaused = false;
 
   constructor(core: Core) {
@@ -166,7 +173,17 @@ class ConnectionTurns implements Turns, Living {
     return now;
   }
 
+  rest(): void {
+    if (this.#endRest !== undefined || !this.#pause()) return;
+    this.#endRest = startTimer(restTime, () => {
+      this.#endRest = undefined;
+      if (!this.isWaiting) this.#resume();
+    });
+  }
+
   stop(isOpen: boolean): void {
+    this.#endRest?.();
+    this.#endRest = undefined;
     const events = this.#events;
     for (const event of events ?? []) {
       if (event.type === "close" && isOpen) continue;
@@ -200,15 +217,22 @@ class ConnectionTurns implements Turns, Living {
       cut(core, tooManyRequests, reason);
       return false;
     }
-    if (!this.#isPaused && core.ws?.pause !== undefined) {
-      this.#isPaused = true;
-      core.ws.pause();
-    }
+    this.#pause();
     return this.#keep(event);
   }
 
+  /** Whether the socket is paused, because it can be. */
+  #pause(): boolean {
+    const { ws } = this.#core;
+    if (!this.#isPaused && ws?.pause !== undefined) {
+      this.#isPaused = true;
+      ws.pause();
+    }
+    return this.#isPaused;
+  }
+
   #resume(): void {
-    if (!this.#isPaused) return;
+    if (!this.#isPaused || this.#endRest !== undefined) return;
     this.#isPaused = false;
     this.#core.ws?.resume?.();
   }

@@ -56,15 +56,19 @@ export interface Limits {
   readonly methodLength: number;
   /**
    * Messages that the peer may send in a second, beyond a burst; the members of
-   * a batch count each. Default 1,000 on a server, `Infinity` elsewhere. One too
-   * many closes the connection with 4429. Responses to requests of this side and
-   * questions for a stream's next values, which follow each other's answers, are
-   * not counted.
+   * a batch count each. Default `Infinity`: none is cut for being fast. One more
+   * request is answered -32005 and not executed, with `data.retryAfterMs`, for
+   * which peers of this library wait and send it again; one more notification is
+   * dropped, and told to {@linkcode Peer.onerror}, the first of a row. Who goes on
+   * regardless, at more than three times the rate, is closed with 4429. Responses
+   * to requests of this side and questions for a stream's next values, which
+   * follow each other's answers, are not counted.
    */
   readonly messageRate: number;
   /**
    * Messages that the peer may send at once after a rest, where there is a
-   * `messageRate`. Default 2,000.
+   * `messageRate`. Default 2,000. As many, and 1,024 more, are refused before that
+   * closes the connection.
    */
   readonly messageBurst: number;
   /**
@@ -77,17 +81,23 @@ export interface Limits {
   readonly invalidWindow: number;
   /**
    * Most methods that run for the peer at a time, its notifications' included.
-   * Default 1,024. One more request is answered -32009 and not executed; one more
-   * notification, which could not be told, runs. A method whose call was cancelled
-   * counts until it stops. Functions and objects that were lent to the peer are
-   * counted by themselves.
+   * Default 1,024. One more call waits for one of them to end, in order, as much
+   * as `held` allows; where that is 0, one more request is answered -32009 and not
+   * executed. A method whose call was cancelled counts until it stops. Functions
+   * and objects that were lent to the peer are counted by themselves, and don't
+   * wait: one more request is answered -32009.
    */
   readonly incoming: number;
   /**
    * UTF-16 code units of all that arrived and waits for its turn, 1,024 more for
-   * each message. Default 16,777,216. On a server a connection that sends faster
-   * than it has its turns among the others waits: in its socket where that can be
-   * paused (those of `ws`), else here, and one message too many closes it with 4429.
+   * each message. Default 16,777,216.
+   *
+   * Calls beyond `incoming` wait: one request too many is answered -32009 and not
+   * executed, one notification too many is dropped, and told to
+   * {@linkcode Peer.onerror}, the first of a row. And on a server a connection waits
+   * that sends faster than it has its turns among the others: in its socket where
+   * that can be paused (those of `ws`), else here, and one message too many closes
+   * it with 4429.
    *
    * Where those of all connections in a process are 134,217,728 together, one that
    * has more than 65,536 has too many.
@@ -214,8 +224,8 @@ export const coreClientLimits: typeof coreLimits = /* @__PURE__ */ complement({
 /**
  * The limits of a peer that was given a socket and was not told otherwise.
  *
- * Who it speaks with is not known, but how often that one speaks is not bounded:
- * there is no `messageRate`, and any number of `invalidMessages`.
+ * Who it speaks with is not known, but there may be any number of
+ * `invalidMessages`.
  */
 export const defaultLimits: Limits = /* @__PURE__ */ complement({
   depth: 64,
@@ -247,14 +257,13 @@ export const clientLimits: Limits = /* @__PURE__ */ complement({
 /**
  * The limits of a connection that a server accepted and was not told otherwise.
  *
- * Anybody may have opened it: as {@linkcode defaultLimits}, but a `messageRate` of
- * 1,000 and 20 `invalidMessages`. What clients read may be sent.
+ * Anybody may have opened it: as {@linkcode defaultLimits}, but 20
+ * `invalidMessages`. What clients read may be sent.
  */
 export const serverLimits: Limits = /* @__PURE__ */ complement({
   sentLength: trustedLength,
   queuedLength: trustedLength,
   bufferedMost: 2 * trustedLength,
-  messageRate: 1_000,
   invalidMessages: 20,
 }, defaultLimits);
 

@@ -119,7 +119,7 @@ export class Ledger {
     ) {
       return { mustClose: 1009, mayClose: [] };
     }
-    const mayClose: number[] = limits.messageRate < Infinity ? [4429] : [];
+    const mayClose: number[] = [];
     if (text !== undefined && /^[ \t\r\n]*$/.test(text)) {
       return { mustClose: undefined, mayClose };
     }

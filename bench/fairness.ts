@@ -18,7 +18,6 @@ const { values } = parseArgs({
     server: { type: "string", multiple: true },
     row: { type: "string", multiple: true },
     seconds: { type: "string", default: "5" },
-    unlimited: { type: "boolean", default: false },
   },
 });
 const config = `--config=${pathOf("../deno.json")}`;
@@ -26,19 +25,17 @@ const deno = [
   ...["deno", "run", config, "--no-check", "--no-prompt"],
   "--allow-all",
 ];
-const limits = values.unlimited ? ["unlimited"] : [];
 const servers: { [name: string]: () => Promise<string[]> } = {
   "Deno": () =>
-    Promise.resolve([...deno, pathOf("fairness/server.ts"), "deno", ...limits]),
+    Promise.resolve([...deno, pathOf("fairness/server.ts"), "deno"]),
   "ws on Deno": () =>
-    Promise.resolve([...deno, pathOf("fairness/server.ts"), "ws", ...limits]),
+    Promise.resolve([...deno, pathOf("fairness/server.ts"), "ws"]),
   "ws on Node": async () => [
     node24,
     fileURLToPath(
       `${await bundle([config], [pathOf("fairness/server.ts")])}server.js`,
     ),
     "ws",
-    ...limits,
   ],
 };
 

@@ -51,8 +51,6 @@ export function createContender(
         port: 0,
         onListen() {},
         ...settings,
-        // What is measured is more calls a second than a server takes.
-        limits: { ...settings.limits, messageRate: Infinity },
       };
       if (isOnWs) {
         const { serve } = await import("@jsonrpcws/peer/node");

@@ -29,9 +29,7 @@ function tick(): void {
 }
 
 const where = { hostname: "127.0.0.1", port: 0, onListen() {} };
-// What is measured is the rest.
-const limits = process.argv[3] === "unlimited" ? { messageRate: Infinity } : {};
-const settings = { ...where, limits, onerror() {} };
+const settings = { ...where, onerror() {} };
 const url = process.argv[2] === "deno"
   ? (await import("@jsonrpcws/peer/server")).serve(Service, settings).url
   : (await (await import("@jsonrpcws/peer/node")).serve(Service, settings)).url;

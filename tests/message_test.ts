@@ -481,3 +481,18 @@ Deno.test("Long names, which may be a peer's, are not kept", () => {
   const grown = (Deno.memoryUsage().heapUsed - before) / 1e6;
   assert(grown < 400, `${grown} MB`);
 });
+
+Deno.test("readMessage tells no id of many digits among more than 2,048 keys id, and any other", () => {
+  const write = (id: number, keys: number): string => {
+    const params = Array.from({ length: keys - 1 }, () => ({ id: 1 }));
+    return JSON.stringify({ jsonrpc: "2.0", method: "m", params, id });
+  };
+  const rows: [id: number, keys: number, type: Message["type"]][] = [
+    [1.5, 2_048, "request"],
+    [1.5, 2_049, "invalid"],
+    [1, 2_049, "request"],
+  ];
+  for (const [id, keys, type] of rows) {
+    assertEquals(read(write(id, keys)).type, type);
+  }
+});

@@ -38,6 +38,11 @@ for (const who of ["client", "server"] as const) {
   const [before, after] = report[`${who}Heap`];
   console.log(`${who} heap: ${mebi(before)} before, ${mebi(after)} after`);
 }
+console.log(
+  `p99 beside one that sends as fast as it can: ${
+    report.neighbourP99.toFixed(1)
+  } ms`,
+);
 for (const violation of violations.slice(0, 50)) console.error(violation);
 if (violations.length > 0) {
   console.error(

@@ -48,7 +48,8 @@ if (import.meta.main) {
     streams: 0,
   };
   const server: Server = serve(Service, {
-    authorize: () => office,
+    authorize: ({ url }) =>
+      url.endsWith("/flood") ? { ...office, isFlood: true } : office,
     hostname: "127.0.0.1",
     port,
     // Less than what the network forgets may stay forgotten.

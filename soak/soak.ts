@@ -8,6 +8,7 @@
 import { Child } from "./child.ts";
 import type { ClientsTask, Report as ClientsReport } from "./clients.ts";
 import { type Counts, disturb, restart } from "./faults.ts";
+import type { FloodTask } from "./flood.ts";
 import { findPort, Host } from "./host.ts";
 import { audit } from "./ledger.ts";
 import { Network } from "./network.ts";
@@ -44,6 +45,11 @@ export interface SoakReport {
   /** Bytes that are used without a connection: after the warm-up, and at the end. */
   clientHeap: readonly [number, number];
   serverHeap: readonly [number, number];
+  /**
+   * Milliseconds that 99 of 100 calls don't exceed of a client beside one that sends
+   * as fast as it can.
+   */
+  neighbourP99: number;
   /** A sentence for everything that must not be. */
   violations: readonly string[];
   /** The folder of the journals; it is kept if there are violations. */
@@ -100,6 +106,14 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const warm = await read(child, "warm");
   const serverBefore = await host.status();
 
+  // Past the bad network, or it would be that which is slow.
+  const url = `ws://127.0.0.1:${port}/flood`;
+  const [flood, neighbour] = (["flood", "neighbour"] as const).map((role) => {
+    const child = new Child("flood.ts", { url, role } satisfies FloodTask);
+    stack.defer(async () => void await child.kill("SIGKILL"));
+    return child;
+  });
+
   // The last server lives long enough to show what it leaves behind.
   const restarting = AbortSignal.any([
     over.signal,
@@ -119,6 +133,10 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   over.abort();
   await trouble;
   network.heal();
+  await neighbour!.tell();
+  const neighbourP99 = await neighbour!.read<number>();
+  await flood!.tell();
+  await flood!.read();
   const ended = await read(child, "ended");
 
   // From here on nothing comes but the end.
@@ -151,6 +169,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     faults,
     clientHeap,
     serverHeap,
+    neighbourP99,
     violations,
     folder,
   };

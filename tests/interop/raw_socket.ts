@@ -81,12 +81,12 @@ export class RawSocket implements Disposable {
 
   /** Connects, and completes the handshake; offers a subprotocol or none. */
   static async connect(url: string, protocol?: string): Promise<RawSocket> {
-    const { hostname, port, host } = new URL(url);
+    const { hostname, port, host, pathname } = new URL(url);
     const connection = await Deno.connect({ hostname, port: Number(port) });
     const socket = new RawSocket(connection);
     await socket.#write(encoder.encode(
       [
-        "GET / HTTP/1.1",
+        `GET ${pathname} HTTP/1.1`,
         `Host: ${host}`,
         "Upgrade: websocket",
         "Connection: Upgrade",

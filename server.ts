@@ -52,6 +52,7 @@ export {
   defaultAdmissionLimits,
 } from "./src/wire/limits.ts";
 export type { Hosts, Origins } from "./src/server/origin.ts";
+export type { Refusal, RefusalReason } from "./src/server/refusal.ts";
 export type {
   AcceptDefinition,
   AcceptSettings,

@@ -64,6 +64,7 @@ const once = { reconnect: false };
 export async function exercise(): Promise<unknown[]> {
   const done: unknown[] = [];
   const server = await serve(Service, {
+    onrefuse() {},
     port: 0,
     hostname: "127.0.0.1",
     fetch: async (request) =>

@@ -29,6 +29,9 @@ export const quiet: {
   readonly onListen: () => void;
 } = { port: 0, hostname: "127.0.0.1", onListen() {} };
 
+/** The hook of refusals, which are wanted here; else the log is told. */
+const onrefuse = (): void => {};
+
 /** What both are asked for alike. */
 export interface Options
   extends AcceptSettings<unknown, { remoteAddr: unknown }>, ClassSettings {
@@ -60,18 +63,27 @@ export const platforms: readonly Platform[] = [
       options?: Options,
     ) =>
       Promise.try(() =>
-        deno.serve(service as ServiceClass<Service>, { ...quiet, ...options })
+        deno.serve(service as ServiceClass<Service>, {
+          ...quiet,
+          onrefuse,
+          ...options,
+        })
       ),
     define: (options) =>
-      Promise.try(() => deno.serve({ ...quiet, ...options })),
+      Promise.try(() => deno.serve({ ...quiet, onrefuse, ...options })),
   },
   {
     name: "Node",
     serve: <Service extends ServicePeer>(
       service: ServiceClass<Service, never>,
       options?: Options,
-    ) => node.serve(service as ServiceClass<Service>, { ...quiet, ...options }),
-    define: (options) => node.serve({ ...quiet, ...options }),
+    ) =>
+      node.serve(service as ServiceClass<Service>, {
+        ...quiet,
+        onrefuse,
+        ...options,
+      }),
+    define: (options) => node.serve({ ...quiet, onrefuse, ...options }),
   },
 ];
 

@@ -39,6 +39,12 @@ import {
   type Origins,
   type RequestHead,
 } from "./origin.ts";
+import {
+  quoteHeader,
+  type Refusal,
+  type RefusalReason,
+  Refusals,
+} from "./refusal.ts";
 import { coreOf, keepPeer as keep } from "../peer/base.ts";
 import { Peer, type ServiceClass } from "../presets/everything.ts";
 import { shareTurns } from "./turns.ts";
@@ -86,6 +92,12 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
     request: Request,
     info: Info,
   ) => Context | Response | Promise<Context | Response>;
+  /**
+   * Called with each handshake that is refused: by `origins`, `hosts`, `authorize`, a
+   * limit, or because the server shuts down. Default: one `console.warn` for each
+   * reason, but not while it shuts down; it names the option that lets such in.
+   */
+  onrefuse?: (this: void, refusal: Refusal<Info>) => void | Promise<void>;
   /**
    * The pages that may connect, by their origin: a list, a function, or `"*"`.
    * Others are answered 403, before `authorize` is asked. Default: those that
@@ -240,6 +252,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** The options of each peer: of a definition's, its hooks too. */
   readonly #peerOptions: PeerOptions;
   readonly #protocols: readonly string[];
+  readonly #refusals: Refusals<Info>;
+  /** The answers whose refusals the owner was told of. */
+  readonly #told = new WeakSet<Response>();
   #hosts: Hosts;
   /** The last header `Host` that was one of these. */
   #admittedHost: string | null = null;
@@ -276,6 +291,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.limits = completeAdmissionLimits(options.limits);
     this.#Service = isClass ? service : Peer;
     this.#options = options;
+    this.#refusals = new Refusals(options.onrefuse);
     this.#peerOptions = {
       ...pick(options, isClass ? settingNames : optionNames),
       limits: completeLimits(
@@ -308,17 +324,31 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     handshake: Handshake<Info>,
   ): Response | Admission | Promise<Response | Admission> {
     if (handshake.get("sec-websocket-version") !== "13") {
-      return requireUpgrade();
+      const why = "it is of another version of WebSocket than 13";
+      return this.#refuse(handshake, "version", requireUpgrade(), why);
     }
-    if (this.#dismiss !== undefined) return unavailable("Shutting down");
+    if (this.#dismiss !== undefined) return this.#refuseToStay(handshake);
     if (!this.#admitsHost(handshake)) {
-      return refuse(403, "This server goes by another name");
+      const host = quoteHeader(handshake, "host");
+      return this.#refuse(
+        handshake,
+        "hosts",
+        refuse(403, "This server goes by another name"),
+        `it asks for host ${host}, which is none of the server's names; set hosts`,
+      );
     }
-    const { connections, unauthenticated } = this.limits;
-    if (
-      this.peers.size + this.#admitting >= connections ||
-      this.#admitting + this.#countStrangers() >= unauthenticated
-    ) return unavailable("Too many connections");
+    const full = this.#findFull();
+    if (full !== undefined) {
+      const limit = this.limits[full];
+      return this.#refuse(
+        handshake,
+        full,
+        unavailable("Too many connections"),
+        `there are ${limit} of at most ${limit} ${
+          full === "connections" ? full : "connections that are nobody's yet"
+        }; set limits.${full}`,
+      );
+    }
 
     // Nothing of the request can be read once it is upgraded.
     const protocol = selectProtocol(handshake, this.#protocols);
@@ -327,11 +357,48 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     try {
       answer = this.#decide(handshake);
     } catch (error) {
-      answer = this.#refuseFor(error);
+      answer = this.#refuseFor(error, handshake);
     }
     return isThenable(answer)
-      ? this.#decided(answer).then((answer) => this.#conclude(answer, protocol))
-      : this.#conclude(answer, protocol);
+      ? this.#decided(answer, handshake).then((answer) =>
+        this.#conclude(answer, protocol, handshake)
+      )
+      : this.#conclude(answer, protocol, handshake);
+  }
+
+  /** The limit that lets nobody more in. */
+  #findFull(): "connections" | "unauthenticated" | undefined {
+    const { connections, unauthenticated } = this.limits;
+    return this.peers.size + this.#admitting >= connections
+      ? "connections"
+      : this.#admitting + this.#countStrangers() >= unauthenticated
+      ? "unauthenticated"
+      : undefined;
+  }
+
+  /** Tells the owner of a refusal, and gives the answer back. */
+  #refuse(
+    handshake: Handshake<Info>,
+    reason: RefusalReason,
+    answer: Response,
+    why: string,
+  ): Response {
+    this.#told.add(answer);
+    try {
+      const { status } = answer;
+      const result = this.#refusals.tell(handshake, reason, status, why);
+      if (isThenable(result)) {
+        Promise.resolve(result).catch((error: unknown) => this.report(error));
+      }
+    } catch (error) {
+      this.report(error);
+    }
+    return answer;
+  }
+
+  #refuseToStay(handshake: Handshake<Info>): Response {
+    const answer = unavailable("Shutting down");
+    return this.#refuse(handshake, "shutdown", answer, "the server shuts down");
   }
 
   /** Forgets a peer that is gone. */
@@ -428,26 +495,42 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** Asks who decides. */
   #decide(handshake: Handshake<Info>): unknown {
     const isAllowed = admitsOrigin(handshake, this.#options.origins);
-    if (!isThenable(isAllowed)) return this.#authorize(isAllowed, handshake);
+    if (!isThenable(isAllowed)) {
+      return this.#authorize(isAllowed, handshake, handshake);
+    }
     // Read now: of a client that goes away meanwhile nothing could be told.
     const { request, info } = handshake;
     return isAllowed.then((isAllowed) =>
-      this.#authorize(isAllowed, { request, info })
+      this.#authorize(isAllowed, { request, info }, handshake)
     );
   }
 
   #authorize(
     isAllowed: unknown,
     asked: Pick<Handshake<Info>, "request" | "info">,
+    handshake: Handshake<Info>,
   ): unknown {
     // Only a clear word of a function's lets anybody in.
-    if (isAllowed !== true) return refuse(403, "This origin may not connect");
+    if (isAllowed !== true) {
+      const origin = quoteHeader(handshake, "origin");
+      return this.#refuse(
+        handshake,
+        "origins",
+        refuse(403, "This origin may not connect"),
+        `a page of ${origin} asks, which may not connect to host ${
+          quoteHeader(handshake, "host")
+        }; set origins, [${origin}] would let it in`,
+      );
+    }
     const { authorize } = this.#options;
     return authorize?.(asked.request, asked.info);
   }
 
   /** What is decided in time; never rejects. */
-  async #decided(decision: PromiseLike<unknown>): Promise<unknown> {
+  async #decided(
+    decision: PromiseLike<unknown>,
+    handshake: Handshake<Info>,
+  ): Promise<unknown> {
     const { authorizationTime } = this.limits;
     try {
       const promise = Promise.resolve(decision);
@@ -456,20 +539,28 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       promise.then((late) => {
         if (late instanceof Response) void late.body?.cancel();
       }).catch((error: unknown) => this.report(error));
-      return unavailable("Could not authorize in time");
+      return this.#refuse(
+        handshake,
+        "authorizationTime",
+        unavailable("Could not authorize in time"),
+        `to decide about it took longer than ${authorizationTime} ms; set limits.authorizationTime`,
+      );
     } catch (error) {
-      return this.#refuseFor(error);
+      return this.#refuseFor(error, handshake);
     }
   }
 
-  #refuseFor(error: unknown): Response {
+  #refuseFor(error: unknown, handshake: Handshake<Info>): Response {
     this.report(error);
-    return refuse(500, "Internal server error");
+    const answer = refuse(500, "Internal server error");
+    const why = "authorize or origins threw, onerror was told";
+    return this.#refuse(handshake, "error", answer, why);
   }
 
   #conclude(
     answer: unknown,
     protocol: string | undefined,
+    handshake: Handshake<Info>,
   ): Response | Admission {
     let isHeld = true;
     const abandon = (): void => {
@@ -477,11 +568,16 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       isHeld = false;
     };
     if (this.#dismiss !== undefined && !(answer instanceof Response)) {
-      answer = unavailable("Shutting down");
+      answer = this.#refuseToStay(handshake);
     }
     if (answer instanceof Response) {
       abandon();
-      return answer;
+      return this.#told.has(answer) ? answer : this.#refuse(
+        handshake,
+        "authorize",
+        answer,
+        "authorize answered it with a Response",
+      );
     }
     const accept = (socket: Socket): ServicePeer | undefined => {
       abandon();

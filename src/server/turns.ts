@@ -42,8 +42,12 @@ const leastLength = 1_024;
 const work = 16_384;
 
 // Milliseconds of work in many turns after which a socket that can be paused is, where
-// nobody else's would be heard before.
+// nobody else's would be heard before, and if there is somebody else: it takes a
+// seventh of the calls that one connection can make.
 const rest = 30;
+
+/** How many connections there are. */
+let connections = 0;
 
 // Milliseconds for which nothing is read of whom too much waits for his methods to
 // end. Not until they do: it may be his answers that they wait for.
@@ -67,6 +71,7 @@ export function shareTurns(peer: object): void {
   const core: Core | undefined = coreOf(peer);
   if (core === undefined) return;
   const turns = new ConnectionTurns(core);
+  connections++;
   core.turns = turns;
   core.living.push(turns);
 }
@@ -147,7 +152,7 @@ class ConnectionTurns implements Turns, Living {
     const time = now - turn.start;
     return this.#core.ws?.pause === undefined
       ? time >= (length < longLength ? longSpan : span)
-      : time >= span || now - turn.since >= rest;
+      : time >= span || connections > 1 && now - turn.since >= rest;
   }
 
   /** Handles what waits until a time, one event at least; returns what time it is. */
@@ -179,6 +184,10 @@ class ConnectionTurns implements Turns, Living {
       this.#endRest = undefined;
       if (!this.isWaiting) this.#resume();
     });
+  }
+
+  end(): void {
+    connections--;
   }
 
   stop(isOpen: boolean): void {

@@ -44,6 +44,7 @@ const narrow: Partial<Limits> = {
   idLength: 8,
   methodLength: 30,
   incoming: 6,
+  held: 0,
   outgoing: 6,
   streams: 2,
   references: 2,
@@ -60,7 +61,6 @@ export function createSetting(random: Random, isReal: boolean): Setting {
     {},
     {},
     {},
-    { messageRate: 1, messageBurst: 200 },
     { invalidMessages: 10 },
   ]);
   const version = random.pick<Version | undefined>(

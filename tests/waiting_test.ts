@@ -294,7 +294,7 @@ eachPeer(
     const late = assertRejects(
       () => it.client.request("m"),
       DOMException,
-      'Cannot send request "m" within 2000 ms: there is no connection, 2 attempts failed (connection refused)',
+      'Cannot send request "m" within 2000 ms: there is no connection, attempt 2 failed (connection refused)',
     );
     for (const wait of [250, 500]) {
       it.socket.dispatch({ type: "error", error: refused });

@@ -46,7 +46,7 @@ export function noConnection({ last, opening }: Core): string {
   const { attempt } = last;
   const what = attempt === 0
     ? "the connection is lost"
-    : `there is no connection, ${attempt} attempts failed`;
+    : `there is no connection, attempt ${attempt} failed`;
   return `${what} (${reasonOf(last)})`;
 }
 

@@ -40,7 +40,8 @@ const projects: { readonly [config: string]: string } = {
 
 const sources = new URL("projects/", import.meta.url);
 const folder = await Deno.makeTempDir({ prefix: "pack_test_" });
-addEventListener("unload", () => Deno.removeSync(folder, { recursive: true }));
+const remove = (): Promise<void> => Deno.remove(folder, { recursive: true });
+Deno.test.afterAll(remove);
 
 const bin = `${folder}/node_modules`;
 const npm = (...args: string[]): Promise<string> =>
@@ -106,7 +107,12 @@ function copy(from: string, to: string): Promise<void> {
   return Deno.copyFile(new URL(from, sources), `${folder}/${to}`);
 }
 
-await install();
+try {
+  await install();
+} catch (error) {
+  await remove();
+  throw error;
+}
 
 for (const version of versions) {
   Deno.test(`The package's types hold in every project, ${version}`, async () => {

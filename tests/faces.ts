@@ -150,7 +150,7 @@ export const differences: { readonly [part: string]: Difference } = {
   },
   sharedFrames: { whole: "`sharedFrames: true`", small: "none" },
   heartbeat: {
-    whole: "a dead server that shares frames is known within 35 seconds",
+    whole: "a dead server of this library is known within 35 seconds",
     small: "none; a dead server is told by the time-outs of calls",
   },
   slowReaders: {

@@ -317,6 +317,63 @@ Deno.test("Who has answered a ping of its owner's is asked from then on", async 
   assertEquals([it.socket.sent, it.closes], [[], []]);
 });
 
+Deno.test("A client that can't ping shows a space, and asks who shows one, too", async () => {
+  for (const answer of ["", " "]) {
+    using time = new FakeTime();
+    const socket = new ScriptedSocket(0);
+    const closes: CloseInfo[] = [];
+    await using peer = new Peer(() => socket, {
+      reconnect: false,
+      onclose: (info) => void closes.push(info),
+    });
+    socket.open();
+    peer.notify("long", ["x".repeat(70_000)]);
+    peer.notify("short");
+    peer.notify("short");
+    assertEquals(socket.sent.map((text) => text.endsWith(" ")), [
+      false,
+      true,
+      false,
+    ]);
+    socket.take();
+    socket.receive(`{"jsonrpc":"2.0","method":"news"}${answer}`);
+    await time.flow(17_250);
+    assertEquals(socket.sent, []);
+    await time.flow(7_750);
+    assertEquals(takePings(socket), answer === "" ? 0 : 1);
+    await time.flow(10_000);
+    assertEquals(closes, answer === "" ? [] : [lost]);
+    peer.close();
+    socket.end();
+  }
+});
+
+Deno.test("A peer shows the space to who has shown it, once, and to nobody else", async () => {
+  await using it = await open();
+  const { socket } = it;
+  const lengths = (): number[] =>
+    socket.sent.splice(0).map((text) => text.length - text.trimEnd().length);
+  socket.receive(request(1, ping));
+  assertEquals(lengths(), [0]);
+  for (const spaces of [1, 0, 0]) {
+    socket.receive(JSON.stringify(request(2, ping)) + " ");
+    assertEquals(lengths(), [spaces]);
+  }
+});
+
+Deno.test("A client asks nobody by a space who is asked otherwise, or in 1.0", async () => {
+  for (const options of [{ sharedFrames: true }, { version: "1.0" as const }]) {
+    const socket = new ScriptedSocket(0);
+    const peer = new Peer(() => socket, { ...options, reconnect: false });
+    socket.open();
+    peer.notify("hello", []);
+    assertEquals(socket.sent.map((text) => text.endsWith(" ")), [false]);
+    peer.close();
+    socket.end();
+    await peer.closed;
+  }
+});
+
 Deno.test("A call that runs excuses silence, until it is settled", async () => {
   using time = new FakeTime();
   await using it = await openKnown();

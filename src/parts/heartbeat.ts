@@ -40,6 +40,16 @@ const mostReprieves = 3;
 const id = "rpc.ping";
 const ping = `{"jsonrpc":"2.0","method":"rpc.ping","params":[],"id":"${id}"}`;
 
+/**
+ * The mark of who answers `rpc.ping`: a space, which says nothing in JSON. A client
+ * whose socket has no ping ends its first frame with it, a server of this library
+ * then the frame after that. Nobody else's text or reader is touched by it.
+ */
+const mark = " ";
+
+// Characters of a frame that is marked; no limit is met because of it.
+const longest = 65_536;
+
 /** The part of the sockets of `ws` by which the other end can be asked. */
 interface PingingSocket {
   ping(): void;
@@ -51,6 +61,8 @@ interface PingingSocket {
 class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   /** Whether anything arrived since the last look: all that a message costs. */
   isHeard = true;
+  /** Whether the next frame is to end with the mark. */
+  isMarking = false;
   place = -1;
   readonly #core: Core;
   /** The look before the last message came. */
@@ -78,6 +90,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   #isMute = false;
   /** Whether a connection ended for the question. */
   #isShy = false;
+  /** Whether the other side has shown by the mark that it answers `rpc.ping`. */
+  #isMarked = false;
 
   constructor(core: Core) {
     this.#core = core;
@@ -87,6 +101,19 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.isHeard = this.#isKnown = true;
     this.#isUnanswered = false;
     if (this.#isCalling()) this.#isReady = true;
+  }
+
+  mark(frame: string): string {
+    // To copy a long one would cost more than to wait for the next.
+    if (frame.length > longest) return frame;
+    this.isMarking = false;
+    return frame + mark;
+  }
+
+  hearMark(): void {
+    // Whoever made the socket began, and is answered.
+    if (!this.#isMarked) this.isMarking = this.#core.makeSocket === undefined;
+    this.#isMarked = true;
   }
 
   isAnswer(it: unknown): boolean {
@@ -117,6 +144,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.isHeard = true;
     this.#asked = undefined;
     this.#reprieves = 0;
+    const { makeSocket, sharing } = this.#core;
+    this.#isMarked = false;
+    this.isMarking = makeSocket !== undefined && sharing === undefined &&
+      !this.#canPing() && versionOf(this.#core) === "2.0";
     const { period } = this;
     if (period !== Infinity) alarm.set(this, period);
   }
@@ -170,14 +201,17 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return this.#ping() || this.#request();
   }
 
+  /** Whether the socket has a ping of its own. */
+  #canPing(): boolean {
+    const { ping, on } = this.#core.ws as unknown as Partial<PingingSocket>;
+    return typeof ping === "function" && typeof on === "function";
+  }
+
   /** Asks by the WebSocket's own ping, where the socket has one. */
   #ping(): boolean {
     const core = this.#core;
     const ws = core.ws as unknown as PingingSocket;
-    if (
-      typeof ws.ping !== "function" || typeof ws.on !== "function" ||
-      this.#isShy || !isSending(core)
-    ) return false;
+    if (!this.#canPing() || this.#isShy || !isSending(core)) return false;
     // Node's inspector (24) closes.
     if (core.makeSocket !== undefined && core.options.version === "bare") {
       return false;
@@ -197,7 +231,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
    */
   #request(): boolean {
     const core = this.#core;
-    const isKnown = this.#isKnown && versionOf(core) === "2.0";
+    const isKnown = (this.#isKnown || this.#isMarked) &&
+      versionOf(core) === "2.0";
     if (!isKnown && !core.sharing?.isShared || !isSending(core)) return false;
     this.#note();
     sendFrame(core, ping);
@@ -232,7 +267,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     // The question waits behind something long: it is for slow_readers.ts to say
     // whether anybody takes that.
     if (this.#core.backlog?.isHolding) return true;
-    if (this.#core.sharing?.isShared) return false;
+    if (this.#core.sharing?.isShared || this.#isMarked) return false;
     return this.#isMute && !this.#isKnown ||
       !this.#isReady && this.#isCalling();
   }

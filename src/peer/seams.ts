@@ -125,6 +125,12 @@ export interface Heartbeat {
   isAnswer(id: unknown): boolean;
   /** Whether an error without an id is about a ping. */
   isBlamed(): boolean;
+  /** Whether the next frame is to say that this side answers `rpc.ping`. */
+  readonly isMarking: boolean;
+  /** A frame that says so. */
+  mark(frame: string): string;
+  /** The other side has said so. */
+  hearMark(): void;
 }
 
 /** What was sent and has not left yet, because the peer reads too slowly. */

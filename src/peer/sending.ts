@@ -67,8 +67,9 @@ export function hand(core: Core, text: string): boolean {
 
 /** Hands a frame to the socket, which is open; `false` if it did not take it. */
 export function sendFrame(core: Core, frame: string): boolean {
+  const { heartbeat } = core;
   try {
-    core.ws!.send(frame);
+    core.ws!.send(heartbeat?.isMarking ? heartbeat.mark(frame) : frame);
   } catch (error) {
     core.cause = error;
     return false;

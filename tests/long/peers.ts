@@ -45,7 +45,6 @@ const kinds: readonly Kind[] = [
   {
     name: "A client by Deno's sockets",
     connect: anySockets.connect,
-    isBlind: true, // They can't ping, and it doesn't know its server.
   },
   {
     name: "A client by Deno's sockets whose owner called rpc.ping",

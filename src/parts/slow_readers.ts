@@ -86,11 +86,11 @@ class PeerBacklog implements Backlog, Living {
   /** Takes note of what was sent. */
   add(length: number): void {
     this.#unseen += length;
-    if (this.#unseen >= this.#step) this.#look(length);
+    if (this.#unseen >= this.#step) this.#check(length);
   }
 
   /** Looks whether the socket has room for more. */
-  #look(length: number): void {
+  #check(length: number): void {
     this.#unseen = 0;
     const amount = this.#read();
     if (amount <= this.#core.limits.buffered) {
@@ -242,7 +242,7 @@ class PeerBacklog implements Backlog, Living {
     this.#due = performance.now() + delay;
     this.#timer = setTimeout(() => {
       try {
-        this.#wake();
+        this.look();
       } catch (error) {
         this.#core.report(error);
       }
@@ -250,7 +250,7 @@ class PeerBacklog implements Backlog, Living {
   }
 
   /** Looks what has left meanwhile. */
-  #wake(): void {
+  look(): void {
     const before = this.#amount;
     if (this.#isFull && !this.#progresses()) return;
     if (this.#drained !== undefined && this.#isLittle()) {
@@ -296,7 +296,8 @@ class PeerBacklog implements Backlog, Living {
    */
   #patience(): number {
     const { buffered, bufferedTime } = this.#core.limits;
-    return bufferedTime * Math.max(1, this.#longest / Math.max(buffered, step));
+    const longest = 2 * this.#longest / Math.max(buffered, step);
+    return bufferedTime * Math.max(1, longest);
   }
 
   #isLittle(): boolean {

@@ -82,6 +82,8 @@ function sweep(core: Core, now: number): number {
 /** Takes a frame. */
 function receive(core: Core, data: unknown): void {
   if (core.heartbeat !== undefined) core.heartbeat.isHeard = true;
+  // The timer of a page that nobody sees rings once a minute.
+  if (core.backlog?.isHolding) core.backlog.look();
   // A message must not overtake the hook that prepares for it.
   if (core.state === "connecting") open(core);
   if (core.state !== "open") return;

@@ -137,6 +137,8 @@ export interface Heartbeat {
 export interface Backlog {
   /** Whether what is to be sent waits. */
   readonly isHolding: boolean;
+  /** Looks whether what waits may leave. */
+  look(): void;
   /** Whether there is room for what may have to wait. */
   hasRoom(entry: Entry): boolean;
   /** Lets a message wait; `false`: the connection was closed for it. */

@@ -151,7 +151,7 @@ export interface Limits {
   /**
    * Milliseconds in which a peer that has more than `buffered` to read must read
    * something: 65,536 bytes. Default 10,000, and as many times that as the longest
-   * message in the socket is longer than `buffered`. Who doesn't is closed with
+   * message in the socket is longer than half of `buffered`. Who doesn't is closed with
    * 4008, and no other notices. Who reads on is never too slow.
    */
   readonly bufferedTime: number;

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Peer } from "../mod.ts";
 import { connect, serve, type Server } from "../node.ts";
-import type { PeerSocket } from "../src/runtime/ws_socket.ts";
+import { PeerSocket } from "../src/runtime/ws_socket.ts";
 import { countedWrites } from "./counted_writes.ts";
 import { quiet, until } from "./servers.ts";
 
@@ -211,4 +211,33 @@ Deno.test("connect for Node makes an instance of a class, with settings behind i
   assertEquals([page.seen, page.context, users], [[0, 1, 2], "mine", ["bob"]]);
   page.close();
   await page.closed;
+});
+
+Deno.test("PeerSocket doesn't count what has left of a write that has not ended, where that is told", () => {
+  const socket = new PeerSocket(null, undefined, {});
+  Object.assign(socket, { _bufferedAmount: 1_000 });
+  const rows: [stream: object | undefined, amount: number][] = [
+    [undefined, 1_000],
+    // In Deno.
+    [{ _handle: {}, _writableState: { writelen: 800 } }, 1_000],
+    [{ _handle: { writeQueueSize: 800 } }, 1_000],
+    [{ _handle: null, _writableState: { writelen: 800 } }, 1_000],
+    // In Node.
+    [
+      { _handle: { writeQueueSize: 800 }, _writableState: { writelen: 800 } },
+      1_000,
+    ],
+    [
+      { _handle: { writeQueueSize: 300 }, _writableState: { writelen: 800 } },
+      500,
+    ],
+    [
+      { _handle: { writeQueueSize: 0 }, _writableState: { writelen: 2_000 } },
+      0,
+    ],
+  ];
+  for (const [stream, amount] of rows) {
+    Object.assign(socket, { stream });
+    assertEquals(socket.bufferedAmount, amount);
+  }
 });

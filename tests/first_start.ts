@@ -14,8 +14,8 @@
 
 import { fileURLToPath } from "node:url";
 
-/** 4 and 5 today: the two of `ws`, which is the library's own, and what it may use. */
-const budget = { downloads: 6, megabytes: 8 };
+/** 6 and 5 today: `ws` and React, which are the library's own, and what `ws` may use. */
+const budget = { downloads: 8, megabytes: 8 };
 
 const commands = [
   ["task", "start"],

@@ -6,7 +6,7 @@
  */
 
 /** Code without what a formatter decides by the width of the page. */
-function plain(code: string): string {
+export function plain(code: string): string {
   return code.replaceAll(/\s+/g, "").replaceAll(/,(?=[)\]}])/g, "");
 }
 
@@ -25,7 +25,7 @@ export function listings(document: string): Map<string, string[]> {
   for (const section of document.split(/^## /m).slice(1)) {
     const title = section.slice(0, section.indexOf("\n"));
     const codes = Array.from(
-      section.matchAll(/^```[a-z]+\n(.*?)^```$/gms),
+      section.matchAll(/^```[a-z]+(?: ignore)?\n(.*?)^```$/gms),
       ([, code]) => plain(code!),
     );
     sections.set(title, codes);

@@ -43,7 +43,7 @@ import type { AnyPeer } from "../peer/base.ts";
  * client is closed.
  */
 export async function* resume<Event>(
-  peer: AnyPeer,
+  peer: Pick<AnyPeer, "opened">,
   open: (last?: Event) => AsyncIterable<Event>,
 ): AsyncGenerator<Event, void, void> {
   let last: Event | undefined;

@@ -34,10 +34,20 @@ export async function pack(folder: string): Promise<string> {
     ], root);
     await run("tar", ["-xzf", raw], scratch);
     const file = `${scratch}/package/package.json`;
-    const { name, version, ...rest } = JSON.parse(
+    const { name, version, dependencies, ...rest } = JSON.parse(
       await Deno.readTextFile(file),
     );
-    const manifest = { name, version, ...more, ...rest };
+    // A page's own, of /react alone: the package brings none.
+    const { react: _, ...others } = dependencies;
+    const manifest = {
+      name,
+      version,
+      ...more,
+      ...rest,
+      dependencies: others,
+      peerDependencies: { react: ">=18" },
+      peerDependenciesMeta: { react: { optional: true } },
+    };
     await Deno.writeTextFile(file, `${JSON.stringify(manifest, null, 2)}\n`);
     const args = ["pack", "--silent", "--pack-destination", folder];
     const packed = await run("npm", args, `${scratch}/package`);

@@ -462,6 +462,7 @@ function withSockets<Service extends unknown[]>(
   let usual: object = {
     perMessageDeflate: false,
     maxPayload: payloadOf(completeLimits(limits, clientLimits)),
+    maxPendingAutoPongs: 0,
     ...webSocketOptions,
     ...typeof headers === "object" && { headers },
   };
@@ -518,6 +519,7 @@ function createListener(
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.
     maxFragments: 4_096,
+    maxPendingAutoPongs: 0, // It would cut; see PeerSocket.pong.
     handleProtocols: () => selected ?? false,
   });
 

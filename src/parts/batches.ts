@@ -7,8 +7,9 @@
  * @module
  */
 
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Connection, Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
+import { keep, mayKeep } from "../peer/held.ts";
 import { isTaken } from "../peer/incoming.ts";
 import { settleUnknown } from "../peer/outgoing.ts";
 import { closedError, complain } from "../peer/owner.ts";
@@ -62,6 +63,8 @@ class PeerBatches implements Batches, Living {
   #answered: OutgoingBatch | undefined;
   /** The ids of the batches that arrived and are not answered. */
   #ids: Set<Id> | undefined;
+  /** What those are answered so far. */
+  readonly #unfinished: Set<Answers> = new Set();
 
   constructor(core: Core) {
     this.#core = core;
@@ -69,6 +72,9 @@ class PeerBatches implements Batches, Living {
 
   stop(): void {
     this.#ids = undefined;
+    // A method that goes on has its batch, and would keep them.
+    for (const { responses } of this.#unfinished) responses.length = 0;
+    this.#unfinished.clear();
   }
 
   // Out.
@@ -165,7 +171,8 @@ class PeerBatches implements Batches, Living {
     }
     const messages = values.map((value) => read(core, value, text));
     // It awaits itself, so that it isn't answered before its last member was read.
-    const batch = new Answers(length, (answers) => this.#answer(answers));
+    const batch = new Answers(core, length, (answers) => this.#answer(answers));
+    this.#unfinished.add(batch);
     const unidentified: Response[] = [];
     let answered: OutgoingBatch | undefined;
     for (const message of messages) {
@@ -212,7 +219,10 @@ class PeerBatches implements Batches, Living {
     return undefined;
   }
 
-  #answer({ ids, responses }: Answers): void {
+  #answer(answers: Answers): void {
+    const { ids, responses } = answers;
+    this.#unfinished.delete(answers);
+    answers.leave();
     for (const id of ids) this.#ids?.delete(id);
     if (responses.length > 0) send(this.#core, `[${responses.join(",")}]`);
   }
@@ -302,9 +312,13 @@ class Answers implements IncomingBatch {
   #length = 2;
   /** Members that were not answered, or for which that isn't known yet. */
   #unanswered: number;
+  readonly #core: Core;
+  readonly #connection: Connection;
   readonly #done: (answers: Answers) => void;
 
-  constructor(members: number, done: (answers: Answers) => void) {
+  constructor(core: Core, members: number, done: (answers: Answers) => void) {
+    this.#core = core;
+    this.#connection = core.connection;
     this.#unanswered = members;
     this.#done = done;
   }
@@ -313,6 +327,16 @@ class Answers implements IncomingBatch {
     this.responses.push(text);
     this.#length += text.length + 1;
     this.#unanswered--;
+    keep(this.#connection, text.length + 1);
+  }
+
+  hasRoom(text: string): boolean {
+    return mayKeep(this.#core, text.length + 1);
+  }
+
+  /** Takes them off the account. */
+  leave(): void {
+    keep(this.#connection, 2 - this.#length);
   }
 
   answer(text: string): void {

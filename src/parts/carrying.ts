@@ -7,7 +7,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { CallOptions } from "../peer/call.ts";
-import type { Connection, Core, CorePart } from "../peer/core.ts";
+import type { Connection, Core, CorePart, RunningCall } from "../peer/core.ts";
 import { answer, within } from "../peer/incoming.ts";
 import type { Method } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
@@ -107,6 +107,10 @@ export class Link implements Values {
   ahead = 0;
   #frame = "";
   #has: boolean | undefined;
+  /** What the peer lent, in the frame that is being read. */
+  #taken = 0;
+  /** What it lent to the methods that run, when they were last counted. */
+  #borrowed = 0;
   /** Rejects once it is known why. */
   #ending: Deferred<never> | undefined;
 
@@ -182,6 +186,40 @@ export class Link implements Values {
     if (!this.#isReleasing) this.#advance();
     if (kind === "references") return;
     for (const carrier of this.#carriers) carrier.freed?.();
+  }
+
+  /**
+   * Counts one more that the peer lends: in one frame and, among the arguments of
+   * methods that run, at a time, there may be as many as may be lent to it.
+   *
+   * @throws {RpcError} One more would be too many: what holds it is not read.
+   */
+  borrow(kind: Kind): void {
+    const most = this.limits[kind];
+    const { current } = this.#core;
+    if (
+      this.#taken >= most ||
+      current !== undefined && this.#borrowed >= most &&
+        this.#countBorrowed(current) >= most
+    ) {
+      throw new RpcError(
+        tooManyStreams,
+        `Cannot take ${kind}: there are more than ${most}, see limits.${kind}`,
+      );
+    }
+    this.#taken++;
+    if (current === undefined) return;
+    current.borrowed++;
+    this.#borrowed++;
+  }
+
+  /** Counts again, since nobody is told when a method ends. */
+  #countBorrowed(current: RunningCall): number {
+    let count = current.borrowed;
+    for (const running of this.#connection.running ?? []) {
+      count += running.borrowed;
+    }
+    return this.#borrowed = count;
   }
 
   hasRoom(streams: number, references: number): boolean {
@@ -314,6 +352,7 @@ export class Link implements Values {
   look(text: string): void {
     this.#frame = text;
     this.#has = undefined;
+    this.#taken = 0;
   }
 
   /**

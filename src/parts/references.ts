@@ -188,6 +188,8 @@ class References implements Carrier {
     const proxies: object[] = this.#unwanted = [];
     try {
       this.#revive(value, 0);
+    } catch {
+      return; // More than may be lent: each would be answered.
     } finally {
       this.#unwanted = undefined;
     }
@@ -300,6 +302,7 @@ class References implements Carrier {
   }
 
   #borrow(handle: number): object {
+    this.#link.borrow("references");
     const path = `$/invokeProxy/${handle}/`;
     const { call } = this.#link;
     const proxy = createMethod(

@@ -137,6 +137,7 @@ class Streams implements Carrier {
 
   read(value: unknown): unknown {
     if (!isEnumerable(value)) return value;
+    this.#link.borrow("streams");
     const { call } = this.#link;
     origins.set(value, { link: this.#link, call });
     // It stays the data that it may be after all: only who iterates it finds a

@@ -104,6 +104,8 @@ export interface RunningCall extends Call, Lender {
   deadline: number;
   /** Whether it has been told to stop. */
   readonly isAborted: boolean;
+  /** How many streams and references of the peer's are among its arguments. */
+  borrowed: number;
 }
 
 /**
@@ -132,6 +134,8 @@ export class Connection {
   suspect = 0;
   /** What waits for its turn, by length; see `held.ts`. */
   held = 0;
+  /** What waits for others of its batch, by length; see `held.ts`. */
+  kept = 0;
   /** The calls that wait for a method to end, the oldest first. */
   waiting: Set<object> | undefined;
   /** Whether the frame that is being read is on the account. */

@@ -1,6 +1,6 @@
 /**
- * The account of what arrived and waits its turn: each connection's, and that of
- * all together.
+ * The accounts of what arrived and waits its turn, and of answers that wait for
+ * others of their batch: each connection's, and that of all together.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -12,11 +12,13 @@ import type { Connection, Core } from "./core.ts";
 // What a message counts for beside its characters: the objects that it becomes.
 const leastLength = 1_024;
 
-// Of all connections; whoever is over his share by then is told no.
+// Of all connections, on either account; whoever is over his share by then is told
+// no.
 const most = 134_217_728;
 const share = 65_536;
 
 let all = 0;
+let allAnswers = 0;
 
 /** Puts a message on its connection's account; `false`: there is no room for it. */
 export function hold(
@@ -37,8 +39,27 @@ export function letGo(connection: Connection, length: number): void {
   all -= length + leastLength;
 }
 
+/** Whether an answer may wait for others of its batch. */
+export function mayKeep(
+  { connection, limits: { sentLength } }: Core,
+  length: number,
+): boolean {
+  const kept = connection.kept + length;
+  return kept <= sentLength &&
+    (allAnswers + length <= most || kept <= share);
+}
+
+/** Puts an answer on its connection's account, or takes it off: less than 0. */
+export function keep(connection: Connection, length: number): void {
+  // What had to be let go of was, with all that the connection had.
+  if (connection.ended !== undefined) return;
+  connection.kept += length;
+  allAnswers += length;
+}
+
 /** Takes all off that a connection has: it ended. */
 export function letAllGo(connection: Connection): void {
   all -= connection.held;
-  connection.held = 0;
+  allAnswers -= connection.kept;
+  connection.held = connection.kept = 0;
 }

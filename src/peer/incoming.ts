@@ -55,6 +55,7 @@ class Running implements RunningCall {
   readonly connection: Connection;
   answered = false;
   deadline: number = Infinity;
+  borrowed = 0;
   readonly #call: Request | Notification;
   readonly #core: Core;
   // Made only for those who look: most calls never do.
@@ -633,11 +634,14 @@ function isTooLong(
   running: RunningCall,
   response: string,
 ): boolean {
+  const { batch } = running;
   const { sentLength } = core.limits;
-  const length = response.length + (running.batch?.lengthAround() ?? 0);
-  if (length <= sentLength) return false;
-  const message =
-    `Response has ${length} of at most ${sentLength} characters, see limits.sentLength`;
+  const length = response.length + (batch?.lengthAround() ?? 0);
+  const isShort = length <= sentLength;
+  if (isShort && batch?.hasRoom(response) !== false) return false;
+  const message = isShort
+    ? "Response has no room beside batches' others, see limits.sentLength"
+    : `Response has ${length} of at most ${sentLength} characters, see limits.sentLength`;
   write(
     core,
     running,

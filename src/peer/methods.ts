@@ -7,6 +7,8 @@
  * @module
  */
 
+import { invalidParams } from "../wire/codes.ts";
+import { RpcError } from "../wire/error.ts";
 import type { Params } from "../wire/message.ts";
 import type { Loan } from "./pending.ts";
 
@@ -73,6 +75,10 @@ export const arrangers: WeakMap<object, (params: object) => unknown[]> =
 /** The functions behind those that stand before them: `guard`'s. */
 export const originals: WeakMap<object, object> = new WeakMap();
 
+// Each has its place on the stack, in every function that passes them on: it has room
+// for 120,000 in all (V8).
+const mostParams = 16_384;
+
 /**
  * Calls a method with the params of a call: by position they are its arguments,
  * by name they are one, unless it was declared otherwise.
@@ -82,7 +88,13 @@ export function invoke(
   params: Params | undefined,
 ): unknown {
   if (params === undefined) return fn.call(self);
-  if (Array.isArray(params)) return fn.apply(self, params);
+  if (Array.isArray(params)) {
+    if (params.length > mostParams) {
+      const count = `${params.length} of at most ${mostParams}`;
+      throw new RpcError(invalidParams, `Invalid params: there are ${count}`);
+    }
+    return fn.apply(self, params);
+  }
   const arrange = arrangers.get(originals.get(fn) ?? fn);
   return fn.apply(self, arrange?.(params) ?? [params]);
 }

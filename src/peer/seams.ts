@@ -68,6 +68,8 @@ export interface IncomingBatch {
   answer(text: string): void;
   /** Characters that share a frame with one more response, at most. */
   lengthAround(): number;
+  /** Whether such a response may wait for the others. */
+  hasRoom(text: string): boolean;
 }
 
 /** Several messages in one frame, each way, as the specification has it. */

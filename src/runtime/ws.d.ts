@@ -26,6 +26,7 @@ export class WebSocket {
   off(type: string, listener: (...args: never[]) => void): this;
   listeners(type: string): ((...args: never[]) => void)[];
   ping(): void;
+  pong(data?: unknown, mask?: boolean, done?: (error?: Error) => void): void;
   terminate(): void;
 }
 
@@ -36,6 +37,8 @@ export interface WebSocketServerOptions<Served extends WebSocket> {
   clientTracking: boolean;
   maxPayload: number;
   maxFragments: number;
+  /** Since 8.23. */
+  maxPendingAutoPongs: number;
   perMessageDeflate: boolean | object;
   skipUTF8Validation: boolean;
   handleProtocols(): string | false;

@@ -32,6 +32,11 @@ const mostLength = 16_384;
 // What a message counts for at least: a short one costs work, too.
 const leastLength = 1_024;
 
+// So many pongs may wait in a socket. Each is an object or two there, though it has
+// two bytes for `bufferedAmount`: empty pings whose pongs nobody read took 120 bytes
+// of memory for each of theirs.
+const mostPongs = 64;
+
 /**
  * A socket that hands what a peer sends in one turn of the event loop to the system
  * in few calls, which cost more than all else that a small message does (bench/, "64
@@ -56,6 +61,8 @@ export class PeerSocket extends WebSocket {
   #turn = 0;
   /** What waits for the turn's end, in characters; -1: nothing does. */
   #gathered = -1;
+  /** The pongs that wait in it, once there has been a ping. */
+  #pongs: Pongs | undefined;
 
   /**
    * @param url Where to; null: `ws` has accepted it.
@@ -103,6 +110,20 @@ export class PeerSocket extends WebSocket {
     this.#gathered = 0;
     stream.uncork();
     stream.cork();
+  }
+
+  /**
+   * As `ws` has it while little waits. Beyond that the last ping alone is answered,
+   * once the others' answers have left, as RFC 6455, section 5.5.3, allows: `ws`
+   * itself (8.23) cuts who sends 61 in one piece.
+   */
+  override pong(data?: unknown, mask?: boolean, done?: Done): void {
+    const pongs = this.#pongs ??= new Pongs(this);
+    if (pongs.isFull(data, mask)) return done?.();
+    super.pong(data, mask, (error) => {
+      pongs.leave();
+      done?.(error);
+    });
   }
 
   /** Sends what was gathered: the turn has ended. */
@@ -153,6 +174,41 @@ export class PeerSocket extends WebSocket {
 
   static #tellError(this: PeerSocket, error: Error): void {
     this.#onerror?.({ type: "error", error, message: error.message });
+  }
+}
+
+type Done = (error?: Error) => void;
+
+/** The pongs that wait in one socket. */
+class Pongs {
+  readonly #socket: PeerSocket;
+  #count = 0;
+  /** The last ping that is not answered. */
+  #last:
+    | { readonly data: unknown; readonly mask: boolean | undefined }
+    | undefined;
+
+  constructor(socket: PeerSocket) {
+    this.#socket = socket;
+  }
+
+  /** Counts one more; if it is too many, it waits instead of the last that did. */
+  isFull(data: unknown, mask: boolean | undefined): boolean {
+    if (this.#count === mostPongs) {
+      this.#last = { data, mask };
+      return true;
+    }
+    this.#count++;
+    return false;
+  }
+
+  /** One has left. */
+  leave(): void {
+    this.#count--;
+    const last = this.#last;
+    if (last === undefined || this.#count > 0) return;
+    this.#last = undefined;
+    this.#socket.pong(last.data, last.mask);
   }
 }
 

@@ -15,6 +15,7 @@ export const handlerTimeout: Codes["HandlerTimeout"] = -32052;
 export const parseError: Codes["ParseError"] = -32700;
 export const invalidRequest: Codes["InvalidRequest"] = -32600;
 export const methodNotFound: Codes["MethodNotFound"] = -32601;
+export const invalidParams: Codes["InvalidParams"] = -32602;
 export const internalError: Codes["InternalError"] = -32603;
 export const requestTooLarge: Codes["RequestTooLarge"] = -32007;
 export const responseTooLarge: Codes["ResponseTooLarge"] = -32008;

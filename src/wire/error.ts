@@ -170,9 +170,13 @@ function isInstance(
   value: unknown,
 ): boolean {
   if (typeof value !== "object" || value === null) return false;
-  return Class === Branded
-    ? (value as { readonly [brand: symbol]: unknown })[brand] === true
-    : Function.prototype[Symbol.hasInstance].call(Class, value);
+  try {
+    return Class === Branded
+      ? (value as { readonly [brand: symbol]: unknown })[brand] === true
+      : Function.prototype[Symbol.hasInstance].call(Class, value);
+  } catch {
+    return false; // A proxy, which may be revoked: what is thrown may be anything.
+  }
 }
 
 /**

@@ -20,7 +20,10 @@ export interface Limits {
    * Longest message that is sent, in UTF-16 code units: what the other side takes.
    * Default 1,048,576, on a server 67,108,864; where `messageLength` is given, at
    * least as much as that. A longer request rejects its caller, a longer notification
-   * throws, and a longer response is replaced by error -32008.
+   * throws, and a longer response is replaced by error -32008. Answers that wait for
+   * slower members of their batches may have as many together; one more is likewise
+   * replaced. Where those of all connections in a process are 134,217,728 together,
+   * one that has more than 65,536 has too many.
    */
   readonly sentLength: number;
   /**
@@ -122,12 +125,18 @@ export interface Limits {
    * Most streams open for the peer to read. Default 1,024. A call that passes one
    * more waits for its turn until one has ended; a result that is one more waits
    * likewise, and is refused with -32006 where none has ended for 10 seconds.
+   *
+   * As many of the peer's are taken, see `references`.
    */
   readonly streams: number;
   /**
    * Most functions and objects lent to the peer at a time. Default 1,024. A call
    * that passes one more waits for its turn until one is let go of; a result that
    * is one more is refused with -32006.
+   *
+   * As many of the peer's are taken in one frame, and among the arguments of methods
+   * that run: a call that brings more is answered -32006 and not executed, an answer
+   * that does rejects its call.
    */
   readonly references: number;
   /**

@@ -203,7 +203,7 @@ export class RawSocket implements Disposable {
       this.#read = join([this.#read, chunk.subarray(0, count)]);
     }
     const taken = this.#read.slice(0, length);
-    this.#read = this.#read.slice(length);
+    this.#read = this.#read.subarray(length);
     return taken;
   }
 }

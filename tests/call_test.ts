@@ -695,12 +695,12 @@ Deno.test("progress is $/progress with the request's id for a token", async () =
   progress([1, "b"]);
   progress({ token: 1, value: "bad" });
   progress({ token: 2, value: "nobody's" });
-  progress({ token: "1", value: "nobody's" });
+  progress({ token: "1", value: "by the text of its id" });
   progress(undefined);
   socket.receive({ jsonrpc: "2.0", result: "end", id: 1 });
   progress({ token: 1, value: "late" });
   assertEquals(await call, "end");
-  assertEquals(seen, ["a", "b", "bad"]);
+  assertEquals(seen, ["a", "b", "bad", "by the text of its id"]);
   assertEquals(thrown.map(String), ["Error: in onprogress"]);
 });
 

@@ -66,13 +66,21 @@ Deno.test("Ledger knows what PROTOCOL.md says is owed", () => {
     ['{"jsonrpc":"2.0","method":"m","id":{}}', ["null"]],
     ['{"jsonrpc":"2.0","method":"m","id":9007199254740993}', ["null"]],
     ['{"jsonrpc":"2.0","method":"m","id":1.5}', ["1.5"]],
-    ['{"jsonrpc":"2.0","id":1}', []],
+    ['{"jsonrpc":"2.0","id":1}', []], // It may have been a request's.
+    ['{"jsonrpc":"2.0","id":0}', ["0"]],
+    ['{"jsonrpc":"2.0","id":1,"params":[]}', ["1"]],
+    ['{"jsonrpc":"2.0","id":"a","error":null}', ['"a"']],
+    ['{"jsonrpc":"2.0","id":1,"result":null}', []],
     ['{"error":"no"}', []],
     ["{}", ["null"]],
     ["[]", ["null"]],
     ["", []],
     ["?", ["null"]],
-    ['[{"jsonrpc":"2.0","method":"m","id":1},5,{"id":1}]', ["1", "null"]],
+    ['[{"jsonrpc":"2.0","method":"m","id":1},5,{"id":0}]', [
+      "1",
+      "null",
+      "0",
+    ]],
   ];
   for (const [frame, owed] of rows) {
     const ledger = new Ledger({

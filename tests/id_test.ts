@@ -2,7 +2,7 @@ import { assertEquals, assertRejects } from "@std/assert";
 import { RpcError } from "../mod.ts";
 import { eachPeer } from "./faces.ts";
 import { failure, request, result, settle } from "./scripted_socket.ts";
-import { echo, invalid, open } from "./stage.ts";
+import { echo, invalid, lab, open, take } from "./stage.ts";
 
 eachPeer("Peer gives ids back as they came, or refuses them", async (face) => {
   await using it = await open(face, { local: { echo } });
@@ -84,3 +84,138 @@ eachPeer(
     assertEquals(thrown.length, 2);
   },
 );
+
+eachPeer(
+  "An error without an id is about an answer of this side's, not about the one call that waits",
+  async (face) => {
+    await using it = await open(face, { local: { echo } });
+    const { peer, socket, thrown } = it;
+    const call = peer.request("m");
+    socket.receive(request(7, "echo", ["hello"]));
+    socket.receive(failure(null, -32600, "No request"));
+    assertEquals((thrown.pop() as RpcError).message, "No request");
+    socket.receive(result(1, "it succeeded"));
+    assertEquals(await call, "it succeeded");
+
+    // The refusal of what was no message is an answer, too.
+    const another = peer.request("m");
+    socket.receive({ jsonrpc: "2.0", event: "playing" });
+    socket.receive(failure(null, -32600, "No request"));
+    assertEquals((thrown.pop() as RpcError).message, "No request");
+    socket.receive(result(2, "it succeeded"));
+    assertEquals(await another, "it succeeded");
+  },
+);
+
+eachPeer('A response whose id is "1" is that of call 1', async (face) => {
+  await using it = await open(face);
+  const { peer, socket } = it;
+  const calls = [peer.request("a"), peer.request("b"), peer.request("c")];
+  for (const id of ["01", "1.0", "", " 1", "9"]) {
+    socket.receive(result(id, "nobody's"));
+  }
+  socket.receive(result("1", "a"));
+  socket.receive(failure("2", 5, "No"));
+  socket.receive(result(3, "c"));
+  assertEquals(await calls[0], "a");
+  await assertRejects(() => calls[1]!, RpcError, "No");
+  assertEquals(await calls[2], "c");
+});
+
+const noMethod = "method must be a string";
+const nothing = "it has no method, and no result or error";
+
+eachPeer(
+  "A message with an id and no method, result or error is refused, not swallowed",
+  async (face) => {
+    await using it = await open(face);
+    const rows: [message: object, answer: object][] = [
+      [{ id: 7, params: [1] }, invalid(7, noMethod)],
+      [{ id: "a", params: {} }, invalid("a", noMethod)],
+      [{ id: null, params: {} }, invalid(null, noMethod)],
+      [{ id: 7 }, invalid(7, nothing)],
+      [{ id: "a" }, invalid("a", nothing)],
+      [{ id: 7, event: "playing" }, invalid(7, nothing)],
+      [{ id: [7] }, invalid(null, nothing)],
+      [{ id: 1.5 }, invalid(null, nothing)],
+      [{ id: "x".repeat(129) }, invalid(null, nothing)],
+    ];
+    for (const [message, answer] of rows) {
+      const frame = { jsonrpc: "2.0", ...message };
+      assertEquals(await it.ask(frame), [answer], JSON.stringify(message));
+    }
+  },
+);
+
+eachPeer(
+  "A message with nothing but the id of a call is its response, however late",
+  async (face) => {
+    await using it = await open(face);
+    const { peer, socket } = it;
+    const controller = new AbortController();
+    const { signal } = controller;
+    const call = peer.request("a");
+    const gone = peer.request("b", [], { signal });
+    controller.abort();
+    await assertRejects(() => gone, DOMException);
+    socket.take();
+    socket.receive({ jsonrpc: "2.0", id: 1 });
+    assertEquals(await call, undefined);
+    assertEquals(await it.ask({ jsonrpc: "2.0", id: 2 }), []);
+    assertEquals(await it.ask({ jsonrpc: "2.0", id: "2" }), []);
+    // With params it is none.
+    assertEquals(await it.ask({ jsonrpc: "2.0", id: 2, params: [] }), [
+      invalid(2, noMethod),
+    ]);
+  },
+);
+
+eachPeer("A client is silent about what is no call", async (face) => {
+  const invalid: string[] = [];
+  await using it = lab(face, {
+    local: { echo },
+    oninvalid: (text) => void invalid.push(text),
+  });
+  it.socket.open();
+  const call = it.client.request("m");
+  it.socket.take();
+  const frames = [
+    "no JSON",
+    "[]",
+    "5",
+    '{"event":"track_playback_started","tl_track":{}}',
+    '{"notification":"price","params":[7]}',
+    '{"id":7,"event":"playing"}',
+    '{"jsonrpc":"2.0","id":7,"params":{}}',
+    '{"jsonrpc":"2.0"}',
+    '{"jsonrpc":"2.0","method":5,"id":8}',
+  ];
+  for (let round = 0; round < 10; round++) {
+    for (const frame of frames) it.socket.receive(frame);
+  }
+  assertEquals(it.socket.take(), []);
+  assertEquals(it.client.state, "open");
+  assertEquals(invalid, Array.from({ length: 10 }, () => frames).flat());
+
+  // What is one is answered.
+  it.socket.receive({ jsonrpc: "2.0", method: "echo", params: 5, id: 9 });
+  it.socket.receive(request(10, "echo", ["hello"]));
+  it.socket.receive(request(11, "none"));
+  assertEquals(
+    take(it.socket).map(({ id, result, error }) => [
+      id,
+      result ?? error?.code,
+    ]),
+    [[9, -32600], [10, "hello"], [11, -32601]],
+  );
+  it.socket.receive(result(1, "still mine"));
+  assertEquals(await call, "still mine");
+});
+
+eachPeer("A byte order mark is none of a message", async (face) => {
+  await using it = await open(face, { local: { echo } });
+  const text = `\ufeff${JSON.stringify(request(1, "echo", ["\ufeffé"]))}`;
+  const bytes = new TextEncoder().encode(text);
+  assertEquals(await it.ask(text), [result(1, "\ufeffé")]);
+  assertEquals(await it.ask(bytes.buffer), [result(1, "\ufeffé")]);
+});

@@ -49,7 +49,10 @@ Deno.test("PendingTable counts ids from 1 and gives back what waits under them",
       1.5,
       NaN,
       Infinity,
-      "1",
+      "01",
+      "1.0",
+      "NaN",
+      "",
       null,
       undefined,
       2 ** 40 + 1,
@@ -57,6 +60,7 @@ Deno.test("PendingTable counts ids from 1 and gives back what waits under them",
   ) {
     assertEquals(table.take(id), undefined);
   }
+  for (const pending of all) assert(table.get(`${pending.id}`) === pending);
   for (const pending of all) {
     assert(table.take(pending.id) === pending);
     assert(pending.settled);

@@ -178,9 +178,6 @@ Deno.test("A small client outlives what a hostile server sends over a real socke
     "[".repeat(500_000),
     "[".repeat(500_000) + "]".repeat(500_000),
   );
-  for (const code of [-32700, -32600]) {
-    assertEquals(JSON.parse((await hostile.text())!).error.code, code);
-  }
   const deep = `${"[".repeat(100_000)}${"]".repeat(100_000)}`;
   await hostile.say(
     `{"jsonrpc":"2.0","method":"echo","params":[${deep}],"id":1}`,
@@ -190,8 +187,11 @@ Deno.test("A small client outlives what a hostile server sends over a real socke
   assertEquals(JSON.parse((await hostile.text())!), result(2, "after"));
   assertEquals(notes, 100_000);
 
-  await hostile.say("x".repeat(1_048_577));
-  assertEquals(JSON.parse((await hostile.text())!).error.code, -32700);
+  await hostile.say(
+    "x".repeat(1_048_577),
+    JSON.stringify(request(3, "echo", ["at last"])),
+  );
+  assertEquals(JSON.parse((await hostile.text())!), result(3, "at last"));
   hostile[Symbol.dispose]();
   await client.closed;
   listener.close();

@@ -20,7 +20,7 @@ import {
   type QueuedBatch,
 } from "../peer/pending.ts";
 import type { Batches, IncomingBatch, Living } from "../peer/seams.ts";
-import { send, versionOf } from "../peer/sending.ts";
+import { send, sendAside, versionOf } from "../peer/sending.ts";
 import { mark, post, sendEntry, take } from "../peer/waiting.ts";
 import { batchTooLarge } from "../wire/codes.ts";
 
@@ -178,11 +178,12 @@ class PeerBatches implements Batches, Living {
     for (const message of messages) {
       if (core.state !== "open") return;
       if (message.type === "response") {
-        if (typeof message.id !== "number") {
+        const { id, error } = message;
+        if (error !== undefined && (id === undefined || id === null)) {
           unidentified.push(message);
           continue;
         }
-        answered ??= this.#find(message.id);
+        answered ??= this.#find(id);
       }
       try {
         this.#dispatch(message, text, batch);
@@ -210,7 +211,7 @@ class PeerBatches implements Batches, Living {
     (this.#ids ??= new Set()).add(message.id);
   }
 
-  #find(id: number): OutgoingBatch | undefined {
+  #find(id: Id | undefined): OutgoingBatch | undefined {
     const pending = this.#core.pending.get(id);
     if (pending === undefined) return undefined;
     for (const batch of this.#waiting ?? []) {
@@ -224,7 +225,7 @@ class PeerBatches implements Batches, Living {
     this.#unfinished.delete(answers);
     answers.leave();
     for (const id of ids) this.#ids?.delete(id);
-    if (responses.length > 0) send(this.#core, `[${responses.join(",")}]`);
+    if (responses.length > 0) sendAside(this.#core, `[${responses.join(",")}]`);
   }
 
   isTaken(id: Id): boolean {

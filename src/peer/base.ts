@@ -345,7 +345,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * Called with a frame that is no JSON-RPC, some servers send such things
    * beside it. Return `true` to have dealt with it; otherwise it is answered as
-   * the specification says, unless it is empty.
+   * the specification says, unless it is empty. A peer that makes its sockets, a
+   * client, answers only what names a method.
    *
    * @param _text The frame.
    * @param _error What the answer would be.

@@ -127,9 +127,9 @@ export class Connection {
   /** Who listens to notifications. */
   observers: Observers | undefined;
   /**
-   * The id that followed the last notification, until a later request has been
-   * answered; 0: none. Some peers answer notifications with an error, and no call
-   * is to blame for it.
+   * The id that followed the last message that was no request, until a later request
+   * has been answered; 0: none. Some peers answer notifications with an error, and
+   * answers that they can't read, and no call is to blame for it.
    */
   suspect = 0;
   /** What waits for its turn, by length; see `held.ts`. */

@@ -21,8 +21,10 @@ import { RpcError } from "../wire/error.ts";
 import { glimpse } from "../wire/glimpse.ts";
 import {
   type Invalid,
+  invalid,
   type Message,
   readMessage,
+  type Response,
   unreadable,
   type Version,
 } from "../wire/message.ts";
@@ -39,7 +41,8 @@ import { complain, runHook } from "./owner.ts";
 import type { IncomingBatch } from "./seams.ts";
 import { versionOf } from "./sending.ts";
 
-const decoder = /* @__PURE__ */ new TextDecoder("utf-8", { fatal: true });
+// Made for the first binary frame: not every platform has one.
+let decoder: TextDecoder | undefined;
 
 /** What happens to a core from outside. */
 export const handlers: Handlers = { hear, sweep, complain };
@@ -133,10 +136,13 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
 /** The text of a frame; `undefined`: it is too long. */
 function readText(data: unknown, mostLength: number): string | undefined {
   let text: string;
-  if (typeof data === "string") text = data;
-  else if ((data as ArrayBuffer).byteLength > mostLength) return undefined;
+  // A mark of the byte order, which some write even here, is none of the text.
+  if (typeof data === "string") {
+    text = data.charCodeAt(0) === 0xfeff ? data.slice(1) : data;
+  } else if ((data as ArrayBuffer).byteLength > mostLength) return undefined;
   else {
     try {
+      decoder ??= new TextDecoder("utf-8", { fatal: true });
       text = decoder.decode(data as ArrayBuffer);
     } catch {
       text = "\u{fffd}"; // Not UTF-8, so not JSON: answered as a parse error.
@@ -206,6 +212,7 @@ function refuseUnread(
   const message = `${what}: ${why}`;
   dispatch(core, {
     ...unreadable(code, message),
+    isCall: kind === "call",
     id: isResponse ? undefined : answerTo,
   }, text);
 }
@@ -226,6 +233,9 @@ export function dispatch(
   batch?: IncomingBatch,
 ): void {
   const { connection, bounds } = core;
+  if (message.type === "response" && isEmpty(core, message)) {
+    return refuseEmpty(core, message, text, batch);
+  }
   if (connection.spoken === undefined && message.type !== "invalid") {
     connection.spoken = message.version;
   }
@@ -245,10 +255,32 @@ export function dispatch(
   }
 }
 
+/**
+ * Whether what has an id and nothing else is no response: no request has ever had
+ * that id. Of one that had, it may be all that is left of `result: undefined`.
+ */
+function isEmpty({ pending }: Core, { id, result, error }: Response): boolean {
+  return result === undefined && error === undefined && !pending.hasHad(id);
+}
+
+/** Answers that, unless it answers a ping. */
+function refuseEmpty(
+  core: Core,
+  { version, id }: Response,
+  text: string,
+  batch: IncomingBatch | undefined,
+): void {
+  if (core.heartbeat?.isAnswer(id)) return;
+  const why = "it has no method, and no result or error";
+  const isGood = Number.isSafeInteger(id) ||
+    typeof id === "string" && id.length <= core.limits.idLength;
+  dispatch(core, invalid(version, isGood ? id : null, why), text, batch);
+}
+
 /** Answers what is no message, unless its owner deals with it. */
 function refuseInvalid(
   core: Core,
-  { version, id, code, message }: Invalid,
+  { version, id, isCall, code, message }: Invalid,
   text: string,
   batch: IncomingBatch | undefined,
 ): void {
@@ -259,8 +291,12 @@ function refuseInvalid(
     isHandled === true || core.state === "closed" ||
     /^[ \t\n\r]*$/.test(text)
   ) return;
+  // Who chose his server takes whatever else that says, the events of a protocol of
+  // its own: an answer would be one more message that it can't read.
+  const isOld = core.connection.spoken === "1.0";
+  if (core.makeSocket !== undefined && (isOld || !isCall)) return;
   // A version that has no word for it.
-  if (core.connection.spoken === "1.0") {
+  if (isOld) {
     return cut(core, badProtocol, message);
   }
   if (core.bounds?.countInvalid() === false || id === undefined) return;

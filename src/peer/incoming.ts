@@ -37,7 +37,7 @@ import { enumeratorNext } from "./outgoing.ts";
 import { closedError, complain, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
-import { send, tell } from "./sending.ts";
+import { sendAside, tell } from "./sending.ts";
 import type { TraceContext } from "./trace.ts";
 import { renew } from "./waiting.ts";
 
@@ -252,7 +252,7 @@ export function refuse(
   // Under its id, this would answer the request that has it.
   const answerTo = isTaken(core, id) ? null : id;
   const text = writeErrorIn(core, version, answerTo, error);
-  if (batch === undefined) send(core, text);
+  if (batch === undefined) sendAside(core, text);
   else batch.add(text);
 }
 
@@ -658,7 +658,7 @@ function write(core: Core, running: RunningCall, response: string): void {
   const { batch, connection: { unanswered } } = running;
   const key = running.id ?? running;
   if (unanswered?.get(key) === running) unanswered.delete(key);
-  if (batch === undefined) send(core, response);
+  if (batch === undefined) sendAside(core, response);
   else batch.answer(response);
   core.draining?.look();
 }

@@ -373,13 +373,13 @@ export function settleUnknown(
 /**
  * An error without an id: the peer could not read something of ours, if that is
  * what it says. It is about a batch if one is waiting, else about the one call that
- * is; a guess among several, or between it and a notification, would tell a lie to
- * one of them.
+ * is; a guess among several, or between it and what was no request, would tell a lie
+ * to one of them.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
   const isNamed = core.batches?.isNamed === true;
   if (!isNamed && core.heartbeat?.isBlamed()) return;
-  // No guess while a notification may be to blame.
+  // No guess while a notification or an answer may be to blame.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;

@@ -315,10 +315,22 @@ export class PendingTable {
     this.#size++;
   }
 
+  /** By its id, or by the text of it, which is all that some peers can give back. */
   get(id: unknown): Pending | undefined {
+    if (typeof id === "string") {
+      const number = +id;
+      if (`${number}` !== id) return undefined;
+      id = number;
+    }
     if (typeof id !== "number") return undefined;
     const pending = this.#slots[id & (this.#slots.length - 1)];
     return pending?.id === id ? pending : undefined;
+  }
+
+  /** Whether some request has or had an id. */
+  hasHad(id: unknown): boolean {
+    const number = typeof id === "string" ? +id : id as number;
+    return Number.isInteger(number) && number >= 1 && number < this.#nextId;
   }
 
   /**

@@ -41,6 +41,12 @@ export function send(
   return isSending(core) && sendNow(core, text, pending, batch);
 }
 
+/** Hands over what is no request: an error without an id may be about that. */
+export function sendAside(core: Core, text: string): boolean {
+  core.connection.suspect = core.pending.nextId;
+  return send(core, text);
+}
+
 /**
  * Does so where it is known that the socket is open: to ask it once more is a call
  * into the runtime.
@@ -89,8 +95,7 @@ export function tell(core: Core, method: string, params: Params): boolean {
   if (versionOf(core) !== "2.0") return false;
   const text = writeNotification(method, writeParams(params));
   checkLength(core, "Cannot send notification", method, text);
-  core.connection.suspect = core.pending.nextId;
-  return send(core, text);
+  return sendAside(core, text);
 }
 
 /** @throws {RangeError} A message is too long. */

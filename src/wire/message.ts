@@ -74,6 +74,8 @@ export interface Invalid {
   readonly version: Version | undefined;
   /** The id to answer with; `undefined` for a notification: no answer. */
   readonly id: Id | undefined;
+  /** Whether it is a call, though one that can't be made: it names a method. */
+  readonly isCall: boolean;
   readonly code: number;
   readonly message: string;
 }
@@ -107,8 +109,12 @@ export function readMessage(
     : undefined;
 
   if (method === undefined) {
-    const { result, error } = value as { result?: unknown; error?: unknown };
-    if (id !== undefined || result !== undefined || error !== undefined) {
+    const { result, error, params } = value as { [member: string]: unknown };
+    // With neither, it may be the response of who leaves out what is undefined.
+    if (
+      result !== undefined || error !== undefined ||
+      id !== undefined && params === undefined
+    ) {
       return {
         type: "response",
         version: version ?? "2.0",
@@ -135,10 +141,12 @@ export function readMessage(
     ? undefined
     : id as Id | undefined;
 
+  const isCall = typeof method === "string";
   if (version === undefined) {
-    return invalid(undefined, answerTo ?? null, 'jsonrpc must be "2.0"');
+    const why = 'jsonrpc must be "2.0"';
+    return invalid(undefined, answerTo ?? null, why, isCall);
   }
-  if (typeof method !== "string") {
+  if (!isCall) {
     return invalid(
       jsonrpc === undefined ? undefined : version,
       answerTo ?? null,
@@ -150,6 +158,7 @@ export function readMessage(
       version,
       answerTo,
       tooLong("method", method, limits.methodLength),
+      isCall,
     );
   }
   let { params } = value as { params?: unknown };
@@ -159,6 +168,7 @@ export function readMessage(
       version,
       answerTo,
       "params must be an array or an object",
+      isCall,
     );
   }
   return {
@@ -180,11 +190,13 @@ export function invalid(
   version: Version | undefined,
   id: Id | undefined,
   why?: string,
+  isCall = false,
 ): Invalid {
   return {
     type: "invalid",
     version,
     id,
+    isCall,
     code: invalidRequest,
     message: why === undefined ? "Invalid Request" : `Invalid Request: ${why}`,
   };
@@ -192,7 +204,14 @@ export function invalid(
 
 /** A frame of which nothing can be told. */
 export function unreadable(code: number, message: string): Invalid {
-  return { type: "invalid", version: undefined, id: null, code, message };
+  return {
+    type: "invalid",
+    version: undefined,
+    id: null,
+    isCall: false,
+    code,
+    message,
+  };
 }
 
 /**

@@ -23,6 +23,8 @@ interface Debt {
   readonly version: Version | undefined;
   /** The result that it must have if it has one, as JSON; `undefined`: any. */
   readonly result?: string | undefined;
+  /** Whether nobody can tell if it is owed at all. */
+  readonly isUnsure?: boolean;
 }
 
 /** What is paid at once: an answer, or all of a batch's. */
@@ -89,8 +91,9 @@ export class Ledger {
 
   /** The ids of the requests that are owed an answer. */
   get owed(): string[] {
-    return this.#bills.filter(({ payment }) => payment === undefined)
-      .flatMap(({ debts }) => debts.map(({ ids }) => ids.join(" or ")));
+    return this.#bills.filter((bill) =>
+      bill.payment === undefined && !isUnsure(bill)
+    ).flatMap(({ debts }) => debts.map(({ ids }) => ids.join(" or ")));
   }
 
   /** Forgives everything: the connection has closed. */
@@ -108,7 +111,9 @@ export class Ledger {
     version: Version,
   ): Verdict {
     const { limits, isShared, version: told } = this.#terms;
-    const text = typeof frame === "string" ? frame : decode(frame);
+    const text = typeof frame === "string"
+      ? frame.replace(/^\ufeff/, "")
+      : decode(frame);
     const { messageLength } = limits;
     // Messages that share a frame may be longer together than one alone.
     const most = isShared ? Math.max(messageLength + 2, 16_384) : messageLength;
@@ -226,11 +231,9 @@ export class Ledger {
     }
     const message = value as Json;
     const has = (name: string): boolean => Object.hasOwn(message, name);
-    if (
-      !has("method") && (has("id") || has("result") || has("error"))
-    ) {
-      this.responses++;
-      return 0;
+    const isAnswer = has("result") || has("error");
+    if (!has("method") && (isAnswer || has("id") && !has("params"))) {
+      return this.#readResponse(message, batch);
     }
     const { limits } = this.#terms;
     const { jsonrpc, id, method, params } = message;
@@ -271,15 +274,42 @@ export class Ledger {
     return 0;
   }
 
+  /** With nothing but an id, it is a response only to a request that had it. */
+  #readResponse(message: Json, batch: Bill | undefined): number {
+    const { id, result, error = null } = message;
+    const number = typeof id === "string" || typeof id === "number" ? +id : 0;
+    const last = Math.max(0, ...this.#used);
+    const isOurs = Number.isInteger(number) && number >= 1 && number <= last;
+    if (result !== undefined || error !== null || isOurs) {
+      this.responses++;
+      return 0;
+    }
+    const isKnown = Number.isSafeInteger(id) ||
+      typeof id === "string" && id.length <= this.#terms.limits.idLength;
+    // A request that had it may be on its way, or was not sent in the end.
+    const isUnsure = number > last && Number.isSafeInteger(number);
+    if (isUnsure) {
+      this.#isFragile = true;
+      this.responses++;
+    }
+    this.#refuse(batch, isKnown ? id : null, false, isUnsure);
+    return isUnsure ? 0 : 1;
+  }
+
   /** An invalid message is answered, under its id if that is nobody else's. */
-  #refuse(batch?: Bill, id: unknown = null, isFragile = false): 1 {
+  #refuse(
+    batch?: Bill,
+    id: unknown = null,
+    isFragile = false,
+    isUnsure = false,
+  ): 1 {
     const key = JSON.stringify(id);
     const ids = id === null || this.#isTaken(key) && !this.#isUnclear(key)
       ? ["null"]
       : isFragile || this.#isTaken(key)
       ? [key, "null"]
       : [key];
-    this.#owe({ ids, isRequest: false, version: undefined }, batch);
+    this.#owe({ ids, isRequest: false, version: undefined, isUnsure }, batch);
     return 1;
   }
 
@@ -453,7 +483,8 @@ function assign(
   bills: readonly Bill[],
   seen: Set<Bill> = new Set(),
 ): boolean {
-  for (const bill of bills) {
+  // First what is owed for sure.
+  for (const bill of [...bills].sort(bySureness)) {
     if (seen.has(bill) || !pays(payment, bill)) continue;
     seen.add(bill);
     if (bill.payment === undefined || assign(bill.payment, bills, seen)) {
@@ -464,10 +495,23 @@ function assign(
   return false;
 }
 
+function bySureness(left: Bill, right: Bill): number {
+  return +isUnsure(left) - +isUnsure(right);
+}
+
+/** Whether nobody can tell if anything of a bill is owed. */
+function isUnsure({ debts }: Bill): boolean {
+  return debts.every(({ isUnsure }) => isUnsure === true);
+}
+
 /** Whether a bill can be paid so, whole. */
 function pays({ isBatch, answers }: Payment, bill: Bill): boolean {
   const { debts } = bill;
-  if (isBatch !== bill.isBatch || answers.length !== debts.length) return false;
+  const least = debts.filter(({ isUnsure }) => !isUnsure).length;
+  if (
+    isBatch !== bill.isBatch || answers.length > debts.length ||
+    answers.length < least
+  ) return false;
   if (!isBatch) return fits(debts[0]!, answers[0]!);
   const paid = new Map<Debt, Json>();
   const settle = (answer: Json, seen: Set<Debt>): boolean => {
@@ -493,8 +537,9 @@ function areDistinct(bills: readonly Bill[]): boolean {
 
 /** Whether an answer may be that which is owed. */
 function fits(debt: Debt, response: Json): boolean {
-  const { version, result } = debt;
-  return debt.ids.includes(JSON.stringify(response.id)) &&
+  const { version, result, isUnsure } = debt;
+  return !(isUnsure && (response.error as Json | null)?.code !== -32600) &&
+    debt.ids.includes(JSON.stringify(response.id)) &&
     (version === undefined || version === versionOf(response)) &&
     (result === undefined || (response.error ?? null) !== null ||
       result === JSON.stringify(response.result));

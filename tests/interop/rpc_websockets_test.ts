@@ -136,7 +136,7 @@ Deno.test("a server of rpc-websockets sends its events, which are no JSON-RPC, t
       const frame = JSON.parse(text); // {"notification":"price","params":[7]}
       if (typeof frame?.notification !== "string") return false;
       seen.push([frame.notification, frame.params]);
-      return true; // Or the frame is answered with an error.
+      return true; // It is dealt with.
     },
   });
   const subscribed = await client.request("rpc.on", ["feedUpdated", "price"]);

@@ -7,6 +7,7 @@
  */
 
 import type { CloseCode, CloseInfo } from "../wire/error.ts";
+import { fit } from "../wire/utf8.ts";
 import type { Socket, SocketEvent } from "./socket.ts";
 
 const cut: typeof CloseCode.Abnormal = 1006;
@@ -31,9 +32,7 @@ export function readCloseEvent(event: SocketEvent): CloseInfo {
 
 /** Cuts a close reason to the 123 bytes that a close frame has room for. */
 export function cutReason(reason: string): string {
-  const bytes = new Uint8Array(123);
-  const { read } = new TextEncoder().encodeInto(reason, bytes);
-  return reason.slice(0, read);
+  return reason.slice(0, fit(reason, 123).length);
 }
 
 /** Whether a close frame may carry a code. */

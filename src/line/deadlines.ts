@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Alarm, type Sleeper } from "./timers.ts";
+import { Alarm, eraOfNow, lookAtEra, type Sleeper } from "./timers.ts";
 
 /** Who has calls that are due at some time. */
 export interface Sweeper {
@@ -35,6 +35,8 @@ export class Deadlines implements Sleeper {
   readonly #grain: number;
   /** When to look next; Infinity: nothing waits. */
   #next = Infinity;
+  /** In which era that is, if somebody plays with time. */
+  #era = 0;
   #isOver = false;
 
   /**
@@ -49,8 +51,16 @@ export class Deadlines implements Sleeper {
   /** The deadline of what begins now and may take `timeout` milliseconds. */
   after(timeout: number): number {
     if (timeout === Infinity) return Infinity;
-    if (this.#next === Infinity || timeout < 16 * this.#grain) {
+    if (
+      this.#next === Infinity || timeout < 16 * this.#grain ||
+      this.#era !== eraOfNow()
+    ) {
       const now = performance.now();
+      const era = lookAtEra();
+      if (this.#era !== era) {
+        this.#era = era;
+        this.#next = Infinity;
+      }
       const deadline = now + timeout;
       this.#lookAt(Math.min(deadline, now + this.#grain), now);
       return deadline;

@@ -19,6 +19,8 @@
  * @module
  */
 
+import { namedError } from "../runtime/errors.ts";
+import { fit } from "../wire/utf8.ts";
 import { CloseCode } from "../wire/error.ts";
 import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
 
@@ -48,8 +50,6 @@ export function socketPair(
 
 // Set once by the class's static block: only a pair may be connected.
 let connect: (left: MemorySocket, right: MemorySocket, open: boolean) => void;
-
-const encoder = new TextEncoder();
 
 /** One end of an in-memory pair; made by {@linkcode socketPair}. */
 export class MemorySocket implements Socket {
@@ -91,14 +91,14 @@ export class MemorySocket implements Socket {
    */
   send(data: string): void {
     if (this.#readyState === ReadyState.Connecting) {
-      throw new DOMException(
+      throw namedError(
         "Cannot send: the socket is still connecting",
         "InvalidStateError",
       );
     }
     if (this.#readyState !== ReadyState.Open) return;
     if (this.#peer.#isPaused) {
-      this.#bufferedAmount += encoder.encode(data).length;
+      this.#bufferedAmount += fit(data).bytes;
     }
     this.#peer.#receive({ type: "message", data });
   }
@@ -114,13 +114,13 @@ export class MemorySocket implements Socket {
    */
   close(code?: number, reason = ""): void {
     if (code !== undefined && code !== 1000 && !(code >= 3000 && code < 5000)) {
-      throw new DOMException(
+      throw namedError(
         `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
         "InvalidAccessError",
       );
     }
-    if (encoder.encode(reason).length > 123) {
-      throw new DOMException(
+    if (fit(reason).bytes > 123) {
+      throw namedError(
         "Cannot close: the reason is longer than 123 bytes",
         "SyntaxError",
       );

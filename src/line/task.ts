@@ -19,6 +19,8 @@ export function afterTurn(task: () => void): unknown {
     setImmediate?: (task: () => void) => unknown;
   };
   if (setImmediate !== undefined) return setImmediate(task);
+  // A page of Jest's has neither.
+  if (typeof MessageChannel !== "function") return setTimeout(task);
   if (channel === undefined) {
     channel = new MessageChannel();
     channel.port1.onmessage = (): void => {

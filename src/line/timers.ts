@@ -4,7 +4,31 @@
  * @module
  */
 
-import { startTimerUnloaded } from "../runtime/timers.ts";
+import { startTimerUnloaded, timerProperty } from "../runtime/timers.ts";
+
+// Those by whom somebody plays with time put other timers, another Date and mostly
+// another clock in the place of the platform's, and take them back: what was started
+// before rings in another time, or never.
+let era = 0;
+let timers: unknown;
+let date: unknown;
+
+/** The number of the era, after a look whether it is another one. */
+export function lookAtEra(): number {
+  const { value, get } = timerProperty() ?? {};
+  const inUse = value ?? get;
+  if (timers !== inUse || date !== Date) {
+    timers = inUse;
+    date = Date;
+    era++;
+  }
+  return era;
+}
+
+/** The number of the era, as far as a look can tell that costs nothing. */
+export function eraOfNow(): number {
+  return date === Date ? era : lookAtEra();
+}
 
 /** Who is woken by an {@linkcode Alarm}. */
 export interface Sleeper {
@@ -36,6 +60,8 @@ export class Alarm {
   /** Milliseconds from when it was set to when it is due. */
   #span = Infinity;
   #before = 0;
+  /** When its timer was started. */
+  #era = 0;
 
   /** When it rings, in milliseconds of the monotonic clock; Infinity: never. */
   get due(): number {
@@ -47,6 +73,7 @@ export class Alarm {
     if (sleeper.place === -1) {
       sleeper.place = this.#sleepers.push(sleeper) - 1;
     }
+    if (this.#era !== lookAtEra()) this.#forget();
     // No look at the clock where it rings soon enough in any case.
     if (within >= this.#span) return;
     const now = performance.now();
@@ -57,7 +84,10 @@ export class Alarm {
   /** Lets someone sleep; nothing is left of the alarm once the last one does. */
   delete(sleeper: Sleeper): void {
     this.#remove(sleeper);
-    if (this.#sleepers.length > 0) return;
+    if (this.#sleepers.length === 0) this.#forget();
+  }
+
+  #forget(): void {
     this.#stop?.();
     this.#stop = undefined;
     this.#due = this.#span = Infinity;
@@ -77,6 +107,7 @@ export class Alarm {
   #setTimer(time: number, now: number): void {
     if (time >= this.#due) return;
     this.#stop?.();
+    this.#era = era;
     this.#due = time;
     this.#span = time - now;
     this.#stop = startTimer(Math.ceil(this.#span), () => this.#ring());
@@ -115,6 +146,8 @@ export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
   const stop = startTimerUnloaded(delay, ring);
   if (stop !== undefined) return stop;
+  // Who started it stops it: others may have taken their place by then.
+  const { setTimeout, clearTimeout } = globalThis;
   const id = setTimeout(ring, delay);
   return () => clearTimeout(id);
 }

@@ -13,6 +13,7 @@ import type { IncomingBatch } from "../peer/seams.ts";
 import { beginWaiting, decline, failWith, leave } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
+import { namedError } from "../runtime/errors.ts";
 import { isDeeperThan } from "../wire/depth.ts";
 import {
   badProtocol,
@@ -143,7 +144,7 @@ class PeerBounds implements Bounds {
         `No sign of life from the method within ${core.limits.handlerTimeout} ms`;
       failWith(core, running, handlerTimeout, why);
       running.abort(
-        new DOMException(`${why}: "${running.method}"`, "TimeoutError"),
+        namedError(`${why}: "${running.method}"`, "TimeoutError"),
       );
     }
     beginWaiting(core, core.connection);

@@ -44,7 +44,8 @@ export const usualLength = 16_384;
 const firstMembers = 32;
 const mostMembers = 256;
 
-const encoder = /* @__PURE__ */ new TextEncoder();
+// Made for the first frame that has to be measured: not every platform has one.
+let encoder: TextEncoder | undefined;
 
 // Where frames are written to be measured: into one array, because to make one for
 // each would take six times as long.
@@ -260,7 +261,10 @@ class SharedFrames {
   #fits(frame: string): boolean {
     // Three bytes is the most that one UTF-16 code unit takes.
     if (3 * frame.length <= this.#maxLength) return true;
+    // Without one, only what is sure to fit shares a frame.
+    if (typeof TextEncoder !== "function") return false;
     if (bytes.length < this.#maxLength) bytes = new Uint8Array(this.#maxLength);
+    encoder ??= new TextEncoder();
     const { read, written } = encoder.encodeInto(frame, bytes);
     return read === frame.length && written <= this.#maxLength;
   }

@@ -32,6 +32,7 @@
 import type { CallOptions } from "../peer/call.ts";
 import { Deferred } from "../line/deferred.ts";
 import { startTimer } from "../line/timers.ts";
+import { namedError, reasonOf } from "../runtime/errors.ts";
 import {
   invalidRequest,
   responseTooLarge,
@@ -309,7 +310,7 @@ class Producer {
     if (this.#isOver) return;
     this.#isOver = true;
     this.#writing.call?.abort(
-      new DOMException("The stream was left by its reader", "AbortError"),
+      namedError("The stream was left by its reader", "AbortError"),
     );
     stop(this.#iterator, (error) => this.#link.report(error));
   }
@@ -419,7 +420,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
   readonly #signal: AbortSignal | undefined;
   /** The call among whose params it came. */
   readonly #call: Lender | undefined;
-  readonly #abort = (): void => this.#fail(this.#signal!.reason);
+  readonly #abort = (): void => this.#fail(reasonOf(this.#signal!));
   /** Ends the question that is being asked when nobody wants its answer. */
   readonly #leaving = new AbortController();
   readonly #left: Promise<never>;
@@ -446,7 +447,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
     this.#signal = signal;
     const { signal: leaving } = this.#leaving;
     this.#left = new Promise((_, reject) =>
-      leaving.addEventListener("abort", () => reject(leaving.reason))
+      leaving.addEventListener("abort", () => reject(reasonOf(leaving)))
     );
     this.#left.catch(() => {});
     if (signal?.aborted === true) this.#abort();
@@ -604,7 +605,13 @@ function unknownStream(): RpcError {
 function isStream(value: unknown): value is object {
   return typeof value === "object" && value !== null &&
     (typeof (value as AsyncIterable<unknown>)[Symbol.asyncIterator] ===
-        "function" || value instanceof ReadableStream);
+        "function" || isReadable(value));
+}
+
+/** Whether it is a stream of the platform's: neither React Native nor Jest has any. */
+function isReadable(value: object): value is ReadableStream {
+  return typeof ReadableStream === "function" &&
+    value instanceof ReadableStream;
 }
 
 /** An iterator over what can be iterated asynchronously, and is no text. */
@@ -612,7 +619,7 @@ function iteratorOf(value: unknown): AsyncIterator<unknown> | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { [Symbol.asyncIterator]: iterate } = value as AsyncIterable<unknown>;
   if (typeof iterate === "function") return iterate.call(value);
-  if (value instanceof ReadableStream) {
+  if (isReadable(value)) {
     // Safari's can't be iterated yet.
     const reader = value.getReader() as ReadableStreamDefaultReader<unknown>;
     return {

@@ -8,6 +8,7 @@
  */
 
 import { isThenable } from "../line/deferred.ts";
+import { namedError } from "../runtime/errors.ts";
 import {
   busy,
   cancelled,
@@ -497,7 +498,7 @@ function cancelRunning(core: Core, id: unknown): void {
   // First the answer: from a method that hears the signal, too, it is this.
   failWith(core, running, cancelled, "Request was cancelled");
   running.abort(
-    new DOMException("The caller cancelled the call", "AbortError"),
+    namedError("The caller cancelled the call", "AbortError"),
   );
 }
 

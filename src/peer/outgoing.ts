@@ -6,6 +6,7 @@
  * @module
  */
 
+import { namedError, reasonOf } from "../runtime/errors.ts";
 import { readAmount } from "../wire/amount.ts";
 import {
   batchTooLarge,
@@ -75,7 +76,7 @@ export function request(
     checkMethod(cannotRequest, method);
     const { pending: table } = core;
     const signal = options?.signal;
-    signal?.throwIfAborted();
+    if (signal?.aborted) throw reasonOf(signal);
     const timeout = options?.timeout === undefined
       ? core.timeout
       : readAmount("timeout", options.timeout);
@@ -98,7 +99,7 @@ export function request(
       : undefined;
     const idempotent = options?.idempotent ?? false;
     const abort = signal &&
-      ((): void => cancel(core, id, signal.reason));
+      ((): void => cancel(core, id, reasonOf(signal)));
     if (abort !== undefined) signal?.addEventListener("abort", abort);
     // Who awaits an answer to what onopen calls goes on with that.
     const own = core.opening?.isOwn ? core.opening : undefined;
@@ -275,7 +276,7 @@ export function sweepOutgoing(core: Core, now: number): number {
 }
 
 /** The error of a call whose time is over; one that never left says so, and why. */
-function timeoutError(core: Core, pending: Pending): DOMException {
+function timeoutError(core: Core, pending: Pending): Error {
   const { method, timeout, sent, wasSent } = pending;
   const left = sent || wasSent;
   const what = left ? "No sign of life from request" : cannotRequest;
@@ -284,7 +285,7 @@ function timeoutError(core: Core, pending: Pending): DOMException {
     : isReady(core, method)
     ? `: it waits for ${awaited(core)}`
     : `: ${noConnection(core)}`;
-  const error = new DOMException(
+  const error = namedError(
     `${what} "${method}" within ${timeout} ms${why}`,
     "TimeoutError",
   );

@@ -22,7 +22,10 @@ export function startTimerUnloaded(
   delay: number,
   ring: () => void,
 ): (() => void) | undefined {
-  if (delay < far || isPlain()) return undefined;
+  // React Native's is a getter, too, and has no such signals.
+  if (delay < far || isPlain() || AbortSignal.timeout === undefined) {
+    return undefined;
+  }
   const signal = AbortSignal.timeout(delay);
   signal.addEventListener("abort", ring);
   return () => signal.removeEventListener("abort", ring);
@@ -33,6 +36,10 @@ export function startTimerUnloaded(
  * plays with time.
  */
 function isPlain(): boolean {
-  const property = Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
-  return property?.get === undefined;
+  return timerProperty()?.get === undefined;
+}
+
+/** Where the platform, or who plays with time, has `setTimeout`. */
+export function timerProperty(): PropertyDescriptor | undefined {
+  return Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
 }

@@ -117,14 +117,25 @@ export interface ConnectionInfo {
   readonly incoming: IncomingMessage;
 }
 
-/** The settings of `upgrade`: how connections are accepted. */
-export interface UpgradeSettings<Context = unknown>
+/** The settings of `upgrade` and `serve`: how connections are accepted. */
+export interface SocketSettings<Context = unknown>
   extends AcceptSettings<Context, ConnectionInfo> {
   /**
    * Whether messages are compressed, and how: see `ws`. It costs memory and time
    * for each connection. Default `false`.
    */
   perMessageDeflate?: boolean | object;
+}
+
+/** The settings of `upgrade`: how connections are accepted, and which. */
+export interface UpgradeSettings<Context = unknown>
+  extends SocketSettings<Context> {
+  /**
+   * The path whose requests are for this service: `"/rpc"`, compared whole, without
+   * the query. All others are left alone; where nobody else listens, refused with
+   * 404. Default: every request is for it.
+   */
+  path?: string;
 }
 
 /** The place to listen. */
@@ -147,7 +158,7 @@ export interface ListenOptions {
 
 /** The settings of `serve`: how connections are accepted, and where. */
 export interface ServeSettings<Context = unknown>
-  extends UpgradeSettings<Context>, ListenOptions {
+  extends SocketSettings<Context>, ListenOptions {
   /**
    * Answers what is no WebSocket handshake: pages, health checks. Default: 426
    * Upgrade Required. A throw reaches `onerror`, and the client as a bare 500.
@@ -183,7 +194,10 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
   Address
 >;
 
-/** A listener to the event "upgrade" of an HTTP server. */
+/**
+ * A listener to the event "upgrade" of an HTTP server. It leaves alone what isn't
+ * its own, and what somebody else has taken.
+ */
 export interface UpgradeListener<Service extends ServicePeer = ServicePeer> {
   /** Answers one request, by making a service's instance or by refusing. */
   (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void;
@@ -286,7 +300,8 @@ export async function serve(
 /**
  * Makes a listener to the event "upgrade" of an HTTP server that exists, Node's
  * own or a framework's, that makes a new peer with this definition for each
- * connection.
+ * connection. Others may listen beside it, Vite or Socket.IO, if it has a `path` of
+ * its own.
  *
  * ```ts
  * import { connect, upgrade } from "@jsonrpcws/peer/node";
@@ -295,11 +310,9 @@ export async function serve(
  * import { createServer } from "node:http";
  *
  * const http = createServer((_, response) => response.end("A page"));
- * const echo = upgrade({ local: { echo: (text: string) => text } });
- * http.on("upgrade", (request, socket, head) => {
- *   if (request.url === "/rpc") echo(request, socket, head);
- *   else socket.destroy();
- * });
+ * const local = { echo: (text: string) => text };
+ * const echo = upgrade({ path: "/rpc", local });
+ * http.on("upgrade", echo);
  * http.listen(0);
  * await once(http, "listening");
  *
@@ -313,7 +326,7 @@ export async function serve(
  *
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An origin, a host or a path could never match.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
@@ -347,7 +360,27 @@ export function upgrade(
 ): UpgradeListener {
   const options = typeof service === "function" ? settings : service;
   const acceptor = new Acceptor(service, settings, silenceOf(options));
-  return Object.assign(createListener(acceptor, options, requireUpgrade), {
+  const { path } = options;
+  if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
+    const text = JSON.stringify(path);
+    throw new TypeError(`Cannot take path ${text}: write it as "/rpc"`);
+  }
+  const take = createListener(acceptor, options, requireUpgrade);
+  function listener(
+    this: unknown,
+    incoming: IncomingMessage,
+    socket: Duplex,
+    head: Uint8Array,
+  ): void {
+    if (path === undefined || pathOf(incoming) === path) {
+      if (!isTaken(socket)) take(incoming, socket, head);
+    } else if (isLast(this, listener)) {
+      socket.on("error", destroy);
+      answerUpgrade(socket, refuse(404, "Not found"));
+    }
+  }
+  own.add(listener);
+  return Object.assign(listener, {
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
   });
@@ -503,7 +536,7 @@ type Fetch = (
 /** @param others Has the sockets that upgrade to nothing, while they are open. */
 function createListener(
   acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeSettings,
+  options: SocketSettings,
   fetch: Fetch,
   others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
@@ -529,7 +562,9 @@ function createListener(
     head: Uint8Array,
     admission: Response | Admission,
   ): void {
-    if (admission instanceof Response) return void write(socket, admission);
+    if (admission instanceof Response) return answerUpgrade(socket, admission);
+    // Somebody else has, while it was decided about.
+    if (isTaken(socket)) return admission.abandon();
     let isOpen = false;
     selected = admission.protocol;
     try {
@@ -541,7 +576,7 @@ function createListener(
         watch(ws, admission.accept(ws));
       });
     } catch (error) {
-      write(socket, failure(acceptor, error));
+      answerUpgrade(socket, failure(acceptor, error));
     }
     if (!isOpen) admission.abandon();
   }
@@ -566,10 +601,10 @@ function createListener(
       others.add(socket);
       socket.on("close", () => others.delete(socket));
       respond(acceptor, fetch, incoming, socket).then((response) =>
-        write(socket, response)
+        answerUpgrade(socket, response)
       );
     } else if (!goesSomewhere(incoming)) {
-      write(socket, badRequest());
+      answerUpgrade(socket, badRequest());
     } else {
       const admission = acceptor.admit(handshake);
       if (admission instanceof Promise) {
@@ -583,6 +618,31 @@ function createListener(
 
 function destroy(this: Duplex): void {
   this.destroy();
+}
+
+/** The listeners that `upgrade` has made. */
+const own = new WeakSet<object>();
+
+/** The path of a request, without its query. */
+function pathOf(incoming: IncomingMessage): string | undefined {
+  const { url = "" } = incoming;
+  return url.startsWith("/") ? url.split("?")[0] : urlOf(incoming)?.pathname;
+}
+
+/** Whether nobody is left who could take what a listener doesn't. */
+function isLast(server: unknown, listener: object): boolean {
+  const all = (server as HttpServer | undefined)?.listeners?.("upgrade") ?? [];
+  return all.at(-1) === listener && all.every((each) => own.has(each));
+}
+
+/** Whether a socket is somebody else's: he reads from it, or has ended it. */
+function isTaken(socket: Duplex): boolean {
+  return !socket.writable || socket.listenerCount("data") > 0;
+}
+
+/** Answers an upgrade, unless it is somebody else's by now. */
+function answerUpgrade(socket: Duplex, response: Response): void {
+  if (!isTaken(socket)) write(socket, response);
 }
 
 /**

@@ -2,10 +2,16 @@
 
 import { once } from "node:events";
 import { createServer, type Server as HttpServer } from "node:http";
-import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import { generate } from "selfsigned";
 // @ts-types="@types/ws"
-import { WebSocket as NodeWebSocket } from "ws";
+import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { connectOnce as connect } from "./connect_once.ts";
 import { type CloseInfo, Peer } from "../mod.ts";
 import { connect as connectByWs, serve, upgrade } from "../node.ts";
@@ -396,6 +402,99 @@ Deno.test("upgrade refuses on the raw socket, and survives its end", async () =>
   response.setEncoding("utf8");
   for await (const chunk of response) chunks.push(chunk);
   assertEquals(chunks.join(""), "Who are you?\n");
+  http.close();
+  await once(http, "close");
+});
+
+/** What is answered to a request to connect to a path. */
+async function statusOf(url: string): Promise<number | string> {
+  const ws = new NodeWebSocket(url);
+  return await new Promise((resolve) => {
+    ws.on("unexpected-response", (_, { statusCode = 0 }) => {
+      ws.terminate();
+      resolve(statusCode);
+    });
+    ws.on("error", ({ message }) => resolve(message));
+    ws.on("open", () => {
+      ws.close();
+      ws.on("close", () => resolve(101));
+    });
+  });
+}
+
+Deno.test("upgrade with a path takes what is its own, and refuses the rest where nobody else listens", async () => {
+  const [http, url] = await listening();
+  const one = upgrade({ path: "/one", local: {} });
+  const two = upgrade({ path: "/one/two", local: {} });
+  http.on("upgrade", one);
+  assertEquals(await statusOf(`${url}one/two`), 404);
+  http.on("upgrade", two);
+  const rows: [path: string, status: number][] = [
+    ["one", 101],
+    ["one?token=1", 101],
+    ["one/two", 101],
+    ["one/", 404],
+    ["On%65", 404],
+    ["", 404],
+  ];
+  for (const [path, status] of rows) {
+    assertEquals(await statusOf(url + path), status, path);
+  }
+  await Promise.all([one.drain(), two.drain()]);
+  http.close();
+  await once(http, "close");
+  for (const path of ["rpc", "", "/rpc?a", "/rpc#a", "https://a/rpc"]) {
+    assertThrows(
+      () => upgrade({ path, local: {} }),
+      TypeError,
+      `Cannot take path "${path}": write it as "/rpc"`,
+    );
+  }
+});
+
+Deno.test("upgrade leaves alone what others take, now or later, and never writes to it", async () => {
+  const [http, url] = await listening();
+  const others = new WebSocketServer({ noServer: true });
+  others.on("connection", (ws) => ws.send("theirs"));
+  const rpc = upgrade({ path: "/rpc", local: {} });
+  const late = Promise.withResolvers<null>();
+  const refusing = upgrade({
+    local: {},
+    authorize: async () => {
+      await late.promise;
+      return new Response(null, { status: 401 });
+    },
+  });
+  http.on("upgrade", rpc);
+  http.on("upgrade", refusing);
+  http.on("upgrade", (request, socket, head) => {
+    if (request.url === "/rpc") return;
+    setTimeout(
+      () =>
+        others.handleUpgrade(
+          request,
+          socket,
+          head,
+          (ws) => others.emit("connection", ws),
+        ),
+      20,
+    );
+  });
+  const ws = new NodeWebSocket(`${url}theirs`);
+  const [said] = await once(ws, "message");
+  assertEquals(String(said), "theirs");
+  // It is refused only now, and the one of before by nobody.
+  late.resolve(null);
+  const client = connect(`${url}rpc`);
+  assertEquals(await client.request("rpc.ping"), null);
+  ws.ping();
+  await once(ws, "pong");
+  ws.close();
+  await once(ws, "close");
+  client.close();
+  await client.closed;
+  await until(() => rpc.peers.size === 0);
+  assertEquals(refusing.peers.size, 0);
   http.close();
   await once(http, "close");
 });

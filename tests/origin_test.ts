@@ -65,7 +65,8 @@ Deno.test("admitsOrigin lets a page connect to where it comes from, and no other
     [false, { origin: "https://www.example.com" }],
     [false, { origin: "https://example.com@evil.net" }],
     [false, { origin: "https://evil.net@example.com" }],
-    [false, { origin: "https://example.com/" }],
+    [true, { origin: "https://example.com/" }],
+    [false, { origin: "https://example.com//" }],
     [false, { origin: "https://example.com/rpc" }],
     [false, { origin: "https://example.com?" }],
     [false, { origin: "https://example.com#" }],
@@ -104,6 +105,7 @@ Deno.test("admitsOrigin compares with a list whole", () => {
     "https://example.com",
     "http://localhost:8888",
     "chrome-extension://abcdef",
+    "https://slash.example.com/",
   ];
   checkOrigins(list);
   const rows: [isAdmitted: boolean, origin: string | string[]][] = [
@@ -111,6 +113,12 @@ Deno.test("admitsOrigin compares with a list whole", () => {
     [true, "https://example.com"],
     [true, "http://localhost:8888"],
     [true, "chrome-extension://abcdef"],
+    [true, "https://example.com/"],
+    [false, "https://example.com//"],
+    [false, "https://example.com/a"],
+    [false, ["https://evil.net/", "https://example.com/"]],
+    [true, "https://slash.example.com"],
+    [true, "https://slash.example.com/"],
     [false, "https://host.of.the.server"],
     [false, "http://example.com"],
     [false, "https://example.com:8443"],
@@ -142,6 +150,7 @@ Deno.test("admitsOrigin asks a function about one origin, never about two", asyn
     admitsOrigin(request({ origin }), origins);
   assertEquals(ask("https://a.example.com"), true);
   assertEquals(ask("https://a.example.net"), false);
+  assertEquals(ask("https://b.example.com/"), true);
   assertEquals(ask("null"), false);
   assertEquals(ask(["https://evil.net", "https://a.example.com"]), false);
   assertEquals(ask("https://evil.net/.example.com"), false);
@@ -149,6 +158,7 @@ Deno.test("admitsOrigin asks a function about one origin, never about two", asyn
   assertEquals(asked, [
     "https://a.example.com /rpc",
     "https://a.example.net /rpc",
+    "https://b.example.com /rpc",
     "null /rpc",
   ]);
   const later: Origins = (origin) => Promise.resolve(origin === "null");
@@ -164,7 +174,8 @@ Deno.test("admitsOrigin with * lets everything connect", () => {
 Deno.test("checkOrigins and checkHosts refuse what could never match", () => {
   for (
     const origin of [
-      "https://example.com/",
+      "https://example.com//",
+      "https://example.com/a",
       "https://Example.com",
       "https://example.com:443",
       "example.com",

@@ -21,7 +21,8 @@ export interface RequestHead {
 /**
  * The origins whose pages may connect: a list of them, each as a browser writes
  * it (`https://example.com`, no slash, the port only where it isn't the scheme's
- * own); a function that decides, now or later; or `"*"`, any page whatever.
+ * own); a function that decides, now or later; or `"*"`, any page whatever. A
+ * slash at the end, as some programs have one there, is left out on both sides.
  *
  * A function is given what stands in the header `Origin`, `"null"` for a page
  * without one. Compare it whole: `https://example.com.evil.net` starts as yours
@@ -60,7 +61,7 @@ export function checkOrigins(origins: Origins | undefined): void {
   for (const origin of origins as readonly string[]) {
     const why = origin.includes("*")
       ? "a list has whole origins, give a function that knows the pattern"
-      : !isOrigin(origin) || origin === "null"
+      : !isOrigin(withoutSlash(origin)) || origin === "null"
       ? 'write it as a browser does, "https://example.com"'
       : undefined;
     if (why === undefined) continue;
@@ -84,13 +85,19 @@ export function admitsOrigin(
   head: RequestHead,
   origins: Origins | undefined,
 ): boolean | Promise<boolean> {
-  const origin = head.get("origin");
-  if (origin === null || origins === "*") return true;
+  const asked = head.get("origin");
+  if (asked === null || origins === "*") return true;
+  const origin = withoutSlash(asked);
   if (!isOrigin(origin)) return false;
   if (origins === undefined) return isSameOrigin(head, origin);
   return typeof origins === "function"
     ? origins(origin, head.request)
-    : origins.includes(origin);
+    : origins.some((each) => withoutSlash(each) === origin);
+}
+
+/** An origin without the slash that Go's x/net writes behind it. */
+function withoutSlash(origin: string): string {
+  return origin.endsWith("/") ? origin.slice(0, -1) : origin;
 }
 
 /** Whether a string is one origin, as a browser writes it. */

@@ -116,6 +116,7 @@ export {
   ethereum,
   type EventOptions,
   type Events,
+  type NotificationOptions,
   notifications,
   subscribe,
   type SubscriptionMethods,
@@ -138,4 +139,4 @@ export {
   type Limits,
   serverLimits,
 } from "./src/wire/limits.ts";
-export type { Id, Params, Version } from "./src/wire/message.ts";
+export type { Id, Members, Params, Version } from "./src/wire/message.ts";

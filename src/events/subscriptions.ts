@@ -25,7 +25,12 @@
  */
 
 import { Deferred } from "../line/deferred.ts";
-import { type Id, type Params, readError } from "../wire/message.ts";
+import {
+  type Id,
+  type Members,
+  type Params,
+  readError,
+} from "../wire/message.ts";
 import { noMoreOf, type Observer, Observers } from "../peer/observers.ts";
 import { closedError } from "../peer/owner.ts";
 import type { AsyncReleasable } from "../peer/contract.ts";
@@ -41,6 +46,16 @@ export interface EventOptions {
    * `"latest"` keeps the newest event alone, whatever the limit.
    */
   overflow?: "fail" | "drop-oldest" | "latest";
+}
+
+/** Which notifications to listen to. */
+export interface NotificationOptions extends EventOptions {
+  /**
+   * Members that a notification must have beside its envelope, each with this very
+   * value: of several DevTools sessions on one connection the `sessionId` of one.
+   * Default: whatever it has.
+   */
+  members?: Members;
 }
 
 /**
@@ -81,20 +96,27 @@ export const ethereum: SubscriptionMethods = {
  * @typeParam Event The type of the notifications' params; not checked.
  * @param peer The peer that sends them.
  * @param method The notification's name.
- * @param options What happens to events that come faster than they are read.
+ * @param options Which of them, and what happens to events that come faster than
+ * they are read.
  * @returns The params of each. It ends with a ConnectionClosedError when the
  * connection closes, after the events that wait.
  */
 export function notifications<Event = unknown>(
   peer: AnyPeer,
   method: string,
-  options: EventOptions = {},
+  options: NotificationOptions = {},
 ): Events<Event> {
+  const wanted = Object.entries(options.members ?? {});
   // A connection that is closed already ends it at once.
   let stop = (): void => {};
   const queue = new EventQueue<Event>(method, options, () => stop());
   stop = observe(peer, method, {
-    next: (params) => queue.push(params as Event),
+    next: (params, source) => {
+      const message = source as Members;
+      if (wanted.every(([name, value]) => message[name] === value)) {
+        queue.push(params as Event);
+      }
+    },
     end: (error) => queue.end(error),
   });
   return queue;

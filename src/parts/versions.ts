@@ -32,11 +32,13 @@ const usual: Versions = {
   writeRequest(version, id, method, params) {
     const name = JSON.stringify(method);
     if (version === "1.0") {
-      return `{"id":${id},"method":${name},"params":${params ?? "[]"}}`;
+      return `{"id":${writeId(id)},"method":${name},"params":${
+        params ?? "[]"
+      }}`;
     }
     return params === undefined
-      ? `{"method":${name},"id":${id}}`
-      : `{"method":${name},"params":${params},"id":${id}}`;
+      ? `{"method":${name},"id":${writeId(id)}}`
+      : `{"method":${name},"params":${params},"id":${writeId(id)}}`;
   },
 
   writeNotification(version, method, params) {

@@ -4,7 +4,7 @@
  * @module
  */
 
-import type { Id } from "../wire/message.ts";
+import type { Id, Members } from "../wire/message.ts";
 import type { TraceContext } from "./trace.ts";
 
 /** The call that a method is handling. Keep it whole: its parts need each other. */
@@ -25,6 +25,12 @@ export interface Call {
    */
   readonly trace: TraceContext;
   /**
+   * The members that the message has beside `jsonrpc`, `id`, `method` and `params`,
+   * as the caller wrote them: the `sessionId` of Chrome DevTools. Empty if it has
+   * none.
+   */
+  readonly members: Members;
+  /**
    * Tells the caller how far the method is; see `onprogress` of
    * {@linkcode CallOptions}. It is a sign of life, whether somebody listens or not.
    *
@@ -37,6 +43,13 @@ export interface Call {
 
 /** How one call is made. */
 export interface CallOptions {
+  /**
+   * Members that its message has beside `jsonrpc`, `id`, `method` and `params`, for a
+   * peer that asks for some: the `sessionId` of Chrome DevTools. Any JSON; those of
+   * the value `undefined` are left out. One that the message has by itself is a
+   * TypeError. Default: none.
+   */
+  members?: Members;
   /**
    * Cancels the call: it rejects at once with the signal's reason, the peer is
    * told with `$/cancelRequest`, and an answer that comes late is dropped.

@@ -21,7 +21,9 @@ import { type ErrorObject, RpcError } from "../wire/error.ts";
 import {
   checkValue,
   type Id,
+  type Members,
   type Notification,
+  readMembers,
   readParam,
   type Request,
   type Version,
@@ -115,6 +117,10 @@ class Running implements RunningCall {
     if (handlerTimeout < Infinity) {
       this.deadline = this.#core.deadlines.after(handlerTimeout);
     }
+  }
+
+  get members(): Members {
+    return readMembers(this.#call.source);
   }
 
   progress(value: unknown): boolean {

@@ -9,8 +9,8 @@ import type { Notification, Params, Request } from "../wire/message.ts";
 
 /** Who listens to a notification of the peer's. */
 export interface Observer {
-  /** Takes the params of one. */
-  next(params: Params | undefined): void;
+  /** Takes the params of one, and its whole message. */
+  next(params: Params | undefined, source: object): void;
   /** The connection closed: no more will come. */
   end(error: ConnectionClosedError): void;
 }
@@ -34,14 +34,11 @@ export class Observers {
 
   /** Tells them of a call, if it is a notification. */
   inform(
-    { type, method, params }: Pick<
-      Request | Notification,
-      "type" | "method" | "params"
-    >,
+    { type, method, params, source }: Request | Notification,
   ): void {
     const observers = this.#all.get(method);
     if (observers === undefined || type === "request") return;
-    for (const observer of [...observers]) observer.next(params);
+    for (const observer of [...observers]) observer.next(params, source);
   }
 
   /** Tells all that no more will come. */

@@ -45,6 +45,11 @@ export interface PeerSettings {
    */
   stringErrors?: boolean;
   /**
+   * Whether the ids of this side's requests are written as strings, `"1"`, as some
+   * servers require. Default `false`: as numbers. A response may have either.
+   */
+  stringIds?: boolean;
+  /**
    * Whether messages may share a frame, which makes many of them at a time several
    * times as fast. The other side must do the same: a client offers the
    * subprotocol `jsonrpcws.v1`, and does it once the server has shown that it knows

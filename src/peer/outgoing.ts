@@ -17,9 +17,11 @@ import {
 import { hide, RpcError } from "../wire/error.ts";
 import {
   checkMembers,
+  type Members,
   type Params,
   readError,
   type Response,
+  writeMembers,
   writeNotification,
   writeParams,
   writeRequest,
@@ -85,7 +87,8 @@ export function request(
     const writing = values?.startParams(params);
     let text: string;
     try {
-      text = writeCall(core, cannotRequest, method, params, writing, id);
+      const more = options?.members;
+      text = writeCall(core, cannotRequest, method, params, writing, id, more);
       // What writes itself may have closed it.
       if (isLeaving(core)) {
         throw closedError(core, cannotRequest, false, method);
@@ -208,11 +211,14 @@ function writeCall(
   params: Params | undefined,
   writing: Writing | undefined,
   id?: number,
+  members?: Members,
 ): string {
   const version = versionOf(core);
   const isOld = version !== "2.0";
   let written: string | undefined;
+  let more: string;
   try {
+    more = writeMembers(members);
     if (isOld) core.versions!.checkParams(version, params);
     // Else the parts have looked at each.
     if (core.connection.values === undefined) checkMembers(params);
@@ -229,14 +235,21 @@ function writeCall(
       ? core.versions!.writeNotification(version, method, written)
       : writeNotification(method, written);
   }
-  const text = traced(
+  const wireId = wireIdOf(core, id);
+  let text = traced(
     core,
     isOld
-      ? core.versions!.writeRequest(version, id, method, written)
-      : writeRequest(id, method, written),
+      ? core.versions!.writeRequest(version, wireId, method, written)
+      : writeRequest(wireId, method, written),
   );
+  if (more !== "") text = `${text.slice(0, -1)}${more}}`;
   checkLength(core, what, method, text);
   return text;
+}
+
+/** An id as the other side gets it. */
+function wireIdOf({ options }: Core, id: number): number | string {
+  return options.stringIds ? `${id}` : id;
 }
 
 /** A call with its place in a trace, where there is one to tell. */
@@ -257,7 +270,9 @@ function giveUp(core: Core, id: number, reason: unknown): void {
   const pending = core.pending.take(id);
   if (pending === undefined) return;
   pending.reject(reason);
-  if (pending.sent) tell(core, "$/cancelRequest", { id });
+  if (pending.sent) {
+    tell(core, "$/cancelRequest", { id: wireIdOf(core, id) });
+  }
 }
 
 /** Gives up the requests that are due, and says when the next one is. */

@@ -45,7 +45,7 @@ export interface Versions {
   unnamed(spoken: Version | undefined, isShared: boolean): Version;
   writeRequest(
     version: Version,
-    id: number,
+    id: number | string,
     method: string,
     params: string | undefined,
   ): string;

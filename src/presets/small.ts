@@ -17,7 +17,9 @@ import { coreClientLimits, coreLimits, type Limits } from "../wire/limits.ts";
 
 /** How a small peer speaks. */
 export interface PeerSettings
-  extends Pick<AllSettings, "timeout" | "discover">, LineSettings {
+  extends
+    Pick<AllSettings, "timeout" | "discover" | "stringIds">,
+    LineSettings {
   /** What it can do beside calls: `streams`, `references`. Default: nothing. */
   use?: readonly Part[];
 }

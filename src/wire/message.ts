@@ -35,6 +35,9 @@ export type Id = string | number | null;
  */
 export type Params = readonly unknown[] | object;
 
+/** The members that a message has beside those of its version's specification. */
+export type Members = Readonly<Record<string, unknown>>;
+
 /** A call that wants a response. */
 export interface Request {
   readonly type: "request";
@@ -325,14 +328,14 @@ export function wrap(head: string, text: string, tail: string): string {
 
 /** Writes a request in 2.0; `params` as {@linkcode writeParams} wrote them. */
 export function writeRequest(
-  id: number,
+  id: number | string,
   method: string,
   params: string | undefined,
 ): string {
   const head = headOf(method);
   return params === undefined
-    ? `${head.slice(0, -beforeParams.length)},"id":${id}}`
-    : wrap(head, params, `,"id":${id}}`);
+    ? `${head.slice(0, -beforeParams.length)},"id":${writeId(id)}}`
+    : wrap(head, params, `,"id":${writeId(id)}}`);
 }
 
 /** Writes a notification in 2.0; `params` as {@linkcode writeParams} wrote them. */
@@ -369,6 +372,32 @@ export function checkValue(value: unknown): void {
       "a function can't be passed without references (`use`)",
     );
   }
+}
+
+/**
+ * Writes members beside the envelope, to be put before the end of a request.
+ *
+ * @throws {TypeError} One has the name of a member that a message has by itself, or
+ * can't be written as JSON.
+ */
+export function writeMembers(members: object | undefined): string {
+  if (members === undefined) return "";
+  let more = "";
+  for (const [name, value] of Object.entries(members)) {
+    if (/^(jsonrpc|id|method|params|result|error)$/.test(name)) {
+      throw new TypeError(`members must not have "${name}", the message does`);
+    }
+    const written: string | undefined = JSON.stringify(value);
+    if (written !== undefined) more += `,${JSON.stringify(name)}:${written}`;
+  }
+  return more;
+}
+
+/** Reads the members beside the envelope. */
+export function readMembers(source: object): Members {
+  const { jsonrpc: _j, id: _i, method: _m, params: _p, ...members } =
+    source as { [name: string]: unknown };
+  return members;
 }
 
 /** Writes a result; `undefined` where JSON has no word for it. */

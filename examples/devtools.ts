@@ -13,14 +13,9 @@ const [given] = Deno.args;
 await using chromium = given === undefined ? await startChromium() : null;
 const url = chromium?.url ?? given!;
 
-// Chrome's version of JSON-RPC: it refuses the member "jsonrpc".
-await using browser = connect(url, { version: "bare", reconnect: false });
-const { targetId } = await browser.request<
-  Protocol.Target.CreateTargetResponse
->("Target.createTarget", { url: "about:blank" });
-
-// Each page has an address of its own, and calls the functions of `local`.
-await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
+// Chrome's version of JSON-RPC: it refuses the member "jsonrpc". Its pages call the
+// functions of `local`.
+await using browser = connect(url, {
   local: {
     Runtime: {
       consoleAPICalled({ type, args }: Protocol.Runtime.ConsoleAPICalledEvent) {
@@ -29,25 +24,37 @@ await using page = connect(new URL(`/devtools/page/${targetId}`, url), {
     },
   },
   version: "bare",
-  reconnect: false, // It is of this page alone.
+  reconnect: false,
 });
-await page.request("Runtime.enable");
-await page.request("Page.enable");
+const { targetId } = await browser.request<
+  Protocol.Target.CreateTargetResponse
+>("Target.createTarget", { url: "about:blank" });
 
-await using loads = notifications(page, "Page.loadEventFired");
-await page.request("Page.navigate", {
+// All pages share the connection; a session says which one is meant.
+const { sessionId } = await browser.request<
+  Protocol.Target.AttachToTargetResponse
+>("Target.attachToTarget", { targetId, flatten: true });
+const page = { members: { sessionId } };
+await browser.request("Runtime.enable", {}, page);
+await browser.request("Page.enable", {}, page);
+
+await using loads = notifications(browser, "Page.loadEventFired", page);
+await browser.request("Page.navigate", {
   url: `data:text/html,${encodeURIComponent(html)}`,
-});
+}, page);
 await loads.next();
 
-const { result } = await page.request<Protocol.Runtime.EvaluateResponse>(
+const { result } = await browser.request<Protocol.Runtime.EvaluateResponse>(
   "Runtime.evaluate",
   { expression: "document.title" },
+  page,
 );
 console.log("title:", result.value);
 
-const { data } = await page.request<Protocol.Page.CaptureScreenshotResponse>(
+const { data } = await browser.request<Protocol.Page.CaptureScreenshotResponse>(
   "Page.captureScreenshot",
+  {},
+  page,
 );
 await Deno.writeFile(picture, Uint8Array.fromBase64(data));
 console.log("picture:", picture);

@@ -77,6 +77,56 @@ Deno.test("Chromium loads a page, and takes a picture of it", async () => {
   assert(atob(data).startsWith("\x89PNG"));
 });
 
+Deno.test("Chromium's sessions share a connection, each by its sessionId", async () => {
+  await using chromium = await startChromium();
+  const seen: [session: unknown, value: unknown][] = [];
+  await using browser = connect(chromium.url, {
+    version: "bare",
+    reconnect: false,
+    local: {
+      Runtime: {
+        consoleAPICalled(it: Protocol.Runtime.ConsoleAPICalledEvent) {
+          seen.push([this.call.members.sessionId, it.args[0]?.value]);
+        },
+      },
+    },
+  });
+  const open = async (): Promise<{ sessionId: string }> => {
+    const { targetId } = await browser.request<
+      Protocol.Target.CreateTargetResponse
+    >("Target.createTarget", { url: "about:blank" });
+    const { sessionId } = await browser.request<
+      Protocol.Target.AttachToTargetResponse
+    >("Target.attachToTarget", { targetId, flatten: true });
+    await browser.request("Runtime.enable", {}, { members: { sessionId } });
+    return { sessionId };
+  };
+  const [first, second] = [await open(), await open()];
+  await using ofSecond = notifications<Protocol.Runtime.ConsoleAPICalledEvent>(
+    browser,
+    "Runtime.consoleAPICalled",
+    { members: second },
+  );
+  for (const [members, name] of [[first, "a"], [second, "b"]] as const) {
+    const { result } = await browser.request<Protocol.Runtime.EvaluateResponse>(
+      "Runtime.evaluate",
+      { expression: `console.log(name = "${name}"); name` },
+      { members },
+    );
+    assertEquals(result.value, name);
+  }
+  const { value } = await ofSecond.next();
+  assertEquals(value?.args[0]?.value, "b");
+  assertEquals(seen, [[first.sessionId, "a"], [second.sessionId, "b"]]);
+
+  // One that is not: the browser itself has no such domain.
+  const error = await assertRejects(
+    () => browser.request("Runtime.evaluate", { expression: "name" }),
+    RpcError,
+  );
+  assertEquals(error.code, -32601);
+});
+
 Deno.test("Chromium calls methods in groups that are named as its domains", async () => {
   await using chromium = await startChromium();
   const printed = Promise.withResolvers<unknown>();

@@ -73,7 +73,13 @@ import {
 } from "./src/presets/connect.ts";
 import type { Definition, NoPeer } from "./src/peer/options.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
+import { checkNode } from "./src/runtime/node_version.ts";
 import { PeerSocket } from "./src/runtime/ws_socket.ts";
+
+checkNode(
+  (globalThis as unknown as { process: { versions: { node: string } } })
+    .process.versions.node,
+);
 
 export {
   type AdmissionLimits,

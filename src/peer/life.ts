@@ -50,6 +50,9 @@ const closeTimeout = 5_000;
 
 const usualHandshakeTimeout = 20_000;
 
+// How long a socket may take from its error to its close.
+const errorTimeout = 1_000;
+
 /**
  * Begins the life of a peer, over its socket or the first that it makes.
  *
@@ -437,13 +440,22 @@ function finish(core: Core, info: CloseInfo): void {
   if (core.ws === undefined) leave(core);
 }
 
+/**
+ * The socket of an attempt has failed, and will be closed in a moment. Node 22's never
+ * is (seen in 22.23.5), so who waits for that would wait for the handshake's time-out.
+ */
+export function expectClose(core: Core): void {
+  if (core.state !== "connecting" || core.makeSocket === undefined) return;
+  core.due = Math.min(core.due, core.deadlines.after(errorTimeout));
+}
+
 /** Ends an attempt that takes too long; returns when to look again. */
 export function sweepLine(core: Core, now: number): number {
   if (core.due <= now) {
     core.due = Infinity;
     const { handshakeTimeout = usualHandshakeTimeout } = core.options;
     const why = `No handshake within ${handshakeTimeout} ms`;
-    failAttempt(core, new Error(why));
+    failAttempt(core, core.cause ?? new Error(why));
   }
   return core.due;
 }

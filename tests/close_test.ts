@@ -335,3 +335,25 @@ eachPeer(
     assertEquals(it.sockets.length, 1);
   },
 );
+
+Deno.test("A close reason with line breaks and escapes is one line of a log, and as it was in reason", () => {
+  const reason = "bye\n[error] root logged in\u001b[2J\u2028\u0085é😀";
+  const info = { code: 4000, reason, wasClean: true };
+  const error = new ConnectionClosedError("Cannot send", info, false);
+  assertEquals(
+    error.message,
+    "Cannot send: the connection is closed (code 4000, bye\\u000a[error] root logged in\\u001b[2J\\u2028\\u0085é😀)",
+  );
+  assertEquals(error.reason, reason);
+  const cause = new Error("x".repeat(1_000));
+  const { message } = new ConnectionClosedError(
+    "Cannot send",
+    { code: 1006, reason: "", wasClean: false },
+    false,
+    { cause },
+  );
+  assertEquals(
+    message,
+    `Cannot send: the connection is closed (code 1006, ${"x".repeat(200)})`,
+  );
+});

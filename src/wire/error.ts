@@ -310,7 +310,7 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     const { code, reason, wasClean, retryIn } = info;
     const { cause } = options ?? {};
     const said = reason || (cause instanceof Error ? cause.message : "");
-    const why = said && `, ${said}`;
+    const why = said && `, ${inLine(said)}`;
     super(`${message}: the connection is closed (code ${code}${why})`, options);
     this.code = code;
     this.reason = reason;
@@ -320,4 +320,13 @@ export class ConnectionClosedError extends Error implements CloseInfo {
     this.idempotent = options?.idempotent ?? false;
     hide(this, isClosedError, true);
   }
+}
+
+/** Words of others in one line, so that they neither fill a log nor forge it. */
+function inLine(text: string): string {
+  return text.slice(0, 200).replace(
+    /[\p{Cc}\p{Zl}\p{Zp}]/gu,
+    (character) =>
+      `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
+  );
 }

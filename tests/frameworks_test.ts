@@ -6,11 +6,12 @@
 /// <reference lib="dom" />
 
 import { assert, assertEquals } from "@std/assert";
+import type { Page } from "puppeteer-core";
 import { fileURLToPath } from "node:url";
 import { serve } from "../server.ts";
 import { start as startProgram } from "./interop/processes.ts";
 import { temporaryFolder } from "./interop/temporary_folder.ts";
-import { browsers, browserTest, inBackground, shows, start } from "./pages.ts";
+import { browsers, browserTest, inBackground, start } from "./pages.ts";
 import { service } from "./frameworks/service.ts";
 import { listings, plain } from "./recipes.ts";
 
@@ -111,26 +112,26 @@ for (const { name, packages, plugin } of frameworks) {
         browsers.find(({ name }) => name === "Chromium")!.launch,
       );
       const page = await browser.open(address);
-      await shows(page, "#status", "open");
-      await shows(page, "#greeting", "Hello, ann");
+      await says(page, "#status", "open");
+      await says(page, "#greeting", "Hello, ann");
       await counts(page, 10);
       // Under StrictMode it was mounted twice, and its first connection is closed.
       assertEquals(server.peers.size, 1);
 
       await page.click("#name", { count: 3 });
       await page.type("#name", "b");
-      await shows(page, "#greeting", "Hello, b");
+      await says(page, "#greeting", "Hello, b");
       await page.keyboard.press("Backspace");
-      await shows(page, "#greeting", "Refused");
+      await says(page, "#greeting", "Refused");
 
       // Another server at the same address: the stream goes on where it was.
       const { port } = new URL(server.url);
       await server[Symbol.asyncDispose]();
-      await shows(page, "#status", "connecting");
+      await says(page, "#status", "connecting");
       const last = await page.$eval("#count", (it) => Number(it.textContent));
       await using next = serve({ ...options, port: Number(port) });
       await counts(page, last + 10);
-      await shows(page, "#status", "open");
+      await says(page, "#status", "open");
 
       await page.click("#toggle");
       await page.waitForFunction(
@@ -144,15 +145,27 @@ for (const { name, packages, plugin } of frameworks) {
   );
 }
 
+/** Looks by the clock: a text that is changed in its place is no mutation. */
+const often = { polling: 50 } as const;
+
+/** Waits until an element has exactly that text. */
+async function says(page: Page, selector: string, text: string): Promise<void> {
+  await page.waitForFunction(
+    (selector, text) => document.querySelector(selector)?.textContent === text,
+    often,
+    selector,
+    text,
+  );
+}
+
 /** Waits until the page has counted so far. */
 async function counts(
-  page: Awaited<ReturnType<Awaited<ReturnType<typeof start>>["open"]>>,
+  page: Page,
   least: number,
 ): Promise<void> {
   await page.waitForFunction(
     (least) => Number(document.querySelector("#count")?.textContent) >= least,
-    // A text that is changed in its place is no mutation to look at.
-    { polling: 50 },
+    often,
     least,
   );
 }

@@ -164,3 +164,33 @@ Deno.test("onerror of a service may leave the context out, and hand it on", asyn
   server.onerror("by hand");
   assertEquals(told.slice(2), [undefined, undefined]);
 });
+
+Deno.test("What another peer's protocol answers is not said again as one's own, an application's error is", async () => {
+  const [left, right] = socketPair();
+  const [there, here] = socketPair();
+  const codes = [-32009, -32601, -32800, 409];
+  await using _member = new Peer(right, {
+    local: {
+      hear(code: number) {
+        throw new RpcError(code, "Not executed");
+      },
+    },
+  });
+  await using membership = new Peer(left);
+  const told: unknown[] = [];
+  await using room = new Peer(there, {
+    local: {
+      speak: (code: number) => membership.request("hear", [code]),
+    },
+    onerror: (error) => void told.push((error as RpcError).code),
+  });
+  await using speaker = new Peer<{ speak(code: number): void }>(here);
+  const heard = await Promise.all(
+    codes.map((code) =>
+      assertRejects(() => speaker.remote.speak(code), RpcError)
+    ),
+  );
+  assertEquals(heard.map(({ code }) => code), [-32603, -32603, -32603, 409]);
+  assertEquals(told, codes.slice(0, 3));
+  assertEquals(room.state, "open");
+});

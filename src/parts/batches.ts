@@ -12,7 +12,7 @@ import { dispatch, read } from "../peer/hearing.ts";
 import { keep, mayKeep } from "../peer/held.ts";
 import { isTaken } from "../peer/incoming.ts";
 import { settleUnknown } from "../peer/outgoing.ts";
-import { closedError, complain } from "../peer/owner.ts";
+import { closedError, complain, entrusted } from "../peer/owner.ts";
 import {
   type Entry,
   isWanted,
@@ -136,7 +136,9 @@ class PeerBatches implements Batches, Living {
     const entries = all.flatMap((batch) => isOne ? batch.entry : batch.members);
     const why = post(core, "Cannot send", "batch", entries);
     if (why instanceof RangeError) throw why;
-    if (why !== undefined) { for (const batch of all) batch.reject(why); }
+    if (why === undefined) return;
+    entrusted(core, why);
+    for (const batch of all) batch.reject(why);
   }
 
   get isNamed(): boolean {

@@ -11,7 +11,7 @@
 import { Deferred } from "../line/deferred.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
-import { closedError, isClosed, isSending } from "../peer/owner.ts";
+import { closedError, entrusted, isClosed, isSending } from "../peer/owner.ts";
 import { type Entry, isWanted, messagesOf } from "../peer/pending.ts";
 import type { Backlog, Living } from "../peer/seams.ts";
 import { hand } from "../peer/sending.ts";
@@ -136,8 +136,9 @@ class PeerBacklog implements Backlog, Living {
     const what = pending === undefined
       ? "batch"
       : `request "${pending.method}"`;
-    const error = new RangeError(
-      `Cannot send ${what}: ${why}, see limits.bufferedMost`,
+    const error = entrusted(
+      this.#core,
+      new RangeError(`Cannot send ${what}: ${why}, see limits.bufferedMost`),
     );
     if (pending === undefined) batch!.reject(error);
     else take(this.#core, pending.id)?.reject(error);

@@ -328,8 +328,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
 
   /**
    * Called with what a method or hook of this side threw and should not have,
-   * and with errors that the peer reports without saying to which call; the second
-   * argument says which method of this side threw, if one did. Default:
+   * with errors that the peer reports without saying to which call, and with those of
+   * calls that nobody listens to, which end no process; the second argument says which method of this side threw, if one did. Default:
    * `console.error`; of an {@linkcode RpcError}, which is mostly the peer's, the
    * code alone.
    */

@@ -201,7 +201,9 @@ function refuseUnread(
   }
   // What a server sends as a batch is the answer to one.
   const isBatch = !isStranger && text.startsWith("[");
-  if (isBatch && core.batches?.settle(unreadError("batch", why), true)) return;
+  if (isBatch && core.batches?.settle(unreadError(core, "batch", why), true)) {
+    return;
+  }
   const isKnown = id !== undefined &&
     !(typeof id === "string" && id.length > core.limits.idLength);
   // A stranger's caller may be waiting; a server is told nothing but to its calls.

@@ -37,7 +37,7 @@ import { afterTurn } from "../line/task.ts";
 import { hold, letAllGo, letGo } from "./held.ts";
 import { explain, invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
-import { closedError, complain, report, runHook } from "./owner.ts";
+import { closedError, complain, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
 import { sendAside, tell } from "./sending.ts";
@@ -591,11 +591,23 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
 
 /** Answers with an error if it was made for the caller, else hides it. */
 function fail(core: Core, running: RunningCall, error: unknown): void {
-  if (error instanceof RpcError) return writeFailure(core, running, error);
+  if (error instanceof RpcError && !isForeign(core, error)) {
+    return writeFailure(core, running, error);
+  }
   // A method that stops because it was told to has not failed.
   if (running.answered && running.isAborted) return;
   failWith(core, running, internalError, "Internal error");
   report(core, error, running);
+}
+
+/**
+ * Whether an error is what another peer's protocol said to a call of this side: "not
+ * executed" is a lie about the method that made the call.
+ */
+function isForeign(core: Core, error: RpcError): boolean {
+  const { code } = error;
+  return (code === cancelled || code <= -32_000 && code >= -32_768) &&
+    isOfOther(core, error);
 }
 
 /** Answers with an error of the protocol's own. */

@@ -31,6 +31,7 @@ import type { Core } from "./core.ts";
 import {
   closedError,
   complain,
+  entrusted,
   isLeaving,
   isReady,
   noConnection,
@@ -139,7 +140,7 @@ export function request(
       sendRequest(core, pending, text, sendNow);
     } else {
       const why = post(core, cannotRequest, method, [{ text, pending }]);
-      if (why !== undefined) table.take(id)?.reject(why);
+      if (why !== undefined) table.take(id)?.reject(entrusted(core, why));
     }
   });
   if (core.batches?.isCollecting) core.batches.note(promise);
@@ -308,7 +309,7 @@ function timeoutError(core: Core, pending: Pending): Error {
   if (!left && cause !== undefined) {
     hide(error, "cause", cause);
   }
-  return error;
+  return entrusted(core, error);
 }
 
 /** Settles a request with its response. */
@@ -328,7 +329,7 @@ export function settle(core: Core, response: Response): void {
   if (error !== undefined) {
     if (postpone(core, pending, error)) return;
     take(core, id);
-    return pending.resolve(rejected(error, pending.method));
+    return pending.resolve(rejected(core, error, pending.method));
   }
   if (values !== undefined) {
     try {
@@ -339,7 +340,7 @@ export function settle(core: Core, response: Response): void {
   }
   take(core, id, true);
   if (failure === undefined) pending.resolve(result);
-  else pending.reject(failure);
+  else pending.reject(entrusted(core, failure as Error));
 }
 
 /**
@@ -348,13 +349,14 @@ export function settle(core: Core, response: Response): void {
  */
 export function settleUnread(core: Core, id: unknown, why: string): boolean {
   const pending = take(core, id);
-  pending?.reject(unreadError(`request "${pending.method}"`, why));
+  pending?.reject(unreadError(core, `request "${pending.method}"`, why));
   return pending !== undefined;
 }
 
 /** The error of a response that was not read. */
-export function unreadError(what: string, why: string): RangeError {
-  return new RangeError(`Cannot read response to ${what}: ${why}`);
+export function unreadError(core: Core, what: string, why: string): RangeError {
+  const error = new RangeError(`Cannot read response to ${what}: ${why}`);
+  return entrusted(core, error);
 }
 
 /**
@@ -365,10 +367,14 @@ export function unreadError(what: string, why: string): RangeError {
  * cost to the calls that succeed. To take a stack for each call would be 1.1 µs, of
  * the 2.7 that a small call takes in one process.
  */
-async function rejected(error: unknown, method: string): Promise<never> {
+async function rejected(
+  core: Core,
+  error: unknown,
+  method: string,
+): Promise<never> {
   await undefined;
   await undefined;
-  const failure = readError(error);
+  const failure = entrusted(core, readError(error));
   hide(failure, "method", method);
   throw failure;
 }
@@ -379,7 +385,7 @@ export function settleUnknown(
   { id, error, result }: Response,
 ): void {
   if (error !== undefined && (id === undefined || id === null)) {
-    settleUnidentified(core, readError(error));
+    settleUnidentified(core, entrusted(core, readError(error)));
   } else if (!core.heartbeat?.isAnswer(id)) {
     core.unmatched++;
     if (core.bounds?.count() !== false) core.connection.values?.discard(result);

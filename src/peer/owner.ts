@@ -9,6 +9,7 @@ import { abnormal } from "../line/close.ts";
 import { isThenable } from "../line/deferred.ts";
 import type { FailedAttempt } from "../line/retry.ts";
 import { ReadyState } from "../line/socket.ts";
+import { entrust } from "../runtime/unheard.ts";
 import { ConnectionClosedError } from "../wire/error.ts";
 import type { Call } from "./call.ts";
 import type { Connection, ConnectionState, Core } from "./core.ts";
@@ -31,12 +32,30 @@ export function closedError(
   const cause = ended === undefined
     ? core.cause ?? core.last?.cause
     : connection.cause;
-  return new ConnectionClosedError(
-    method === undefined ? what : `${what} "${method}"`,
-    ended ?? core.leaving?.info ?? abnormal,
-    sent,
-    { ...(cause !== undefined && { cause }), idempotent },
+  return entrusted(
+    core,
+    new ConnectionClosedError(
+      method === undefined ? what : `${what} "${method}"`,
+      ended ?? core.leaving?.info ?? abnormal,
+      sent,
+      { ...(cause !== undefined && { cause }), idempotent },
+    ),
   );
+}
+
+/** Whose calls the errors are of. */
+const callers = /* @__PURE__ */ new WeakMap<object, Core>();
+
+/** Lets the error of a call be told to the owner, if nobody listens to the call. */
+export function entrusted<E extends Error>(core: Core, error: E): E {
+  callers.set(error, core);
+  entrust(error, (unheard) => report(core, unheard));
+  return error;
+}
+
+/** Whether an error is that of a call to another peer. */
+export function isOfOther(core: Core, error: object): boolean {
+  return (callers.get(error) ?? core) !== core;
 }
 
 /** Why there is no connection, as far as it is known. */

@@ -74,7 +74,8 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
     ["call_test.ts", "A method that gives no sign for too long is answered"],
   ],
   "Hooks that throw, at once and later": [
-    [messages, "Hooks that fail ${failing} change nothing for anybody"],
+    [messages, "Hooks that fail ${how} change nothing for anybody"],
+    [messages, "An onopen that fails ${how} ends its own connection alone"],
     ["admission_test.ts", "authorize that throws is answered a bare 500"],
     ["server_test.ts", "serve outlives a service whose constructor throws"],
     [scripted, "Peer lets no throw out of a listener, even when there is"],

@@ -1,6 +1,7 @@
 /** What a hostile peer says, from either end: cases_test.ts lists all of it. */
 
 import { assert, assertEquals } from "@std/assert";
+import { Opcode } from "../interop/raw_socket.ts";
 import { failure, request, result } from "../scripted_socket.ts";
 import { until } from "../servers.ts";
 import { ask, hear, hostileTest, type Stage, toText } from "./stage.ts";
@@ -305,9 +306,9 @@ hostileTest(
   },
 );
 
-for (const failing of ["at once", "later"] as const) {
-  hostileTest(`Hooks that fail ${failing} change nothing for anybody`, {
-    failure: failing,
+for (const how of ["at once", "later"] as const) {
+  hostileTest(`Hooks that fail ${how} change nothing for anybody`, {
+    failing: { how, hooks: ["onclose", "oninvalid", "onerror"] },
     thrown: [
       "Error: secret",
       "Error: oninvalid",
@@ -320,6 +321,17 @@ for (const failing of ["at once", "later"] as const) {
       failure(null, -32700, "Parse error"),
     ]);
     await assertAlive(stage);
+  });
+
+  hostileTest(`An onopen that fails ${how} ends its own connection alone`, {
+    failing: { how, hooks: ["onopen", "onclose", "onerror"] },
+    thrown: ["Error: onopen", "Error: onclose"],
+  }, async (stage) => {
+    const { hostile, victim } = stage;
+    await assertClosed(stage, 1011, "onopen failed");
+    assertEquals((await hostile.receive())?.opcode, Opcode.Close);
+    await hostile.say(toText(request(1, "count"))).catch(() => {});
+    assertEquals(victim.executed, 0);
   });
 }
 

@@ -20,13 +20,16 @@ import { connectOnce } from "../connect_once.ts";
 import { RawSocket } from "../interop/raw_socket.ts";
 import { type Platform, platforms, until } from "../servers.ts";
 
-/** How a hook fails. */
-export type Failure = "at once" | "later";
+/** The hooks of a victim that fail, and how. */
+export interface Failing {
+  readonly how: "at once" | "later";
+  readonly hooks: readonly string[];
+}
 
 /** Whoever is attacked: it has methods of every kind, also of bad ones. */
 export class Victim extends Peer {
-  /** How its hooks fail, if they do. */
-  static failure: Failure | undefined;
+  /** Which of its hooks fail, if any do. */
+  failing: Failing | undefined;
   /** What `onerror` was told. */
   readonly thrown: unknown[] = [];
   /** How its connections ended. */
@@ -91,9 +94,9 @@ export class Victim extends Peer {
   }
 
   #fail(hook: string): void | Promise<void> {
-    const failure = (this.constructor as typeof Victim).failure;
-    if (failure === "at once") throw new Error(hook);
-    if (failure === "later") return Promise.reject(new Error(hook));
+    if (!this.failing?.hooks.includes(hook)) return;
+    if (this.failing.how === "at once") throw new Error(hook);
+    return Promise.reject(new Error(hook));
   }
 }
 
@@ -110,8 +113,8 @@ export interface Stage {
 export interface Props {
   /** The victim's limits, where they aren't the usual ones. */
   limits?: Partial<Limits>;
-  /** How the victim's hooks fail. */
-  failure?: Failure;
+  /** Which of the victim's hooks fail. Default: none. */
+  failing?: Failing;
   /** What reaches its `onerror`, as text. Default: nothing. */
   thrown?: readonly string[];
 }
@@ -124,10 +127,10 @@ export function hostileTest(
 ): void {
   for (const platform of platforms) {
     Deno.test(`${title}, towards a server on ${platform.name}`, () =>
-      play(props, perform, (Class) => stageServer(platform, Class, props)));
+      play(props, perform, () => stageServer(platform, props)));
   }
   Deno.test(`${title}, towards a client`, () =>
-    play(props, perform, (Class) => stageClient(Class, props)));
+    play(props, perform, () => stageClient(props)));
 }
 
 /** A stage that can be left. */
@@ -139,15 +142,12 @@ interface Scene extends Stage {
 }
 
 async function play(
-  { failure, thrown = [] }: Props,
+  { thrown = [] }: Props,
   perform: (stage: Stage) => Promise<void>,
-  stage: (Class: typeof Victim) => Promise<Scene>,
+  stage: () => Promise<Scene>,
 ): Promise<void> {
   const prototypes = look();
-  class Hooked extends Victim {
-    static override failure = failure;
-  }
-  const { isServer, victim, hostile, url, strike } = await stage(Hooked);
+  const { isServer, victim, hostile, url, strike } = await stage();
   await using neighbour = connectOnce(url);
   // They go on while it happens.
   const calls = (async () => {
@@ -183,18 +183,17 @@ async function play(
   assertEquals(look(), prototypes);
 }
 
-/** The victim is an instance of a server's. */
+/** The victim is the first instance of a server's. */
 async function stageServer(
   platform: Platform,
-  Class: typeof Victim,
-  { limits = {} }: Props,
+  { limits = {}, failing }: Props,
 ): Promise<Scene> {
   const instances: Victim[] = [];
   const reported: unknown[] = [];
-  class Service extends Class {
+  class Service extends Victim {
     constructor(ws: Socket | SocketMaker, options: PeerOptions) {
       super(ws, options);
-      instances.push(this);
+      if (instances.push(this) === 1) this.failing = failing;
     }
   }
   const onerror = (error: unknown): void => void reported.push(error);
@@ -218,17 +217,20 @@ async function stageServer(
 
 /** The victim is a client, and its server is the hostile one. */
 async function stageClient(
-  Class: typeof Victim,
-  { limits = {} }: Props,
+  { limits = {}, failing }: Props,
 ): Promise<Scene> {
+  class Client extends Victim {
+    override failing = failing;
+  }
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
-  const victim = connect<Victim>(
+  const victim = connect(
     `ws://127.0.0.1:${listener.addr.port}`,
-    Class,
+    Client,
     { limits, reconnect: false },
   );
   const hostile = await RawSocket.accept(await listener.accept());
-  await victim.opened;
+  // One whose onopen fails does not open, and says so itself.
+  await victim.opened.catch(() => {});
   const server = await platforms[0]!.serve(Victim);
   return {
     isServer: false,

@@ -355,6 +355,14 @@ Deno.test("A peer shows the space to who has shown it, once, and to nobody else"
     socket.sent.splice(0).map((text) => text.length - text.trimEnd().length);
   socket.receive(request(1, ping));
   assertEquals(lengths(), [0]);
+  // White space that is no mark: two, a tab, nothing else.
+  for (const [before, after] of [[" ", "  "], ["", "\t "], ["", " \n"]]) {
+    socket.receive(`${before}${JSON.stringify(request(2, ping))}${after}`);
+    assertEquals(lengths(), [0]);
+  }
+  socket.receive(" ");
+  socket.receive(JSON.stringify(request(2, ping)));
+  assertEquals(lengths(), [0]);
   for (const spaces of [1, 0, 0]) {
     socket.receive(JSON.stringify(request(2, ping)) + " ");
     assertEquals(lengths(), [spaces]);

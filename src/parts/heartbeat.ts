@@ -110,7 +110,9 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return frame + mark;
   }
 
-  hearMark(): void {
+  hearMark(frame: string): void {
+    // Who writes white space writes more, or nothing else: that is no mark.
+    if (!/[}\]]$/.test(frame.slice(-2, -1))) return;
     // Whoever made the socket began, and is answered.
     if (!this.#isMarked) this.isMarking = this.#core.makeSocket === undefined;
     this.#isMarked = true;

@@ -102,7 +102,7 @@ function receive(core: Core, data: unknown): void {
     text === undefined ||
     text.length > limits.messageLength && !text.startsWith("[")
   ) return refuseLength(core, data);
-  if (text.endsWith(" ")) core.heartbeat?.hearMark();
+  if (text.endsWith(" ")) core.heartbeat?.hearMark(text);
   const { connection, connection: { values } } = core;
   connection.isCharged = false;
   values?.look(text);

@@ -131,8 +131,8 @@ export interface Heartbeat {
   readonly isMarking: boolean;
   /** A frame that says so. */
   mark(frame: string): string;
-  /** The other side has said so. */
-  hearMark(): void;
+  /** The other side has said so, if a frame that ends with a space does. */
+  hearMark(frame: string): void;
 }
 
 /** What was sent and has not left yet, because the peer reads too slowly. */

@@ -59,7 +59,7 @@ async def say(url):
 
 
 async def large(url):
-    """Receives and sends as much as both limit themselves to: a mebibyte."""
+    """Receives and sends as much as both take: a mebibyte."""
     async with connect(url) as ws:
         head = '{"jsonrpc":"2.0","method":"length","id":1,"params":["'
         text = "x" * (2**20 - len(head) - 3)

@@ -132,8 +132,9 @@ Deno.test("serve reads what Python's websockets sends as text, bytes and fragmen
   assertEquals(closes, [{ code: 4000, reason: "bye", wasClean: true }]);
 });
 
-Deno.test("serve takes and gives a mebibyte, which is what Python's websockets takes", async () => {
-  await using server = serve(Service, quietly);
+Deno.test("serve takes and gives a mebibyte, and with sentLength refuses what Python's websockets would close for", async () => {
+  const limits = { sentLength: 1_048_576 };
+  await using server = serve(Service, { ...quietly, limits });
   await using client = await startClient("large", server);
   assertEquals((await client.ended).code, 0);
   await client.stop();

@@ -157,6 +157,83 @@ eachPeer(
 );
 
 eachPeer(
+  "What passes while onopen runs takes no more places than there are, in its order",
+  async (face) => {
+    const told: unknown[] = [];
+    await using it = lab(face, {
+      async onopen(this: BasePeer) {
+        const calls = Array.from(
+          { length: 1_500 },
+          (_, n) => this.request("m", [n]),
+        );
+        this.notify("m", [1_500]);
+        await Promise.all(calls);
+        await new Promise<void>((resolve) => setTimeout(resolve, 100));
+        await Promise.all(
+          Array.from({ length: 1_500 }, (_, n) => this.request("m", [n + 1])),
+        );
+      },
+      onerror: (error) => void told.push(error),
+    });
+    const before = it.client.request("m", [-1]);
+    it.socket.open();
+    const meanwhile = it.client.request("m", [0]);
+    const answer = async (first: number, count: number): Promise<void> => {
+      const taken = it.socket.take() as { id?: number; params: [number] }[];
+      assertEquals(
+        taken.map(({ params }) => params[0]),
+        Array.from({ length: count }, (_, n) => first + n),
+      );
+      for (const { id } of taken) {
+        if (id !== undefined) it.socket.receive(result(id, null));
+      }
+      await it.time.pass(0);
+    };
+    // Where its calls have no room, they wait for each other's, and for no onopen.
+    await answer(0, 1_024);
+    await answer(1_024, 477);
+    await it.time.pass(100);
+    assertEquals(it.socket.sent, []);
+    // What it didn't say is its own passes after a while, as much as may.
+    await it.time.pass(1_000);
+    await it.time.pass(1_000);
+    assertEquals(told.length, 1);
+    await answer(0, 1_024);
+    assertEquals(await meanwhile, null);
+    await answer(1_024, 477);
+    await answer(-1, 1);
+    assertEquals(await before, null);
+  },
+);
+
+eachPeer(
+  "A sign-in that is told to wait is sent once more, before anybody else",
+  async (face) => {
+    await using it = lab(face, {
+      async onopen(this: BasePeer) {
+        await this.request("signIn");
+      },
+    });
+    it.client.notify("before");
+    it.socket.open();
+    const data = { retryAfterMs: 50, executed: false };
+    for (let times = 0; times < 2; times++) {
+      assertEquals(methods(it.socket), ["signIn"]);
+      it.socket.receive({
+        jsonrpc: "2.0",
+        error: { code: -32005, message: "Later", data },
+        id: 1,
+      });
+      await it.time.flow(50);
+    }
+    assertEquals(methods(it.socket), ["signIn"]);
+    it.socket.receive(result(1, null));
+    await it.time.pass(0);
+    assertEquals(methods(it.socket), ["before"]);
+  },
+);
+
+eachPeer(
   "onopen that waits for its own call lets nobody else pass, however long it takes",
   async (face) => {
     const told: unknown[] = [];

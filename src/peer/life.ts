@@ -286,7 +286,7 @@ export function close(core: Core, code: number, reason: string): void {
     }
   }
   if (opening === undefined) {
-    queue.isHeld = false;
+    queue.release();
     advance(core);
   }
   if (queue.size === 0) finish(core, info);

@@ -13,7 +13,7 @@ import type { First } from "./call.ts";
 import type { Core, Opening } from "./core.ts";
 import { complain } from "./owner.ts";
 import type { Entry } from "./pending.ts";
-import { sendEntry } from "./waiting.ts";
+import { advance } from "./waiting.ts";
 
 // Milliseconds without anything of its own under way, after which a call that waits
 // may be what `onopen` itself waits for.
@@ -90,14 +90,14 @@ export class Preparation implements Opening {
   hold(): void {
     this.isOwn = this.#hops > 0;
     this.holds = true;
-    this.#waited = new Set(this.#core.queue.all());
+    this.#waited = new Set(this.#core.queue.others);
     this.#timer = setTimeout(() => this.#look(), patience);
   }
 
   /** Lets nobody wait any more. */
   end(): void {
     clearTimeout(this.#timer);
-    this.#core.queue.isHeld = false;
+    this.#core.queue.release();
   }
 
   #hop(): void {
@@ -110,9 +110,8 @@ export class Preparation implements Opening {
   #look(): void {
     const core = this.#core;
     const isQuiet = !this.#isActive && this.#calls === 0;
-    const others = isQuiet ? core.queue.takeOthers(this.#waited!) : [];
     this.#isActive = false;
-    if (others.length === 0) {
+    if (!isQuiet || !core.queue.passOthers(this.#waited!)) {
       this.#timer = setTimeout(() => this.#look(), patience);
       return;
     }
@@ -123,6 +122,6 @@ export class Preparation implements Opening {
         `A call waited ${patience} ms for onopen, which may have made it: after an await, say first(() => this.remote...), with the argument of onopen`,
       ),
     );
-    for (const entry of others) sendEntry(core, entry);
+    advance(core);
   }
 }

@@ -159,16 +159,18 @@ export class Queue {
   length = 0;
   /** Whether its first ones are being sent. */
   isMoving = false;
-  /** Whether it waits for a hook: what is sent meanwhile overtakes it. */
+  /** Whether it waits for a hook: what passes meanwhile overtakes it. */
   isHeld = false;
   readonly #all = new Row();
+  /** What may pass while the others are held, and waits for a place. */
+  #passing: Row | undefined;
   #aside: Row | undefined;
   /** How many messages were given up since it was last tidied. */
   #left = 0;
 
-  /** The first entry that is still to be sent. */
+  /** The first entry that is still to be sent, of those that may go. */
   get first(): Entry | undefined {
-    return this.#all.first;
+    return this.isHeld ? this.#passing?.first : this.#all.first;
   }
 
   /** The first of those that wait aside. */
@@ -176,33 +178,39 @@ export class Queue {
     return this.#aside?.first;
   }
 
+  /** Those that wait for the hook, or for their turn. */
+  get others(): Entry[] {
+    return this.#all.all();
+  }
+
   /** Whether what is sent now overtakes nobody. */
   isPassable(lends: boolean): boolean {
-    return this.size === 0 || this.isHeld ||
+    return this.size === 0 ||
       this.first === undefined && !(lends && this.firstAside !== undefined);
   }
 
-  push(entry: Entry): void {
-    this.#all.push(entry);
+  /** @param passes Whether it may go while others are held. */
+  push(entry: Entry, passes = false): void {
+    this.#row(passes).push(entry);
     this.#count(entry);
   }
 
   /** Lets entries go before all others. */
   putFirst(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
-    this.#all.putFirst(entries);
+    this.#row(true).putFirst(entries);
     for (const entry of entries) this.#count(entry);
   }
 
   /** Lets the first one wait aside. */
   setAside(): void {
     (this.#aside ??= new Row()).push(this.first!);
-    this.#all.shift();
+    this.#row(true).shift();
   }
 
   /** Takes the first one out, or the first of those aside. */
   shift(isAside = false): void {
-    const row = isAside ? this.#aside! : this.#all;
+    const row = isAside ? this.#aside! : this.#row(true);
     for (const { pending, text } of messagesOf(row.first!)) {
       if (pending === undefined) this.#uncount(text.length);
       else if (pending.queued > 0) {
@@ -214,20 +222,22 @@ export class Queue {
     else row.shift();
   }
 
-  /** The entries that are still to be sent. */
-  all(): Entry[] {
-    return (this.#aside?.all() ?? []).concat(this.#all.all());
+  /** Lets all that are held pass, but some; `false`: there are no others. */
+  passOthers(some: ReadonlySet<Entry>): boolean {
+    const all = this.others;
+    const others = all.filter((entry) => !some.has(entry));
+    if (others.length === 0) return false;
+    this.#all.clear();
+    this.#all.putFirst(all.filter((entry) => some.has(entry)));
+    for (const entry of others) this.#row(true).push(entry);
+    return true;
   }
 
-  /** Takes all out but some. */
-  takeOthers(some: ReadonlySet<Entry>): Entry[] {
-    const all = this.all();
-    for (const { pending } of all.flatMap(messagesOf)) {
-      if (pending !== undefined) pending.queued = 0;
-    }
-    this.clear();
-    this.putFirst(all.filter((entry) => some.has(entry)));
-    return all.filter((entry) => !some.has(entry));
+  /** Holds nobody any more. */
+  release(): void {
+    this.isHeld = false;
+    if (this.#passing !== undefined) this.#all.putFirst(this.#passing.all());
+    this.#passing = undefined;
   }
 
   /** A request was given up. */
@@ -238,6 +248,7 @@ export class Queue {
     if (this.size === 0) this.clear();
     else if (this.#left > mostEmpty && this.#left > this.size) {
       this.#all.tidy();
+      this.#passing?.tidy();
       this.#aside?.tidy();
       this.#left = 0;
     }
@@ -246,7 +257,11 @@ export class Queue {
   clear(): void {
     this.size = this.length = this.#left = 0;
     this.#all.clear();
-    this.#aside = undefined;
+    this.#passing = this.#aside = undefined;
+  }
+
+  #row(passes: boolean): Row {
+    return passes && this.isHeld ? this.#passing ??= new Row() : this.#all;
   }
 
   #count(entry: Entry): void {

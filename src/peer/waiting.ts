@@ -110,7 +110,7 @@ export function post(
       }, see limits.${limit}`,
     );
   }
-  for (const entry of entries) queue.push(entry);
+  for (const entry of entries) queue.push(entry, isOpen);
   advance(core);
   return undefined;
 }
@@ -132,7 +132,7 @@ export function awaited(core: Core): string {
 /** Sends what has waited, as much as may be in flight and lent. */
 export function advance(core: Core): void {
   const { queue } = core;
-  if (queue.isMoving || queue.isHeld || core.pause !== undefined) return;
+  if (queue.isMoving || core.pause !== undefined) return;
   queue.isMoving = true;
   while (isSending(core) && moveOn(core));
   queue.isMoving = false;

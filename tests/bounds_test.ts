@@ -105,6 +105,29 @@ eachPeer(
 );
 
 eachPeer(
+  "Notifications that wait when their connection ends are told to the owner once, with how many",
+  async (face) => {
+    for (const isOurs of [true, false]) {
+      await using it = await open(face, {
+        local: { wait: () => new Promise(() => {}) },
+      });
+      const { peer, socket, thrown } = it;
+      for (let id = 0; id < 1_024; id++) socket.receive(request(id, "wait"));
+      socket.receive(request("more", "wait"));
+      for (let n = 0; n < 3; n++) {
+        socket.receive({ jsonrpc: "2.0", method: "wait" });
+      }
+      assertEquals(thrown, []);
+      if (isOurs) peer.close();
+      else socket.end();
+      assertEquals(thrown.map(String), [
+        "ConnectionClosedError: Cannot take 3 notifications: the connection is closed (code 1000)",
+      ]);
+    }
+  },
+);
+
+eachPeer(
   "Calls beyond those in flight wait for their turn, in their order",
   async (face) => {
     await using it = await open(face);
@@ -522,6 +545,33 @@ eachPeer(
 );
 
 for (const face of faces) {
+  bothTest(
+    `5,000 calls at once and 20,000 one after the other are answered, ${face.name}`,
+    async (platform) => {
+      class Service extends Peer {
+        override local = {
+          square: (n: number) => n * n,
+          squareLater: async (n: number) => {
+            await Promise.resolve();
+            return n * n;
+          },
+        };
+      }
+      const server = await platform.serve(Service);
+      const client = face.connect(server.url);
+      const call = (n: number): Promise<unknown> =>
+        client.request(n % 2 === 0 ? "square" : "squareLater", [n]);
+      const squares = await Promise.all(
+        Array.from({ length: 5_000 }, (_, n) => call(n)),
+      );
+      assert(squares.every((square, n) => square === n * n));
+      for (let n = 0; n < 20_000; n++) assertEquals(await call(n), n * n);
+      client.close();
+      await client.closed;
+      await server.shutdown();
+    },
+  );
+
   bothTest(
     `300 callbacks, 300 streams and 300 uploads at once are carried, ${face.name}`,
     async (platform) => {

@@ -263,9 +263,16 @@ export function refuse(
   else batch.add(text);
 }
 
-/** The connection ended: tells its methods to stop, and drops what they say. */
+/**
+ * The connection ended: tells its methods to stop, and drops what they say; of the
+ * notifications that wait, nobody but the owner can be told.
+ */
 export function endCalls(core: Core, connection: Connection): void {
   const { current } = core;
+  let lost = 0;
+  for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {
+    if (one.call.type === "notification") lost++;
+  }
   const all = new Set(connection.running);
   for (const running of connection.unanswered?.values() ?? []) all.add(running);
   if (current?.connection === connection) all.add(current);
@@ -278,6 +285,13 @@ export function endCalls(core: Core, connection: Connection): void {
     const { method } = running;
     const what = "Cannot answer";
     running.abort(closedError(core, what, false, method, false, connection));
+  }
+  if (lost > 0) {
+    const what = `Cannot take ${lost} notification${lost === 1 ? "" : "s"}`;
+    complain(
+      core,
+      closedError(core, what, false, undefined, false, connection),
+    );
   }
   core.draining?.look();
 }

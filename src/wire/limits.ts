@@ -97,7 +97,8 @@ export interface Limits {
    *
    * Calls beyond `incoming` wait: one request too many is answered -32009 and not
    * executed, one notification too many is dropped, and told to
-   * {@linkcode Peer.onerror}, the first of a row. And on a server a connection waits
+   * {@linkcode Peer.onerror}, the first of a row; how many notifications wait when
+   * their connection ends, too. And on a server a connection waits
    * that sends faster than it has its turns among the others: in its socket where
    * that can be paused (those of `ws`), else here, and one message too many closes
    * it with 4429.

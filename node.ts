@@ -822,12 +822,17 @@ function urlOf(incoming: IncomingMessage): URL | undefined {
   // With more than a host in it, it would be a part of the path.
   if (!authority.test(host)) return undefined;
   // Joined as text: "//example.com/" is a path here.
-  const url = URL.parse(
-    target.startsWith("/") ? `${scheme}://${host}${target}` : target,
-  );
-  return url === null || url.username !== "" || url.password !== ""
-    ? undefined
-    : url;
+  if (target.startsWith("/")) {
+    return URL.parse(`${scheme}://${host}${target}`) ?? undefined;
+  }
+  // The whole of an address must be the one that `Host` says, which is what was
+  // checked: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
+  const base = URL.parse(`${scheme}://${host}`);
+  const url = URL.parse(target);
+  return url !== null && url.origin === base?.origin && url.username === "" &&
+      url.password === ""
+    ? url
+    : undefined;
 }
 
 /**

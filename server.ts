@@ -43,7 +43,7 @@ import {
   type SettingsFor,
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
-import { ListeningServer } from "./src/server/listening.ts";
+import { type Listener, ListeningServer } from "./src/server/listening.ts";
 import { completeLimits } from "./src/wire/limits.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
@@ -173,24 +173,88 @@ export function serve(
 ): Server<ServicePeer> {
   const acceptor = new Acceptor(service, settings);
   const options = typeof service === "function" ? settings : service;
-  const answer = createHandler(acceptor, options);
-  const http: Deno.HttpServer<Deno.Addr> = Deno.serve(
-    options as Deno.ServeTcpOptions,
-    answer,
+  const answer = createHandler(acceptor, options, "cert" in options);
+  return new ListeningServer(
+    acceptor,
+    new Listening(acceptor, options, answer),
   );
-  return new ListeningServer(acceptor, {
-    addr: http.addr,
-    isSecure: "cert" in options,
-    finished: http.finished,
-    async stop() {
-      const stopped = http.shutdown();
-      // Deno waits for ever for a client that left before its handshake was
-      // answered (seen in 2.9.5).
-      if (!acceptor.hasUnopened) await stopped;
-    },
-    // Deno has no way to, once it shuts down.
-    cut() {},
-  });
+}
+
+// Milliseconds until it is tried again to listen.
+const pause = 1_000;
+
+/**
+ * What listens. Deno ends it for good when it can't accept a connection, as for want
+ * of file descriptors, and tells nobody who doesn't look at `finished` (2.9.5): the
+ * owner is told, and it listens again as soon as it can.
+ */
+class Listening implements Listener<Deno.Addr> {
+  readonly addr: Deno.Addr;
+  readonly isSecure: boolean;
+  readonly finished: Promise<void>;
+  readonly #acceptor: Acceptor<ConnectionInfo>;
+  readonly #options: ServeSettings;
+  readonly #answer: Answer;
+  readonly #finish: () => void;
+  #http: Deno.HttpServer<Deno.Addr> | undefined;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(
+    acceptor: Acceptor<ConnectionInfo>,
+    options: ServeSettings,
+    answer: Answer,
+  ) {
+    this.#acceptor = acceptor;
+    this.#options = options;
+    this.#answer = answer;
+    const { promise, resolve } = Promise.withResolvers<void>();
+    this.finished = promise;
+    this.#finish = resolve;
+    this.isSecure = "cert" in options;
+    this.addr = this.#listen(options).addr;
+  }
+
+  #listen(options: ServeSettings): Deno.HttpServer<Deno.Addr> {
+    const http: Deno.HttpServer<Deno.Addr> = Deno.serve(
+      options as Deno.ServeTcpOptions,
+      this.#answer,
+    );
+    http.finished.then(this.#finish, (error: unknown) => {
+      this.#http = undefined;
+      this.#acceptor.report(error);
+      this.#wait();
+    });
+    return this.#http = http;
+  }
+
+  #wait(): void {
+    this.#timer = setTimeout(() => this.#listenAgain(), pause);
+  }
+
+  #listenAgain(): void {
+    // The same port, if any was free.
+    const { port } = this.addr as Partial<Deno.NetAddr>;
+    const again = port === undefined ? {} : { port };
+    try {
+      this.#listen({ ...this.#options, ...again, onListen() {} });
+    } catch {
+      this.#wait(); // The owner knows.
+    }
+  }
+
+  async stop(): Promise<void> {
+    if (this.#http === undefined) {
+      clearTimeout(this.#timer);
+      return this.#finish();
+    }
+    const stopped = this.#http.shutdown();
+    // Deno waits for ever for a client that left before its handshake was
+    // answered (seen in 2.9.5).
+    if (!this.#acceptor.hasUnopened) await stopped;
+  }
+
+  /** Deno has no way to, once it shuts down. */
+  cut(): void {}
 }
 
 /**
@@ -283,16 +347,34 @@ type Answer = (
   info?: ConnectionInfo,
 ) => Response | Promise<Response>;
 
+/**
+ * Whether a request's address is the one that its header `Host` says. Of one that has
+ * a whole address for its target, Deno believes that; what is checked is the header.
+ *
+ * @param isSecure Whether it came over TLS; `undefined`: it is not known.
+ */
+function goesHere({ url, headers }: Request, isSecure?: boolean): boolean {
+  const host = headers.get("host");
+  if (host === null) return true;
+  const begins = (scheme: string): boolean =>
+    url.startsWith(`${scheme}://${host}/`);
+  return isSecure === undefined
+    ? begins("http") || begins("https")
+    : begins(isSecure ? "https" : "http");
+}
+
 /** Makes a handler that answers at once, unless somebody is asked who takes time. */
 function createHandler(
   acceptor: Acceptor<ConnectionInfo>,
   options: UpgradeSettings,
+  isSecure?: boolean,
 ): Answer {
   const { fetch = requireUpgrade } = options;
   const idleTimeouts = readIdleTimeouts(options);
   return (request, info = unknownInfo) => {
     const handshake = new RequestHandshake(request, info);
     if (!isHandshake(request.method, handshake)) return fetch(request, info);
+    if (!goesHere(request, isSecure)) return refuse(400, "Bad request");
     const admission = acceptor.admit(handshake);
     return admission instanceof Promise
       ? acceptLater(acceptor, idleTimeouts, request, admission)

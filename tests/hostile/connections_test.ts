@@ -217,3 +217,57 @@ bothTest(
     await until(() => server.peers.size === 0);
   },
 );
+
+bothTest(
+  "A request whose target is a whole address gets no further than its header Host",
+  async (platform) => {
+    const seen: string[] = [];
+    await using server = await platform.serve(Recorder, {
+      hosts: ["good.example"],
+      authorize: ({ url }) => {
+        seen.push(url);
+        return new Response(null, { status: 401 });
+      },
+    });
+    const port = Number(new URL(server.url).port);
+    const knock = async (target: string, host: string): Promise<number> => {
+      using connection = await Deno.connect({ hostname: "127.0.0.1", port });
+      const lines = [
+        `GET ${target} HTTP/1.1`,
+        `Host: ${host}`,
+        "Connection: Upgrade",
+        "Upgrade: websocket",
+        "Sec-WebSocket-Version: 13",
+        "Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==",
+        "\r\n",
+      ];
+      await connection.write(new TextEncoder().encode(lines.join("\r\n")));
+      const answer = new Uint8Array(1_024);
+      await connection.read(answer);
+      return Number(new TextDecoder().decode(answer).split(" ")[1]);
+    };
+    const targets = [
+      "http://evil.example/",
+      "http://good.example.evil.example/",
+      "http://evil.example:80@good.example/",
+      "https://good.example/",
+      "ws://good.example/",
+      "http:evil.example/",
+      "http:/evil.example/",
+      "*",
+    ];
+    for (const target of targets) {
+      assertEquals(await knock(target, "good.example"), 400, target);
+    }
+    assertEquals(await knock("http://good.example/", "evil.example"), 400);
+    assertEquals(await knock("/", "evil.example"), 403);
+    assertEquals(seen, []);
+    const good = ["/a", "http://good.example/a", "//evil.example/a"];
+    for (const target of good) await knock(target, "good.example");
+    assertEquals(seen, [
+      "http://good.example/a",
+      "http://good.example/a",
+      "http://good.example//evil.example/a",
+    ]);
+  },
+);

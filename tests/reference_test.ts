@@ -750,7 +750,11 @@ eachPeer("What one peer lent can't be passed on to another", async (face) => {
 
   socket.receive(request(1, "itself"));
   socket.receive(request(2, "nested"));
-  assertEquals(codes(socket), [-32603, -32603]);
+  // Deep in a result it may be what somebody stored among the data of all.
+  assertEquals(socket.take(), [
+    failure(1, -32603, "Internal error"),
+    result(2, { deep: [null] }),
+  ]);
   assertEquals(thrown.length, 2);
   for (const error of thrown) {
     assert(error instanceof TypeError && error.message.includes(words));

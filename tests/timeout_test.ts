@@ -381,3 +381,67 @@ Deno.test("A method takes as long as it takes, unless its owner says otherwise",
   await time.pass(0);
   assertEquals(it.socket.take(), [result(1, "here it is")]);
 });
+
+Deno.test("Of methods whose time is over as many run on as may run, and the rest keep their places", async () => {
+  using time = new FakeTime();
+  let begun = 0;
+  const ends: (() => void)[] = [];
+  await using it = await open(whole, {
+    limits: { handlerTimeout: 1_000, incoming: 4 },
+    local: {
+      hang: () => {
+        begun++;
+        return new Promise<void>((resolve) => ends.push(resolve));
+      },
+    },
+  });
+  const { socket } = it;
+  for (let id = 1; id <= 30; id++) socket.receive(request(id, "hang"));
+  assertEquals(begun, 4);
+  await time.pass(1_100);
+  assertEquals(begun, 8);
+  for (let turn = 0; turn < 10; turn++) await time.pass(1_100);
+  assertEquals(begun, 8);
+  assertEquals(take(socket).length, 8);
+  // Each that ends makes room for one that waits.
+  ends[0]!();
+  ends[4]!();
+  await time.pass(10);
+  assertEquals(begun, 9);
+});
+
+Deno.test("A stream among the arguments of a method whose time is over ends", async () => {
+  using time = new FakeTime();
+  const seen: unknown[] = [];
+  await using it = await open(whole, {
+    limits: { handlerTimeout: 1_000 },
+    local: {
+      async read(values: AsyncIterable<unknown>) {
+        try {
+          for await (const value of values) seen.push(value);
+        } catch (error) {
+          seen.push((error as Error).name);
+        }
+      },
+    },
+  });
+  const { socket } = it;
+  socket.receive(request(1, "read", [{ token: 7, values: ["first"] }]));
+  await time.pass(10);
+  const [{ id, method }] = take(socket) as [{ id: number; method: string }];
+  assertEquals(method, "$/enumerator/next");
+  await time.pass(1_100);
+  assertEquals(seen, ["first", "TimeoutError"]);
+  const methods = take(socket).map((message) =>
+    (message as { method?: string }).method
+  );
+  assertEquals(methods.toSorted(), [
+    "$/cancelRequest",
+    "$/enumerator/abort",
+    undefined,
+  ]);
+  // What comes all the same is read by nobody.
+  socket.receive(result(id, { values: ["late"], finished: false }));
+  await time.pass(10);
+  assertEquals([seen.length, take(socket)], [2, []]);
+});

@@ -10,7 +10,12 @@
 import type { Core, CorePart } from "../peer/core.ts";
 import { complain } from "../peer/owner.ts";
 import type { IncomingBatch } from "../peer/seams.ts";
-import { beginWaiting, decline, failWith, leave } from "../peer/incoming.ts";
+import {
+  beginWaiting,
+  decline,
+  failWith,
+  leaveOverdue,
+} from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { namedError } from "../runtime/errors.ts";
@@ -139,7 +144,7 @@ class PeerBounds implements Bounds {
         next = Math.min(next, running.deadline);
         continue;
       }
-      leave(core.connection, running);
+      leaveOverdue(core, running);
       const why =
         `No sign of life from the method within ${core.limits.handlerTimeout} ms`;
       failWith(core, running, handlerTimeout, why);

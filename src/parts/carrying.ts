@@ -335,10 +335,9 @@ export class Link implements Values {
   /** Reads each of a call's params. */
   readParams(params: Params | undefined): Params | undefined {
     return mayHoldReference(params)
-      // By that name it would be called by whoever awaits the params.
       ? mapMembers(
         params,
-        (param, name) => name === "then" ? param : this.read(param),
+        (param, name) => isCalled(name) ? param : this.read(param),
       )
       : params;
   }
@@ -412,6 +411,14 @@ export class Link implements Values {
   end(): void {
     for (const carrier of this.#carriers) carrier.end();
   }
+}
+
+/**
+ * Whether what has this name is called by itself, if it is a function: by whoever
+ * awaits what it is in, or writes that as JSON.
+ */
+export function isCalled(name: string | undefined): boolean {
+  return name === "then" || name === "toJSON";
 }
 
 /** Whether a value is one that a carrier might write or read. */

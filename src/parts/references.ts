@@ -39,6 +39,7 @@ import {
   type Carrier,
   carrying,
   currentWriting,
+  isCalled,
   type Link,
 } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
@@ -143,6 +144,10 @@ interface Lent {
 interface Borrowed {
   readonly link: Link;
   readonly handle: number;
+  /** Whether it was ever called, and so was no mere data. */
+  isUsed: boolean;
+  /** Whether anybody was told that it can't be passed on. */
+  isTold: boolean;
 }
 
 const borrowed = new WeakMap<object, Borrowed>();
@@ -285,8 +290,7 @@ class References implements Carrier {
       return value;
     }
     for (const key of Object.keys(value)) {
-      // A function by that name would be called by whoever awaits the value.
-      if (key === "then") continue;
+      if (isCalled(key)) continue;
       const member = (value as { [key: string]: unknown })[key];
       const revived = this.#revive(member, depth + 1);
       if (revived === member) continue;
@@ -305,16 +309,25 @@ class References implements Carrier {
     this.#link.borrow("references");
     const path = `$/invokeProxy/${handle}/`;
     const { call } = this.#link;
+    const its: Borrowed = {
+      link: this.#link,
+      handle,
+      isUsed: false,
+      isTold: false,
+    };
     const proxy = createMethod(
-      (method, params) => this.#ask(path + method, params, call),
+      (method, params) => {
+        its.isUsed = true;
+        return this.#ask(path + method, params, call);
+      },
       invoke,
       "",
     );
     Object.defineProperties(proxy, {
       [Symbol.dispose]: { value: () => this.#giveBack(proxy) },
-      toJSON: { value: () => this.#returned(handle) },
+      toJSON: { value: (key: string) => this.#returned(its, key) },
     });
-    borrowed.set(proxy, { link: this.#link, handle });
+    borrowed.set(proxy, its);
     this.#unwanted?.push(proxy);
     return proxy;
   }
@@ -368,15 +381,21 @@ class References implements Carrier {
   }
 
   /** Sent back to where it came from, it is the original again. */
-  #returned(handle: number): object | undefined {
+  #returned(its: Borrowed, key: string): object | undefined | null {
     const writing = currentWriting();
     // Printed, or for a peer without references: as a function is.
     if (writing?.link === undefined) return undefined;
+    const { handle } = its;
     if (writing.link === this.#link) return { [marker]: 0, handle };
     // To another peer the handle would be something of its own.
-    throw new TypeError(
+    const error = new TypeError(
       "Cannot pass on what another peer lent: pass a function of your own that calls it",
     );
+    if (writing.call === undefined || key === "" || its.isUsed) throw error;
+    // Deep in what was stored as data: who stored it would take the rest from all.
+    if (!its.isTold) (writing.link as Link).report(error);
+    its.isTold = true;
+    return null;
   }
 
   #giveBack(proxy: object): void {

@@ -88,6 +88,8 @@ const origins = new WeakMap<object, Origin>();
 interface Origin {
   readonly link: Link;
   readonly call: Lender | undefined;
+  /** Whether it was iterated, and so was a stream. */
+  isStream: boolean;
 }
 
 class Streams implements Carrier {
@@ -109,8 +111,9 @@ class Streams implements Carrier {
   }
 
   write(value: unknown, writing: Writing): unknown {
-    // Back where it came from, it is what it was.
-    if (origins.get(value as object)?.link === this.#link) return value;
+    // Back where it came from, and wherever nobody found a stream in it, it is what it
+    // was.
+    if (isData(value, this.#link)) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
     const producers = this.#producers ??= new Map();
@@ -140,11 +143,16 @@ class Streams implements Carrier {
     if (!isEnumerable(value)) return value;
     this.#link.borrow("streams");
     const { call } = this.#link;
-    origins.set(value, { link: this.#link, call });
+    const origin: Origin = { link: this.#link, call, isStream: false };
+    origins.set(value, origin);
     // It stays the data that it may be after all: only who iterates it finds a
     // stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {
-      value: () => new Consumer(this.#link, value, undefined, call),
+      // With the time of the call's method it is over.
+      value: () => {
+        origin.isStream = true;
+        return new Consumer(this.#link, value, call?.signal, call);
+      },
       configurable: true,
     });
   }
@@ -189,7 +197,7 @@ class Streams implements Carrier {
     if (
       this.#link.hasRoom(1, 0) || this.#isStuck ||
       this.#link.limits.streams === 0 || !isStream(value) ||
-      origins.get(value)?.link === this.#link
+      isData(value, this.#link)
     ) return undefined;
     const turn = new Deferred<void>();
     (this.#turns ??= new Set()).add(turn);
@@ -599,6 +607,12 @@ function unknownStream(): RpcError {
     unknownToken,
     "Stream is unknown, or was left or read to its end",
   );
+}
+
+/** Whether a value was read, and is to be written as it came. */
+function isData(value: unknown, link: Link): boolean {
+  const origin = origins.get(value as object);
+  return origin !== undefined && (origin.link === link || !origin.isStream);
 }
 
 /** Whether a value can be iterated asynchronously. */

@@ -124,6 +124,8 @@ export class Connection {
   running: Set<RunningCall> | undefined;
   /** How many of them are functions and objects that were lent. */
   lentRunning = 0;
+  /** The methods that have not settled though their time is over. */
+  overdue: Set<RunningCall> | undefined;
   /** Who listens to notifications. */
   observers: Observers | undefined;
   /**

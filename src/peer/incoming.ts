@@ -277,7 +277,7 @@ export function endCalls(core: Core, connection: Connection): void {
   for (const running of connection.unanswered?.values() ?? []) all.add(running);
   if (current?.connection === connection) all.add(current);
   connection.unanswered = undefined;
-  connection.running = undefined;
+  connection.running = connection.overdue = undefined;
   connection.waiting = undefined;
   letAllGo(connection);
   for (const running of all) {
@@ -553,11 +553,24 @@ function wait(
   });
 }
 
+/**
+ * The time of a method is over, which nobody can end: as many as may run have their
+ * places taken by others, no more.
+ */
+export function leaveOverdue(core: Core, running: RunningCall): void {
+  const { connection } = core;
+  const overdue = connection.overdue ??= new Set();
+  running.deadline = Infinity;
+  if (overdue.size >= core.limits.incoming) return;
+  leave(connection, running);
+  overdue.add(running);
+}
+
 /** A method runs no more, or is waited for no more. */
 export function leave(connection: Connection, running: RunningCall): void {
-  if (connection.running?.delete(running) && isLent(running)) {
-    connection.lentRunning--;
-  }
+  if (connection.running?.delete(running)) {
+    if (isLent(running)) connection.lentRunning--;
+  } else connection.overdue?.delete(running);
 }
 
 /** Whether it is a function or an object that was lent. */

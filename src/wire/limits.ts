@@ -111,7 +111,9 @@ export interface Limits {
    * Milliseconds that a method may go without a sign of life, a sixteenth more at
    * most: progress that it tells, values of a stream that it was given, a call to
    * what it was lent, begun or answered. Default `Infinity`. Its request is then
-   * answered -32052 and its signal aborts.
+   * answered -32052, its signal aborts, and the streams among its arguments end. As
+   * many that run on all the same as may be `incoming` have their places taken by
+   * others, no more.
    */
   readonly handlerTimeout: number;
   /**

@@ -47,22 +47,25 @@ import {
   type Handshake,
   isHandshake,
   type Needs,
-  readIdleTimeout,
+  payloadOf,
   refuse,
   requireUpgrade,
   type ServicePeer,
   type SettingsFor,
+  silenceOf,
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { CloseCode } from "./src/wire/error.ts";
-import { usualLength } from "./src/parts/shared_frames.ts";
 import {
   clientLimits,
   completeLimits,
-  type Limits,
   serverLimits,
 } from "./src/wire/limits.ts";
-import { ListeningServer } from "./src/server/listening.ts";
+import {
+  type Address,
+  ListeningServer,
+  type ListenOptions,
+} from "./src/server/listening.ts";
 import { authority } from "./src/server/origin.ts";
 import type { Address as Url, Protocols } from "./src/line/address.ts";
 import {
@@ -90,10 +93,12 @@ export type { Refusal, RefusalReason } from "./src/server/refusal.ts";
 export type {
   AcceptDefinition,
   AcceptSettings,
+  Address,
   ClassSettings,
   DrainOptions,
   DrainReport,
   ListeningServer,
+  ListenOptions,
   Needs,
   Protocols,
   ServicePeer,
@@ -102,18 +107,6 @@ export type {
   WithoutSettings,
 };
 export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
-
-/** An address: of a host, or of a Unix socket. */
-export interface Address {
-  /** `"tcp"` or `"unix"`. */
-  readonly transport: "tcp" | "unix";
-  /** The IP address; `""` of a Unix socket. */
-  readonly hostname: string;
-  /** The port; `undefined` of a Unix socket. */
-  readonly port?: number;
-  /** The path of a Unix socket. */
-  readonly path?: string;
-}
 
 /** The origin of a request. */
 export interface ConnectionInfo {
@@ -142,24 +135,6 @@ export interface UpgradeSettings<Context = unknown>
    * 404. Default: every request is for it.
    */
   path?: string;
-}
-
-/** The place to listen. */
-export interface ListenOptions {
-  /** Default 8000; any free one if 0. */
-  port?: number;
-  /** Default: every address of this machine. */
-  hostname?: string;
-  /** The path of a Unix socket, instead of a port. */
-  path?: string;
-  /** The certificate, for TLS, with its `key`: PEM. */
-  cert?: string;
-  /** The certificate's private key: PEM. */
-  key?: string;
-  /** Shuts the server down. */
-  signal?: AbortSignal;
-  /** Called when it listens. */
-  onListen?: (this: void, addr: Address) => void;
 }
 
 /** The settings of `serve`: how connections are accepted, and where. */
@@ -513,25 +488,6 @@ function withSockets<Service extends unknown[]>(
     return typeof url === "function" ? url() : url;
   };
   return [address, ...service, { ...settings, createSocket }];
-}
-
-/** The limits by which a connection that is silent for so long is closed. */
-function silenceOf(options: UpgradeSettings): Partial<Limits> | undefined {
-  const seconds = readIdleTimeout(options);
-  if (seconds === undefined) return undefined;
-  const half = Math.ceil(500 * seconds);
-  return { pingAfter: half, pingWithin: half };
-}
-
-/**
- * Bytes of a message that `ws` may read; 0: any number. Three bytes of UTF-8 are the
- * most that one UTF-16 code unit can take; the peer counts the units. Short messages
- * may share a frame.
- */
-function payloadOf({ messageLength }: Limits): number {
-  return messageLength === Infinity
-    ? 0
-    : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff);
 }
 
 type Fetch = (

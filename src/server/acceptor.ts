@@ -12,7 +12,7 @@ import type { ErrorContext } from "../peer/call.ts";
 import type { Keeper, Owner } from "../peer/core.ts";
 import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
-import { subprotocol } from "../parts/shared_frames.ts";
+import { subprotocol, usualLength } from "../parts/shared_frames.ts";
 import { isThenable } from "../line/deferred.ts";
 import {
   type AdmissionLimits,
@@ -753,6 +753,27 @@ export function readIdleTimeout(
   return idleTimeout === undefined
     ? undefined
     : readAmount("idleTimeout", idleTimeout, "seconds");
+}
+
+/** The limits by which a connection that is silent for so long is closed. */
+export function silenceOf(
+  options: Pick<AcceptSettings<unknown, never>, "idleTimeout">,
+): Partial<Limits> | undefined {
+  const seconds = readIdleTimeout(options);
+  if (seconds === undefined) return undefined;
+  const half = Math.ceil(500 * seconds);
+  return { pingAfter: half, pingWithin: half };
+}
+
+/**
+ * Bytes of a message that a runtime may read; 0: any number. Three bytes of UTF-8 are the
+ * most that one UTF-16 code unit can take; the peer counts the units. Short messages
+ * may share a frame.
+ */
+export function payloadOf({ messageLength }: Limits): number {
+  return messageLength === Infinity
+    ? 0
+    : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff);
 }
 
 /** Whether a request asks for a WebSocket. */

@@ -28,6 +28,36 @@ export interface Listener<Addr> {
   cut(): void;
 }
 
+/** An address: of a host, or of a Unix socket. */
+export interface Address {
+  /** `"tcp"` or `"unix"`. */
+  readonly transport: "tcp" | "unix";
+  /** The IP address; `""` of a Unix socket. */
+  readonly hostname: string;
+  /** The port; `undefined` of a Unix socket. */
+  readonly port?: number;
+  /** The path of a Unix socket. */
+  readonly path?: string;
+}
+
+/** The place to listen, on Bun and Node. */
+export interface ListenOptions {
+  /** Default 8000; any free one if 0. */
+  port?: number;
+  /** Default: every address of this machine. */
+  hostname?: string;
+  /** The path of a Unix socket, instead of a port. */
+  path?: string;
+  /** The certificate, for TLS, with its `key`: PEM. */
+  cert?: string;
+  /** The certificate's private key: PEM. */
+  key?: string;
+  /** Shuts the server down. */
+  signal?: AbortSignal;
+  /** Called when it listens. */
+  onListen?: (this: void, addr: Address) => void;
+}
+
 /** `await using` shuts it down. Beside the class as that of {@linkcode BasePeer} is. */
 export interface ListeningServer<
   Service extends ServicePeer = ServicePeer,

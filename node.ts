@@ -809,8 +809,9 @@ function headerOf(
   return value;
 }
 
+/** Bun has the member on every socket, and says `false` where there is no TLS. */
 function isSecure({ socket }: IncomingMessage): boolean {
-  return "encrypted" in socket;
+  return (socket as { encrypted?: boolean }).encrypted === true;
 }
 
 function infoOf(incoming: IncomingMessage): ConnectionInfo {

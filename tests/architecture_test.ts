@@ -70,6 +70,7 @@ const doors = [
   "slim",
   "server",
   "node",
+  "bun",
   "discovery",
   "testing",
   "react",
@@ -135,7 +136,24 @@ Deno.test("The core and its parts say nothing of a platform", async () => {
     const text = await Deno.readTextFile(new URL(file, root));
     const code = text.replaceAll(/^\s*(\*|\/\/).*$/gm, "");
     if (roomOf(file) === runtime) continue;
-    assert(!/\bDeno\.|\bprocess\.|from "node:/.test(code), file);
+    assert(!/\bDeno\.|\bBun\.|\bprocess\.|from "node:/.test(code), file);
+  }
+});
+
+Deno.test("A runtime's name is said by one door each", async () => {
+  const owners: { readonly [owner: string]: RegExp } = {
+    "server.ts": /\bDeno\./,
+    "bun.ts": /\bBun\./,
+    "node.ts": /from "node:/,
+  };
+  for (const [owner, name] of Object.entries(owners)) {
+    const sayers: string[] = [];
+    for (const door of doors) {
+      const text = await Deno.readTextFile(new URL(door, root));
+      const code = text.replaceAll(/^\s*(\*|\/\/).*$/gm, "");
+      if (name.test(code)) sayers.push(door);
+    }
+    assertEquals(sayers, [owner]);
   }
 });
 

@@ -207,9 +207,11 @@ bothTest(
     const left = assertRejects(() => ann.remote.wait(), ConnectionClosedError);
     const deaf = await handshake(server, upgradeLines);
     await until(() => server.peers.size === 2 && running(server).length === 1);
+    // Bun waits for nobody's answer to a close.
+    const cut = platform.name === "Bun" ? 0 : 1;
     assertEquals(await server.drain({ within: 2_000 }), {
-      closed: 1,
-      cut: 1,
+      closed: 2 - cut,
+      cut,
       running: ["wait"],
     });
     assertEquals((await left).code, 1012);

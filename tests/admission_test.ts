@@ -402,6 +402,73 @@ bothTest(
 );
 
 bothTest(
+  "An address that is named has a share of the unauthenticated, and others keep theirs",
+  async (platform) => {
+    await using server = await platform.serve(Door, {
+      requireContext: true,
+      addressOf: ({ headers }) => headers.get("x-forwarded-for") ?? "none",
+      limits: { unauthenticated: 6, unauthenticatedPerAddress: 2 },
+    });
+    const knock = (address: string): Promise<number> =>
+      status(server, `X-Forwarded-For: ${address}`);
+    using held = await holdOpen(server, "192.0.2.1", 3);
+    assertEquals(held.answers, [101, 101, 503]);
+    using others = await holdOpen(server, "192.0.2.2", 1);
+    assertEquals(others.answers, [101]);
+    // A place is free again with the connection that had it.
+    held[Symbol.dispose]();
+    await until(() => server.peers.size === 1);
+    assertEquals(await knock("192.0.2.1"), 101);
+  },
+);
+
+bothTest(
+  "Behind a proxy the oldest that says nothing goes for the next one, and who has spoken stays",
+  async (platform) => {
+    await using server = await platform.serve(Door, {
+      requireContext: true,
+      limits: { unauthenticated: 3, unauthenticatedPerAddress: 1 },
+    });
+    await using ann = connect<Door["local"]>(server.url);
+    assertEquals(await ann.remote.whoami(), null);
+    using silent = await holdOpen(server, "", 2);
+    assertEquals(silent.answers, [101, 101]);
+    // They have a second to speak.
+    assertEquals(await status(server), 503);
+    await new Promise((resolve) => setTimeout(resolve, 1_100));
+    await using bob = connect<Door["local"]>(server.url);
+    assertEquals(await bob.remote.whoami(), null);
+    await bob.remote.signIn("bob");
+    await ann.remote.signIn("ann");
+    assertEquals(await ann.remote.whoami(), "ann");
+  },
+);
+
+/** Connects sockets that say nothing, as if from an address. */
+async function holdOpen(
+  server: { readonly url: string },
+  address: string,
+  count: number,
+): Promise<Disposable & { readonly answers: number[] }> {
+  const connections: Deno.Conn[] = [];
+  const answers: number[] = [];
+  while (connections.length < count) {
+    const { head, conn } = await handshake(server, [
+      ...upgradeLines,
+      `X-Forwarded-For: ${address}`,
+    ]);
+    answers.push(Number(head.split(" ")[1]));
+    connections.push(conn);
+  }
+  return {
+    answers,
+    [Symbol.dispose]() {
+      for (const connection of connections.splice(0)) connection.close();
+    },
+  };
+}
+
+bothTest(
   "Nothing of a request is logged, whatever goes wrong",
   async (platform) => {
     const lines: string[] = [];
@@ -505,6 +572,7 @@ Deno.test("completeAdmissionLimits takes whole numbers, Infinity lifts one", () 
   assertEquals(completeAdmissionLimits(), {
     connections: 10_000,
     unauthenticated: 500,
+    unauthenticatedPerAddress: 50,
     authorizationTime: 5_000,
   });
   for (const connections of [0, Infinity]) {

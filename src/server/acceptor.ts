@@ -36,6 +36,7 @@ import {
   checkOrigins,
   type Hosts,
   isLoopback,
+  isPrivate,
   type Origins,
   type RequestHead,
 } from "./origin.ts";
@@ -114,6 +115,13 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
    * {@linkcode Hosts}.
    */
   hosts?: Hosts;
+  /**
+   * The address that a connection counts for while it is not known whose it is, see
+   * `unauthenticatedPerAddress` of the limits: that in `X-Forwarded-For`, behind a
+   * proxy that can be trusted to set it. Default: the one that it comes from, unless
+   * that is a loopback or private one, which may be a proxy's and is everybody's.
+   */
+  addressOf?: (this: void, request: Request, info: Info) => string;
   /**
    * Whether a connection must come to have a {@linkcode Peer.context}, by
    * `authorize` or by a call that sets it. One that has none counts as
@@ -260,8 +268,8 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   #admittedHost: string | null = null;
   /** Handshakes that are being decided about, or done. */
   #admitting = 0;
-  /** The peers that had no context when last looked at, if they must have one. */
-  readonly #strangers = new Set<ServicePeer>();
+  /** Of whom it was not known who they are, when last looked at. */
+  readonly #unknown = new Set<Unknown>();
   /** The peers that must have opened, or have a context, by when. */
   readonly #expected = new Map<ServicePeer, number>();
   readonly #alarm: Alarm = new Alarm();
@@ -337,7 +345,17 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         `it asks for host ${host}, which is none of the server's names; set hosts`,
       );
     }
-    const full = this.#findFull();
+    const address = this.#addressOf(handshake);
+    if (this.#isShareTaken(address)) {
+      const limit = this.limits.unauthenticatedPerAddress;
+      return this.#refuse(
+        handshake,
+        "unauthenticated",
+        unavailable("Too many connections"),
+        `${limit} of at most ${limit} connections of its address are nobody's yet; set addressOf or limits.unauthenticatedPerAddress`,
+      );
+    }
+    const full = this.#findFull(address);
     if (full !== undefined) {
       const limit = this.limits[full];
       return this.#refuse(
@@ -353,6 +371,8 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     // Nothing of the request can be read once it is upgraded.
     const protocol = selectProtocol(handshake, this.#protocols);
     this.#admitting++;
+    const unknown: Unknown = { address, peer: undefined, since: 0 };
+    this.#unknown.add(unknown);
     let answer: unknown;
     try {
       answer = this.#decide(handshake);
@@ -361,17 +381,74 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     }
     return isThenable(answer)
       ? this.#decided(answer, handshake).then((answer) =>
-        this.#conclude(answer, protocol, handshake)
+        this.#conclude(answer, protocol, handshake, unknown)
       )
-      : this.#conclude(answer, protocol, handshake);
+      : this.#conclude(answer, protocol, handshake, unknown);
+  }
+
+  /**
+   * The address that a connection has a share by, while nobody knows whose it is;
+   * `undefined`: it may be anybody's.
+   */
+  #addressOf(handshake: Handshake<Info>): string | undefined {
+    const { authorize, requireContext, origins, addressOf } = this.#options;
+    const isAsked = authorize !== undefined || typeof origins === "function";
+    if (!isAsked && !requireContext) return undefined;
+    try {
+      if (addressOf !== undefined) {
+        return `${addressOf(handshake.request, handshake.info)}`;
+      }
+    } catch (error) {
+      this.report(error);
+      return undefined;
+    }
+    const info = handshake.info as
+      | { remoteAddr?: { hostname?: string } }
+      | undefined;
+    const address = info?.remoteAddr?.hostname;
+    return address === undefined || isPrivate(address) ? undefined : address;
+  }
+
+  #isShareTaken(address: string | undefined): boolean {
+    if (address === undefined) return false;
+    this.#countUnknown();
+    let count = 0;
+    for (const unknown of this.#unknown) {
+      if (unknown.address === address) count++;
+    }
+    return count >= this.limits.unauthenticatedPerAddress;
+  }
+
+  /**
+   * Ends the oldest that says nothing, of those whose address has no share: behind a
+   * proxy all have its address, and all come at once after a deploy.
+   */
+  #endSilent(): boolean {
+    const latest = performance.now() - mostSilence;
+    for (const unknown of this.#unknown) {
+      const { address, peer, since } = unknown;
+      if (
+        address !== undefined || peer === undefined || since > latest ||
+        coreOf(peer)?.connection.spoken !== undefined
+      ) continue;
+      this.#unknown.delete(unknown);
+      this.#expected.delete(peer);
+      const reason = "Not authorized while others wait";
+      this.#close(peer, CloseCode.AuthorizationTimeout, reason);
+      return true;
+    }
+    return false;
   }
 
   /** The limit that lets nobody more in. */
-  #findFull(): "connections" | "unauthenticated" | undefined {
+  #findFull(
+    address: string | undefined,
+  ): "connections" | "unauthenticated" | undefined {
     const { connections, unauthenticated } = this.limits;
     return this.peers.size + this.#admitting >= connections
       ? "connections"
-      : this.#admitting + this.#countStrangers() >= unauthenticated
+      : this.#countUnknown() >= unauthenticated &&
+          !(address === undefined && this.#endSilent())
       ? "unauthenticated"
       : undefined;
   }
@@ -405,8 +482,8 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   release(gone: object): void {
     const peer = gone as ServicePeer;
     this.peers.delete(peer);
-    this.#strangers.delete(peer);
     this.#expected.delete(peer);
+    this.#forget(peer);
     if (this.#expected.size === 0) this.#alarm.delete(this);
   }
 
@@ -561,11 +638,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     answer: unknown,
     protocol: string | undefined,
     handshake: Handshake<Info>,
+    unknown: Unknown,
   ): Response | Admission {
-    let isHeld = true;
     const abandon = (): void => {
-      if (isHeld) this.#admitting--;
-      isHeld = false;
+      if (this.#unknown.delete(unknown)) this.#admitting--;
     };
     if (this.#dismiss !== undefined && !(answer instanceof Response)) {
       answer = this.#refuseToStay(handshake);
@@ -581,22 +657,30 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     }
     const accept = (socket: Socket): ServicePeer | undefined => {
       abandon();
-      return this.#accept(socket, answer, protocol);
+      return this.#accept(socket, answer, protocol, unknown.address);
     };
     return { protocol, isShared: protocol === subprotocol, accept, abandon };
   }
 
-  #countStrangers(): number {
-    for (const peer of this.#strangers) {
-      if (peer.context !== undefined) this.#strangers.delete(peer);
+  /** Forgets those that are known, and counts the others. */
+  #countUnknown(): number {
+    for (const unknown of this.#unknown) {
+      if (unknown.peer?.context !== undefined) this.#unknown.delete(unknown);
     }
-    return this.#strangers.size;
+    return this.#unknown.size;
+  }
+
+  #forget(peer: ServicePeer): void {
+    for (const unknown of this.#unknown) {
+      if (unknown.peer === peer) this.#unknown.delete(unknown);
+    }
   }
 
   #accept(
     socket: Socket,
     context: unknown,
     protocol: string | undefined,
+    address: string | undefined,
   ): ServicePeer | undefined {
     try {
       const peer = new this.#Service(socket, {
@@ -606,7 +690,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       });
       shareTurns(peer);
       this.peers.add(peer);
-      if (this.#isStranger(peer)) this.#strangers.add(peer);
+      if (this.#isStranger(peer)) {
+        const since = performance.now();
+        this.#unknown.add({ address, peer, since });
+      }
       if (this.#isNobody(peer)) this.#expect(peer);
       keep(this, peer);
       this.#dismiss?.(peer);
@@ -647,7 +734,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     for (const [peer, end] of this.#expected) {
       if (end > now) return;
       this.#expected.delete(peer);
-      this.#strangers.delete(peer);
+      this.#forget(peer);
       if (!this.#isNobody(peer)) continue;
       const reason = `Not authorized within ${authorizationTime} ms`;
       this.#close(peer, CloseCode.AuthorizationTimeout, reason);
@@ -664,6 +751,19 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     peer.close(code, reason);
   }
 }
+
+/** A connection of which it is not known whose it is. */
+interface Unknown {
+  /** Of whose share; `undefined`: nobody's. */
+  readonly address: string | undefined;
+  /** `undefined`: it is being authorized. */
+  readonly peer: ServicePeer | undefined;
+  /** When it was accepted. */
+  readonly since: number;
+}
+
+// Milliseconds that a client has for its first message, where others wait.
+const mostSilence = 1_000;
 
 /** A span of time that ends by itself, or is cleared. */
 class Timer {

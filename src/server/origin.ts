@@ -187,6 +187,13 @@ export function isLoopback(hostname: string): boolean {
       .test(name);
 }
 
+/** Whether an address is of this machine or of a network of one's own: a proxy's. */
+export function isPrivate(address: string): boolean {
+  const ip = address.toLowerCase().replace(/^::ffff:/, "");
+  return /^(|127\..*|10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*|169\.254\..*|::1|f[cd].*|fe[89ab].*)$/
+    .test(ip);
+}
+
 /** A host name as URLs write it; `undefined` if it is none. */
 function normalize(hostname: string): string | undefined {
   const host = /^[^[]*:.*:/.test(hostname) ? `[${hostname}]` : hostname;

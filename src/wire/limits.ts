@@ -347,6 +347,13 @@ export interface AdmissionLimits {
    */
   readonly unauthenticated: number;
   /**
+   * Most of those of one address. Default 50. One more is answered 503. Loopback and
+   * private addresses, which may be a proxy's, have no such share: where there is no
+   * more room, the oldest of theirs that has said nothing for a second is closed with
+   * 4408 for the next. See `addressOf` of the settings.
+   */
+  readonly unauthenticatedPerAddress: number;
+  /**
    * Milliseconds that deciding about a connection may take. Default 5,000. Then
    * the request is answered 503; with `requireContext`, a connection that has no
    * context that long after its handshake is closed with 4408.
@@ -358,6 +365,7 @@ export interface AdmissionLimits {
 export const defaultAdmissionLimits: AdmissionLimits = {
   connections: 10_000,
   unauthenticated: 500,
+  unauthenticatedPerAddress: 50,
   authorizationTime: 5_000,
 };
 

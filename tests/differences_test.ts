@@ -400,6 +400,8 @@ eachPeer(
     }
     assertEquals(printed, [
       "RpcError -32603, message withheld: set onerror to see it",
+      "In method",
+      '"fail":',
       mine,
     ]);
     peer.close();

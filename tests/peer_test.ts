@@ -243,7 +243,7 @@ test("Peer gives the caller an RpcError as it is and hides anything else", async
   );
 });
 
-test("Peer whose onerror is not set prints its own errors, and the code alone of others'", async (connect) => {
+test("Peer whose onerror is not set prints its own errors and their methods, and the code alone of others'", async (connect) => {
   const { error } = console;
   const printed: unknown[][] = [];
   console.error = (...words): void => void printed.push(words);
@@ -257,17 +257,22 @@ test("Peer whose onerror is not set prints its own errors, and the code alone of
         tell: () => {
           throw new RpcError(7, "for the caller");
         },
+        "%s\n": () => 5n,
       },
     });
     const { client } = connected;
     await assertRejects(() => client.request("fail"), RpcError);
+    await assertRejects(() => client.request("%s\n"), RpcError);
     await assertRejects(() => client.request("tell"), RpcError);
     client.ws!.send(
       '{"jsonrpc":"2.0","error":{"code":-32603,"message":"in the log?"}}',
     );
     await client.request("rpc.ping");
+    const unwritable = printed[1]?.pop();
+    assert(unwritable instanceof TypeError);
     assertEquals(printed, [
-      [own],
+      ["In method", '"fail":', own],
+      ["In method", String.raw`"%s\n":`],
       ["RpcError -32603, message withheld: set onerror to see it"],
     ]);
   } finally {

@@ -33,7 +33,7 @@ import { respond } from "./incoming.ts";
 import { begin, close, keep, whenClosed, whenOpened } from "./life.ts";
 import type { PeerOptions } from "./options.ts";
 import { notify, request } from "./outgoing.ts";
-import { describeAttempt, stateOf } from "./owner.ts";
+import { describeAttempt, quote, stateOf } from "./owner.ts";
 import { createRemote } from "./remote.ts";
 import { type ConnectionStore, watch } from "./status.ts";
 
@@ -329,17 +329,20 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * Called with what a method or hook of this side threw and should not have,
    * with errors that the peer reports without saying to which call, and with those of
-   * calls that nobody listens to, which end no process; the second argument says which method of this side threw, if one did. Default:
-   * `console.error`; of an {@linkcode RpcError}, which is mostly the peer's, the
-   * code alone.
+   * calls that nobody listens to, which end no process; the second argument says
+   * which method of this side threw, if one did. Default: `console.error`, with that
+   * method's name; of an {@linkcode RpcError}, which is mostly the peer's, the code
+   * alone.
    */
-  onerror(error: unknown, _context?: ErrorContext): void | Promise<void> {
+  onerror(error: unknown, context?: ErrorContext): void | Promise<void> {
     // Or whoever can connect could write into the log.
-    console.error(
-      error instanceof RpcError
-        ? `RpcError ${error.code}, message withheld: set onerror to see it`
-        : error,
-    );
+    const said = error instanceof RpcError
+      ? `RpcError ${error.code}, message withheld: set onerror to see it`
+      : error;
+    // A name that `local` has. The stack of what JSON refuses doesn't tell it.
+    const method = context?.method;
+    if (method === undefined) console.error(said);
+    else console.error("In method", `${quote(method)}:`, said);
   }
 
   /**

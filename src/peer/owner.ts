@@ -87,7 +87,7 @@ function reasonOf({ cause, reason, code }: FailedAttempt): string {
 }
 
 /** Words of others, which must not fill or forge a log. */
-function quote(text: string): string {
+export function quote(text: string): string {
   return JSON.stringify(text.slice(0, 200));
 }
 

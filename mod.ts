@@ -71,6 +71,7 @@ export type {
   Scalar,
   UntypedMethod,
   UntypedRemote,
+  Unwritable,
 } from "./src/peer/contract.ts";
 export type { ConnectionState } from "./src/peer/core.ts";
 export type {

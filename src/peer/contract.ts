@@ -137,6 +137,8 @@ export type RemoteValue<Value> = IsAny<Value> extends true ? Value
   : Value extends readonly unknown[] ? RemoteItems<Value>
   : IsError<Value> extends true
     ? CannotTravel<"An Error arrives as {}: throw an RpcError">
+  : Value extends Unwritable
+    ? CannotTravel<"JSON has no Map, Set or bytes: return an array or a string">
   : HasMethod<Value> extends true
     ? CannotTravel<"An object with methods must be marked with marshal()">
   : { [Name in keyof Value]: RemoteValue<Value[Name]> };
@@ -273,6 +275,11 @@ export type RemoteMemberParam<Param> = IsAny<Param> extends true ? Param
   : Param extends (...params: never[]) => unknown ? CannotTravel<
       "A function in an argument must be marked with marshal()"
     >
+  : Param extends { toJSON(...params: never[]): unknown } ? CannotTravel<
+      "What has a toJSON, as a Date, arrives as what that returns: take that"
+    >
+  : Param extends Unwritable
+    ? CannotTravel<"JSON has no Map, Set or bytes: take an array or a string">
   : { [Name in keyof Param]: RemoteMemberParam<Param[Name]> };
 
 /** An array or a tuple in an argument: what is `undefined` would arrive as null. */
@@ -361,6 +368,13 @@ export type Json =
   | null
   | readonly Json[]
   | { readonly [name: string]: Json | undefined };
+
+/** What JSON writes as `{}`, or as an object of its numbers. */
+export type Unwritable =
+  | ReadonlyMap<unknown, unknown>
+  | ReadonlySet<unknown>
+  | ArrayBufferView
+  | ArrayBuffer;
 
 /** `true` for the type `any`, which is passed on as it is. */
 export type IsAny<Type> = 0 extends 1 & Type ? true : false;

@@ -273,12 +273,32 @@ export async function wide(peer: Peer<Wide>): Promise<void> {
   // @ts-expect-error: JSON has no bigint.
   await remote.takesBig(5n);
   const map = await remote.map();
+  isSame<
+    typeof map,
+    CannotTravel<"JSON has no Map, Set or bytes: return an array or a string">
+  >(true);
   // @ts-expect-error: a Map arrives as {}.
   map.get("a");
   // @ts-expect-error: a Map arrives as {}.
   await remote.takesMap(new Map());
+  isSame<
+    Parameters<typeof remote.takesMap>,
+    [
+      value: CannotTravel<
+        "JSON has no Map, Set or bytes: take an array or a string"
+      >,
+    ]
+  >(true);
   // @ts-expect-error: a Date arrives as a string.
   await remote.takesDate(new Date());
+  isSame<
+    Parameters<typeof remote.takesDate>,
+    [
+      value: CannotTravel<
+        "What has a toJSON, as a Date, arrives as what that returns: take that"
+      >,
+    ]
+  >(true);
   const { list: [deep] } = await remote.deep();
   // @ts-expect-error: JSON has no symbol.
   const when: symbol = deep!.when;

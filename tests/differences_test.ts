@@ -152,8 +152,14 @@ eachPeer(
   },
 );
 
-for (const amount of [-1, -Infinity, NaN]) {
-  eachPeer(`No time may be ${amount}`, async (face) => {
+const noTimes: [amount: number, got: string][] = [
+  [-1, "-1"],
+  [-Infinity, "-Infinity"],
+  [NaN, "NaN"],
+  ["60" as unknown as number, "string"],
+];
+for (const [amount, got] of noTimes) {
+  eachPeer(`No time may be a ${typeof amount}, ${amount}`, async (face) => {
     const rows: [name: string, options: object][] = [
       ["timeout", { timeout: amount }],
       ["handshakeTimeout", { handshakeTimeout: amount }],
@@ -167,19 +173,19 @@ for (const amount of [-1, -Infinity, NaN]) {
       assertThrows(
         () => face.peer(makeSocket, options),
         RangeError,
-        `Cannot set ${name}: it must be 0 or more milliseconds, got ${amount}`,
+        `Cannot set ${name}: it must be 0 or more milliseconds, got ${got}`,
       );
     }
     assertThrows(
       () => face.peer(makeSocket, { reconnect: { attempts: amount } }),
       RangeError,
-      `Cannot set attempts: it must be 0 or more, got ${amount}`,
+      `Cannot set attempts: it must be 0 or more, got ${got}`,
     );
     await using it = await open(face);
     await assertRejects(
       () => it.peer.request("m", [], { timeout: amount }),
       RangeError,
-      `Cannot set timeout: it must be 0 or more milliseconds, got ${amount}`,
+      `Cannot set timeout: it must be 0 or more milliseconds, got ${got}`,
     );
     assertEquals(it.socket.sent, []);
   });

@@ -40,11 +40,18 @@ Deno.test("completeLimits takes 0 for zero and Infinity for no limit, and makes 
   const limits = completeLimits(lifted, serverLimits);
   assertEquals(limits, { ...serverLimits, ...lifted });
   assert(completeLimits(limits) === limits);
-  for (const depth of [-1, 1.5, NaN, "64" as unknown as number]) {
+  const text = "64" as unknown as number;
+  const wrong: [depth: number, got: string][] = [
+    [-1, "-1"],
+    [1.5, "1.5"],
+    [NaN, "NaN"],
+    [text, "string"],
+  ];
+  for (const [depth, got] of wrong) {
     assertThrows(
       () => completeLimits({ depth }),
       RangeError,
-      `Cannot set limit depth: it must be a whole number of 0 or more, got ${depth}`,
+      `Cannot set limit depth: it must be a whole number of 0 or more, got ${got}`,
     );
   }
 });

@@ -19,6 +19,11 @@ export function readAmount(
   if (typeof amount === "number" && amount >= 0) return amount;
   const of = unit && ` ${unit}`;
   throw new RangeError(
-    `Cannot set ${name}: it must be 0 or more${of}, got ${amount}`,
+    `Cannot set ${name}: it must be 0 or more${of}, got ${nameOf(amount)}`,
   );
+}
+
+/** A number that is refused; of anything else, such as "60", what it is. */
+export function nameOf(amount: unknown): string {
+  return typeof amount === "number" ? `${amount}` : typeof amount;
 }

@@ -5,6 +5,8 @@
  * @module
  */
 
+import { nameOf } from "./amount.ts";
+
 /** The limits of one connection. 0 is zero, `Infinity` is no limit. */
 export interface Limits {
   /**
@@ -324,7 +326,9 @@ export function completeLimits(
 function readLimit(name: string, limit: number): number {
   if (limit !== Infinity && !(Number.isInteger(limit) && limit >= 0)) {
     throw new RangeError(
-      `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${limit}`,
+      `Cannot set limit ${name}: it must be a whole number of 0 or more, got ${
+        nameOf(limit)
+      }`,
     );
   }
   return limit;

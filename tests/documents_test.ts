@@ -59,19 +59,20 @@ function rows(table: string): string[][] {
   );
 }
 
-Deno.test("Every listing of README and the guide runs as a test, but for the pair of programs and Bun's", async () => {
+Deno.test("Every listing of README and the guide runs as a test, but for the pair of programs, Bun's and the page of React", async () => {
   const ignored: string[] = [];
   for (const page of programs) {
     for (const [, kind] of (await read(page)).matchAll(/^```(ts.*)$/gm)) {
       if (kind !== "ts") ignored.push(`${page}: ${kind}`);
     }
   }
-  // Bun runs its own: see suite_test.ts.
+  // Bun runs its own: see suite_test.ts. React's is looked at by frameworks_test.ts.
   assertEquals(ignored.sort(), [
     "README.md: ts ignore",
     "README.md: ts ignore",
     "docs/guide/bun.md: ts ignore",
     "docs/guide/bun.md: ts ignore",
+    "docs/guide/react.md: tsx ignore",
   ]);
 });
 

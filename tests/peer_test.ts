@@ -268,12 +268,16 @@ test("Peer whose onerror is not set prints its own errors and their methods, and
       '{"jsonrpc":"2.0","error":{"code":-32603,"message":"in the log?"}}',
     );
     await client.request("rpc.ping");
+    // Nobody listens: what was called is this side's own word.
+    void client.request("tell");
+    while (printed.length < 4) await new Promise((go) => setTimeout(go, 1));
     const unwritable = printed[1]?.pop();
     assert(unwritable instanceof TypeError);
     assertEquals(printed, [
       ["In method", '"fail":', own],
       ["In method", String.raw`"%s\n":`],
       ["RpcError -32603, message withheld: set onerror to see it"],
+      ['RpcError 7 of call "tell", message withheld: set onerror to see it'],
     ]);
   } finally {
     console.error = error;

@@ -331,13 +331,15 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * with errors that the peer reports without saying to which call, and with those of
    * calls that nobody listens to, which end no process; the second argument says
    * which method of this side threw, if one did. Default: `console.error`, with that
-   * method's name; of an {@linkcode RpcError}, which is mostly the peer's, the code
-   * alone.
+   * method's name; of an {@linkcode RpcError}, which is mostly the peer's, its code and
+   * what was called alone.
    */
   onerror(error: unknown, context?: ErrorContext): void | Promise<void> {
     // Or whoever can connect could write into the log.
     const said = error instanceof RpcError
-      ? `RpcError ${error.code}, message withheld: set onerror to see it`
+      ? `RpcError ${error.code}${
+        error.method === undefined ? "" : ` of call ${quote(error.method)}`
+      }, message withheld: set onerror to see it`
       : error;
     // A name that `local` has. The stack of what JSON refuses doesn't tell it.
     const method = context?.method;

@@ -1,5 +1,5 @@
-import { assertEquals, assertRejects } from "@std/assert";
-import { type BasePeer, ConnectionClosedError } from "../mod.ts";
+import { assert, assertEquals, assertRejects } from "@std/assert";
+import { type BasePeer, ConnectionClosedError, Peer } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
 import { eachPeer } from "./faces.ts";
@@ -79,3 +79,44 @@ eachPeer(
     ]);
   },
 );
+
+eachPeer(
+  "Peer calls onresume, not onopen, over a socket that had a peer before",
+  async (face) => {
+    const [left, right] = socketPair({ open: true });
+    const log: string[] = [];
+    await using other = face.peer(right, { local: { echo } });
+    await using peer = face.peer<{ echo: typeof echo }>(left, {
+      resumed: true,
+      onopen: () => void log.push("open"),
+      async onresume(first) {
+        await first(() => this.request("echo", [1]));
+        log.push("resume");
+      },
+    });
+    await Promise.all([peer.opened, other.opened]);
+    assertEquals(log, ["resume"]);
+  },
+);
+
+Deno.test("Peer that resumes says nothing of itself, and has ids of its own", async () => {
+  const ids = new Set<unknown>();
+  for (let n = 0; n < 3; n++) {
+    const socket = new ScriptedSocket(ReadyState.Open);
+    const peer = new Peer(socket, { resumed: true, sharedFrames: true });
+    await settle();
+    assertEquals(socket.sent, []);
+    const asked = assertRejects(
+      () => peer.request("m"),
+      ConnectionClosedError,
+    );
+    const [{ id }] = socket.take() as [{ id: number }];
+    assert(id > 0 && id < 2 ** 31);
+    ids.add(id);
+    peer.close();
+    socket.end();
+    await asked;
+  }
+  // The first one's late answer is not for the second one.
+  assertEquals(ids.size, 3);
+});

@@ -34,8 +34,8 @@ export interface SocketEvent {
 export interface Socket {
   /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
-  /** Bytes that were sent and have not left yet. */
-  readonly bufferedAmount: number;
+  /** Bytes that were sent and have not left yet; absent: nobody knows, so 0. */
+  readonly bufferedAmount?: number;
   /** Set to `"arraybuffer"`, so that binary frames can be read at once. */
   binaryType: string;
   /** The subprotocol that was selected; `""`: none. */

@@ -228,6 +228,10 @@ export class Link implements Values {
       this.#out.references + references <= limits.references;
   }
 
+  get isLending(): boolean {
+    return this.#out.streams + this.#out.references > 0;
+  }
+
   lend(loan: Loan): void {
     if (loan.isOut) return;
     loan.isOut = true;

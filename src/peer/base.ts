@@ -124,9 +124,11 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
     limits: Limits,
   ) {
     this.context = options.context as Context;
-    const { local, onopen, onclose, onattempt, onerror, oninvalid } = options;
+    const { local, onopen, onresume, onclose, onattempt, onerror, oninvalid } =
+      options;
     if (local !== undefined) this.local = local;
     if (onopen !== undefined) this.onopen = onopen;
+    if (onresume !== undefined) this.onresume = onresume;
     if (onclose !== undefined) this.onclose = onclose;
     if (onattempt !== undefined) this.onattempt = onattempt;
     if (onerror !== undefined) this.onerror = onerror;
@@ -305,6 +307,13 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * ```
    */
   onopen(_first: First): void | Promise<void> {}
+
+  /**
+   * Called instead of {@linkcode Peer.onopen} where this peer is made anew for a
+   * connection that is open already: in a Durable Object that has slept. The other
+   * side has noticed nothing. What it returns or throws means the same.
+   */
+  onresume(_first: First): void | Promise<void> {}
 
   /**
    * Called exactly once when the connection ends for good, however it ends, even

@@ -45,6 +45,7 @@ import type {
 export interface Owner {
   local: object;
   onopen(first: First): void | Promise<void>;
+  onresume(first: First): void | Promise<void>;
   onclose(event: CloseInfo): void | Promise<void>;
   onattempt(failed: FailedAttempt): void | Promise<void>;
   onerror(error: unknown, context: ErrorContext): void | Promise<void>;
@@ -225,7 +226,7 @@ export class Core {
   readonly queue: Queue = new Queue();
   /** While no calls are sent, because the peer said so. */
   pause: Pause | undefined;
-  readonly pending: PendingTable = new PendingTable(this.queue);
+  readonly pending: PendingTable;
   methods: Methods | undefined;
   /** The call whose method has not come to its first `await`. */
   current: RunningCall | undefined;
@@ -268,6 +269,11 @@ export class Core {
         this.retries = new Retries(reconnect === true ? {} : reconnect);
       }
     } else this.ws = ws;
+    // An answer that comes late is to a peer of before.
+    this.pending = new PendingTable(
+      this.queue,
+      options.resumed ? Math.ceil(Math.random() * 2 ** 30) : 1,
+    );
     this.parts = parts;
     for (const part of parts) part.attach?.(this);
   }

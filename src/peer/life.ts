@@ -165,7 +165,10 @@ export function open(core: Core): void {
   core.queue.isHeld = true;
   let result: unknown;
   try {
-    result = core.owner.onopen(opening.first);
+    const { options, owner } = core;
+    result = options.resumed
+      ? owner.onresume(opening.first)
+      : owner.onopen(opening.first);
   } catch (error) {
     return refuse(core, opening, error);
   }

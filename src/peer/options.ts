@@ -21,6 +21,8 @@ export interface Definition {
   local?: object | { readonly [name: string]: unknown };
   /** See {@linkcode Peer.onopen}. */
   onopen?(first: First): void | Promise<void>;
+  /** See {@linkcode Peer.onresume}. */
+  onresume?(first: First): void | Promise<void>;
   /** See {@linkcode Peer.onclose}. */
   onclose?(event: CloseInfo): void | Promise<void>;
   /** See {@linkcode Peer.onattempt}. */
@@ -110,6 +112,12 @@ export interface PeerOptions<Context = unknown>
   extends PeerSettings, LineSettings, Definition {
   /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
+  /**
+   * Whether the socket that it is given had a peer before, which is gone while the
+   * connection lives on: {@linkcode Peer.onresume} is called, not `onopen`. Default
+   * `false`.
+   */
+  resumed?: boolean;
 }
 
 /**

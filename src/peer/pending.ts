@@ -294,14 +294,18 @@ export class PendingTable {
   // None, until the first request: most peers of a server never make one.
   #slots: (Pending | undefined)[] = noSlots;
   #size = 0;
-  #nextId = 1;
+  #nextId: number;
   readonly #queue: Queue;
   /** Places of those that were sent. */
   inFlight = 0;
 
-  /** @param queue Where those wait that were not sent. */
-  constructor(queue: Queue = new Queue()) {
+  /**
+   * @param queue Where those wait that were not sent.
+   * @param firstId The first one's id.
+   */
+  constructor(queue: Queue = new Queue(), firstId = 1) {
     this.#queue = queue;
+    this.#nextId = firstId;
   }
 
   /** How many wait. */

@@ -233,6 +233,8 @@ export interface Values {
   startParams(params: Params | undefined): Writing | undefined;
   /** Whether so much more may be lent now. */
   hasRoom(streams: number, references: number): boolean;
+  /** Whether the peer reads a stream, or may call what it was lent. */
+  readonly isLending: boolean;
   /** Counts what params lend: they are sent. */
   lend(loan: Loan): void;
   /** For what a result must wait before it is written; `undefined`: nothing. */

@@ -15,6 +15,7 @@ export interface WebSocket extends Socket {}
 export class WebSocket {
   /** @param url Where to; null: for a server that has accepted it. */
   constructor(url: string | null, protocols?: string[], options?: object);
+  get bufferedAmount(): number;
   send(data: string, ...rest: unknown[]): void;
   addEventListener(
     type: string,

@@ -6,7 +6,7 @@
  * @module
  */
 
-import { Alarm, eraOfNow, lookAtEra, type Sleeper } from "./timers.ts";
+import { Alarm, alarmOf, eraOfNow, lookAtEra, type Sleeper } from "./timers.ts";
 
 /** Who has calls that are due at some time. */
 export interface Sweeper {
@@ -33,6 +33,7 @@ export class Deadlines implements Sleeper {
   place = -1;
   readonly #sweeper: Sweeper;
   readonly #grain: number;
+  readonly #alarm: Alarm = alarmOf(deadlineAlarm);
   /** When to look next; Infinity: nothing waits. */
   #next = Infinity;
   /** In which era that is, if somebody plays with time. */
@@ -89,13 +90,13 @@ export class Deadlines implements Sleeper {
   /** Stops for good. */
   clear(): void {
     this.#isOver = true;
-    deadlineAlarm.delete(this);
+    this.#alarm.delete(this);
   }
 
   #lookAt(time: number, now: number): void {
     if (this.#isOver || this.#next <= time) return;
-    deadlineAlarm.set(this, time - now);
+    this.#alarm.set(this, time - now);
     // Sooner than need be, but together with others.
-    this.#next = deadlineAlarm.due;
+    this.#next = this.#alarm.due;
   }
 }

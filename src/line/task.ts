@@ -4,6 +4,8 @@
  * @module
  */
 
+import { isIsolating } from "../runtime/isolates.ts";
+
 // A timer would be too late, by a factor of ten.
 let channel: MessageChannel | undefined;
 let tasks: (() => void)[] = [];
@@ -15,6 +17,7 @@ let tasks: (() => void)[] = [];
  * @returns What the platform knows the task by, if it does.
  */
 export function afterTurn(task: () => void): unknown {
+  if (isIsolating) return void setTimeout(task);
   const { setImmediate } = globalThis as {
     setImmediate?: (task: () => void) => unknown;
   };

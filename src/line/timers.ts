@@ -4,6 +4,7 @@
  * @module
  */
 
+import { isIsolating } from "../runtime/isolates.ts";
 import { startTimerUnloaded, timerProperty } from "../runtime/timers.ts";
 
 // Those by whom somebody plays with time put other timers, another Date and mostly
@@ -136,6 +137,11 @@ export class Alarm {
     }
     if (this.#sleepers.length > 0) this.#setTimer(next, now);
   }
+}
+
+/** The alarm that serves all of the process, or one of its own where none may. */
+export function alarmOf(all: Alarm): Alarm {
+  return isIsolating ? new Alarm() : all;
 }
 
 // A longer wait would end at once.

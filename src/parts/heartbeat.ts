@@ -7,7 +7,7 @@
  * @module
  */
 
-import { Alarm, type Sleeper } from "../line/timers.ts";
+import { Alarm, alarmOf, type Sleeper } from "../line/timers.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
 import { isSending } from "../peer/owner.ts";
@@ -38,7 +38,12 @@ const mostReprieves = 3;
 
 // An id that nobody else's call has.
 const id = "rpc.ping";
-const ping = `{"jsonrpc":"2.0","method":"rpc.ping","params":[],"id":"${id}"}`;
+/** The question. */
+export const ping: string =
+  `{"jsonrpc":"2.0","method":"rpc.ping","params":[],"id":"${id}"}`;
+
+/** What a peer answers it. */
+export const pong: string = `{"jsonrpc":"2.0","result":null,"id":"${id}"}`;
 
 /**
  * The mark of who answers `rpc.ping`: a space, which says nothing in JSON. A client
@@ -65,6 +70,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   isMarking = false;
   place = -1;
   readonly #core: Core;
+  readonly #alarm: Alarm = alarmOf(alarm);
   /** The look before the last message came. */
   #heard = 0;
   /** Since when an answer is awaited. */
@@ -151,7 +157,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.isMarking = makeSocket !== undefined && sharing === undefined &&
       !this.#canPing() && versionOf(this.#core) === "2.0";
     const { period } = this;
-    if (period !== Infinity) alarm.set(this, period);
+    // Who never asks has nothing to look for, and lets a Durable Object sleep.
+    if (this.#core.limits.pingAfter !== Infinity) this.#alarm.set(this, period);
   }
 
   stop(): void {
@@ -159,7 +166,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#isNew = this.#isBlamable = this.#isUnanswered = false;
     this.#socket?.off("pong", this.#core.listener);
     this.#socket = undefined;
-    alarm.delete(this);
+    this.#alarm.delete(this);
   }
 
   /** Looks for what arrived. */

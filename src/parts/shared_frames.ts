@@ -14,8 +14,8 @@ import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame, versionOf } from "../peer/sending.ts";
 import { batchTooLarge, parseError } from "../wire/codes.ts";
+import { isIsolating } from "../runtime/isolates.ts";
 import { membersOf } from "../wire/depth.ts";
-
 import { unreadable } from "../wire/message.ts";
 
 /** Lets a peer offer to share frames, and do so where the other end does. */
@@ -91,7 +91,7 @@ class PeerSharing implements Sharing, Living {
     const core = this.#core;
     if (core.makeSocket !== undefined) return;
     this.#begin();
-    sendFrame(core, word);
+    if (core.options.resumed !== true) sendFrame(core, word);
   }
 
   take(text: string): boolean {
@@ -299,6 +299,7 @@ const turn = {
 
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
+  if (isIsolating) return void afterTurn(() => frames.endTurn());
   if (turn.sending.push(frames) > 1) return;
   turn.task = afterTurn(endTurns);
 }

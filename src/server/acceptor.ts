@@ -50,6 +50,7 @@ import { coreOf, keepPeer as keep } from "../peer/base.ts";
 import { Peer, type ServiceClass } from "../presets/everything.ts";
 import { shareTurns } from "./turns.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
+import { isIsolating } from "../runtime/isolates.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
 /** The members that a server needs of an instance; every {@linkcode Peer} has them. */
@@ -478,6 +479,18 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return this.#refuse(handshake, "shutdown", answer, "the server shuts down");
   }
 
+  /**
+   * Makes the service's instance of a connection that was accepted before, and whose
+   * instance is gone; never throws.
+   */
+  resume(
+    socket: Socket,
+    context: unknown,
+    protocol: string | undefined,
+  ): ServicePeer | undefined {
+    return this.#accept(socket, context, protocol, undefined, true);
+  }
+
   /** Forgets a peer that is gone. */
   release(gone: object): void {
     const peer = gone as ServicePeer;
@@ -681,11 +694,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     context: unknown,
     protocol: string | undefined,
     address: string | undefined,
+    resumed = false,
   ): ServicePeer | undefined {
     try {
       const peer = new this.#Service(socket, {
         ...this.#peerOptions,
         context,
+        resumed,
         sharedFrames: protocol === subprotocol,
       });
       shareTurns(peer);
@@ -723,22 +738,30 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   #expect(peer: ServicePeer): void {
     const { authorizationTime } = this.limits;
     if (authorizationTime === Infinity) return;
+    if (isIsolating) {
+      startTimer(authorizationTime, () => this.#look(peer));
+      return;
+    }
     this.#expected.set(peer, performance.now() + authorizationTime);
     this.#alarm.set(this, authorizationTime);
   }
 
   /** Looks whether they are there who should be by now. */
   wake(now: number): void {
-    const { authorizationTime } = this.limits;
     // All have the same time, so they are in the order in which it ends.
     for (const [peer, end] of this.#expected) {
       if (end > now) return;
       this.#expected.delete(peer);
-      this.#forget(peer);
-      if (!this.#isNobody(peer)) continue;
-      const reason = `Not authorized within ${authorizationTime} ms`;
-      this.#close(peer, CloseCode.AuthorizationTimeout, reason);
+      this.#look(peer);
     }
+  }
+
+  #look(peer: ServicePeer): void {
+    this.#forget(peer);
+    if (!this.#isNobody(peer)) return;
+    const { authorizationTime } = this.limits;
+    const reason = `Not authorized within ${authorizationTime} ms`;
+    this.#close(peer, CloseCode.AuthorizationTimeout, reason);
   }
 
   wakeAt(): number {
@@ -806,7 +829,7 @@ async function emptied(peer: ServicePeer, end: Timer): Promise<void> {
   const { ws } = peer;
   while (
     ws?.readyState === ReadyState.Open && !end.hasEnded &&
-    (ws.bufferedAmount > 0 || coreOf(peer)?.backlog?.isHolding)
+    ((ws.bufferedAmount ?? 0) > 0 || coreOf(peer)?.backlog?.isHolding)
   ) {
     // No socket tells when.
     await settled(end.promise, 20, undefined);
@@ -837,6 +860,7 @@ const optionNames: readonly (keyof PeerOptions)[] = [
   ...settingNames,
   "local",
   "onopen",
+  "onresume",
   "onclose",
   "onerror",
   "oninvalid",

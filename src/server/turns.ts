@@ -20,6 +20,7 @@ import type { Core } from "../peer/core.ts";
 import { hold, letGo } from "../peer/held.ts";
 import { cut } from "../peer/life.ts";
 import type { Living, Turns } from "../peer/seams.ts";
+import { isIsolating } from "../runtime/isolates.ts";
 import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
 import { tooManyRequests } from "../wire/codes.ts";
 
@@ -66,10 +67,13 @@ const turn = {
   waiting: [] as ConnectionTurns[],
 };
 
-/** Has a peer share the process's time with the others. */
+/**
+ * Has a peer share the process's time with the others. Not in an isolate, whose clock
+ * stands still while something runs, and whose runtime gives each its turns.
+ */
 export function shareTurns(peer: object): void {
   const core: Core | undefined = coreOf(peer);
-  if (core === undefined) return;
+  if (core === undefined || isIsolating) return;
   const turns = new ConnectionTurns(core);
   connections++;
   core.turns = turns;

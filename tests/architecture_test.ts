@@ -74,6 +74,7 @@ const doors = [
   "discovery",
   "testing",
   "react",
+  "workers",
 ]
   .map((name) => `${name}.ts`);
 

@@ -73,6 +73,8 @@ Deno.test("Every listing of README and the guide runs as a test, but for the pai
     "docs/guide/bun.md: ts ignore",
     "docs/guide/bun.md: ts ignore",
     "docs/guide/react.md: tsx ignore",
+    // workers_test.ts runs it.
+    "docs/guide/workers.md: ts ignore",
   ]);
 });
 

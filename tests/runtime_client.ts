@@ -22,6 +22,24 @@ export interface Contract {
   never(): void;
 }
 
+/** What {@linkcode exercise} has to say of one client. */
+export const one: readonly unknown[] = [
+  "[remote add]",
+  3,
+  "hi, server",
+  7,
+  1,
+  2,
+  7,
+  "who? ann",
+  "kept",
+  "TimeoutError",
+  "TimeoutError",
+  4000,
+  true,
+  4000,
+];
+
 /** Connects a client. */
 export type Connect = (
   url: string,

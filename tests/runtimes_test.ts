@@ -19,29 +19,12 @@ import {
   shows,
   start as launchBrowser,
 } from "./pages.ts";
-import { type Contract, exercise } from "./runtime_client.ts";
+import { type Contract, exercise, one } from "./runtime_client.ts";
 import { answerWith, Service } from "./runtime_server.ts";
 
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
-/** What {@linkcode exercise} has to say of one client. */
-const one = [
-  "[remote add]",
-  3,
-  "hi, server",
-  7,
-  1,
-  2,
-  7,
-  "who? ann",
-  "kept",
-  "TimeoutError",
-  "TimeoutError",
-  4000,
-  true,
-  4000,
-];
 const expected = [one, one];
 
 function listen(fetch?: (request: Request) => Response): Server<Service> {

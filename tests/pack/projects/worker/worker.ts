@@ -1,12 +1,18 @@
 import { Peer } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
 import { socketPair } from "@jsonrpcws/peer/testing";
+import { upgrade } from "@jsonrpcws/peer/workers";
 import { type Client, exercise, page } from "./exercise.js";
 import { Shop } from "./service.js";
 
 interface Env {
   readonly SHOP?: string;
 }
+
+export type { Room } from "./room.js";
+
+/** A Worker of one line. */
+export const service: ExportedHandler<Env> = { fetch: upgrade(Shop) };
 
 export default {
   async fetch(_request: Request, env: Env): Promise<Response> {

@@ -1,0 +1,518 @@
+/**
+ * The server for Cloudflare's Workers and Durable Objects, over `WebSocketPair`: a
+ * new instance of a service for every connection, which may sleep.
+ *
+ * A Worker is `export default { fetch: upgrade({ local }) }`; it serves each connection
+ * by itself. Where connections have to do with each other, a Durable Object has
+ * them all: see {@linkcode hibernate}.
+ *
+ * @see {@link https://developers.cloudflare.com/durable-objects/best-practices/websockets/}
+ *
+ * @module
+ */
+
+import {
+  type AcceptDefinition,
+  Acceptor,
+  type AcceptSettings,
+  type Admission,
+  type ClassSettings,
+  type Handshake,
+  type Needs,
+  refuse,
+  requireUpgrade,
+  type Service,
+  type ServicePeer,
+  type SettingsFor,
+  type WithoutSettings,
+} from "./src/server/acceptor.ts";
+import { ping, pong } from "./src/parts/heartbeat.ts";
+import { coreOf } from "./src/peer/base.ts";
+import type { Core } from "./src/peer/core.ts";
+import type { Peer, ServiceClass } from "./src/presets/everything.ts";
+import {
+  answerClose,
+  HibernatingSocket,
+  type WorkerSocket,
+} from "./src/runtime/worker_socket.ts";
+import type { Socket } from "./src/line/socket.ts";
+import { startTimer } from "./src/line/timers.ts";
+import { CloseCode } from "./src/wire/error.ts";
+import type { Limits } from "./src/wire/limits.ts";
+import type { Version } from "./src/wire/message.ts";
+
+export {
+  type AdmissionLimits,
+  defaultAdmissionLimits,
+} from "./src/wire/limits.ts";
+export type { Hosts, Origins } from "./src/server/origin.ts";
+export type { Refusal, RefusalReason } from "./src/server/refusal.ts";
+export type {
+  AcceptDefinition,
+  AcceptSettings,
+  ClassSettings,
+  Needs,
+  ServicePeer,
+  SettingsFor,
+  WithoutSettings,
+  WorkerSocket,
+};
+
+/** What a handler knows of a request beside itself. */
+export interface ConnectionInfo {
+  /**
+   * The bindings that the Worker's `fetch` was given; `undefined` in a Durable
+   * Object, which has its own. With a type, they are `env` of `cloudflare:workers`.
+   */
+  readonly env: unknown;
+}
+
+/**
+ * The settings of `upgrade` and `hibernate`: how connections are accepted.
+ *
+ * The heartbeat is off: it would keep a Durable Object awake, and Cloudflare ends what
+ * is dead. `pingAfter` of the limits switches it on. `idleTimeout` is nobody's here.
+ */
+export interface UpgradeSettings<Context = unknown>
+  extends Omit<AcceptSettings<Context, ConnectionInfo>, "idleTimeout"> {
+  /**
+   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
+   * Upgrade Required.
+   */
+  fetch?: (
+    this: void,
+    request: Request,
+    info: ConnectionInfo,
+  ) => Response | Promise<Response>;
+}
+
+/**
+ * The options of `upgrade` and `hibernate`, a definition and settings in one. In the
+ * definition's functions `this` is the peer.
+ */
+export type UpgradeOptions<Theirs = unknown, Context = unknown> =
+  & AcceptDefinition<Theirs, Context>
+  & UpgradeSettings<Context>
+  & ThisType<Peer<Theirs, Context>>;
+
+/** The `fetch` of a Worker; the other arguments are those that it is given. */
+export type Handler = (
+  request: Request,
+  env?: unknown,
+  ctx?: unknown,
+) => Response | Promise<Response>;
+
+/** The part of a Durable Object's `ctx` that is used. */
+export interface ObjectState {
+  /** Accepts a socket whose object may sleep. */
+  acceptWebSocket(ws: WorkerSocket, tags?: string[]): void;
+  /** The sockets that were accepted with a tag. */
+  getWebSockets(tag?: string): WorkerSocket[];
+  /** Sets what is answered without waking the object. */
+  setWebSocketAutoResponse(pair?: unknown): void;
+}
+
+/**
+ * The handlers of a Durable Object; made by {@linkcode hibernate}. Each is a function
+ * that can be the object's as it is.
+ */
+export interface Hibernation<Service extends ServicePeer = ServicePeer> {
+  /**
+   * The connections' instances, from the handshake to the close; also of those from
+   * before the object slept.
+   */
+  readonly peers: ReadonlySet<Service>;
+  /** Answers a request, by making a service's instance or by refusing. */
+  readonly fetch: (request: Request) => Response | Promise<Response>;
+  /** Takes a message; sockets of others are passed over, here and below. */
+  readonly webSocketMessage: (
+    ws: WorkerSocket,
+    message: string | ArrayBuffer,
+  ) => void;
+  /** Takes the end of a connection. */
+  readonly webSocketClose: (
+    ws: WorkerSocket,
+    code: number,
+    reason: string,
+    wasClean: boolean,
+  ) => void;
+  /** Takes the failure of a connection, which is its end. */
+  readonly webSocketError: (ws: WorkerSocket, error: unknown) => void;
+}
+
+/**
+ * Makes the `fetch` of a Worker, that makes a new peer with this definition for each
+ * connection.
+ *
+ * A peer can't reach another one's socket, nor can a request: that is for a Durable
+ * Object, see {@linkcode hibernate}.
+ *
+ * @param options A definition, of what the other side may call, and
+ * {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function upgrade<Theirs = unknown, Context = unknown>(
+  options: UpgradeOptions<Theirs, Context>,
+): Handler;
+/**
+ * Makes the `fetch` of a Worker, that makes a new instance of a class for each
+ * connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
+): Handler;
+/**
+ * Makes the `fetch` of a Worker, that makes a new instance of a class for each
+ * connection.
+ *
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings How connections are accepted, with `authorize` if the class has
+ * a context.
+ */
+export function upgrade<Service extends ServicePeer, Context = unknown>(
+  Service: ServiceClass<Service, Context>,
+  settings: SettingsFor<Context, UpgradeSettings<Context>> & ClassSettings,
+): Handler;
+export function upgrade(
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings = {},
+): Handler {
+  const options = typeof service === "function" ? settings : service;
+  return createHandler(
+    createAcceptor(service, settings),
+    options,
+    (admission, server) => {
+      server.accept();
+      const socket = server as unknown as Socket;
+      socket.addEventListener("close", (event) => answerClose(server, event));
+      admission.accept(socket);
+    },
+  );
+}
+
+/**
+ * Makes the handlers of a Durable Object, that make a new peer with this definition
+ * for each connection. To be called by the object's constructor.
+ *
+ * While nothing is under way the object may be put to sleep, and its connections live
+ * on. When one of them speaks, the object is made anew, and with it a peer for each:
+ * {@linkcode Peer.onresume} is called, not `onopen`. Of what a peer knew, its
+ * {@linkcode Peer.context} is left, and nothing else: a copy, as `structuredClone` makes
+ * it, of 16,384 bytes at most, taken when the context is set. Setting one that can't
+ * be kept throws a TypeError.
+ *
+ * The object stays awake while a call is under way, either way, a stream that it gave
+ * is open, or what it lent is lent, and for 5 seconds more. Pings of this library's
+ * clients are answered without waking it.
+ *
+ * @param ctx The object's state.
+ * @param options A definition, of what the other side may call, and
+ * {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An origin or a host could never match.
+ * @throws {RangeError} A limit or a time is no number of 0 or more.
+ */
+export function hibernate<Theirs = unknown, Context = unknown>(
+  ctx: ObjectState,
+  options: UpgradeOptions<Theirs, Context>,
+): Hibernation<Peer<Theirs, Context>>;
+/**
+ * Makes the handlers of a Durable Object, that make a new instance of a class for
+ * each connection.
+ *
+ * @param ctx The object's state.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
+ * without a context.
+ */
+export function hibernate<Service extends ServicePeer, Context = unknown>(
+  ctx: ObjectState,
+  Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
+): Hibernation<Service>;
+/**
+ * Makes the handlers of a Durable Object, that make a new instance of a class for
+ * each connection.
+ *
+ * @param ctx The object's state.
+ * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
+ * @param settings How connections are accepted, with `authorize` if the class has
+ * a context.
+ */
+export function hibernate<Service extends ServicePeer, Context = unknown>(
+  ctx: ObjectState,
+  Service: ServiceClass<Service, Context>,
+  settings: SettingsFor<Context, UpgradeSettings<Context>> & ClassSettings,
+): Hibernation<Service>;
+export function hibernate(
+  ctx: ObjectState,
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings = {},
+): Hibernation {
+  const options = typeof service === "function" ? settings : service;
+  const acceptor = createAcceptor(service, settings);
+  const sleep = new Sleep(ctx, acceptor);
+  return {
+    peers: acceptor.peers,
+    fetch: createHandler(
+      acceptor,
+      options,
+      (admission, server) => sleep.accept(admission, server),
+    ),
+    webSocketMessage(ws, data) {
+      sleep.tell(ws, { type: "message", data });
+    },
+    webSocketClose(ws, code, reason, wasClean) {
+      sleep.tell(ws, { type: "close", code, reason, wasClean });
+    },
+    webSocketError(ws, error) {
+      sleep.tell(ws, { type: "error", error });
+      sleep.tell(ws, { type: "close", code: CloseCode.Abnormal });
+    },
+  };
+}
+
+function createAcceptor(
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings,
+): Acceptor<ConnectionInfo> {
+  const { limits } = typeof service === "function" ? settings : service;
+  const silent: Partial<Limits> = { pingAfter: limits?.pingAfter ?? Infinity };
+  return new Acceptor(service as Service<ConnectionInfo>, settings, silent);
+}
+
+/** A request to connect, as a Worker has it. */
+class WorkerHandshake implements Handshake<ConnectionInfo> {
+  readonly request: Request;
+  readonly info: ConnectionInfo;
+
+  constructor(request: Request, info: ConnectionInfo) {
+    this.request = request;
+    this.info = info;
+  }
+
+  get(name: string): string | null {
+    const value = this.request.headers.get(name);
+    // What a Worker passes on to an object has what it was given, or made up.
+    if (value === null && name === "host") {
+      return new URL(this.request.url).host;
+    }
+    if (value === null && name === "sec-websocket-version") return "13";
+    return value;
+  }
+
+  get isSecure(): boolean {
+    return this.request.url.startsWith("https:");
+  }
+}
+
+/** What the runtime has for sockets. */
+interface Runtime {
+  readonly WebSocketPair: new () => {
+    readonly 0: unknown;
+    readonly 1: WorkerSocket;
+  };
+  readonly WebSocketRequestResponsePair: new (
+    request: string,
+    response: string,
+  ) => unknown;
+}
+
+const runtime = globalThis as unknown as Runtime;
+
+/** Makes a handler; `take` gets the socket of whoever is let in. */
+function createHandler(
+  acceptor: Acceptor<ConnectionInfo>,
+  { fetch = requireUpgrade }: UpgradeSettings,
+  take: (admission: Admission, server: WorkerSocket) => void,
+): Handler {
+  const accept = (admission: Response | Admission): Response => {
+    if (admission instanceof Response) return admission;
+    try {
+      const { 0: webSocket, 1: server } = new runtime.WebSocketPair();
+      const { protocol } = admission;
+      const headers: { [name: string]: string } = protocol === undefined
+        ? {}
+        : { "sec-websocket-protocol": protocol };
+      const init: ResponseInit & { webSocket: unknown } = {
+        status: 101,
+        headers,
+        webSocket,
+      };
+      const response = new Response(null, init);
+      take(admission, server);
+      return response;
+    } catch (error) {
+      admission.abandon();
+      acceptor.report(error);
+      return refuse(500, "Internal server error");
+    }
+  };
+  return (request, env) => {
+    const info = { env };
+    const upgrade = request.headers.get("upgrade") ?? "";
+    // The runtime looks at the rest of a handshake, and may leave it out.
+    if (request.method !== "GET" || !/^websocket$/i.test(upgrade)) {
+      return fetch(request, info);
+    }
+    const admission = acceptor.admit(new WorkerHandshake(request, info));
+    return admission instanceof Promise
+      ? admission.then(accept)
+      : accept(admission);
+  };
+}
+
+/** What outlives the sleep of an object, beside each of its sockets. */
+interface Kept {
+  readonly context: unknown;
+  readonly protocol: string;
+  /** See {@linkcode Connection.spoken}. */
+  readonly spoken: Version | undefined;
+}
+
+/** The sockets of this module's among an object's. */
+const tag = "jsonrpcws";
+
+// Milliseconds: half of those after which an object without a timer sleeps.
+const span = 5_000;
+
+/** One connection of an object. */
+interface Member {
+  readonly socket: HibernatingSocket;
+  readonly core: Core;
+  /** Keeps what is known of it now. */
+  readonly keep: () => void;
+  spoken: Version | undefined;
+}
+
+/** The connections of one Durable Object. */
+class Sleep {
+  readonly #ctx: ObjectState;
+  readonly #acceptor: Acceptor<ConnectionInfo>;
+  readonly #members = new Map<WorkerSocket, Member>();
+  #isAwake = false;
+
+  constructor(ctx: ObjectState, acceptor: Acceptor<ConnectionInfo>) {
+    this.#ctx = ctx;
+    this.#acceptor = acceptor;
+    const { WebSocketRequestResponsePair } = runtime;
+    ctx.setWebSocketAutoResponse(new WebSocketRequestResponsePair(ping, pong));
+    for (const ws of ctx.getWebSockets(tag)) this.#resume(ws);
+  }
+
+  /** Makes an instance for a new connection. */
+  accept(admission: Admission, ws: WorkerSocket): void {
+    this.#ctx.acceptWebSocket(ws, [tag]);
+    const { protocol = "" } = admission;
+    this.#add(ws, protocol, (socket) => admission.accept(socket))?.keep();
+  }
+
+  /** Makes an instance for a connection from before the object slept. */
+  #resume(ws: WorkerSocket): void {
+    const { context, protocol, spoken } = ws.deserializeAttachment() as Kept;
+    const member = this.#add(
+      ws,
+      protocol,
+      (socket) => this.#acceptor.resume(socket, context, protocol),
+    );
+    if (member === undefined) return;
+    member.spoken = spoken;
+    member.core.connection.spoken = spoken;
+  }
+
+  #add(
+    ws: WorkerSocket,
+    protocol: string,
+    make: (socket: HibernatingSocket) => ServicePeer | undefined,
+  ): Member | undefined {
+    // A call that is answered is under way until then.
+    const look = (): void => {
+      const member = this.#members.get(ws);
+      if (member !== undefined) this.#look(member);
+    };
+    const socket = new HibernatingSocket(ws, protocol, () => {
+      if (!this.#isAwake) queueMicrotask(look);
+    });
+    const peer = make(socket);
+    if (peer === undefined) return undefined;
+    const core = coreOf(peer);
+    const keep = keepContext(peer, (context) => {
+      const kept: Kept = { context, protocol, spoken: core.connection.spoken };
+      ws.serializeAttachment(kept);
+    });
+    const member: Member = { socket, core, keep, spoken: undefined };
+    this.#members.set(ws, member);
+    return member;
+  }
+
+  /** Tells a connection's peer what its socket has to say. */
+  tell(
+    ws: WorkerSocket,
+    event: Parameters<HibernatingSocket["receive"]>[0],
+  ): void {
+    const member = this.#members.get(ws);
+    if (member === undefined) return;
+    member.socket.receive(event);
+    if (event.type === "close") {
+      this.#members.delete(ws);
+      return;
+    }
+    const { spoken } = member.core.connection;
+    if (spoken !== member.spoken && spoken !== "2.0") {
+      member.spoken = spoken;
+      member.keep();
+    }
+    this.#look(member);
+  }
+
+  /** Keeps the object awake for what it would forget. */
+  #look({ core }: Member): void {
+    if (!this.#isAwake && isBusy(core)) this.#stay();
+  }
+
+  #stay(): void {
+    this.#isAwake = true;
+    startTimer(span, () => {
+      this.#isAwake = false;
+      for (const { core } of this.#members.values()) {
+        if (isBusy(core)) return this.#stay();
+      }
+    });
+  }
+}
+
+/** Whether something is under way that would be lost. */
+function isBusy(core: Core): boolean {
+  const { connection, opening, pending, state } = core;
+  return state !== "closed" &&
+    (pending.size > 0 || opening !== undefined ||
+      (connection.running?.size ?? 0) > 0 ||
+      connection.values?.isLending === true);
+}
+
+/** Keeps the context of a peer whenever it is set; returns how to keep it as it is. */
+function keepContext(
+  peer: ServicePeer,
+  keep: (context: unknown) => void,
+): () => void {
+  let { context } = peer;
+  const set = (value: unknown): void => {
+    try {
+      keep(value);
+    } catch (cause) {
+      throw new TypeError(
+        "Cannot keep context: it must be what structuredClone takes, of 16,384 bytes at most",
+        { cause },
+      );
+    }
+    context = value;
+  };
+  Object.defineProperty(peer, "context", {
+    configurable: true,
+    enumerable: true,
+    get: () => context,
+    set,
+  });
+  return () => set(context);
+}

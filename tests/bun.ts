@@ -136,7 +136,7 @@ Deno.test("serve cuts who pings and reads no pong, on Bun", async () => {
   let most = 0;
   while (witness.end === undefined) {
     await hostile.send(...pings).catch(() => {});
-    most = Math.max(most, witness.ws!.bufferedAmount);
+    most = Math.max(most, witness.ws!.bufferedAmount ?? 0);
     await new Promise((resolve) => setTimeout(resolve));
   }
   assertEquals(witness.end.code, 1006);

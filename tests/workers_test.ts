@@ -52,7 +52,10 @@ function join(url: string, options: { sharedFrames?: boolean } = {}): {
   return { client, heard };
 }
 
-for (const date of ["2024-01-01", "2026-04-01"]) {
+/** The changes of the runtime that it knows of: without MessageChannel, and with. */
+const dates = ["2024-01-01", "2026-04-01"];
+
+for (const date of dates) {
   Deno.test(`The clients work with a Worker and with Durable Objects, of ${date}`, async () => {
     await using workerd = await startProgram(date);
     const { url } = workerd;
@@ -155,31 +158,57 @@ workerTest(
   },
 );
 
-workerTest("Timers of objects of one isolate are their own", async (url) => {
-  const clients = Array.from(
-    { length: 6 },
-    (_, n) => join(`${url}sleeper/${n}?name=${n}`, { sharedFrames: n % 2 > 0 }),
-  );
-  const asked = clients.map(({ client }, n) =>
-    assertRejects(
-      () => client.request("askNever", [50 + 10 * n]),
-      RpcError,
-      "Internal error",
-    )
-  );
-  await Promise.all(asked);
-  // Told at the end of one turn, of each object its own.
-  await Promise.all(clients.map(({ client }) => {
-    client.notify("tell", ["one"]);
-    client.notify("tell", ["two"]);
-    return client.request("rpc.ping");
-  }));
-  for (const { client, heard } of clients) {
-    assertEquals(heard, ["one", "two"]);
-    client.close();
-    await client.closed;
-  }
-});
+for (const date of dates) {
+  Deno.test(`Objects of one isolate have timers and turns of their own, of ${date}`, async () => {
+    await using workerd = await startProgram(date);
+    const { url } = workerd;
+    const cancelled: string[] = [];
+    const clients = Array.from(
+      { length: 6 },
+      (_, n) => join(`${url}sleeper/${n}?name=${n}`, { sharedFrames: true }),
+    );
+    for (const [n, { client }] of clients.entries()) {
+      client.local = {
+        ...client.local,
+        never() {
+          return new Promise<void>((resolve) => {
+            client.call.signal.addEventListener("abort", () => {
+              cancelled.push(`${n}`);
+              resolve();
+            });
+          });
+        },
+      };
+    }
+    await Promise.all(clients.map(({ client }) => client.opened));
+    // Both sides are told: who asked, and who was asked.
+    await Promise.all(clients.map(({ client }, n) =>
+      assertRejects(
+        () => client.request("askNever", [50 + 10 * n]),
+        RpcError,
+        "Internal error",
+      )
+    ));
+    await Promise.all(
+      clients.map(({ client }) => client.request("rpc.ping")),
+    );
+    assertEquals(cancelled.toSorted(), ["0", "1", "2", "3", "4", "5"]);
+    // What one sends leaves at the end of its own turn.
+    const texts = Array.from({ length: 500 }, (_, n) => `${n}`);
+    await Promise.all(clients.map(async ({ client }) => {
+      for (const text of texts) {
+        client.notify("tell", [text]);
+        if (Number(text) % 50 === 0) await client.request("rpc.ping");
+      }
+      await client.request("rpc.ping");
+    }));
+    for (const { client, heard } of clients) {
+      assertEquals(heard, texts);
+      client.close();
+      await client.closed;
+    }
+  });
+}
 
 workerTest(
   "An object sleeps while its connections live on, and wakes with their contexts",

@@ -63,6 +63,10 @@ class Connection {
   close(): void {
     this.#socket.destroy();
   }
+
+  [Symbol.dispose](): void {
+    this.close();
+  }
 }
 
 class UnexpectedEof extends Error {}

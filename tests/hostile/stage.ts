@@ -79,6 +79,10 @@ export class Victim extends Peer {
     this.#gate.resolve("waited");
   }
 
+  override onopen(): void | Promise<void> {
+    return this.#fail("onopen");
+  }
+
   override onclose(end: CloseInfo): void | Promise<void> {
     this.ends.push(end);
     return this.#fail("onclose");

@@ -29,7 +29,7 @@ export interface Setting {
   coldRounds?: number;
 }
 
-const { deno, node } = runtimesOf(new URL("./", import.meta.url));
+const { deno, node, bun } = runtimesOf(new URL("./", import.meta.url));
 
 const others = [
   "json-rpc-2.0",
@@ -90,6 +90,7 @@ const comparisons: Comparison[] = [
     ...others,
   ]),
   compareAll("node", node, ["loop", "peer", "shared", "slim", ...others]),
+  compareAll("bun", bun, ["loop", "peer"]),
 ];
 
 /** Compares these contenders on a runtime in all rows that don't grow. */

@@ -1,4 +1,7 @@
-/** What runs the contenders: Deno as they are, or Node as bundles. */
+/** What runs the contenders: Deno as they are, or Node and Bun as bundles. */
+
+// Imported so that Deno fetches the package that has the program in it.
+import "@oven/bun-linux-x64/package.json" with { type: "json" };
 
 import { existsSync } from "node:fs";
 import { fileURLToPath, pathToFileURL } from "node:url";
@@ -24,6 +27,8 @@ export interface Runtimes {
   deno: Runtime;
   /** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
   node: Runtime;
+  /** Bun, of bundles, too. */
+  bun: Runtime;
 }
 
 /** @param bench The URL of that checkout's folder `bench/`. */
@@ -75,7 +80,23 @@ export function runtimesOf(bench: URL): Runtimes {
       ];
     },
   };
-  return { deno, node };
+
+  const bun: Runtime = {
+    name: "Bun",
+    async commandOf(contender, role) {
+      const file = fileOf(contender, role);
+      const own = await bundled("worker.ts", "first.ts");
+      const its = await bundled(`contenders/${file}`);
+      return [
+        ...[bunProgram, "run", "--expose-gc"],
+        ...role === "first"
+          ? [fileURLToPath(`${own}first.js`)]
+          : [fileURLToPath(`${own}worker.js`), role],
+        `${its}${file.replace(/ts$/, "js")}`,
+      ];
+    },
+  };
+  return { deno, node, bun };
 
   function denoCommand(
     contender: string,
@@ -120,6 +141,10 @@ export function runtimesOf(bench: URL): Runtimes {
     return fileURLToPath(new URL(file, bench));
   }
 }
+
+const bunProgram = fileURLToPath(
+  import.meta.resolve("@oven/bun-linux-x64/bin/bun"),
+);
 
 export async function bundle(
   config: string[],

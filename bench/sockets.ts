@@ -1,9 +1,12 @@
-/** The WebSockets of the runtime at hand: Deno's own, or in Node those of `ws` (`node_sockets.ts`). */
+/** The WebSockets of the runtime at hand: Deno's and Bun's own, or in Node those of `ws` (`node_sockets.ts`). */
 
 import type { WebSocketServer } from "ws";
 
-/** Whether this is Deno; otherwise it is Node. */
+/** Whether this is Deno. */
 export const isDeno: boolean = "Deno" in globalThis;
+
+/** Whether this is Bun; if it is neither, it is Node. */
+export const isBun: boolean = "Bun" in globalThis;
 
 /** Listens on a free port of 127.0.0.1, hands over each socket once it is open, and returns the URL. */
 export async function listen(
@@ -20,6 +23,7 @@ export async function listen(
     );
     return `ws://127.0.0.1:${addr.port}/`;
   }
+  if (isBun) return listenOnBun(accept);
   const { WebSocketServer: Server } = globalThis as unknown as {
     WebSocketServer: typeof WebSocketServer;
   };
@@ -36,4 +40,40 @@ export function open(url: string): Promise<WebSocket> {
     socket.onopen = (): void => resolve(socket);
     socket.onerror = (): void => reject(new Error(`Cannot connect to ${url}`));
   });
+}
+
+/** A socket of Bun's, whose `data` has what hears of its messages. */
+interface BunSocket {
+  readonly data: { hear?: (event: { data: string }) => void };
+  send(text: string): void;
+}
+
+/** The same on Bun, with no more between its sockets and who uses them than it takes. */
+function listenOnBun(accept: (socket: WebSocket) => void): string {
+  const { Bun } = globalThis as unknown as {
+    Bun: { serve(options: object): { port: number } };
+  };
+  const { port } = Bun.serve({
+    hostname: "127.0.0.1",
+    port: 0,
+    fetch(
+      request: Request,
+      server: { upgrade(request: Request, options: object): boolean },
+    ) {
+      server.upgrade(request, { data: {} });
+    },
+    websocket: {
+      open: (ws: BunSocket) =>
+        accept(
+          {
+            send: (text: string) => ws.send(text),
+            addEventListener(_: string, hear: () => void) {
+              ws.data.hear = hear;
+            },
+          } as unknown as WebSocket,
+        ),
+      message: (ws: BunSocket, data: string) => ws.data.hear!({ data }),
+    },
+  });
+  return `ws://127.0.0.1:${port}/`;
 }

@@ -5,7 +5,7 @@ import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Contender } from "../contender.ts";
 import { createItem, type Item } from "../item.ts";
-import { isDeno } from "../sockets.ts";
+import { isBun, isDeno } from "../sockets.ts";
 import { Caller } from "./peer_client.ts";
 
 type Add = (a: number, b: number) => number;
@@ -38,7 +38,7 @@ class Calculator extends Peer<{ news(n: number): void }> {
 /**
  * The library with these settings on both sides.
  *
- * @param isOnWs Whether its server's sockets are those of `ws`; Deno has its own.
+ * @param isOnWs Whether its server's sockets are those of `ws`; Deno and Bun have their own.
  */
 export function createContender(
   settings: PeerSettings,
@@ -52,6 +52,10 @@ export function createContender(
         onListen() {},
         ...settings,
       };
+      if (isBun) {
+        const { serve } = await import("@jsonrpcws/peer/bun");
+        return serve(Calculator, options).url;
+      }
       if (isOnWs) {
         const { serve } = await import("@jsonrpcws/peer/node");
         return (await serve(Calculator, options)).url;

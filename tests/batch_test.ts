@@ -84,7 +84,7 @@ Deno.test("A batch that waited for the handshake carries references and streams"
   socket.open();
   assertEquals(socket.take(), [[
     request(1, "m", [
-      { __jsonrpc_marshaled: 1, handle: 1, lifetime: "call" },
+      { __jsonrpc_marshaled: 1, handle: 1, lifetime: "explicit" },
       { token: 1 },
     ]),
   ]]);

@@ -39,6 +39,15 @@ const returned = (handle: number): object => ({
   __jsonrpc_marshaled: 0,
   handle,
 });
+/** What is told of a disposal: first as StreamJsonRpc does. */
+const letGo = (handle: number): object[] => [
+  ...["Dispose", "dispose"].map((name) => ({
+    jsonrpc: "2.0",
+    method: `$/invokeProxy/${handle}/${name}`,
+    params: [],
+  })),
+  released(handle, false),
+];
 const released = (handle: number, ownedBySender: boolean): object => ({
   jsonrpc: "2.0",
   method: "$/releaseMarshaledObject",
@@ -56,7 +65,7 @@ eachPeer(
       return args.length;
     }, 3]);
     assertEquals(socket.take(), [
-      request(1, "m", [1, reference(1, "call"), 3]),
+      request(1, "m", [1, reference(1, "explicit"), 3]),
     ]);
     socket.receive(request(15, "$/invokeProxy/1/invoke", ["a", 2]));
     assertEquals(socket.take(), [result(15, 2)]);
@@ -113,7 +122,7 @@ eachPeer(
     await back;
     thing[Symbol.dispose]();
     thing[Symbol.dispose]();
-    assertEquals(socket.take(), [released(5, false)]);
+    assertEquals(socket.take(), letGo(5));
   },
 );
 
@@ -283,7 +292,7 @@ eachPeer("A late answer's references are given back", async (face) => {
   await call;
   socket.take();
   socket.receive(result(1, [reference(7), { deep: reference(8) }]));
-  assertEquals(socket.take(), [released(7, false), released(8, false)]);
+  assertEquals(socket.take(), [...letGo(7), ...letGo(8)]);
 });
 
 eachPeer("A late answer's stream is left", async (face) => {
@@ -665,7 +674,11 @@ Deno.test("A late answer disturbs nothing that came with it", async () => {
       {},
       result(99, [reference(5), returned(1)]),
       request(7, "echo"),
-      ["$/releaseMarshaledObject"],
+      [
+        "$/invokeProxy/5/Dispose",
+        "$/invokeProxy/5/dispose",
+        "$/releaseMarshaledObject",
+      ],
     ],
   ];
   for (const [options, late, call, told] of rows) {
@@ -831,3 +844,208 @@ eachPeer("A lent function has no method but itself", async (face) => {
   socket.receive(result(1, null));
   await call;
 });
+
+/** A thing that counts how often it was disposed of. */
+class Thing {
+  disposed = 0;
+  readonly get = (): number => this.disposed;
+  [Symbol.dispose](): void {
+    this.disposed++;
+  }
+}
+
+eachPeer(
+  "A lent object is disposed of once, by whatever message comes first",
+  async (face) => {
+    const things: Thing[] = [];
+    await using it = await open(face, {
+      local: {
+        open() {
+          const thing = new Thing();
+          things.push(thing);
+          return marshal(thing);
+        },
+      },
+    });
+    const { socket } = it;
+    const dispose = (handle: number, name = "Dispose"): object => ({
+      jsonrpc: "2.0",
+      method: `$/invokeProxy/${handle}/${name}`,
+      params: [],
+    });
+    const orders: ((handle: number) => object[])[] = [
+      (handle) => [dispose(handle), released(handle, false)],
+      (handle) => [released(handle, false), dispose(handle)],
+      (handle) => [dispose(handle, "dispose"), released(handle, false)],
+      (handle) => [released(handle, false)],
+      (handle) => [dispose(handle), dispose(handle)],
+    ];
+    for (const [index, order] of orders.entries()) {
+      const handle = index + 1;
+      socket.receive(request(1, "open"));
+      assertEquals(socket.take(), [result(1, reference(handle, "explicit"))]);
+      socket.receive(request(2, `$/invokeProxy/${handle}/get`));
+      assertEquals(socket.take(), [result(2, 0)]);
+      for (const message of order(handle)) socket.receive(message);
+      assertEquals([socket.take(), things[index]!.disposed], [[], 1]);
+      socket.receive(request(3, `$/invokeProxy/${handle}/get`));
+      assertEquals(codes(socket), [-32001]);
+    }
+    // A request is answered; what is known no more is.
+    socket.receive(request(1, "open"));
+    socket.take();
+    const last = orders.length + 1;
+    socket.receive(request(4, `$/invokeProxy/${last}/Dispose`));
+    socket.receive(request(5, `$/invokeProxy/${last}/Dispose`));
+    assertEquals(codes(socket), [undefined, -32001]);
+    assertEquals(things.map(({ disposed }) => disposed), things.map(() => 1));
+    assertEquals(it.thrown, []);
+  },
+);
+
+eachPeer(
+  "A lent object is disposed of when the connection closes",
+  async (face) => {
+    const thing = new Thing();
+    const left = new Thing();
+    const later: string[] = [];
+    const [server, client] = pair(face, {
+      local: {
+        open: () => marshal(thing),
+        leave: () => marshal(left),
+        both: () =>
+          marshal({
+            [Symbol.dispose]: () => void later.push("now"),
+            [Symbol.asyncDispose]: async () => {
+              await Promise.resolve();
+              later.push("later");
+            },
+          }),
+      },
+    });
+    await client.request("open");
+    await client.request("both");
+    const one = await client.request("leave") as Proxy;
+    one[Symbol.dispose]();
+    await settle();
+    assertEquals(left.disposed, 1);
+    client.close();
+    await server.closed;
+    await settle();
+    assertEquals([thing.disposed, left.disposed, later], [1, 1, ["later"]]);
+  },
+);
+
+eachPeer(
+  "An argument that is lent for the call stays its owner's, unless it is disposed of",
+  async (face) => {
+    const [server, client] = pair(face, {
+      local: {
+        use: async (it: Proxy) => await it["get"]!(),
+        end(it: Proxy) {
+          it[Symbol.dispose]();
+        },
+        fail() {
+          throw new RpcError(1, "No");
+        },
+        keep: (_it: Proxy) => null,
+      },
+    });
+    const thing = new Thing();
+    assertEquals(await client.request("use", [marshal(thing)]), 0);
+    assertEquals(await client.request("use", [marshal(thing)]), 0);
+    await assertRejects(
+      () => client.request("fail", [marshal(thing)]),
+      RpcError,
+    );
+    assertEquals(thing.disposed, 0);
+    await client.request("end", [marshal(thing)]);
+    assertEquals(thing.disposed, 1);
+
+    // What is handed over is disposed of when it isn't taken, if it was sent.
+    const explicit = (): unknown => marshal(thing, { lifetime: "explicit" });
+    await assertRejects(() => client.request("fail", [explicit()]), RpcError);
+    assertEquals(thing.disposed, 2);
+    await assertRejects(
+      () => client.request("keep", [explicit(), 1n]),
+      TypeError,
+    );
+    assertEquals(thing.disposed, 2);
+    // Its owner, who lets go of it, has it.
+    const mark = marshal(thing, { lifetime: "explicit" });
+    await client.request("keep", [mark]);
+    mark[Symbol.dispose]();
+    assertEquals(thing.disposed, 2);
+    await client.request("keep", [explicit()]);
+    client.close();
+    await server.closed;
+    assertEquals(thing.disposed, 3);
+  },
+);
+
+eachPeer(
+  "An object that is lent more than once is disposed of when the last one lets go",
+  async (face) => {
+    const room = new Thing();
+    const local = { enter: () => marshal(room) };
+    const [server, client] = pair(face, { local });
+    const [other, guest] = pair(face, { local });
+    const first = await client.request("enter") as Proxy;
+    const second = await client.request("enter") as Proxy;
+    await guest.request("enter");
+    first[Symbol.dispose]();
+    second[Symbol.dispose]();
+    client.close();
+    await server.closed;
+    assertEquals(room.disposed, 0);
+    guest.close();
+    await other.closed;
+    assertEquals(room.disposed, 1);
+  },
+);
+
+eachPeer(
+  "An object whose own Dispose is a method has it called, and what its disposal throws is told",
+  async (face) => {
+    const called: string[] = [];
+    await using it = await open(face, {
+      local: {
+        open: () => marshal({ Dispose: () => void called.push("Dispose") }),
+        fail: () =>
+          marshal({
+            [Symbol.asyncDispose]: () => Promise.reject(new Error("stuck")),
+          }),
+      },
+    });
+    const { socket, thrown } = it;
+    socket.receive(request(1, "open"));
+    socket.receive(request(2, "$/invokeProxy/1/Dispose"));
+    assertEquals(socket.take().at(-1), result(2, null));
+    assertEquals(called, ["Dispose"]);
+    socket.receive(request(3, "fail"));
+    socket.receive(released(2, false));
+    await settle();
+    assertEquals(thrown.map(String), ["Error: stuck"]);
+  },
+);
+
+eachPeer(
+  "Who disposes of what it borrowed tells by StreamJsonRpc's names, where no lifetime was written",
+  async (face) => {
+    await using it = await open(face);
+    const { socket, peer } = it;
+    const rows: [object, string[]][] = [
+      [reference(7), ["$/invokeProxy/7/Dispose", "$/invokeProxy/7/dispose"]],
+      [reference(8, "explicit"), []],
+    ];
+    for (const [lent, names] of rows) {
+      const call = peer.request("open");
+      const [{ id }] = take(socket) as [Frame];
+      socket.receive(result(id, lent));
+      const proxy = await call as Proxy;
+      proxy[Symbol.dispose]();
+      proxy[Symbol.dispose]();
+      assertEquals(methods(socket), [...names, "$/releaseMarshaledObject"]);
+    }
+  },
+);

@@ -62,6 +62,11 @@ export interface MarshalOptions {
    * `"call"`, the default of arguments: until the call that it is passed to is
    * answered. `"explicit"`: until either side lets go of it with
    * `Symbol.dispose`, or the connection closes; what is returned always is.
+   *
+   * What is explicit was handed over: when nobody has it any more, its own
+   * `Symbol.asyncDispose`, else `Symbol.dispose`, is called. Not if it was the owner
+   * who let go, nor where the request that lent it was never sent. What is lent for
+   * a call stays the owner's, unless the other side disposes of it.
    */
   lifetime?: "call" | "explicit";
 }
@@ -136,8 +141,42 @@ interface Lent {
   readonly methods: Methods;
   /** With what it was lent. */
   readonly loan: Loan;
-  /** Takes it out of this table, and out of its mark's. */
-  readonly forget: () => void;
+  /** Whether it was lent for longer than a call: handed over. */
+  readonly isGiven: boolean;
+  /**
+   * Takes it out of this table, and out of its mark's.
+   *
+   * @param isLeft Whether the other side let go of it.
+   */
+  readonly forget: (isLeft: boolean) => void;
+}
+
+/** An object that is told when nobody has it any more. */
+interface Holding {
+  /** How often it is lent, to whatever peer. */
+  count: number;
+  /** Whether one of these let go of it. */
+  isLeft: boolean;
+}
+
+const holdings = new WeakMap<object, Holding>();
+
+/** Notes that an object is lent once more; `undefined`: it need not be told. */
+function hold(target: object): Holding | undefined {
+  if (disposerOf(target) === undefined) return undefined;
+  const holding = holdings.get(target) ?? { count: 0, isLeft: false };
+  holdings.set(target, holding);
+  holding.count++;
+  return holding;
+}
+
+/** What is called when nobody has an object any more; as `await using` does. */
+function disposerOf(target: object): (() => unknown) | undefined {
+  const { [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = target as {
+    [Symbol.asyncDispose]?: () => unknown;
+    [Symbol.dispose]?: () => unknown;
+  };
+  return later ?? now;
 }
 
 /** What a proxy of the other side's object stands for. */
@@ -148,6 +187,11 @@ interface Borrowed {
   isUsed: boolean;
   /** Whether anybody was told that it can't be passed on. */
   isTold: boolean;
+  /**
+   * Whether to tell of its disposal by StreamJsonRpc's names, beside the release:
+   * StreamJsonRpc writes no lifetime, and to others one message says all.
+   */
+  readonly isBare: boolean;
 }
 
 const borrowed = new WeakMap<object, Borrowed>();
@@ -159,6 +203,9 @@ const writtenMarker = /* @__PURE__ */ JSON.stringify(marker);
 const invoke = "invoke";
 
 const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
+
+// How StreamJsonRpc disposes of an object, and of one that is a mere IDisposable.
+const disposals = ["Dispose", "dispose"];
 
 class References implements Carrier {
   readonly #link: Link;
@@ -219,9 +266,12 @@ class References implements Carrier {
     const { target, methods, loan } = lent;
     if (typeof target !== "function") {
       const found = methods.find(method);
-      const why = found === undefined ? explain(target, method) : undefined;
+      if (found !== undefined) return { ...found, loan };
+      const why = disposals.includes(method)
+        ? undefined
+        : explain(target, method);
       if (why !== undefined) this.#link.report(why);
-      return found && { ...found, loan };
+      return undefined;
     }
     const fn = target as Method["fn"];
     return method === invoke
@@ -230,16 +280,25 @@ class References implements Carrier {
   }
 
   control(method: string, params: Params | undefined): unknown {
-    if (method !== "$/releaseMarshaledObject") return undefined;
-    // What the other side owns is not kept here.
-    if (readParam(params, "ownedBySender", 1) !== true) {
-      this.#lent?.get(readParam(params, "handle", 0) as number)?.forget();
+    let handle: unknown;
+    if (method === "$/releaseMarshaledObject") {
+      // What the other side owns is not kept here.
+      if (readParam(params, "ownedBySender", 1) === true) return null;
+      handle = readParam(params, "handle", 0);
+    } else {
+      // An object without a method of that name: its other side lets go of it.
+      const match = invokeProxy.exec(method);
+      if (match === null || !disposals.includes(match[2]!)) return undefined;
+      handle = Number(match[1]);
     }
+    this.#lent?.get(handle as number)?.forget(true);
     return null;
   }
 
   end(): void {
-    for (const lent of [...this.#lent?.values() ?? []]) lent.forget();
+    for (const { forget, isGiven } of [...this.#lent?.values() ?? []]) {
+      forget(isGiven);
+    }
   }
 
   #lend(mark: Mark, writing: Writing): object {
@@ -247,27 +306,43 @@ class References implements Carrier {
     this.#link.add("pass by reference", "references", writing);
     const { target } = mark;
     const handle = this.#nextHandle++;
-    const isArgument = writing.call === undefined;
-    const lifetime = isArgument ? mark.lifetime ?? "call" : "explicit";
-    const forget = (): void => {
+    const isGiven = writing.call !== undefined || mark.lifetime === "explicit";
+    const holding = hold(target);
+    const forget = (isLeft: boolean): void => {
       if (!all.delete(handle)) return;
-      mark.releases.delete(dispose);
+      mark.releases.delete(release);
       this.#link.remove("references", writing);
+      if (holding !== undefined) this.#letGo(target, holding, isLeft);
     };
+    // StreamJsonRpc would take a message about what this side owns for one about
+    // the object of its own that has the handle; and nobody else needs one.
+    const release = (): void => forget(false);
     const methods = new Methods(target);
-    all.set(handle, { target, methods, forget, loan: writing });
-    const dispose = (): void => {
-      if (all.has(handle)) {
-        const params = { handle, ownedBySender: true };
-        this.#link.notify("$/releaseMarshaledObject", params);
-      }
-      forget();
-    };
-    mark.releases.add(dispose);
+    all.set(handle, { target, methods, forget, isGiven, loan: writing });
+    mark.releases.add(release);
     writing.releases.push((succeeded) => {
-      if (lifetime === "call" || !succeeded) forget();
+      if (!isGiven || !succeeded) forget(isGiven && writing.isOut);
     });
-    return { [marker]: 1, handle, lifetime };
+    // Never "call": for who disposes of such a one, StreamJsonRpc closes the
+    // connection.
+    return { [marker]: 1, handle, lifetime: "explicit" };
+  }
+
+  /** An object is lent once less. */
+  #letGo(target: object, holding: Holding, isLeft: boolean): void {
+    holding.count--;
+    holding.isLeft ||= isLeft;
+    if (holding.count > 0) return;
+    holdings.delete(target);
+    if (holding.isLeft) void this.#dispose(target);
+  }
+
+  async #dispose(target: object): Promise<void> {
+    try {
+      await disposerOf(target)?.call(target);
+    } catch (error) {
+      this.#link.report(error);
+    }
   }
 
   /** Replaces what stands for something by something that can be called. */
@@ -276,12 +351,15 @@ class References implements Carrier {
       return value;
     }
     if (Object.hasOwn(value, marker)) {
-      const { [marker]: kind, handle } = value as {
+      const { [marker]: kind, handle, lifetime } = value as {
         [marker]: unknown;
         handle?: unknown;
+        lifetime?: unknown;
       };
       if (!Number.isSafeInteger(handle)) return value;
-      if (kind === 1) return this.#borrow(handle as number);
+      if (kind === 1) {
+        return this.#borrow(handle as number, lifetime === undefined);
+      }
       if (kind === 0 && this.#unwanted === undefined) {
         const lent = this.#lent?.get(handle as number);
         if (lent === undefined) throw unknownHandle();
@@ -305,13 +383,15 @@ class References implements Carrier {
     return value;
   }
 
-  #borrow(handle: number): object {
+  /** @param isBare Whether it came without a lifetime; see {@linkcode Borrowed}. */
+  #borrow(handle: number, isBare: boolean): object {
     this.#link.borrow("references");
     const path = `$/invokeProxy/${handle}/`;
     const { call } = this.#link;
     const its: Borrowed = {
       link: this.#link,
       handle,
+      isBare,
       isUsed: false,
       isTold: false,
     };
@@ -399,9 +479,13 @@ class References implements Carrier {
   }
 
   #giveBack(proxy: object): void {
-    const handle = borrowed.get(proxy)?.handle;
-    if (handle === undefined) return;
+    const loan = borrowed.get(proxy);
+    if (loan === undefined) return;
     borrowed.delete(proxy);
+    const { handle, isBare } = loan;
+    for (const name of isBare ? disposals : []) {
+      this.#link.notify(`$/invokeProxy/${handle}/${name}`, []);
+    }
     const params = { handle, ownedBySender: false };
     this.#link.notify("$/releaseMarshaledObject", params);
   }

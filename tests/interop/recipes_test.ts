@@ -6,19 +6,28 @@
 import { assert, assertEquals } from "@std/assert";
 import { listings, recipes } from "../recipes.ts";
 
-const folder = new URL("./", import.meta.url);
+const folders = ["./", "../dotnet/"];
 const page = new URL("../../docs/interop.md", import.meta.url);
 
 Deno.test("docs/interop.md prints the recipes that are tested, and has one for each peer", async () => {
   const sections = listings(await Deno.readTextFile(page));
   const seen = new Set<string>();
-  for await (const { name: file } of Deno.readDir(folder)) {
-    if (!/\.(ts|py)$/.test(file) || file === "recipes_test.ts") continue;
-    const program = await Deno.readTextFile(new URL(file, folder));
-    for (const [name, code] of recipes(program)) {
-      const printed = sections.get(name) ?? [];
-      assert(printed.includes(code), `${file}: ${name} is printed differently`);
-      seen.add(name);
+  for (const path of folders) {
+    const folder = new URL(path, import.meta.url);
+    for await (const { name: file } of Deno.readDir(folder)) {
+      if (!/\.(ts|py|cs)$/.test(file) || file === "recipes_test.ts") continue;
+      const program = await Deno.readTextFile(new URL(file, folder));
+      const parts = recipes(program);
+      for (const [name, code] of parts) {
+        const printed = sections.get(name) ?? [];
+        // Each by itself, or all of a file's in one listing.
+        const all = parts.filter(([of]) => of === name).map(([, it]) => it);
+        assert(
+          printed.includes(code) || printed.includes(all.join("")),
+          `${file}: ${name} is printed differently`,
+        );
+        seen.add(name);
+      }
     }
   }
   assertEquals([...seen].sort(), [...sections.keys()].sort());

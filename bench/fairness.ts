@@ -1,12 +1,14 @@
 /**
  * `deno task bench:fairness`: what a neighbour notices of one that sends as fast as
- * it can, and how late the server's timers are beside it.
+ * it can, and how late the server's timers are beside it; `deno task attack`: the same
+ * beside who wants to be noticed.
  */
 
 import { parseArgs } from "node:util";
 import { fileURLToPath } from "node:url";
 import { connect } from "@jsonrpcws/peer/client";
 import { node24 } from "../tests/interop/node_program.ts";
+import { attacks } from "./fairness/attacks.ts";
 import { floods } from "./fairness/floods.ts";
 import { p99 } from "./fairness/percentile.ts";
 import { Process } from "./process.ts";
@@ -17,6 +19,7 @@ const { values } = parseArgs({
   options: {
     server: { type: "string", multiple: true },
     row: { type: "string", multiple: true },
+    attacks: { type: "boolean", default: false },
     seconds: { type: "string", default: "5" },
   },
 });
@@ -39,6 +42,8 @@ const servers: { [name: string]: () => Promise<string[]> } = {
   ],
 };
 
+const rows = values.attacks ? attacks : floods;
+
 interface Lateness {
   p99: number;
   most: number;
@@ -51,7 +56,7 @@ console.log(
 console.log("|---|---|--:|--:|--:|--:|--:|--:|--:|--:|--:|");
 for (const name of values.server ?? Object.keys(servers)) {
   const command = await servers[name]!();
-  for (const kind of values.row ?? ["nothing", ...Object.keys(floods)]) {
+  for (const kind of values.row ?? ["nothing", ...Object.keys(rows)]) {
     await using server = new Process(0, name, ...command);
     const url = await server.read<string>();
     await using flood = kind === "nothing" ? undefined : new Process(

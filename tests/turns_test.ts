@@ -185,3 +185,24 @@ Deno.test("A burst of 5,000 small calls is no more than may wait for its turn", 
   await until(() => it.socket.sent.length === 5_000);
   assertEquals([idsOf(it.socket), it.socket.closes], [ids(5_000), []]);
 });
+
+Deno.test("Short messages that are answered at length wait their turn as long ones do", async () => {
+  using clock = new WorkClock();
+  const local = {
+    long: () => {
+      clock.work(100);
+      return "x".repeat(20_000);
+    },
+  };
+  await using busy = await openServed(new ScriptedSocket(), { local });
+  flood(busy.socket, 12, "long");
+  const all = idsOf(busy.socket);
+  assertEquals(all.length, 2);
+  await until(() => {
+    const more = idsOf(busy.socket);
+    assert(more.length <= 1);
+    all.push(...more);
+    return all.length === 12;
+  });
+  assertEquals(all, ids(12));
+});

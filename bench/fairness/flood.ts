@@ -1,32 +1,45 @@
 /**
- * One that sends as fast as it can: `flood.ts URL KIND`, over bare TCP, so that it
- * is not what is slow. It reads what it is answered, and comes back when it is cut.
+ * One that sends as fast as it can, or attacks: `flood.ts URL KIND`, over bare TCP, so
+ * that it is not what is slow. It comes back when it is cut.
  *
  * @module
  */
 
 import { frame, Opcode } from "../../tests/interop/raw_socket.ts";
 import { converse } from "../lines.ts";
+import { type Attack, attacks, beginning } from "./attacks.ts";
 import { floods } from "./floods.ts";
 
 const [url, kind] = Deno.args;
 const { hostname, port, host } = new URL(url!);
-const messages = floods[kind!]!;
-const frames = messages.map((text) => frame(Opcode.Text, text));
+const attack: Attack = attacks[kind!] ?? {
+  frames: floods[kind!]!.map((text) => frame(Opcode.Text, text)),
+  isRepeated: true,
+  isRead: true,
+  connections: 1,
+};
+const { frames } = attack;
 // Some at a time, or the system calls would be what is slow.
-const chunk = new Uint8Array(
-  frames.reduce((sum, { length }) => sum + length, 0),
-);
-let at = 0;
-for (const one of frames) {
-  chunk.set(one, at);
-  at += one.length;
-}
+const chunk = join(frames);
 
 let sent = 0;
 let cuts = 0;
 let connections = 0;
 let isOver = false;
+
+const forever = new Promise<never>(() => {});
+
+function join(parts: readonly Uint8Array[]): Uint8Array {
+  const joined = new Uint8Array(
+    parts.reduce((sum, { length }) => sum + length, 0),
+  );
+  let at = 0;
+  for (const one of parts) {
+    joined.set(one, at);
+    at += one.length;
+  }
+  return joined;
+}
 
 async function flood(): Promise<void> {
   using connection = await Deno.connect({ hostname, port: Number(port) });
@@ -45,14 +58,17 @@ async function flood(): Promise<void> {
   );
   const buffer = new Uint8Array(1 << 18);
   await connection.read(buffer);
+  await write(connection, join(beginning(kind!)));
   const reading = (async () => {
-    while (await connection.read(buffer) !== null);
+    while (attack.isRead && await connection.read(buffer) !== null);
+    if (!attack.isRead) await forever;
   })().catch(() => {});
   const writing = (async () => {
-    while (!isOver) {
+    do {
       await write(connection, chunk);
       sent += frames.length;
-    }
+    } while (!isOver && attack.isRepeated);
+    if (!attack.isRepeated) await forever;
   })().catch(() => {});
   await Promise.race([reading, writing]);
 }
@@ -71,7 +87,9 @@ async function run(): Promise<void> {
 }
 
 await converse("ready", (question) => {
-  if (question === "go") void run();
+  if (question === "go") {
+    for (let n = 0; n < attack.connections; n++) void run();
+  }
   const report = { sent, cuts, connections };
   sent = 0;
   return report;

@@ -15,6 +15,8 @@ class Service extends Peer {
     echo: (value: unknown) => value,
     take: (_value: unknown) => {},
     wait: () => new Promise((resolve) => setTimeout(resolve, 50)),
+    hang: () => new Promise(() => {}),
+    long: () => "x".repeat(1_000_000),
   };
 }
 

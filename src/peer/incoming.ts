@@ -674,6 +674,9 @@ function writeErrorIn(
     : core.versions!.writeError(version, id, error);
 }
 
+// Beyond that, what a connection asks for is counted by its answers as well.
+const longAnswer = 16_384;
+
 /** Whether a response is too long; if so, its request has been answered. */
 function isTooLong(
   core: Core,
@@ -682,6 +685,7 @@ function isTooLong(
 ): boolean {
   const { batch } = running;
   const { sentLength } = core.limits;
+  if (response.length > longAnswer) core.turns?.spend();
   const length = response.length + (batch?.lengthAround() ?? 0);
   const isShort = length <= sentLength;
   if (isShort && batch?.hasRoom(response) !== false) return false;

@@ -174,6 +174,8 @@ export interface Bounds {
 
 /** The share that a connection has of the time of all. */
 export interface Turns {
+  /** Takes note of a long answer: to write it is work, whatever asked for it. */
+  spend(): void;
   /** Whether what a socket tells is to be handled now; if not, it will be told again. */
   takes(event: SocketEvent): boolean;
   /** Reads nothing for a while, where the socket can be paused. */

@@ -116,6 +116,8 @@ class ConnectionTurns implements Turns, Living {
   /** What waits, the oldest first; made for the first of it. */
   #events: Set<SocketEvent> | undefined;
   #isServed = false;
+  /** Whether something short was answered at length, which takes its time, too. */
+  #hasSpent = false;
   /** Ends its rest; `undefined`: it has none. */
   #endRest: (() => void) | undefined;
   #isPaused = false;
@@ -139,8 +141,9 @@ class ConnectionTurns implements Turns, Living {
       this.#work = this.#asked = 0;
     }
     this.#work += leastLength + length;
-    if (this.#work - this.#asked < work) return true;
+    if (this.#work - this.#asked < work && !this.#hasSpent) return true;
     this.#asked = this.#work;
+    this.#hasSpent = false;
     const now = performance.now();
     turn.isBusy = true;
     if (!turn.isWatched) {
@@ -172,7 +175,10 @@ class ConnectionTurns implements Turns, Living {
       if (event.type === "message") letGo(core.connection, length);
       core.listener(event);
       work += leastLength + length;
-      if (work < 4 * leastLength && events.size > 0) continue;
+      if (work < 4 * leastLength && !this.#hasSpent && events.size > 0) {
+        continue;
+      }
+      this.#hasSpent = false;
       work = 0;
       now = performance.now();
       if (now >= until) break;
@@ -180,6 +186,10 @@ class ConnectionTurns implements Turns, Living {
     this.#isServed = false;
     if (events.size === 0) this.#resume();
     return now;
+  }
+
+  spend(): void {
+    this.#hasSpent = true;
   }
 
   rest(): void {

@@ -1,0 +1,97 @@
+/**
+ * What is done to a server to see what it holds and does, by name. tests/hostile has
+ * each by its rule; here it goes on for seconds, beside somebody who must not notice.
+ *
+ * @module
+ */
+
+import { frame, Opcode } from "../../tests/interop/raw_socket.ts";
+
+/** One way to attack. */
+export interface Attack {
+  /** What one connection sends. */
+  readonly frames: readonly Uint8Array[];
+  /** Whether it sends that again and again. */
+  readonly isRepeated: boolean;
+  /** Whether it reads what it is answered. */
+  readonly isRead: boolean;
+  /** How many connections do it. */
+  readonly connections: number;
+}
+
+const text = (value: unknown): Uint8Array =>
+  frame(Opcode.Text, typeof value === "string" ? value : JSON.stringify(value));
+
+const request = (id: unknown, method: string, params: unknown): object => ({
+  jsonrpc: "2.0",
+  id,
+  method,
+  params,
+});
+
+const many = <T>(length: number, make: (n: number) => T): T[] =>
+  Array.from({ length }, (_, n) => make(n));
+
+const reference = { __jsonrpc_marshaled: 1, handle: 7 };
+
+/** Again and again, by one connection that reads. */
+function flood(...frames: Uint8Array[]): Attack {
+  return { frames, isRepeated: true, isRead: true, connections: 1 };
+}
+
+export const attacks: { readonly [kind: string]: Attack } = {
+  "pings, pongs unread": {
+    ...flood(...many(1_000, () => frame(Opcode.Ping, ""))),
+    isRead: false,
+  },
+  "batches with a slow member": {
+    frames: many(200, (n) =>
+      text([
+        request(`slow ${n}`, "hang", []),
+        ...many(8, (m) => request(`${n}.${m}`, "long", [])),
+      ])),
+    isRepeated: false,
+    isRead: true,
+    connections: 5,
+  },
+  "28,000 references": flood(
+    text(request(1, "take", [many(28_000, () => reference)])),
+  ),
+  "28,000 references in answers": flood(
+    text({ jsonrpc: "2.0", id: 1, result: many(28_000, () => reference) }),
+  ),
+  "28,000 streams": flood(
+    text(request(1, "take", many(28_000, (token) => ({ token })))),
+  ),
+  "500,000 params": flood(text(request(1, "take", many(500_000, () => 1)))),
+  "1 MiB, id 1.5": flood(
+    text(request(1.5, "take", [many(60_000, (id) => ({ id: id + 0.25 }))])),
+  ),
+  "long answers, unread": {
+    frames: many(500, (id) => text(request(id, "long", []))),
+    isRepeated: false,
+    isRead: false,
+    connections: 5,
+  },
+  "methods that hang": {
+    frames: many(20_000, (id) => text(request(id, "hang", []))),
+    isRepeated: false,
+    isRead: true,
+    connections: 5,
+  },
+  "invalid messages": flood(...many(1_000, () => text("{"))),
+  "400 silent sockets": {
+    frames: [],
+    isRepeated: false,
+    isRead: true,
+    connections: 400,
+  },
+  "fragments without end": flood(
+    ...many(1_000, () => frame(Opcode.Continuation, "x".repeat(1_000), false)),
+  ),
+};
+
+/** What a connection sends before all else. */
+export function beginning(kind: string): readonly Uint8Array[] {
+  return kind.startsWith("fragments") ? [frame(Opcode.Text, "[", false)] : [];
+}

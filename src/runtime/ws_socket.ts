@@ -32,6 +32,11 @@ const mostLength = 16_384;
 // What a message counts for at least: a short one costs work, too.
 const leastLength = 1_024;
 
+// So many messages may have been on their way when this side closed. Who sends as fast
+// as he can has sent 200 times as many before his five seconds are over, and the others
+// have waited for all of them.
+const mostLate = 65_536;
+
 // So many pongs may wait in a socket. Each is an object or two there, though it has
 // two bytes for `bufferedAmount`: empty pings whose pongs nobody read took 120 bytes
 // of memory for each of theirs.
@@ -61,6 +66,8 @@ export class PeerSocket extends WebSocket {
   #turn = 0;
   /** What waits for the turn's end, in characters; -1: nothing does. */
   #gathered = -1;
+  /** Messages that came after this side's close. */
+  #late = 0;
   /** The pongs that wait in it, once there has been a ping. */
   #pongs: Pongs | undefined;
 
@@ -166,10 +173,16 @@ export class PeerSocket extends WebSocket {
   }
 
   static #tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
+    if (this.readyState === ReadyState.Closing) return this.#countLate();
     this.#onmessage?.({
       type: "message",
       data: isBinary ? data : data.toString(),
     });
+  }
+
+  /** Nobody hears of what comes after the close; who goes on is cut. */
+  #countLate(): void {
+    if (++this.#late > mostLate) this.terminate();
   }
 
   static #tellError(this: PeerSocket, error: Error): void {

@@ -97,6 +97,20 @@ async function stageWs(
   };
 }
 
+Deno.test("Who sends on after the close of a server on ws is cut before he has sent half a million messages", async () => {
+  await using server = await node.serve({ ...quiet, local: {} });
+  using hostile = await RawSocket.connect(server.url);
+  const garbage = Array<string>(1_000).fill("{".padEnd(60));
+  let sent = 0;
+  try {
+    for (; sent < 2_000_000; sent += garbage.length) {
+      await hostile.say(...garbage);
+    }
+  } catch { /* The connection is cut. */ }
+  assert(sent >= 1_000 && sent < 500_000, `${sent}`);
+  await until(() => server.peers.size === 0);
+});
+
 hostileTest(
   "Answers that wait for the slow member of their batch have room for one message, and the next are refused",
   { limits: { sentLength: 1_000_000 } },

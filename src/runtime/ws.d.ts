@@ -28,6 +28,9 @@ export class WebSocket {
   listeners(type: string): ((...args: never[]) => void)[];
   ping(): void;
   pong(data?: unknown, mask?: boolean, done?: (error?: Error) => void): void;
+  readonly isPaused: boolean;
+  pause(): void;
+  resume(): void;
   terminate(): void;
 }
 

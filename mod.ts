@@ -124,7 +124,7 @@ export {
 } from "./src/events/subscriptions.ts";
 export type { Trace, TraceContext } from "./src/peer/trace.ts";
 export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
-export type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";
+export type { ConnectionStatus, ConnectionStore } from "./src/parts/status.ts";
 export type { Socket, SocketEvent, SocketMaker } from "./src/line/socket.ts";
 export {
   CloseCode,

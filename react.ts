@@ -15,12 +15,12 @@
 // @ts-types="./src/runtime/react.d.ts"
 import { useEffect, useMemo, useState, useSyncExternalStore } from "react";
 import { resume } from "./src/events/resume.ts";
-import type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";
+import type { ConnectionStatus, ConnectionStore } from "./src/parts/status.ts";
 
 export type { CloseInfo } from "./src/wire/error.ts";
 export type { FailedAttempt } from "./src/line/retry.ts";
 export type { ConnectionState } from "./src/peer/core.ts";
-export type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";
+export type { ConnectionStatus, ConnectionStore } from "./src/parts/status.ts";
 
 /** What {@linkcode usePeer} closes; each {@linkcode Peer} is one. */
 export interface Closable {

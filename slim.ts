@@ -124,7 +124,6 @@ export type {
 } from "./src/peer/call.ts";
 export type { Part } from "./src/peer/options.ts";
 export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
-export type { ConnectionStatus, ConnectionStore } from "./src/peer/status.ts";
 export type {
   Address,
   CreateSocket,

@@ -123,6 +123,16 @@ export function eachPeer(
   }
 }
 
+/** A test of what the whole peer alone does. */
+export function wholePeer(
+  title: string,
+  test: (
+    face: typeof whole & { readonly Peer: typeof Peer },
+  ) => Promise<void> | void,
+): void {
+  Deno.test(title, () => test(whole as Parameters<typeof test>[0]));
+}
+
 /** A row of the table of differences: what it means to have a part, or not. */
 export interface Difference {
   readonly whole: string;
@@ -160,9 +170,29 @@ export const differences: { readonly [part: string]: Difference } = {
   },
   bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },
   traces: { whole: "`trace`", small: "none" },
+  pacing: {
+    whole: "a call beyond the server's rate is sent again in time",
+    small: "none; it rejects with -32005",
+  },
+  answers: {
+    whole:
+      "an HTTP status and `Retry-After`, where the socket tells them: 401, 403, 404, 410 are final",
+    small: "none; browsers tell of none",
+  },
+  hints: {
+    whole:
+      "why a method that a class has can't be called; an `onopen` that waits for what it holds back is told, and goes on",
+    small: "none; it waits until the call's time is over",
+  },
+  status: {
+    whole: "`connection`, the status to subscribe to",
+    small: "none; `state` and the hooks tell",
+    members: ["connection"],
+  },
   limits: {
     whole: "each an option",
-    small: "fixed: length of messages, ids and methods; calls, streams, queues",
+    small:
+      "fixed: length of ids and methods, of messages sent; calls, streams, queues; a client reads messages of any length",
   },
   draining: {
     whole: "`finish`, `running`",

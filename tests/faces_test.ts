@@ -1,7 +1,7 @@
 /** What differs between the two peers: the table that says so is true, and in README.md. */
 
 import { assertEquals } from "@std/assert";
-import { Peer, references, streams } from "../mod.ts";
+import { ConnectionClosedError, Peer, references, streams } from "../mod.ts";
 import * as slim from "../slim.ts";
 import {
   differences,
@@ -88,6 +88,45 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
     });
     it.peer.request("m").catch(() => {});
     return asked > 0;
+  },
+
+  async pacing(face) {
+    await using it = await open(face);
+    const call = it.peer.request("m").catch((error: unknown) => error);
+    it.socket.take();
+    const data = { retryAfterMs: 1, executed: false };
+    it.socket.receive({
+      jsonrpc: "2.0",
+      error: { code: -32005, message: "Later", data },
+      id: 1,
+    });
+    it.peer.close();
+    return await call instanceof ConnectionClosedError;
+  },
+
+  async answers(face) {
+    const statuses: unknown[] = [];
+    await using it = lab(face, {
+      onattempt: ({ status }) => void statuses.push(status),
+    });
+    const message = "Invalid status code: 503";
+    it.socket.dispatch({ type: "error", message });
+    it.socket.end(1006);
+    return statuses[0] === 503;
+  },
+
+  async hints(face) {
+    class Service {
+      query(): void {}
+    }
+    await using it = await open(face, { local: new Service() });
+    it.socket.receive(request(1, "query"));
+    return it.thrown.length > 0;
+  },
+
+  async status(face) {
+    await using it = await open(face);
+    return (it.peer as Partial<Peer>).connection?.get().state === "open";
   },
 
   async limits(face) {

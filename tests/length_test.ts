@@ -7,7 +7,7 @@ import { assert, assertEquals, assertRejects } from "@std/assert";
 import { connect as connectByWs } from "../node.ts";
 import { type CloseInfo, marshal, Peer, type RpcError } from "../mod.ts";
 import { socketPair } from "../src/line/socket_pair.ts";
-import { eachPeer, type Face, faces, whole } from "./faces.ts";
+import { eachPeer, type Face, faces, whole, wholePeer } from "./faces.ts";
 import { openScripted as open, request, result } from "./scripted_socket.ts";
 import { bothTest, platforms, quiet } from "./servers.ts";
 import { lab } from "./stage.ts";
@@ -37,7 +37,7 @@ function limitsOf(face: Face): object {
     : {};
 }
 
-eachPeer(
+wholePeer(
   "A call whose answer is too long rejects at once, its client sends nothing and goes on",
   async (face) => {
     const most = mostOf(face);
@@ -65,7 +65,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "A client answers a call that is too long, and drops what else is",
   async (face) => {
     const most = mostOf(face);

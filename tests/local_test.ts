@@ -1,7 +1,7 @@
 import { assertEquals } from "@std/assert";
 import * as z from "zod";
 import { type BasePeer, guard, method } from "../mod.ts";
-import { eachPeer } from "./faces.ts";
+import { eachPeer, wholePeer } from "./faces.ts";
 import { failure, request, result } from "./scripted_socket.ts";
 import { echo, open, take } from "./stage.ts";
 
@@ -96,7 +96,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "Peer tells its owner once of a method that an instance inherits",
   async (face) => {
     class Database {

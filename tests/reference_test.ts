@@ -15,7 +15,13 @@ import {
   streams,
 } from "../mod.ts";
 import { serve } from "../server.ts";
-import { eachPeer, type FaceOptions, small, whole } from "./faces.ts";
+import {
+  eachPeer,
+  type FaceOptions,
+  small,
+  whole,
+  wholePeer,
+} from "./faces.ts";
 import { failure, request, result, settle } from "./scripted_socket.ts";
 import {
   codes,
@@ -365,7 +371,7 @@ Deno.test("A marked object needs a peer that uses references", async () => {
   assertEquals(await call, reference(5));
 });
 
-eachPeer(
+wholePeer(
   "A lent object's owner is told of a method that it inherits",
   async (face) => {
     class Account {

@@ -6,7 +6,7 @@ import {
 } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { Retries } from "../src/line/retry.ts";
-import { eachPeer } from "./faces.ts";
+import { eachPeer, wholePeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { ScriptedSocket } from "./scripted_socket.ts";
 import { lab } from "./stage.ts";
@@ -307,7 +307,7 @@ class AnsweringSocket extends ScriptedSocket {
 }
 
 for (const status of [403, 404, 410]) {
-  eachPeer(
+  wholePeer(
     `connect takes HTTP status ${status} as final, and says so`,
     async (face) => {
       const sockets: AnsweringSocket[] = [];
@@ -334,7 +334,7 @@ for (const status of [403, 404, 410]) {
   );
 }
 
-eachPeer(
+wholePeer(
   "connect asks once for fresh credentials after HTTP status 401",
   async (face) => {
     for (const [isFresh, attempts] of [[true, 2], [false, 1]] as const) {
@@ -359,7 +359,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "connect waits as long as Retry-After says, at most a minute",
   async (face) => {
     using time = new FakeTime();

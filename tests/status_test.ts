@@ -1,14 +1,14 @@
 /** What becomes of a connection, for who shows it. */
 
 import { assert, assertEquals } from "@std/assert";
-import type { ConnectionStatus } from "../mod.ts";
-import { eachPeer } from "./faces.ts";
+import type { ConnectionStatus, Peer } from "../mod.ts";
+import { wholePeer } from "./faces.ts";
 import { lab } from "./stage.ts";
 
-eachPeer(
+wholePeer(
   "connection tells each change of its status, and counts down",
   async (face) => {
-    await using it = lab(face);
+    await using it = lab<Peer>(face);
     const told: ConnectionStatus[] = [];
     const { subscribe } = it.client.connection;
     const stop = subscribe((status) => void told.push(status));
@@ -50,10 +50,10 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "connection has the same status until something changes",
   async (face) => {
-    await using it = lab(face);
+    await using it = lab<Peer>(face);
     const { get } = it.client.connection;
     assertEquals(it.client.connection, it.client.connection);
     const first = get();
@@ -69,10 +69,10 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "connection tells after the hooks, whoever subscribes or stops meanwhile",
   async (face) => {
-    await using it = lab(face);
+    await using it = lab<Peer>(face);
     const log: unknown[] = it.log;
     const thrown: unknown[] = [];
     it.client.onerror = (error) => void thrown.push(error);
@@ -96,10 +96,10 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "connection may be closed by who is told of it",
   async (face) => {
-    await using it = lab(face);
+    await using it = lab<Peer>(face);
     it.client.connection.subscribe(({ attempt }) => {
       if (attempt === 2) it.client.close();
     });

@@ -8,7 +8,7 @@ import {
   Peer,
 } from "../mod.ts";
 import { connect } from "../node.ts";
-import { eachPeer } from "./faces.ts";
+import { eachPeer, wholePeer } from "./faces.ts";
 import { settle } from "./scripted_socket.ts";
 import { bothTest, quiet } from "./servers.ts";
 import { askForUpgrade, echo } from "./stage.ts";
@@ -123,7 +123,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "Peer over a socket of npm:ws, or Deno's, tells the HTTP status of a refusal",
   async (face) => {
     await using server = Deno.serve(

@@ -63,6 +63,14 @@ export interface Socket {
   resume?(): void;
 }
 
+/** An answer that was no handshake. */
+export interface HttpAnswer {
+  /** The status: 401. */
+  readonly status: number;
+  /** Milliseconds, by the header `Retry-After`. */
+  readonly retryAfter?: number | undefined;
+}
+
 /**
  * Makes the socket of one attempt to connect, at once or later. Later means that it
  * asked for credentials, so that one more attempt has fresh ones.

@@ -19,6 +19,7 @@ import {
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { namedError } from "../runtime/errors.ts";
+import { refuseDepth, refuseLength } from "./unread.ts";
 import { isDeeperThan } from "../wire/depth.ts";
 import {
   badProtocol,
@@ -133,6 +134,14 @@ class PeerBounds implements Bounds {
       `More than ${invalidMessages} invalid messages in ${invalidWindow} ms`;
     cut(this.#core, badProtocol, reason);
     return false;
+  }
+
+  refuseLength(data: unknown): void {
+    refuseLength(this.#core, data);
+  }
+
+  refuseDepth(text: string): void {
+    refuseDepth(this.#core, text);
   }
 
   sweep(now: number): number {

@@ -261,6 +261,11 @@ export class Link implements Values {
     return within(this.#core, call, run);
   }
 
+  /** Why a method was not found that may have been meant to be. */
+  explain(target: object, method: string): Error | undefined {
+    return this.#core.hints?.explain(target, method);
+  }
+
   /** Tells the owner of an error that is nobody else's. */
   report(error: unknown): void {
     report(this.#core, error);

@@ -43,7 +43,7 @@ import {
   type Link,
 } from "./carrying.ts";
 import { type Params, readParam } from "../wire/message.ts";
-import { explain, type Method, Methods } from "../peer/methods.ts";
+import { type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
@@ -269,7 +269,7 @@ class References implements Carrier {
       if (found !== undefined) return { ...found, loan };
       const why = disposals.includes(method)
         ? undefined
-        : explain(target, method);
+        : this.#link.explain(target, method);
       if (why !== undefined) this.#link.report(why);
       return undefined;
     }

@@ -9,7 +9,7 @@
 
 import { afterTurn } from "../line/task.ts";
 import type { Core, CorePart } from "../peer/core.ts";
-import { dispatch, read, refuseDepth } from "../peer/hearing.ts";
+import { dispatch, read } from "../peer/hearing.ts";
 import { complain } from "../peer/owner.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame, versionOf } from "../peer/sending.ts";
@@ -137,7 +137,7 @@ class PeerSharing implements Sharing, Living {
     const core = this.#core;
     this.#each(membersOf(text), text, (member) => {
       if (core.bounds?.isTooDeep(member, core.limits.depth)) {
-        return refuseDepth(core, member);
+        return core.bounds.refuseDepth(member);
       }
       let value: unknown;
       try {

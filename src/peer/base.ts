@@ -35,7 +35,6 @@ import type { PeerOptions } from "./options.ts";
 import { notify, request } from "./outgoing.ts";
 import { describeAttempt, quote, stateOf } from "./owner.ts";
 import { createRemote } from "./remote.ts";
-import { type ConnectionStore, watch } from "./status.ts";
 
 /** A peer, whatever its other side and its context are. */
 export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
@@ -150,34 +149,10 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * `"connecting"` until the handshake is done and an asynchronous
    * {@linkcode Peer.onopen} has settled, and again while a lost connection is
    * replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
-   * {@linkcode Peer.onclose} are called when it changes; to subscribe to it, there
-   * is {@linkcode Peer.connection}.
+   * {@linkcode Peer.onclose} are called when it changes.
    */
   get state(): ConnectionState {
     return stateOf(this.#core);
-  }
-
-  /**
-   * The status of the connection, to be read, and to be subscribed to by what shows
-   * it: state, attempts that failed, why, and the milliseconds until the next one.
-   *
-   * ```ts
-   * import { connect } from "@jsonrpcws/peer/client";
-   * import { serve } from "@jsonrpcws/peer/server";
-   * import { assertEquals } from "@std/assert";
-   *
-   * await using server = serve({ port: 0, onListen() {} });
-   * await using client = connect(server.url);
-   *
-   * const states: string[] = [];
-   * client.connection.subscribe(({ state }) => states.push(state));
-   * await client.opened;
-   * assertEquals(states, ["connecting", "open"]);
-   * assertEquals(client.connection.get(), { state: "open", attempt: 0 });
-   * ```
-   */
-  get connection(): ConnectionStore {
-    return watch(this.#core);
   }
 
   /**

@@ -13,9 +13,13 @@
 
 import { Deadlines } from "../line/deadlines.ts";
 import type { Deferred } from "../line/deferred.ts";
-import type { HttpAnswer } from "../line/answer.ts";
 import { type FailedAttempt, Retries } from "../line/retry.ts";
-import type { Socket, SocketEvent, SocketMaker } from "../line/socket.ts";
+import type {
+  HttpAnswer,
+  Socket,
+  SocketEvent,
+  SocketMaker,
+} from "../line/socket.ts";
 import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
@@ -24,16 +28,21 @@ import type { Call, ErrorContext, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
-import { type Pause, PendingTable, Queue } from "./pending.ts";
+import { PendingTable, Queue } from "./pending.ts";
 import type {
+  Answers,
   Backlog,
   Batches,
   Bounds,
   Draining,
   Heartbeat,
+  Hints,
   IncomingBatch,
   Lender,
   Living,
+  Opening,
+  Pace,
+  Pause,
   Sharing,
   Traces,
   Turns,
@@ -55,24 +64,6 @@ export interface Owner {
 /** Who is told that something of a connection has changed. */
 export interface Watched {
   change(): void;
-}
-
-/** The `onopen` of one connection, while it runs; see `opening.ts`. */
-export interface Opening {
-  /** Whether what is called now is its own. */
-  readonly isOwn: boolean;
-  /** Whether others wait: it has not settled in its first turn. */
-  readonly holds: boolean;
-  /** Whether a call may leave. */
-  passes(method: string | undefined): boolean;
-  /** Takes note of a call of its own that is about to be made. */
-  count(): void;
-  /** Follows one of its calls to its answer. */
-  follow<Args extends unknown[]>(
-    settle: (...args: Args) => void,
-  ): (...args: Args) => void;
-  /** Lets nobody wait any more. */
-  end(): void;
 }
 
 /** An end that is to come. */
@@ -245,6 +236,9 @@ export class Core {
   backlog: Backlog | undefined;
   bounds: Bounds | undefined;
   traces: Traces | undefined;
+  pace: Pace | undefined;
+  answers: Answers | undefined;
+  hints: Hints | undefined;
   draining: Draining | undefined;
   turns: Turns | undefined;
 

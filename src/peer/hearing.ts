@@ -10,15 +10,8 @@
 import { readCloseEvent } from "../line/close.ts";
 import type { SocketEvent } from "../line/socket.ts";
 import { keepEvent } from "../runtime/shapes.ts";
-import {
-  badProtocol,
-  invalidRequest,
-  messageTooBig,
-  parseError,
-  requestTooLarge,
-} from "../wire/codes.ts";
+import { badProtocol, messageTooBig, parseError } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
-import { glimpse } from "../wire/glimpse.ts";
 import {
   type Invalid,
   invalid,
@@ -31,12 +24,7 @@ import {
 import type { Core, Handlers } from "./core.ts";
 import { execute, refuse } from "./incoming.ts";
 import { cut, expectClose, lose, open, sweepLine } from "./life.ts";
-import {
-  settle,
-  settleUnread,
-  sweepOutgoing,
-  unreadError,
-} from "./outgoing.ts";
+import { settle, sweepOutgoing } from "./outgoing.ts";
 import { complain, runHook } from "./owner.ts";
 import type { IncomingBatch } from "./seams.ts";
 import { versionOf } from "./sending.ts";
@@ -91,7 +79,7 @@ function receive(core: Core, data: unknown): void {
   // A message must not overtake the hook that prepares for it.
   if (core.state === "connecting") open(core);
   if (core.state !== "open") return;
-  const { sharing, limits } = core;
+  const { bounds, sharing, limits } = core;
   const isShared = sharing?.isShared === true;
   const text = readText(
     data,
@@ -101,7 +89,11 @@ function receive(core: Core, data: unknown): void {
   if (
     text === undefined ||
     text.length > limits.messageLength && !text.startsWith("[")
-  ) return refuseLength(core, data);
+  ) {
+    if (bounds !== undefined) bounds.refuseLength(data);
+    else cut(core, messageTooBig, "Message is too long");
+    return;
+  }
   if (text.endsWith(" ")) core.heartbeat?.hearMark(text);
   const { connection, connection: { values } } = core;
   connection.isCharged = false;
@@ -118,7 +110,7 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   const isFrame = isShared && text.startsWith("[");
   if (bounds?.isTooDeep(text, limits.depth + (isFrame ? 1 : 0))) {
     if (isFrame) sharing!.receiveDeep(text);
-    else refuseDepth(core, text);
+    else bounds.refuseDepth(text);
     return;
   }
   let value: unknown;
@@ -150,74 +142,6 @@ function readText(data: unknown, mostLength: number): string | undefined {
     }
   }
   return text.length > mostLength ? undefined : text;
-}
-
-// So many bytes of either end of a long message are enough for a glimpse.
-const endLength = 4_096;
-
-/** Refuses a message that is too long. */
-function refuseLength(core: Core, data: unknown): void {
-  const { messageLength } = core.limits;
-  let text: string;
-  let size: string;
-  if (typeof data === "string") {
-    text = data;
-    size = `${data.length} of at most ${messageLength} characters`;
-  } else {
-    const bytes = new Uint8Array(data as ArrayBuffer);
-    const decoder = new TextDecoder();
-    text = decoder.decode(bytes.subarray(0, endLength)) +
-      decoder.decode(bytes.subarray(-endLength));
-    size = `${bytes.length} of at most ${messageLength} bytes`;
-  }
-  const why = `it has ${size}, see limits.messageLength`;
-  refuseUnread(core, text, requestTooLarge, "Request is too long", why);
-}
-
-/** Refuses a message that is nested too deeply. */
-export function refuseDepth(core: Core, text: string): void {
-  const { depth } = core.limits;
-  const why = `it is nested deeper than ${depth} levels, see limits.depth`;
-  refuseUnread(core, text, invalidRequest, "Invalid Request", why);
-}
-
-/**
- * Refuses a message that is not read: the call that it answers is rejected, or its
- * caller is answered, if a glimpse tells which.
- */
-function refuseUnread(
-  core: Core,
-  text: string,
-  code: number,
-  what: string,
-  why: string,
-): void {
-  const { kind, id } = glimpse(text);
-  const isResponse = kind === "response";
-  if (isResponse && settleUnread(core, id, why)) return;
-  const isStranger = core.makeSocket === undefined;
-  if (isStranger && code === requestTooLarge) {
-    return cut(core, messageTooBig, `Message is too long: ${why}`);
-  }
-  // What a server sends as a batch is the answer to one.
-  const isBatch = !isStranger && text.startsWith("[");
-  if (isBatch && core.batches?.settle(unreadError(core, "batch", why), true)) {
-    return;
-  }
-  const isKnown = id !== undefined &&
-    !(typeof id === "string" && id.length > core.limits.idLength);
-  // A stranger's caller may be waiting; a server is told nothing but to its calls.
-  const answerTo = isStranger
-    ? isKnown ? id : null
-    : isKnown && kind === "call"
-    ? id
-    : undefined;
-  const message = `${what}: ${why}`;
-  dispatch(core, {
-    ...unreadable(code, message),
-    isCall: kind === "call",
-    id: isResponse ? undefined : answerTo,
-  }, text);
 }
 
 /** Reads what JSON made of a message. */

@@ -35,7 +35,7 @@ import {
 import type { Connection, Core, RunningCall } from "./core.ts";
 import { afterTurn } from "../line/task.ts";
 import { hold, letAllGo, letGo } from "./held.ts";
-import { explain, invoke, type Method, Methods } from "./methods.ts";
+import { invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
 import { closedError, complain, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
@@ -435,7 +435,7 @@ function control(
     const result = answerOwn(core, call, running);
     if (result === undefined) {
       failWith(core, running, methodNotFound, "Method not found");
-      const why = explain(core.owner.local, call.method);
+      const why = core.hints?.explain(core.owner.local, call.method);
       if (why !== undefined) report(core, why);
     } else if (!isThenable(result)) succeed(core, running, result);
     else {

@@ -14,8 +14,6 @@ import {
   ignoreError,
   isSendable,
 } from "../line/close.ts";
-import { endPause } from "./pacing.ts";
-import { onAnswer, readAnswer } from "../line/answer.ts";
 import { Deferred, isThenable } from "../line/deferred.ts";
 import { type FailedAttempt, wait } from "../line/retry.ts";
 import { ReadyState, type Socket } from "../line/socket.ts";
@@ -98,7 +96,7 @@ function attempt(core: Core): void {
 }
 
 /** Ends an attempt that came to nothing, and has no word of its socket. */
-function failAttempt(core: Core, error: unknown): void {
+export function failAttempt(core: Core, error: unknown): void {
   const { ws } = core;
   core.cause = error;
   lose(core, abnormal);
@@ -111,16 +109,7 @@ function attach(core: Core, socket: Socket): void {
   socket.binaryType = "arraybuffer";
   listen(core, socket, "addEventListener");
   if (socket.readyState === ReadyState.Connecting) {
-    if (core.makeSocket !== undefined) {
-      onAnswer(socket, (answer) => {
-        if (core.ws !== socket) return;
-        core.answer = answer;
-        failAttempt(
-          core,
-          new Error(`The server answered with HTTP status ${answer.status}`),
-        );
-      });
-    }
+    if (core.makeSocket !== undefined) core.answers?.listen(socket);
     return;
   }
   // The fields of a subclass are not there yet.
@@ -162,7 +151,6 @@ export function open(core: Core): void {
   core.due = Infinity;
   for (const part of core.living) part.open?.();
   const opening = core.opening = new Preparation(core);
-  core.queue.isHeld = true;
   let result: unknown;
   try {
     const { options, owner } = core;
@@ -301,7 +289,8 @@ function conclude(core: Core, info: CloseInfo): FailedAttempt {
   // One that could not be prepared was none.
   if (core.state === "connecting" || core.opening?.holds) core.failures++;
   const { failures: attempt, retries, cause, ws } = core;
-  const answer = core.answer ?? (attempt > 0 ? readAnswer(cause) : undefined);
+  const answer = core.answer ??
+    (attempt > 0 ? core.answers?.read(cause) : undefined);
   const last: FailedAttempt = core.last = {
     ...info,
     attempt,
@@ -393,7 +382,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   connection.values?.cut();
   // Whoever hears of the end may ask for something already: of the next one.
   if (!isOver) beginConnection(core);
-  endPause(core);
+  core.pause?.end();
   const again: Entry[] = [];
   for (const pending of core.pending.all()) {
     // What it lends is lost with the connection, sent or not.

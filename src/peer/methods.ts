@@ -132,37 +132,6 @@ function findIn(
   return undefined;
 }
 
-// Each class once, whoever asks how often.
-const explained = new WeakSet<object>();
-
-/**
- * Why a method was not found that its author may have meant to be: a class has it,
- * of which an instance is a group of methods, or all of them.
- *
- * @returns The reason, the first time for each class.
- */
-export function explain(holder: object, name: string): TypeError | undefined {
-  for (let dot = -1; (dot = name.indexOf(".", dot + 1)) !== -1;) {
-    const group = ownValue(holder, name.slice(0, dot));
-    const why = typeof group === "object" && group !== null &&
-      explain(group, name.slice(dot + 1));
-    if (why) return why;
-  }
-  for (
-    let from: object | null = Object.getPrototypeOf(holder);
-    from !== null && from !== Object.prototype;
-    from = Object.getPrototypeOf(from)
-  ) {
-    if (typeof ownValue(from, name) !== "function") continue;
-    if (name === "constructor" || explained.has(from)) return undefined;
-    explained.add(from);
-    return new TypeError(
-      `Cannot call "${name}": an instance inherits it, and only own functions can be called. List it: { ${name}: (...params) => instance.${name}(...params) }`,
-    );
-  }
-  return undefined;
-}
-
 /**
  * The methods of `local`, each once, under the name that finds it. A group that
  * holds itself is not entered again: it would have names without end.
@@ -199,7 +168,7 @@ function* candidates(
 }
 
 /** The value of an own data property; `undefined` for a getter. */
-function ownValue(holder: object, key: string): unknown {
+export function ownValue(holder: object, key: string): unknown {
   return Object.getOwnPropertyDescriptor(holder, key)?.value;
 }
 

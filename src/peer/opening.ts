@@ -10,14 +10,8 @@
  */
 
 import type { First } from "./call.ts";
-import type { Core, Opening } from "./core.ts";
-import { complain } from "./owner.ts";
-import type { Entry } from "./pending.ts";
-import { advance } from "./waiting.ts";
-
-// Milliseconds without anything of its own under way, after which a call that waits
-// may be what `onopen` itself waits for.
-const patience = 1_000;
+import type { Core } from "./core.ts";
+import type { Opening } from "./seams.ts";
 
 // Microtasks within which an answer has come to whoever awaits it, also through
 // functions that do so for others.
@@ -25,24 +19,18 @@ const hops = 16;
 
 /** The `onopen` of one connection, while it runs. */
 export class Preparation implements Opening {
-  /** Whether what is called now is its own. */
   isOwn = true;
-  /** Whether others wait: it has not settled in its first turn. */
   holds = false;
+  isLenient = false;
+  made = 0;
+  answered = 0;
   readonly #core: Core;
-  /** What has waited for the handshake. */
-  #waited: ReadonlySet<Entry> | undefined;
-  /** Its calls that are not answered. */
-  #calls = 0;
-  /** Whether anything of its own has happened since the last look. */
-  #isActive = false;
   #hops = 0;
-  /** Whether what is called meanwhile is let pass, all the same. */
-  #isLenient = false;
-  #timer: ReturnType<typeof setTimeout> | undefined;
+  #stop: (() => void) | undefined;
 
   constructor(core: Core) {
     this.#core = core;
+    core.queue.isHeld = true;
   }
 
   /** See {@linkcode First}. */
@@ -60,7 +48,12 @@ export class Preparation implements Opening {
 
   /** Whether a call may leave. The protocol's own follow one that did. */
   passes(method: string | undefined): boolean {
-    return this.isOwn || this.#isLenient || method?.startsWith("$/") === true;
+    return this.isOwn || this.isLenient || method?.startsWith("$/") === true;
+  }
+
+  /** Takes note of a call of its own that is about to be made. */
+  count(): void {
+    this.made++;
   }
 
   /** Follows one of its calls: who awaits its answer goes on as `onopen`. */
@@ -68,60 +61,35 @@ export class Preparation implements Opening {
     settle: (...args: Args) => void,
   ): (...args: Args) => void {
     return (...args) => {
-      this.#calls--;
-      this.#isActive = true;
+      this.answered++;
       // Runs right before whoever awaits it goes on.
       queueMicrotask(() => {
         this.isOwn = true;
-        if (this.#hops === 0) queueMicrotask(() => this.#hop());
+        const isHopping = this.#hops > 0;
         this.#hops = hops;
+        if (!isHopping) this.#hop();
       });
       settle(...args);
     };
   }
 
-  /** Takes note of a call of its own that is about to be made. */
-  count(): void {
-    this.#calls++;
-    this.#isActive = true;
+  #hop(): void {
+    queueMicrotask(() => {
+      if (--this.#hops > 0) this.#hop();
+      else if (this.holds) this.isOwn = false;
+    });
   }
 
   /** Lets others wait from now on. */
   hold(): void {
     this.isOwn = this.#hops > 0;
     this.holds = true;
-    this.#waited = new Set(this.#core.queue.others);
-    this.#timer = setTimeout(() => this.#look(), patience);
+    this.#stop = this.#core.hints?.watch(this);
   }
 
   /** Lets nobody wait any more. */
   end(): void {
-    clearTimeout(this.#timer);
+    this.#stop?.();
     this.#core.queue.release();
-  }
-
-  #hop(): void {
-    this.#hops--;
-    if (this.#hops > 0) queueMicrotask(() => this.#hop());
-    else if (this.holds) this.isOwn = false;
-  }
-
-  /** Looks whether it may wait for a call that waits for it. */
-  #look(): void {
-    const core = this.#core;
-    const isQuiet = !this.#isActive && this.#calls === 0;
-    this.#isActive = false;
-    if (!isQuiet || !core.queue.passOthers(this.#waited!)) {
-      this.#timer = setTimeout(() => this.#look(), patience);
-      return;
-    }
-    this.#isLenient = true;
-    complain(
-      core,
-      new Error(
-        `A call waited ${patience} ms for onopen, which may have made it: after an await, say first(() => this.remote...), with the argument of onopen`,
-      ),
-    );
-    advance(core);
   }
 }

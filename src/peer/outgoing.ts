@@ -36,7 +36,6 @@ import {
   isReady,
   noConnection,
 } from "./owner.ts";
-import { postpone } from "./pacing.ts";
 import type { Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
 import { checkLength, sendNow, tell, versionOf } from "./sending.ts";
@@ -327,7 +326,7 @@ export function settle(core: Core, response: Response): void {
   let result: unknown = response.result;
   let failure: unknown;
   if (error !== undefined) {
-    if (postpone(core, pending, error)) return;
+    if (core.pace?.postpone(pending, error)) return;
     take(core, id);
     return pending.resolve(rejected(core, error, pending.method));
   }
@@ -341,22 +340,6 @@ export function settle(core: Core, response: Response): void {
   take(core, id, true);
   if (failure === undefined) pending.resolve(result);
   else pending.reject(entrusted(core, failure as Error));
-}
-
-/**
- * Settles a request with a response that is too long or too deep to be read; `false`:
- * none waits for it.
- */
-export function settleUnread(core: Core, id: unknown, why: string): boolean {
-  const pending = take(core, id);
-  pending?.reject(unreadError(core, `request "${pending.method}"`, why));
-  return pending !== undefined;
-}
-
-/** The error of a response that was not read. */
-export function unreadError(core: Core, what: string, why: string): RangeError {
-  const error = new RangeError(`Cannot read response to ${what}: ${why}`);
-  return entrusted(core, error);
 }
 
 /**

@@ -4,7 +4,6 @@
  * @module
  */
 
-import { messageOf } from "../line/answer.ts";
 import { abnormal } from "../line/close.ts";
 import { isThenable } from "../line/deferred.ts";
 import type { FailedAttempt } from "../line/retry.ts";
@@ -84,6 +83,11 @@ export function describeAttempt(last: FailedAttempt): string {
 /** What was said of an end: by the socket, by the peer, or by its code alone. */
 function reasonOf({ cause, reason, code }: FailedAttempt): string {
   return messageOf(cause) || reason || `code ${code}`;
+}
+
+/** The message of an error; `""`: there is none. */
+export function messageOf(error: unknown): string {
+  return error instanceof Error ? error.message : `${error ?? ""}`;
 }
 
 /** Words of others, which must not fill or forge a log. */

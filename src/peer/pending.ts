@@ -82,15 +82,6 @@ export function messagesOf(entry: Entry): readonly Entry[] {
   return entry.batch?.members ?? [entry];
 }
 
-/** A time in which no calls are sent, and those that go first afterwards. */
-export interface Pause {
-  /** Each with the time at which it may be sent. */
-  entries: (Entry & { readonly at: number })[];
-  /** When the first of them may. */
-  at: number;
-  stop: () => void;
-}
-
 const none: Entry[] = [];
 
 // So many places before the first entry, or of those that were given up, are worth

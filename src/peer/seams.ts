@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { SocketEvent } from "../line/socket.ts";
+import type { HttpAnswer, Socket, SocketEvent } from "../line/socket.ts";
 import type { ErrorObject } from "../wire/error.ts";
 import type {
   Id,
@@ -164,12 +164,67 @@ export interface Bounds {
   count(): boolean;
   /** Takes the last one back: it follows this side's answers. */
   giveBack(): void;
+  /** Refuses a frame that is too long. */
+  refuseLength(data: unknown): void;
   /** Counts what is no JSON-RPC; `false`: it was one too many. */
   countInvalid(): boolean;
   /** Ends methods that take too long, and says when the next will have. */
   sweep(now: number): number;
   /** Whether a frame is nested too deeply to be read. */
   isTooDeep(text: string, levels: number): boolean;
+  /** Refuses a message that is. */
+  refuseDepth(text: string): void;
+}
+
+/** The `onopen` of one connection, while it runs; see `opening.ts`. */
+export interface Opening {
+  /** Whether what is called now is its own. */
+  readonly isOwn: boolean;
+  /** Whether others wait: it has not settled in its first turn. */
+  readonly holds: boolean;
+  /** How many calls of its own were made, and answered. */
+  readonly made: number;
+  readonly answered: number;
+  /** Whether what is called meanwhile is let pass, all the same. */
+  isLenient: boolean;
+  /** Whether a call may leave. */
+  passes(method: string | undefined): boolean;
+  /** Takes note of a call of its own that is about to be made. */
+  count(): void;
+  /** Follows one of its calls to its answer. */
+  follow<Args extends unknown[]>(
+    settle: (...args: Args) => void,
+  ): (...args: Args) => void;
+  /** Lets nobody wait any more. */
+  end(): void;
+}
+
+/** A time in which no calls are sent, because the peer said so. */
+export interface Pause {
+  /** Sends what has waited for it, or lets it wait for a connection. */
+  end(): void;
+}
+
+/** Calls that the peer wants later. */
+export interface Pace {
+  /** Lets a call wait that was refused with such an error; `false`: it may not. */
+  postpone(pending: Pending, error: unknown): boolean;
+}
+
+/** What a server answers instead of a handshake. */
+export interface Answers {
+  /** Ends an attempt by what its socket tells. */
+  listen(socket: Socket): void;
+  /** The answer that an error tells of. */
+  read(error: unknown): HttpAnswer | undefined;
+}
+
+/** What a developer is told who may have meant something else. */
+export interface Hints {
+  /** A method was not found. */
+  explain(local: object, name: string): Error | undefined;
+  /** Looks whether an `onopen` waits for what waits for it; returns how not to. */
+  watch(opening: Opening): () => void;
 }
 
 /** The share that a connection has of the time of all. */

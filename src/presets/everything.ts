@@ -5,12 +5,16 @@
  */
 
 import { batches, collectBatch } from "../parts/batches.ts";
+import { answers } from "../parts/answers.ts";
 import { bounds } from "../parts/bounds.ts";
 import { finishCalls, runningNames } from "../parts/draining.ts";
 import { heartbeat } from "../parts/heartbeat.ts";
+import { hints } from "../parts/hints.ts";
+import { pacing } from "../parts/pacing.ts";
 import { references } from "../parts/references.ts";
 import { sharedFrames } from "../parts/shared_frames.ts";
 import { slowReaders } from "../parts/slow_readers.ts";
+import { type ConnectionStore, watch } from "../parts/status.ts";
 import { streams } from "../parts/streams.ts";
 import { traces } from "../parts/traces.ts";
 import { versions } from "../parts/versions.ts";
@@ -34,6 +38,9 @@ const everything: readonly CorePart[] = [
   slowReaders,
   sharedFrames,
   heartbeat,
+  pacing,
+  answers,
+  hints,
   streams,
   references,
 ];
@@ -88,6 +95,29 @@ export class Peer<Theirs = unknown, Context = unknown>
   ) {
     const usual = typeof ws === "function" ? clientLimits : defaultLimits;
     super(ws, options, everything, completeLimits(options.limits, usual));
+  }
+
+  /**
+   * The status of the connection, to be read, and to be subscribed to by what shows
+   * it: state, attempts that failed, why, and the milliseconds until the next one.
+   *
+   * ```ts
+   * import { connect } from "@jsonrpcws/peer/client";
+   * import { serve } from "@jsonrpcws/peer/server";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using server = serve({ port: 0, onListen() {} });
+   * await using client = connect(server.url);
+   *
+   * const states: string[] = [];
+   * client.connection.subscribe(({ state }) => states.push(state));
+   * await client.opened;
+   * assertEquals(states, ["connecting", "open"]);
+   * assertEquals(client.connection.get(), { state: "open", attempt: 0 });
+   * ```
+   */
+  get connection(): ConnectionStore {
+    return watch(coreOf(this));
   }
 
   /** The version of what this side sends of itself. */

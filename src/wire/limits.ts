@@ -230,9 +230,12 @@ export const coreLimits: Pick<
   queuedLength: 16_777_216,
 };
 
-/** Those of a small peer that makes its sockets. */
+/**
+ * Those of a small peer that makes its sockets. Who chose his server has no enemy
+ * there: it reads whatever is sent.
+ */
 export const coreClientLimits: typeof coreLimits = /* @__PURE__ */ complement({
-  messageLength: trustedLength,
+  messageLength: Infinity,
 }, coreLimits);
 
 /**

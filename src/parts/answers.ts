@@ -7,15 +7,18 @@
  * @module
  */
 
-import type { Socket } from "./socket.ts";
+import type { HttpAnswer, Socket } from "../line/socket.ts";
+import type { Core, CorePart } from "../peer/core.ts";
+import { failAttempt } from "../peer/life.ts";
+import { messageOf } from "../peer/owner.ts";
 
-/** An answer that was no handshake. */
-export interface HttpAnswer {
-  /** The status: 401. */
-  readonly status: number;
-  /** Milliseconds, by the header `Retry-After`. */
-  readonly retryAfter?: number | undefined;
-}
+/** Lets a peer know what it was answered. */
+export const answers: CorePart = {
+  name: "answers",
+  attach(core) {
+    core.answers = { listen: (socket) => listen(core, socket), read };
+  },
+};
 
 /** The listener of `ws`: by its own event it tells the headers, too. */
 interface Telling {
@@ -31,15 +34,21 @@ interface Telling {
   ): unknown;
 }
 
-/** Listens to what is answered, where a socket has an event for it: that of `ws`. */
-export function onAnswer(
-  socket: Socket,
-  listener: (answer: HttpAnswer) => void,
-): void {
+/** Ends an attempt by what is answered, where a socket has an event for it: `ws`'s. */
+function listen(core: Core, socket: Socket): void {
   (socket as Telling).once?.(
     "unexpected-response",
-    (_request, { statusCode: status, headers }) =>
-      listener({ status, retryAfter: readRetryAfter(headers["retry-after"]) }),
+    (_request, { statusCode: status, headers }) => {
+      if (core.ws !== socket) return;
+      core.answer = {
+        status,
+        retryAfter: readRetryAfter(headers["retry-after"]),
+      };
+      failAttempt(
+        core,
+        new Error(`The server answered with HTTP status ${status}`),
+      );
+    },
   );
 }
 
@@ -53,12 +62,7 @@ function readRetryAfter(value: unknown): number | undefined {
 }
 
 /** The answer of which an error's message tells: Deno's "Invalid status code: 401". */
-export function readAnswer(error: unknown): HttpAnswer | undefined {
+function read(error: unknown): HttpAnswer | undefined {
   const status = /\bstatus code: (\d{3})$/.exec(messageOf(error))?.[1];
   return status === undefined ? undefined : { status: +status };
-}
-
-/** The message of an error; `""`: there is none. */
-export function messageOf(error: unknown): string {
-  return error instanceof Error ? error.message : `${error ?? ""}`;
 }

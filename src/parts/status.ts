@@ -6,8 +6,8 @@
  */
 
 import type { FailedAttempt } from "../line/retry.ts";
-import type { ConnectionState, Core, Watched } from "./core.ts";
-import { runHook, stateOf } from "./owner.ts";
+import type { ConnectionState, Core, Watched } from "../peer/core.ts";
+import { runHook, stateOf } from "../peer/owner.ts";
 
 /**
  * Where a connection is in its life, and how the last one or the last attempt

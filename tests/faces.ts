@@ -170,6 +170,10 @@ export const differences: { readonly [part: string]: Difference } = {
   },
   bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },
   traces: { whole: "`trace`", small: "none" },
+  crowds: {
+    whole: "calls beyond `incoming` wait for others to end",
+    small: "none; a client runs all that its server calls",
+  },
   pacing: {
     whole: "a call beyond the server's rate is sent again in time",
     small: "none; it rejects with -32005",

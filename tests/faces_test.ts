@@ -90,6 +90,15 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
     return asked > 0;
   },
 
+  async crowds(face) {
+    const { promise, resolve } = Promise.withResolvers<void>();
+    await using it = await open(face, { local: { wait: () => promise } });
+    for (let id = 1; id <= 1_025; id++) it.socket.receive(request(id, "wait"));
+    const isWaiting = it.socket.take().length === 0;
+    resolve();
+    return isWaiting;
+  },
+
   async pacing(face) {
     await using it = await open(face);
     const call = it.peer.request("m").catch((error: unknown) => error);

@@ -7,15 +7,10 @@
  * @module
  */
 
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Core, CorePart, RunningCall } from "../peer/core.ts";
 import { complain } from "../peer/owner.ts";
 import type { IncomingBatch } from "../peer/seams.ts";
-import {
-  beginWaiting,
-  decline,
-  failWith,
-  leaveOverdue,
-} from "../peer/incoming.ts";
+import { decline, failWith, leave } from "../peer/incoming.ts";
 import { cut } from "../peer/life.ts";
 import type { Bounds } from "../peer/seams.ts";
 import { namedError } from "../runtime/errors.ts";
@@ -161,8 +156,7 @@ class PeerBounds implements Bounds {
         namedError(`${why}: "${running.method}"`, "TimeoutError"),
       );
     }
-    beginWaiting(core, core.connection);
-    core.draining?.look();
+    core.crowd?.next(core.connection);
     return next;
   }
 
@@ -170,6 +164,19 @@ class PeerBounds implements Bounds {
     const isTrusted = this.#core.makeSocket !== undefined;
     return isDeeperThan(levels, isTrusted ? text.slice(0, mostTrusted) : text);
   }
+}
+
+/**
+ * The time of a method is over, which nobody can end: as many as may run have their
+ * places taken by others, no more.
+ */
+function leaveOverdue(core: Core, running: RunningCall): void {
+  const { connection } = core;
+  const overdue = connection.overdue ??= new Set();
+  running.deadline = Infinity;
+  if (overdue.size >= core.limits.incoming) return;
+  leave(core, running);
+  overdue.add(running);
 }
 
 /** A token bucket: `burst` at once, and then as many as come back in time. */

@@ -6,7 +6,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { Core } from "../peer/core.ts";
-import { refuseWaiting } from "../peer/incoming.ts";
+import { refuseWaiting } from "./crowds.ts";
 import type { Draining } from "../peer/seams.ts";
 
 /** Lets no more methods begin; resolves when the last has answered. */

@@ -23,7 +23,7 @@ import type {
 import { readAmount } from "../wire/amount.ts";
 import type { CloseInfo, RpcError } from "../wire/error.ts";
 import type { Limits } from "../wire/limits.ts";
-import type { Id, Version } from "../wire/message.ts";
+import type { Id, Notification, Request, Version } from "../wire/message.ts";
 import type { Call, ErrorContext, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
@@ -146,6 +146,24 @@ export class Connection {
   }
 }
 
+/** Methods that run, and calls that wait for one of them to end. */
+export interface Crowd {
+  /** Whether a method may begin; if not, its call waits, or has been answered. */
+  admits(
+    running: RunningCall,
+    call: Request | Notification,
+    text: string,
+  ): boolean;
+  /** A method runs on after its first turn. */
+  enter(running: RunningCall): void;
+  /** It runs no more, or is waited for no more. */
+  leave(running: RunningCall): void;
+  /** Begins what waits, as much as there is room for. */
+  next(connection: Connection): void;
+  /** The connection ended. */
+  end(connection: Connection): void;
+}
+
 /** A part of a peer, as the core takes it. */
 export interface CorePart extends Part {
   /** Takes its slot of a core that is being made. */
@@ -235,6 +253,7 @@ export class Core {
   heartbeat: Heartbeat | undefined;
   backlog: Backlog | undefined;
   bounds: Bounds | undefined;
+  crowd: Crowd | undefined;
   traces: Traces | undefined;
   pace: Pace | undefined;
   answers: Answers | undefined;

@@ -33,11 +33,9 @@ import {
   writeValue,
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
-import { afterTurn } from "../line/task.ts";
-import { hold, letAllGo, letGo } from "./held.ts";
 import { invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
-import { closedError, complain, isOfOther, report, runHook } from "./owner.ts";
+import { closedError, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender } from "./seams.ts";
 import { sendAside, tell } from "./sending.ts";
@@ -137,27 +135,6 @@ class Running implements RunningCall {
   }
 }
 
-/** A call that waits for a method to end. */
-class WaitingCall {
-  readonly running: RunningCall;
-  readonly call: Request | Notification;
-  /** The frame that it came in, and what it has of that on the account. */
-  readonly text: string;
-  readonly length: number;
-
-  constructor(
-    running: RunningCall,
-    call: Request | Notification,
-    text: string,
-    length: number,
-  ) {
-    this.running = running;
-    this.call = call;
-    this.text = text;
-    this.length = length;
-  }
-}
-
 /**
  * Runs a method, now or when there is room for it, and answers if the call is a
  * request.
@@ -177,11 +154,31 @@ export function execute(
   }
   const method = find(core, call.method);
   if (method === undefined) return control(core, running, call);
-  if (admit(core, running, call, text)) start(core, running, call, method);
+  if (mayBegin(core, running, call, text)) start(core, running, call, method);
+}
+
+/** Whether a method may begin at once; if not, its call waits or is refused. */
+function mayBegin(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  text: string,
+): boolean {
+  const { crowd, connection, limits: { incoming } } = core;
+  if (crowd !== undefined) return crowd.admits(running, call, text);
+  const { size = 0 } = connection.running ?? {};
+  if (size < incoming) return true;
+  failWith(core, running, busy, tooMany(size, incoming));
+  return false;
+}
+
+/** Why a call is not executed. */
+export function tooMany(size: number, most: number): string {
+  return `Busy: ${size} of at most ${most} methods are running, not executed`;
 }
 
 /** Calls a method. */
-function start(
+export function start(
   core: Core,
   running: RunningCall,
   call: Request | Notification,
@@ -263,41 +260,25 @@ export function refuse(
   else batch.add(text);
 }
 
-/**
- * The connection ended: tells its methods to stop, and drops what they say; of the
- * notifications that wait, nobody but the owner can be told.
- */
+/** The connection ended: tells its methods to stop, and drops what they say. */
 export function endCalls(core: Core, connection: Connection): void {
   const { current } = core;
-  let lost = 0;
-  for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {
-    if (one.call.type === "notification") lost++;
-  }
   const all = new Set(connection.running);
   for (const running of connection.unanswered?.values() ?? []) all.add(running);
   if (current?.connection === connection) all.add(current);
   connection.unanswered = undefined;
   connection.running = connection.overdue = undefined;
-  connection.waiting = undefined;
-  letAllGo(connection);
   for (const running of all) {
     running.answered = true;
     const { method } = running;
     const what = "Cannot answer";
     running.abort(closedError(core, what, false, method, false, connection));
   }
-  if (lost > 0) {
-    const what = `Cannot take ${lost} notification${lost === 1 ? "" : "s"}`;
-    complain(
-      core,
-      closedError(core, what, false, undefined, false, connection),
-    );
-  }
-  core.draining?.look();
+  core.crowd?.end(connection);
 }
 
 /** Finds a method, and what to call it on. */
-function find(core: Core, name: string): Method | undefined {
+export function find(core: Core, name: string): Method | undefined {
   const { owner, owner: { local } } = core;
   if (core.methods?.local !== local) {
     // A definition's methods are called on the peer, as ThisType says.
@@ -307,125 +288,8 @@ function find(core: Core, name: string): Method | undefined {
   return core.methods.find(name) ?? core.connection.values?.find(name);
 }
 
-/**
- * Whether a method may begin at once; if not, its call waits, or its request has been
- * answered.
- */
-function admit(
-  core: Core,
-  running: RunningCall,
-  call: Request | Notification,
-  text: string,
-): boolean {
-  const { connection, draining, limits: { incoming } } = core;
-  // What was lent to the peer may be what a running method waits for, and is counted
-  // by itself.
-  const lent = isLent(running);
-  const size = sizeOf(connection, lent);
-  const isFull = size >= incoming || !lent && connection.waiting !== undefined;
-  if (!isFull && draining === undefined) return true;
-  const isRequest = call.type === "request";
-  let why = `${size} of at most ${incoming} methods are running`;
-  if (isRequest && draining !== undefined && !lent) {
-    why = "no more calls are taken";
-  } else if (!isFull || lent && !isRequest) {
-    return true;
-  } else if (!lent && incoming > 0 && letWait(core, running, call, text)) {
-    return false;
-  }
-  if (isRequest) failWith(core, running, busy, `Busy: ${why}, not executed`);
-  else if (!connection.isDropping) {
-    connection.isDropping = true;
-    const why =
-      `more than ${core.limits.held} characters wait, see limits.held; nor can those that follow`;
-    const what = `Cannot take notification "${call.method}"`;
-    complain(core, new RangeError(`${what}: ${why}`));
-  }
-  return false;
-}
-
-/** How many methods run: those that were lent to the peer, or the others. */
-function sizeOf({ running, lentRunning }: Connection, lent: boolean): number {
-  return lent ? lentRunning : (running?.size ?? 0) - lentRunning;
-}
-
-/** Lets a call wait for a method to end; `false`: too much waits already. */
-function letWait(
-  core: Core,
-  running: RunningCall,
-  call: Request | Notification,
-  text: string,
-): boolean {
-  const { connection, limits } = core;
-  // What came together has its frame on the account once.
-  const length = connection.isCharged ? 0 : text.length;
-  if (!hold(core, length)) return false;
-  connection.isCharged = true;
-  const waiting = connection.waiting ??= new Set();
-  waiting.add(new WaitingCall(running, call, text, length));
-  // So that it can be cancelled, and its id is taken.
-  if (call.type === "request") {
-    (connection.unanswered ??= new Map()).set(running.id ?? running, running);
-  }
-  if (connection.held > limits.held / 2) core.turns?.rest();
-  return true;
-}
-
-// Methods that don't take any time could all be begun at once.
-const mostBegun = 64;
-
-/** Begins calls that wait, as many as there is room for. */
-export function beginWaiting(core: Core, connection: Connection): void {
-  const { waiting } = connection;
-  if (waiting === undefined || connection.ended !== undefined) return;
-  let begun = 0;
-  for (const one of waiting as Set<WaitingCall>) {
-    if (sizeOf(connection, false) >= core.limits.incoming) return;
-    if (begun++ === mostBegun) {
-      return void afterTurn(() => beginWaiting(core, connection));
-    }
-    waiting.delete(one);
-    letGo(connection, one.length);
-    if (waiting.size === 0) {
-      connection.waiting = undefined;
-      connection.isDropping = false;
-    }
-    begin(core, one);
-    if (connection.ended !== undefined) return;
-  }
-}
-
-function begin(core: Core, { running, call, text }: WaitingCall): void {
-  const { values } = running.connection;
-  if (running.answered) return; // It was cancelled.
-  values?.look(text);
-  try {
-    const method = find(core, call.method);
-    if (method === undefined) control(core, running, call);
-    else start(core, running, call, method);
-  } catch (error) {
-    complain(core, error);
-  }
-  values?.look("");
-}
-
-/** Answers the requests that wait: no more methods begin. */
-export function refuseWaiting(core: Core): void {
-  const { connection } = core;
-  for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {
-    if (one.call.type === "notification") continue;
-    connection.waiting!.delete(one);
-    letGo(connection, one.length);
-    const why = "Busy: no more calls are taken, not executed";
-    failWith(core, one.running, busy, why);
-  }
-  if (connection.waiting?.size === 0) {
-    connection.waiting = undefined;
-  }
-}
-
 /** Calls one of the protocol's own methods, which takes no other's place. */
-function control(
+export function control(
   core: Core,
   running: RunningCall,
   call: Request | Notification,
@@ -536,46 +400,26 @@ function wait(
     }
     running.live();
     (connection.running ??= new Set()).add(running);
-    if (isLent(running)) connection.lentRunning++;
+    core.crowd?.enter(running);
   }
   Promise.resolve(result).then((value) => {
-    leave(connection, running);
+    leave(core, running);
     if (loan !== undefined) answer(core, loan);
     succeed(core, running, value);
-    if (connection.waiting !== undefined) beginWaiting(core, connection);
-    core.draining?.look();
+    core.crowd?.next(connection);
   }, (error: unknown) => {
-    leave(connection, running);
+    leave(core, running);
     if (loan !== undefined) answer(core, loan);
     if (connection.ended === undefined) fail(core, running, error);
-    if (connection.waiting !== undefined) beginWaiting(core, connection);
-    core.draining?.look();
+    core.crowd?.next(connection);
   });
 }
 
-/**
- * The time of a method is over, which nobody can end: as many as may run have their
- * places taken by others, no more.
- */
-export function leaveOverdue(core: Core, running: RunningCall): void {
-  const { connection } = core;
-  const overdue = connection.overdue ??= new Set();
-  running.deadline = Infinity;
-  if (overdue.size >= core.limits.incoming) return;
-  leave(connection, running);
-  overdue.add(running);
-}
-
 /** A method runs no more, or is waited for no more. */
-export function leave(connection: Connection, running: RunningCall): void {
-  if (connection.running?.delete(running)) {
-    if (isLent(running)) connection.lentRunning--;
-  } else connection.overdue?.delete(running);
-}
-
-/** Whether it is a function or an object that was lent. */
-function isLent({ method }: RunningCall): boolean {
-  return method.startsWith("$/");
+export function leave(core: Core, running: RunningCall): void {
+  const { connection } = running;
+  if (connection.running?.delete(running)) core.crowd?.leave(running);
+  else connection.overdue?.delete(running);
 }
 
 /** Notes that this side has answered a question about what it lent. */

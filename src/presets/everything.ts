@@ -7,6 +7,7 @@
 import { batches, collectBatch } from "../parts/batches.ts";
 import { answers } from "../parts/answers.ts";
 import { bounds } from "../parts/bounds.ts";
+import { crowds } from "../parts/crowds.ts";
 import { finishCalls, runningNames } from "../parts/draining.ts";
 import { heartbeat } from "../parts/heartbeat.ts";
 import { hints } from "../parts/hints.ts";
@@ -34,6 +35,7 @@ const everything: readonly CorePart[] = [
   versions,
   traces,
   bounds,
+  crowds,
   batches,
   slowReaders,
   sharedFrames,

@@ -210,7 +210,6 @@ export const coreLimits: Pick<
   | "idLength"
   | "methodLength"
   | "incoming"
-  | "held"
   | "outgoing"
   | "streams"
   | "references"
@@ -222,7 +221,6 @@ export const coreLimits: Pick<
   idLength: 128,
   methodLength: 256,
   incoming: 1_024,
-  held: 16_777_216,
   outgoing: 1_024,
   streams: 1_024,
   references: 1_024,
@@ -232,10 +230,11 @@ export const coreLimits: Pick<
 
 /**
  * Those of a small peer that makes its sockets. Who chose his server has no enemy
- * there: it reads whatever is sent.
+ * there: it reads whatever is sent, and runs whatever is called.
  */
 export const coreClientLimits: typeof coreLimits = /* @__PURE__ */ complement({
   messageLength: Infinity,
+  incoming: Infinity,
 }, coreLimits);
 
 /**
@@ -246,6 +245,7 @@ export const coreClientLimits: typeof coreLimits = /* @__PURE__ */ complement({
  */
 export const defaultLimits: Limits = /* @__PURE__ */ complement({
   depth: 64,
+  held: 16_777_216,
   batchMembers: 100,
   frameMembers: 1_024,
   messageRate: Infinity,

@@ -1,0 +1,222 @@
+/**
+ * Calls beyond what may run at a time: they wait for a method to end.
+ *
+ * @see PROTOCOL.md, "Limits"
+ *
+ * @module
+ */
+
+import { afterTurn } from "../line/task.ts";
+import type {
+  Connection,
+  Core,
+  CorePart,
+  Crowd,
+  RunningCall,
+} from "../peer/core.ts";
+import { hold, letAllGo, letGo } from "../peer/held.ts";
+import { control, failWith, find, start, tooMany } from "../peer/incoming.ts";
+import { closedError, complain } from "../peer/owner.ts";
+import { busy } from "../wire/codes.ts";
+import type { Notification, Request } from "../wire/message.ts";
+
+/** Lets calls wait that are too many to run at once. */
+export const crowds: CorePart = {
+  name: "crowds",
+  attach(core) {
+    core.crowd = new PeerCrowd(core);
+  },
+};
+
+class PeerCrowd implements Crowd {
+  readonly #core: Core;
+
+  constructor(core: Core) {
+    this.#core = core;
+  }
+
+  admits(
+    running: RunningCall,
+    call: Request | Notification,
+    text: string,
+  ): boolean {
+    return admit(this.#core, running, call, text);
+  }
+
+  enter(running: RunningCall): void {
+    if (isLent(running)) running.connection.lentRunning++;
+  }
+
+  leave(running: RunningCall): void {
+    if (isLent(running)) running.connection.lentRunning--;
+  }
+
+  next(connection: Connection): void {
+    if (connection.waiting !== undefined) beginWaiting(this.#core, connection);
+    this.#core.draining?.look();
+  }
+
+  end(connection: Connection): void {
+    const core = this.#core;
+    const waiting = connection.waiting as Set<WaitingCall> | undefined;
+    connection.waiting = undefined;
+    letAllGo(connection);
+    // Of these, nobody but the owner can be told.
+    let lost = 0;
+    for (const { call } of waiting ?? []) {
+      if (call.type === "notification") lost++;
+    }
+    if (lost > 0) {
+      const what = `Cannot take ${lost} notification${lost === 1 ? "" : "s"}`;
+      complain(
+        core,
+        closedError(core, what, false, undefined, false, connection),
+      );
+    }
+    core.draining?.look();
+  }
+}
+
+const noMore = "Busy: no more calls are taken, not executed";
+
+/** A call that waits for a method to end. */
+class WaitingCall {
+  readonly running: RunningCall;
+  readonly call: Request | Notification;
+  /** The frame that it came in, and what it has of that on the account. */
+  readonly text: string;
+  readonly length: number;
+
+  constructor(
+    running: RunningCall,
+    call: Request | Notification,
+    text: string,
+    length: number,
+  ) {
+    this.running = running;
+    this.call = call;
+    this.text = text;
+    this.length = length;
+  }
+}
+
+/**
+ * Whether a method may begin at once; if not, its call waits, or its request has been
+ * answered.
+ */
+function admit(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  text: string,
+): boolean {
+  const { connection, draining, limits: { incoming } } = core;
+  // What was lent to the peer may be what a running method waits for, and is counted
+  // by itself.
+  const lent = isLent(running);
+  const size = sizeOf(connection, lent);
+  const isFull = size >= incoming || !lent && connection.waiting !== undefined;
+  if (!isFull && draining === undefined) return true;
+  const isRequest = call.type === "request";
+  let why = tooMany(size, incoming);
+  if (isRequest && draining !== undefined && !lent) {
+    why = noMore;
+  } else if (!isFull || lent && !isRequest) {
+    return true;
+  } else if (!lent && incoming > 0 && letWait(core, running, call, text)) {
+    return false;
+  }
+  if (isRequest) failWith(core, running, busy, why);
+  else if (!connection.isDropping) {
+    connection.isDropping = true;
+    const why =
+      `more than ${core.limits.held} characters wait, see limits.held; nor can those that follow`;
+    const what = `Cannot take notification "${call.method}"`;
+    complain(core, new RangeError(`${what}: ${why}`));
+  }
+  return false;
+}
+
+/** How many methods run: those that were lent to the peer, or the others. */
+function sizeOf({ running, lentRunning }: Connection, lent: boolean): number {
+  return lent ? lentRunning : (running?.size ?? 0) - lentRunning;
+}
+
+/** Lets a call wait for a method to end; `false`: too much waits already. */
+function letWait(
+  core: Core,
+  running: RunningCall,
+  call: Request | Notification,
+  text: string,
+): boolean {
+  const { connection, limits } = core;
+  // What came together has its frame on the account once.
+  const length = connection.isCharged ? 0 : text.length;
+  if (!hold(core, length)) return false;
+  connection.isCharged = true;
+  const waiting = connection.waiting ??= new Set();
+  waiting.add(new WaitingCall(running, call, text, length));
+  // So that it can be cancelled, and its id is taken.
+  if (call.type === "request") {
+    (connection.unanswered ??= new Map()).set(running.id ?? running, running);
+  }
+  if (connection.held > limits.held / 2) core.turns?.rest();
+  return true;
+}
+
+// Methods that don't take any time could all be begun at once.
+const mostBegun = 64;
+
+/** Begins calls that wait, as many as there is room for. */
+function beginWaiting(core: Core, connection: Connection): void {
+  const { waiting } = connection;
+  if (waiting === undefined || connection.ended !== undefined) return;
+  let begun = 0;
+  for (const one of waiting as Set<WaitingCall>) {
+    if (sizeOf(connection, false) >= core.limits.incoming) return;
+    if (begun++ === mostBegun) {
+      return void afterTurn(() => beginWaiting(core, connection));
+    }
+    waiting.delete(one);
+    letGo(connection, one.length);
+    if (waiting.size === 0) {
+      connection.waiting = undefined;
+      connection.isDropping = false;
+    }
+    begin(core, one);
+    if (connection.ended !== undefined) return;
+  }
+}
+
+function begin(core: Core, { running, call, text }: WaitingCall): void {
+  const { values } = running.connection;
+  if (running.answered) return; // It was cancelled.
+  values?.look(text);
+  try {
+    const method = find(core, call.method);
+    if (method === undefined) control(core, running, call);
+    else start(core, running, call, method);
+  } catch (error) {
+    complain(core, error);
+  }
+  values?.look("");
+}
+
+/** Answers the requests that wait: no more methods begin. */
+export function refuseWaiting(core: Core): void {
+  const { connection } = core;
+  for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {
+    if (one.call.type === "notification") continue;
+    connection.waiting!.delete(one);
+    letGo(connection, one.length);
+    failWith(core, one.running, busy, noMore);
+  }
+  if (connection.waiting?.size === 0) {
+    connection.waiting = undefined;
+  }
+}
+
+/** Whether it is a function or an object that was lent. */
+function isLent({ method }: RunningCall): boolean {
+  return method.startsWith("$/");
+}

@@ -1,7 +1,7 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { type BasePeer, ConnectionClosedError, marshal, Peer } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
-import { eachPeer, faces } from "./faces.ts";
+import { eachPeer, faces, wholePeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
 import { bothTest } from "./servers.ts";
@@ -15,7 +15,7 @@ import {
   stream,
 } from "./stage.ts";
 
-eachPeer("The calls of a peer are bounded, either way", async (face) => {
+wholePeer("The calls of a peer are bounded, either way", async (face) => {
   const gate = Promise.withResolvers<void>();
   let begun = 0;
   await using it = await open(face, {
@@ -53,7 +53,7 @@ eachPeer("The calls of a peer are bounded, either way", async (face) => {
   await Promise.all(calls);
 });
 
-eachPeer(
+wholePeer(
   "A burst of 5,000 notifications to an async method runs whole, 1,024 at a time",
   async (face) => {
     let running = 0;
@@ -80,7 +80,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "Calls that wait for a method to end are bounded: one more request is busy, one more notification dropped and told once",
   async (face) => {
     let begun = 0;
@@ -104,7 +104,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "Notifications that wait when their connection ends are told to the owner once, with how many",
   async (face) => {
     for (const isOurs of [true, false]) {

@@ -155,7 +155,7 @@ wholePeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "What passes while onopen runs takes no more places than there are, in its order",
   async (face) => {
     const told: unknown[] = [];
@@ -205,7 +205,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "A sign-in that is told to wait is sent once more, before anybody else",
   async (face) => {
     await using it = lab(face, {

@@ -15,7 +15,14 @@ import type {
   RunningCall,
 } from "../peer/core.ts";
 import { hold, letAllGo, letGo } from "../peer/held.ts";
-import { control, failWith, find, start, tooMany } from "../peer/incoming.ts";
+import {
+  control,
+  failWith,
+  find,
+  isLent,
+  start,
+  tooMany,
+} from "../peer/incoming.ts";
 import { closedError, complain } from "../peer/owner.ts";
 import { busy } from "../wire/codes.ts";
 import type { Notification, Request } from "../wire/message.ts";
@@ -214,9 +221,4 @@ export function refuseWaiting(core: Core): void {
   if (connection.waiting?.size === 0) {
     connection.waiting = undefined;
   }
-}
-
-/** Whether it is a function or an object that was lent. */
-function isLent({ method }: RunningCall): boolean {
-  return method.startsWith("$/");
 }

@@ -167,9 +167,18 @@ function mayBegin(
   const { crowd, connection, limits: { incoming } } = core;
   if (crowd !== undefined) return crowd.admits(running, call, text);
   const { size = 0 } = connection.running ?? {};
-  if (size < incoming) return true;
+  // Nobody could be told of a lost notification, and what was lent may be what those
+  // that run wait for.
+  if (size < incoming || call.type !== "request" || isLent(running)) {
+    return true;
+  }
   failWith(core, running, busy, tooMany(size, incoming));
   return false;
+}
+
+/** Whether it is a function or an object that was lent. */
+export function isLent({ method }: RunningCall): boolean {
+  return method.startsWith("$/");
 }
 
 /** Why a call is not executed. */

@@ -17,7 +17,6 @@ function pendingOf(id: number): Pending {
     onprogress: undefined,
     idempotent: false,
     text: undefined,
-    again: undefined,
     loan: undefined,
     places: 1,
     sent: false,

@@ -584,7 +584,7 @@ Deno.test(
   },
 );
 
-eachPeer(
+wholePeer(
   "Callbacks count as methods that run, and hear of their own cancel",
   async (face) => {
     const incoming = face.most("incoming", 1);

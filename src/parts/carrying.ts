@@ -12,7 +12,7 @@ import { answer, within } from "../peer/incoming.ts";
 import type { Method } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
 import { closedError, report } from "../peer/owner.ts";
-import type { Loan } from "../peer/pending.ts";
+import type { Entry, Loan } from "../peer/pending.ts";
 import type { Lender, Values, Writing } from "../peer/seams.ts";
 import { isLosing, tell, versionOf } from "../peer/sending.ts";
 import { advance, renew } from "../peer/waiting.ts";
@@ -222,7 +222,20 @@ export class Link implements Values {
     return this.#borrowed = count;
   }
 
-  hasRoom(streams: number, references: number): boolean {
+  canLend(messages: readonly Entry[]): boolean | undefined {
+    let streams = 0;
+    let references = 0;
+    for (const { pending } of messages) {
+      if (pending?.settled !== false || pending.loan === undefined) continue;
+      streams += pending.loan.streams;
+      references += pending.loan.references;
+    }
+    return streams + references === 0
+      ? undefined
+      : this.hasRoom({ streams, references });
+  }
+
+  hasRoom({ streams, references }: Pick<Loan, Kind>): boolean {
     const { limits } = this;
     return this.#out.streams + streams <= limits.streams &&
       this.#out.references + references <= limits.references;

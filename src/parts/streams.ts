@@ -92,6 +92,8 @@ interface Origin {
   isStream: boolean;
 }
 
+const oneStream = { streams: 1, references: 0 };
+
 class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
@@ -195,7 +197,7 @@ class Streams implements Carrier {
   // One that is too many waits for another one's end, which may be near.
   turn(value: unknown, call: Lender): Promise<void> | undefined {
     if (
-      this.#link.hasRoom(1, 0) || this.#isStuck ||
+      this.#link.hasRoom(oneStream) || this.#isStuck ||
       this.#link.limits.streams === 0 || !isStream(value) ||
       isData(value, this.#link)
     ) return undefined;
@@ -211,7 +213,7 @@ class Streams implements Carrier {
     this.#isStuck = false;
     this.#hasEnded = true;
     const [turn] = this.#turns ?? [];
-    if (turn !== undefined && this.#link.hasRoom(1, 0)) this.#begin(turn);
+    if (turn !== undefined && this.#link.hasRoom(oneStream)) this.#begin(turn);
   }
 
   #begin(turn: Deferred<void>): void {

@@ -169,10 +169,9 @@ function mayBegin(
   const { size = 0 } = connection.running ?? {};
   // Nobody could be told of a lost notification, and what was lent may be what those
   // that run wait for.
-  if (size < incoming || call.type !== "request" || isLent(running)) {
-    return true;
-  }
-  failWith(core, running, busy, tooMany(size, incoming));
+  const most = isLent(running) ? 2 * incoming : incoming;
+  if (size < most || call.type === "notification") return true;
+  failWith(core, running, busy, tooMany(size, most));
   return false;
 }
 

@@ -388,8 +388,8 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
     // What it lends is lost with the connection, sent or not.
     if (!isOver && pending.loan === undefined) {
       if (!pending.sent) continue;
-      if (pending.again !== undefined) {
-        again.push({ text: pending.again, pending });
+      if (pending.idempotent) {
+        again.push({ text: pending.text!, pending });
         core.pending.mark(pending, false);
         pending.wasSent = true;
         continue;

@@ -115,8 +115,10 @@ export function request(
       deadline: core.deadlines.after(timeout),
       onprogress: options?.onprogress,
       idempotent,
-      text: text.length > mostKept ? undefined : text,
-      again: idempotent && loan === undefined ? text : undefined,
+      text: idempotent && loan === undefined ||
+          core.pace !== undefined && text.length <= mostKept
+        ? text
+        : undefined,
       loan,
       places: method.startsWith("$/") ? 0 : 1,
       sent: false,

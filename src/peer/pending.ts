@@ -34,10 +34,11 @@ export interface Pending {
   readonly onprogress: ((value: unknown) => void) | undefined;
   /** Whether its caller said that it may be executed twice. */
   readonly idempotent: boolean;
-  /** What was sent, in case the peer wants it later; `undefined`: it is long. */
+  /**
+   * What to send once more, if the connection is lost or the peer wants it later;
+   * `undefined`: it may not be, or is too long to be kept.
+   */
   readonly text: string | undefined;
-  /** What to send once more if the connection is lost; `undefined`: it may not be. */
-  readonly again: string | undefined;
   /** What its params lend, which only the connection of then knows. */
   readonly loan: Loan | undefined;
   /** Places that it takes among those in flight: 1, of the protocol's own 0. */

@@ -289,7 +289,9 @@ export interface Values {
   /** Begins to write params; `undefined` if they hold nothing to look at. */
   startParams(params: Params | undefined): Writing | undefined;
   /** Whether so much more may be lent now. */
-  hasRoom(streams: number, references: number): boolean;
+  hasRoom(loan: Pick<Loan, "streams" | "references">): boolean;
+  /** Whether what messages lend may be; `undefined`: they lend nothing. */
+  canLend(messages: readonly Entry[]): boolean | undefined;
   /** Whether the peer reads a stream, or may call what it was lent. */
   readonly isLending: boolean;
   /** Counts what params lend: they are sent. */

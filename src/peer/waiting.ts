@@ -30,8 +30,7 @@ export function isFree(
   return places === 0 ||
     pause === undefined && pending.inFlight < limits.outgoing &&
       queue.isPassable(loan !== undefined) &&
-      (loan === undefined ||
-        connection.values!.hasRoom(loan.streams, loan.references));
+      (loan === undefined || connection.values!.hasRoom(loan));
 }
 
 /** Whether so many messages may be in flight, too. */
@@ -49,16 +48,7 @@ function canLend(
   { connection: { values } }: Core,
   messages: readonly Entry[],
 ): boolean | undefined {
-  let streams = 0;
-  let references = 0;
-  for (const { pending } of messages) {
-    if (pending?.settled !== false || pending.loan === undefined) continue;
-    streams += pending.loan.streams;
-    references += pending.loan.references;
-  }
-  return streams + references === 0
-    ? undefined
-    : values!.hasRoom(streams, references);
+  return values?.canLend(messages);
 }
 
 /**

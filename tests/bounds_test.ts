@@ -451,7 +451,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "What was lent is called though as many methods run as may",
   async (face) => {
     const incoming = face.most("incoming", 2);

@@ -3,7 +3,7 @@
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
 import { type BasePeer, ConnectionClosedError } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
-import { eachPeer } from "./faces.ts";
+import { eachPeer, wholePeer } from "./faces.ts";
 import {
   failure,
   request,
@@ -274,7 +274,7 @@ eachPeer(
   },
 );
 
-eachPeer(
+wholePeer(
   "A stream's question that waits takes no place among the methods that run",
   async (face) => {
     let begun = 0;

@@ -57,8 +57,8 @@ const noJson: { readonly [section: string]: readonly string[] } = {
     // White space is four characters, and nothing else.
     "\f[1]", "[\v1]", "\u00a0[1]", "[\u00851]", "\u2028[1]", "[1]\u2029",
     "\u3000[1]",
-    // A byte order mark.
-    "\ufeff{}", "\ufeff[1]", "[\ufeff1]", "[1]\ufeff",
+    // A byte order mark, but at the beginning, where it is none of the text.
+    "[\ufeff1]", "[1]\ufeff", "\ufeff\ufeff[1]",
     // NUL, at no end of anything.
     "\0", "\0[1]", "[1]\0", "[\0]", "1\0", "{}\0", "[".repeat(deep),
     '{"":'.repeat(deep), '[{"":'.repeat(deep), "]".repeat(deep),

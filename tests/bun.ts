@@ -140,7 +140,8 @@ Deno.test("serve cuts who pings and reads no pong, on Bun", async () => {
     await new Promise((resolve) => setTimeout(resolve));
   }
   assertEquals(witness.end.code, 1006);
-  assert(most <= 65_536 + 127, `${most}`);
+  // Beside those that are counted stand some that Bun gathers; by itself it has 16 MiB.
+  assert(most < 2 * 65_536, `${most}`);
 });
 
 Deno.test("The socket of a served peer tells who listens, each once, until it isn't to, on Bun", async () => {

@@ -5,6 +5,7 @@
  */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
+import { fileURLToPath } from "node:url";
 import { node24 } from "../interop/node_program.ts";
 import { browsers, browserTest, start } from "../pages.ts";
 import { pack, run } from "./tarball.ts";
@@ -93,6 +94,7 @@ async function install(): Promise<void> {
     await copy("exercise.ts", `${place}/exercise.ts`);
   }
   await copy("check.mjs", "check.mjs");
+  await copy("bundle.mjs", "bundle.mjs");
 }
 
 function writeManifest(dependencies: object): Promise<void> {
@@ -199,6 +201,60 @@ browserTest(
     }
   },
 );
+
+/** What a page imports, and the files that it must not draw in for that. */
+const draws: readonly [door: string, name: string, others: RegExp][] = [
+  ["", "RpcError", /^(?!src\/wire\/error\.js$)/],
+  [
+    "/client",
+    "connect",
+    /^[a-z]+\.js$|^src\/(server|methods|events)\/|small|socket_pair|ws_socket/,
+  ],
+  [
+    "/slim",
+    "connect",
+    /^(?!slim)[a-z]+\.js$|^src\/(server|methods|events|parts)\/|everything/,
+  ],
+  ["/discovery", "describe", /^src\/(?!methods\/|peer\/methods\.js$|wire\/)/],
+  ["/testing", "socketPair", /^src\/(?!line\/|runtime\/|wire\/)/],
+  ["/react", "useConnection", /^(?!react\.js$)/],
+];
+
+for (const [door, name, others] of draws) {
+  Deno.test(`A page that imports @jsonrpcws/peer${door} gets no other door's code, by esbuild and by Vite`, async () => {
+    const code = `import { ${name} } from "@jsonrpcws/peer${door}"; ` +
+      `globalThis.it = ${name};`;
+    const entry = `page${door.replace("/", "_")}`;
+    const printed = await node("bundle.mjs", entry, code);
+    const both = JSON.parse(printed.trim().split("\n").at(-1)!) as string[][];
+    assertEquals(both.length, 2);
+    for (const files of both) {
+      assertEquals(files.length > 0, true);
+      assertEquals(files.filter((file) => others.test(file)), []);
+    }
+  });
+}
+
+Deno.test("A program in Deno takes the clone by links, as README says", async () => {
+  const project = `${folder}/deno`;
+  await Deno.mkdir(project);
+  const [, specifier] = /"@jsonrpcws\/peer": ("jsr:[^"]+")/.exec(
+    await Deno.readTextFile(new URL("../../../README.md", sources)),
+  )!;
+  await Deno.writeTextFile(
+    `${project}/deno.json`,
+    JSON.stringify({
+      links: [fileURLToPath(new URL("../../../", sources))],
+      imports: { "@jsonrpcws/peer": JSON.parse(specifier!) },
+    }),
+  );
+  await Deno.writeTextFile(
+    `${project}/main.ts`,
+    'import { connect } from "@jsonrpcws/peer/client"; console.log(typeof connect);',
+  );
+  const printed = await run(Deno.execPath(), ["run", "main.ts"], project);
+  assertEquals(printed, "function\n");
+});
 
 Deno.test("The package is as npm wants it", async () => {
   const manifest = await Deno.readTextFile(

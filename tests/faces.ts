@@ -174,10 +174,6 @@ export const differences: { readonly [part: string]: Difference } = {
     whole: "calls beyond `incoming` wait for others to end",
     small: "none; a client runs all that its server calls",
   },
-  pacing: {
-    whole: "a call beyond the server's rate is sent again in time",
-    small: "none; it rejects with -32005",
-  },
   answers: {
     whole:
       "an HTTP status and `Retry-After`, where the socket tells them: 401, 403, 404, 410 are final",

@@ -1,7 +1,7 @@
 /** What differs between the two peers: the table that says so is true, and in README.md. */
 
 import { assertEquals } from "@std/assert";
-import { ConnectionClosedError, Peer, references, streams } from "../mod.ts";
+import { Peer, references, streams } from "../mod.ts";
 import * as slim from "../slim.ts";
 import {
   differences,
@@ -97,20 +97,6 @@ const probes: { readonly [part: string]: (face: Face) => Promise<boolean> } = {
     const isWaiting = it.socket.take().length === 0;
     resolve();
     return isWaiting;
-  },
-
-  async pacing(face) {
-    await using it = await open(face);
-    const call = it.peer.request("m").catch((error: unknown) => error);
-    it.socket.take();
-    const data = { retryAfterMs: 1, executed: false };
-    it.socket.receive({
-      jsonrpc: "2.0",
-      error: { code: -32005, message: "Later", data },
-      id: 1,
-    });
-    it.peer.close();
-    return await call instanceof ConnectionClosedError;
   },
 
   async answers(face) {

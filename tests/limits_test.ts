@@ -18,6 +18,7 @@ import {
 import { serve } from "../server.ts";
 import { completeLimits } from "../src/wire/limits.ts";
 import { ReadyState } from "../src/line/socket.ts";
+import { eachPeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import {
   failure,
@@ -199,74 +200,80 @@ Deno.test("Peer answers a request beyond the rate -32005, when to come back, and
   assertEquals([socket.take(), count], [[result(2, 2)], 2]);
 });
 
-Deno.test("Peer sends again, when it may, what its peer wants later", async () => {
-  using time = new FakeTime();
-  const [left, right] = socketPair({ open: true });
-  const ran: number[] = [];
-  const server = new Peer(left, {
-    local: { run: (n: number) => (ran.push(n), n) },
-    limits: { messageRate: 100, messageBurst: 10 },
-  });
-  const client = new Peer(right);
-  const calls = Array.from(
-    { length: 200 },
-    (_, n) => client.request("run", [n]),
-  );
-  for (let n = 0; n < 400; n++) await time.pass(10);
-  const all = Array.from({ length: 200 }, (_, n) => n);
-  assertEquals(await Promise.all(calls), all);
-  // Each once.
-  assertEquals(ran.toSorted((a, b) => a - b), all);
-  assertEquals([server.state, client.state], ["open", "open"]);
-  client.close();
-  await server.closed;
-});
-
-Deno.test("Peer rejects with -32005 what its peer wants too late, and what an application says", async () => {
-  using time = new FakeTime();
-  const socket = new ScriptedSocket();
-  const client = new Peer(socket);
-  await client.opened;
-  const later = { retryAfterMs: 1_000 };
-  const answers = [
-    { timeout: 500, data: { ...later, executed: false } },
-    { timeout: 60_000, data: later },
-    { timeout: 60_000, data: undefined },
-  ];
-  for (const { timeout, data } of answers) {
-    const call = client.request("m", [], { timeout });
-    const [{ id }] = socket.take() as [{ id: number }];
-    const error = { code: -32005, message: "Later", data };
-    socket.receive({ jsonrpc: "2.0", error, id });
-    assertEquals((await assertRejects(() => call, RpcError)).code, -32005);
-  }
-  // One that waits is given up in its own time, or with its connection.
-  const data = { ...later, executed: false };
-  for (const end of ["close", "abort"] as const) {
-    const controller = new AbortController();
-    const { signal } = controller;
-    const call = client.request("m", [], { signal });
-    call.catch(() => {});
-    const [{ id }] = socket.take() as [{ id: number }];
-    socket.receive({
-      jsonrpc: "2.0",
-      error: { code: -32005, message: "Later", data },
-      id,
+eachPeer(
+  "Peer sends again, when it may, what its peer wants later",
+  async (face) => {
+    using time = new FakeTime();
+    const [left, right] = socketPair({ open: true });
+    const ran: number[] = [];
+    const server = new Peer(left, {
+      local: { run: (n: number) => (ran.push(n), n) },
+      limits: { messageRate: 100, messageBurst: 10 },
     });
-    // Those that follow wait for the same time.
-    const next = client.request("next");
-    next.catch(() => {});
-    assertEquals(socket.take(), []);
-    if (end === "abort") controller.abort();
-    else break;
-    await assertRejects(() => call, DOMException);
-    await time.pass(1_000);
-    assertEquals(socket.take().length, 1);
-  }
-  client.close();
-  socket.end();
-  await client.closed;
-});
+    const client = new face.Peer(right);
+    const calls = Array.from(
+      { length: 200 },
+      (_, n) => client.request("run", [n]),
+    );
+    for (let n = 0; n < 400; n++) await time.pass(10);
+    const all = Array.from({ length: 200 }, (_, n) => n);
+    assertEquals(await Promise.all(calls), all);
+    // Each once.
+    assertEquals(ran.toSorted((a, b) => a - b), all);
+    assertEquals([server.state, client.state], ["open", "open"]);
+    client.close();
+    await server.closed;
+  },
+);
+
+eachPeer(
+  "Peer rejects with -32005 what its peer wants too late, and what an application says",
+  async (face) => {
+    using time = new FakeTime();
+    const socket = new ScriptedSocket();
+    const client = new face.Peer(socket);
+    await client.opened;
+    const later = { retryAfterMs: 1_000 };
+    const answers = [
+      { timeout: 500, data: { ...later, executed: false } },
+      { timeout: 60_000, data: later },
+      { timeout: 60_000, data: undefined },
+    ];
+    for (const { timeout, data } of answers) {
+      const call = client.request("m", [], { timeout });
+      const [{ id }] = socket.take() as [{ id: number }];
+      const error = { code: -32005, message: "Later", data };
+      socket.receive({ jsonrpc: "2.0", error, id });
+      assertEquals((await assertRejects(() => call, RpcError)).code, -32005);
+    }
+    // One that waits is given up in its own time, or with its connection.
+    const data = { ...later, executed: false };
+    for (const end of ["close", "abort"] as const) {
+      const controller = new AbortController();
+      const { signal } = controller;
+      const call = client.request("m", [], { signal });
+      call.catch(() => {});
+      const [{ id }] = socket.take() as [{ id: number }];
+      socket.receive({
+        jsonrpc: "2.0",
+        error: { code: -32005, message: "Later", data },
+        id,
+      });
+      // Those that follow wait for the same time.
+      const next = client.request("next");
+      next.catch(() => {});
+      assertEquals(socket.take(), []);
+      if (end === "abort") controller.abort();
+      else break;
+      await assertRejects(() => call, DOMException);
+      await time.pass(1_000);
+      assertEquals(socket.take().length, 1);
+    }
+    client.close();
+    socket.end();
+    await client.closed;
+  },
+);
 
 Deno.test("Peer counts each member of a batch, and refuses the one too many", async () => {
   let count = 0;

@@ -205,7 +205,7 @@ wholePeer(
   },
 );
 
-wholePeer(
+eachPeer(
   "A sign-in that is told to wait is sent once more, before anybody else",
   async (face) => {
     await using it = lab(face, {

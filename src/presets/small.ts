@@ -5,6 +5,7 @@
  */
 
 import type { Socket, SocketMaker } from "../line/socket.ts";
+import { pacing } from "../parts/pacing.ts";
 import { BasePeer } from "../peer/base.ts";
 import type { CorePart } from "../peer/core.ts";
 import type {
@@ -74,7 +75,7 @@ export class Peer<Theirs = unknown, Context = unknown>
     super(
       ws,
       options,
-      (options.use ?? []) as readonly CorePart[],
+      [pacing, ...(options.use ?? []) as readonly CorePart[]],
       (typeof ws === "function"
         ? coreClientLimits
         : coreLimits) as unknown as Limits,

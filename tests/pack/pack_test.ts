@@ -213,7 +213,7 @@ const draws: readonly [door: string, name: string, others: RegExp][] = [
   [
     "/slim",
     "connect",
-    /^(?!slim)[a-z]+\.js$|^src\/(server|methods|events|parts)\/|everything/,
+    /^(?!slim)[a-z]+\.js$|^src\/(server|methods|events)\/|^src\/parts\/(?!pacing)|everything/,
   ],
   ["/discovery", "describe", /^src\/(?!methods\/|peer\/methods\.js$|wire\/)/],
   ["/testing", "socketPair", /^src\/(?!line\/|runtime\/|wire\/)/],

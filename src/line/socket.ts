@@ -88,3 +88,26 @@ export const ReadyState = {
   Closing: 2,
   Closed: 3,
 } as const;
+
+/**
+ * Who listens to a socket that has no events of the platform's; a function is told
+ * once, however often it is added.
+ */
+export class Listeners {
+  readonly #all = new Map<string, Set<(event: SocketEvent) => void>>();
+
+  /** Those who listen to a type of events, now and from here on. */
+  of(type: string): Iterable<(event: SocketEvent) => void> {
+    return this.#all.get(type) ?? [];
+  }
+
+  add(type: string, listener: (event: SocketEvent) => void): void {
+    const listeners = this.#all.get(type);
+    if (listeners === undefined) this.#all.set(type, new Set([listener]));
+    else listeners.add(listener);
+  }
+
+  delete(type: string, listener: (event: SocketEvent) => void): void {
+    this.#all.get(type)?.delete(listener);
+  }
+}

@@ -22,7 +22,12 @@
 import { namedError } from "../runtime/errors.ts";
 import { fit } from "../wire/utf8.ts";
 import { CloseCode } from "../wire/error.ts";
-import { ReadyState, type Socket, type SocketEvent } from "./socket.ts";
+import {
+  Listeners,
+  ReadyState,
+  type Socket,
+  type SocketEvent,
+} from "./socket.ts";
 
 /** How a pair begins. */
 export interface SocketPairOptions {
@@ -57,7 +62,7 @@ export class MemorySocket implements Socket {
   binaryType = "blob";
   #readyState: number = ReadyState.Connecting;
   #peer: MemorySocket = this;
-  #listeners = new Map<string, Set<(event: SocketEvent) => void>>();
+  readonly #listeners = new Listeners();
   #inbox: SocketEvent[] = [];
   #isDelivering = false;
   #isPaused = false;
@@ -170,10 +175,7 @@ export class MemorySocket implements Socket {
 
   /** Adds a listener for `"open"`, `"message"`, `"error"` or `"close"`. */
   addEventListener(type: string, listener: (event: SocketEvent) => void): void {
-    const listeners = this.#listeners.get(type);
-    if (listeners === undefined) {
-      this.#listeners.set(type, new Set([listener]));
-    } else listeners.add(listener);
+    this.#listeners.add(type, listener);
   }
 
   /** Removes a listener. */
@@ -181,7 +183,7 @@ export class MemorySocket implements Socket {
     type: string,
     listener: (event: SocketEvent) => void,
   ): void {
-    this.#listeners.get(type)?.delete(listener);
+    this.#listeners.delete(type, listener);
   }
 
   #receive(event: SocketEvent): void {
@@ -218,7 +220,7 @@ export class MemorySocket implements Socket {
       this.#readyState = ReadyState.Closed;
       if (event.wasClean === true) this.#peer.#receive(event);
     }
-    for (const listener of [...this.#listeners.get(event.type) ?? []]) {
+    for (const listener of [...this.#listeners.of(event.type)]) {
       try {
         listener(event);
       } catch (error) {

@@ -10,7 +10,12 @@
  * @module
  */
 
-import { ReadyState, type Socket, type SocketEvent } from "../line/socket.ts";
+import {
+  Listeners,
+  ReadyState,
+  type Socket,
+  type SocketEvent,
+} from "../line/socket.ts";
 
 /** The part of a server's socket that is used, of a `WebSocketPair`. */
 export interface WorkerSocket {
@@ -35,7 +40,7 @@ export class HibernatingSocket implements Socket {
   readonly #onsend: () => void;
   // What the native one says costs a call into the runtime, and is 2 on its end.
   #readyState: number = ReadyState.Open;
-  readonly #listeners = new Map<string, Set<(event: SocketEvent) => void>>();
+  readonly #listeners = new Listeners();
 
   /**
    * @param protocol The subprotocol that was selected; `""`: none.
@@ -63,17 +68,14 @@ export class HibernatingSocket implements Socket {
   }
 
   addEventListener(type: string, listener: (event: SocketEvent) => void): void {
-    const listeners = this.#listeners.get(type);
-    if (listeners === undefined) {
-      this.#listeners.set(type, new Set([listener]));
-    } else listeners.add(listener);
+    this.#listeners.add(type, listener);
   }
 
   removeEventListener(
     type: string,
     listener: (event: SocketEvent) => void,
   ): void {
-    this.#listeners.get(type)?.delete(listener);
+    this.#listeners.delete(type, listener);
   }
 
   /** Tells the listeners what the object was told; nothing after its end. */
@@ -83,7 +85,7 @@ export class HibernatingSocket implements Socket {
       answerClose(this.#ws, event);
       this.#readyState = ReadyState.Closed;
     }
-    for (const listener of this.#listeners.get(event.type) ?? []) {
+    for (const listener of this.#listeners.of(event.type)) {
       listener(event);
     }
   }

@@ -45,10 +45,11 @@ import {
 } from "./src/server/acceptor.ts";
 import {
   type Address,
+  announce,
   ListeningServer,
   type ListenOptions,
 } from "./src/server/listening.ts";
-import { completeLimits, serverLimits } from "./src/wire/limits.ts";
+import type { Limits } from "./src/wire/limits.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 import { BunSocket, type ServerWebSocket } from "./src/runtime/bun_socket.ts";
 
@@ -255,7 +256,7 @@ export function serve(
 ): Server<ServicePeer> {
   const options = typeof service === "function" ? settings : service;
   const acceptor = new Acceptor(service, settings, silenceOf(options));
-  const { port = 8000, hostname, path, cert, key, signal, onListen } = options;
+  const { port = 8000, hostname, path, cert, key, signal } = options;
   signal?.throwIfAborted();
   const { Bun } = globalThis as unknown as {
     Bun: { serve(options: BunOptions): BunListener };
@@ -271,7 +272,7 @@ export function serve(
     // Else, where that is so, two of them may listen on one port (seen in 1.4.5).
     reusePort: false,
     fetch: createHandler(acceptor, options),
-    websocket: createSockets(options),
+    websocket: createSockets(acceptor.connectionLimits),
   });
   const { promise: finished, resolve: finish } = Promise.withResolvers<void>();
   const server = new ListeningServer<ServicePeer, Address>(acceptor, {
@@ -286,9 +287,7 @@ export function serve(
       void http.stop(true);
     },
   });
-  signal?.addEventListener("abort", () => void server.shutdown());
-  onListen?.(server.addr);
-  return server;
+  return announce(server, options);
 }
 
 /**
@@ -350,7 +349,7 @@ export function upgrade(
   const options = typeof service === "function" ? settings : service;
   const acceptor = new Acceptor(service, settings, silenceOf(options));
   return Object.assign(createHandler(acceptor, options), {
-    websocket: createSockets(options),
+    websocket: createSockets(acceptor.connectionLimits),
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
   });
@@ -417,8 +416,7 @@ async function answer(
   try {
     return await fetch(request, infoOf(request, server));
   } catch (error) {
-    acceptor.report(error);
-    return refuse(500, "Internal server error");
+    return acceptor.fail(error);
   }
 }
 
@@ -443,11 +441,7 @@ function accept(
 }
 
 /** Makes what hears of all sockets; `data` of each is what {@linkcode accept} made. */
-function createSockets(options: UpgradeSettings): WebSocketHandler {
-  const limits = completeLimits(
-    { ...options.limits, ...silenceOf(options) },
-    serverLimits,
-  );
+function createSockets(limits: Limits): WebSocketHandler {
   const silence = limits.pingAfter + limits.pingWithin;
   return {
     maxPayloadLength: payloadOf(limits) || 0x7fff_ffff,

@@ -56,13 +56,10 @@ import {
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { CloseCode } from "./src/wire/error.ts";
-import {
-  clientLimits,
-  completeLimits,
-  serverLimits,
-} from "./src/wire/limits.ts";
+import { clientLimits, completeLimits } from "./src/wire/limits.ts";
 import {
   type Address,
+  announce,
   ListeningServer,
   type ListenOptions,
 } from "./src/server/listening.ts";
@@ -231,7 +228,7 @@ export async function serve(
 ): Promise<Server<ServicePeer>> {
   const options = typeof service === "function" ? settings : service;
   const acceptor = new Acceptor(service, settings, silenceOf(options));
-  const { fetch = requireUpgrade, cert, key, signal, onListen } = options;
+  const { fetch = requireUpgrade, cert, key, signal } = options;
   signal?.throwIfAborted();
   const upgrades: object = {
     // What is offered another protocol (h2c) is a request like any other, with a
@@ -272,10 +269,7 @@ export async function serve(
       for (const socket of others) socket.destroy();
     },
   });
-  signal?.addEventListener("abort", () => void server.shutdown());
-  if (signal?.aborted) void server.shutdown();
-  onListen?.(server.addr);
-  return server;
+  return announce(server, options);
 }
 
 /**
@@ -502,14 +496,14 @@ function createListener(
   fetch: Fetch,
   others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
-  const { perMessageDeflate = false, limits } = options;
+  const { perMessageDeflate = false } = options;
   /** Of the handshake that is being done. */
   let selected: string | undefined;
   const handshakes = new WebSocketServer({
     noServer: true,
     WebSocket: PeerSocket,
     clientTracking: false,
-    maxPayload: payloadOf(completeLimits(limits, serverLimits)),
+    maxPayload: payloadOf(acceptor.connectionLimits),
     perMessageDeflate,
     skipUTF8Validation: false,
     // Each costs memory beside its bytes.
@@ -538,7 +532,7 @@ function createListener(
         watch(ws, admission.accept(ws));
       });
     } catch (error) {
-      answerUpgrade(socket, failure(acceptor, error));
+      answerUpgrade(socket, acceptor.fail(error));
     }
     if (!isOpen) admission.abandon();
   }
@@ -700,17 +694,12 @@ async function respond(
       ? badRequest()
       : await fetch(request, infoOf(incoming));
   } catch (error) {
-    return failure(acceptor, error);
+    return acceptor.fail(error);
   }
 }
 
 function badRequest(): Response {
   return refuse(400, "Bad request");
-}
-
-function failure(acceptor: Acceptor<ConnectionInfo>, error: unknown): Response {
-  acceptor.report(error);
-  return refuse(500, "Internal server error");
 }
 
 /** Answers an upgrade with a response, and ends its connection. */

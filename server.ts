@@ -44,7 +44,6 @@ import {
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
 import { type Listener, ListeningServer } from "./src/server/listening.ts";
-import { completeLimits } from "./src/wire/limits.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
 export {
@@ -370,7 +369,7 @@ function createHandler(
   isSecure?: boolean,
 ): Answer {
   const { fetch = requireUpgrade } = options;
-  const idleTimeouts = readIdleTimeouts(options);
+  const idleTimeouts = readIdleTimeouts(acceptor, options);
   return (request, info = unknownInfo) => {
     const handshake = new RequestHandshake(request, info);
     if (!isHandshake(request.method, handshake)) return fetch(request, info);
@@ -395,8 +394,11 @@ interface IdleTimeouts {
  * call costs a server (bench/): not for who can be asked for less. What it does
  * late shall not be later than both times of the limits together.
  */
-function readIdleTimeouts(options: UpgradeSettings): IdleTimeouts {
-  const { pingAfter, pingWithin } = completeLimits(options.limits);
+function readIdleTimeouts(
+  acceptor: Acceptor<ConnectionInfo>,
+  options: UpgradeSettings,
+): IdleTimeouts {
+  const { pingAfter, pingWithin } = acceptor.connectionLimits;
   const chosen = readIdleTimeout(options);
   return {
     shared: toDeno(chosen ?? Infinity),

@@ -19,7 +19,6 @@ import {
   type ClassSettings,
   type Handshake,
   type Needs,
-  refuse,
   requireUpgrade,
   type Service,
   type ServicePeer,
@@ -345,8 +344,7 @@ function createHandler(
       return response;
     } catch (error) {
       admission.abandon();
-      acceptor.report(error);
-      return refuse(500, "Internal server error");
+      return acceptor.fail(error);
     }
   };
   return (request, env) => {

@@ -317,6 +317,11 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.#hosts = options.hosts ?? "*";
   }
 
+  /** The limits of each connection. */
+  get connectionLimits(): Limits {
+    return this.#peerOptions.limits as Limits;
+  }
+
   /** Takes note of the address that the server listens on. */
   listensOn(hostname: string): void {
     if (this.#options.hosts === undefined && isLoopback(hostname)) {
@@ -512,6 +517,12 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     }
   }
 
+  /** Tells the owner of an error, of which a client learns no more than that. */
+  fail(error: unknown): Response {
+    this.report(error);
+    return refuse(500, "Internal server error");
+  }
+
   /** Accepts no more, and closes each connection; resolves when all are gone. */
   async close(): Promise<void> {
     this.#dismiss = (peer): void =>
@@ -641,8 +652,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   #refuseFor(error: unknown, handshake: Handshake<Info>): Response {
-    this.report(error);
-    const answer = refuse(500, "Internal server error");
+    const answer = this.fail(error);
     const why = "authorize or origins threw, onerror was told";
     return this.#refuse(handshake, "error", answer, why);
   }

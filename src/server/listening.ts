@@ -198,3 +198,14 @@ export class ListeningServer<
     await this.shutdown();
   }
 }
+
+/** Tells where a server listens, and ends it with its signal. */
+export function announce<Server extends ListeningServer<ServicePeer, Address>>(
+  server: Server,
+  { signal, onListen }: ListenOptions,
+): Server {
+  signal?.addEventListener("abort", () => void server.shutdown());
+  if (signal?.aborted) void server.shutdown();
+  onListen?.(server.addr);
+  return server;
+}

@@ -43,14 +43,6 @@ function hasPlaces(core: Core, messages: readonly Entry[]): boolean {
     core.pending.inFlight + places <= core.limits.outgoing;
 }
 
-/** Whether what messages lend may be lent now; `undefined`: they lend nothing. */
-function canLend(
-  { connection: { values } }: Core,
-  messages: readonly Entry[],
-): boolean | undefined {
-  return values?.canLend(messages);
-}
-
 /**
  * Sends messages now, or lets them wait, all or none.
  *
@@ -69,7 +61,7 @@ export function post(
   ) return closedError(core, what, false, method);
   const { queue, limits: { outgoing, queued, queuedLength } } = core;
   const messages = entries.flatMap(messagesOf);
-  const lends = canLend(core, messages);
+  const lends = core.connection.values?.canLend(messages);
   if (
     isOpen && core.pause === undefined &&
     queue.isPassable(lends !== undefined) && lends !== false &&
@@ -132,14 +124,14 @@ export function advance(core: Core): void {
 function moveOn(core: Core): boolean {
   const { queue, queue: { first, firstAside } } = core;
   const isLender = firstAside !== undefined &&
-    canLend(core, messagesOf(firstAside)) !== false;
+    core.connection.values?.canLend(messagesOf(firstAside)) !== false;
   const entry = isLender ? firstAside : first;
   if (
     entry === undefined || !hasPlaces(core, messagesOf(entry)) ||
     core.backlog?.hasRoom(entry) === false
   ) return false;
   if (!isLender) {
-    const lends = canLend(core, messagesOf(entry));
+    const lends = core.connection.values?.canLend(messagesOf(entry));
     if (lends !== undefined && (!lends || firstAside !== undefined)) {
       queue.setAside();
       return true;

@@ -53,13 +53,6 @@ async function stage(
   return { witness: Witness.last!, hostile };
 }
 
-/** Waits for a close frame. */
-async function closeCode(socket: RawSocket): Promise<number | undefined> {
-  const received = await socket.receive();
-  if (received?.opcode !== Opcode.Close) return undefined;
-  return received.payload[0]! * 256 + received.payload[1]!;
-}
-
 Deno.test("serve refuses a message before it has arrived whole, in fragments too, on Bun", async () => {
   await using server = serve(Witness, quiet);
   const { witness, hostile } = await stage(server);
@@ -73,7 +66,7 @@ Deno.test("serve refuses a message before it has arrived whole, in fragments too
   assertEquals((await hostile.receive())?.opcode, Opcode.Pong);
   assertEquals(witness.end, undefined);
   await hostile.send(frame(Opcode.Continuation, "x", false));
-  assertEquals(await closeCode(hostile), 1009);
+  assertEquals(await hostile.closeCode(), 1009);
   await until(() => witness.end !== undefined);
   assertEquals([witness.end!.code, witness.seen], [1009, []]);
 });

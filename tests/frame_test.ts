@@ -13,6 +13,7 @@ import {
   request,
   result,
   type Scripted,
+  scripted,
   ScriptedSocket,
   settle,
 } from "./scripted_socket.ts";
@@ -484,20 +485,12 @@ Deno.test("connect shares no frames unless both want to", async () => {
 /** A client that offers to share, to a server that selects whatever it is offered. */
 async function connectToEcho(
   options: PeerOptions = {},
-): Promise<Scripted & { peer: Peer }> {
+): Promise<Scripted> {
   const socket = new ScriptedSocket();
   const peer = new Peer(() => socket, { sharedFrames: true, ...options });
   Object.assign(socket, { protocol: subprotocol });
   await peer.opened;
-  return {
-    socket,
-    peer,
-    async [Symbol.asyncDispose]() {
-      peer.close();
-      socket.end();
-      await peer.closed;
-    },
-  };
+  return scripted(socket, peer);
 }
 
 Deno.test("A client shares no frames before its server has shown that it does", async () => {

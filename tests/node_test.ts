@@ -40,19 +40,6 @@ class Witness extends Peer {
   }
 }
 
-/** A close frame's code. */
-function codeOf(payload: Uint8Array): number {
-  return payload[0]! * 256 + payload[1]!;
-}
-
-/** Waits for a close frame. */
-async function closeCode(socket: RawSocket): Promise<number | undefined> {
-  const received = await socket.receive();
-  return received?.opcode === Opcode.Close
-    ? codeOf(received.payload)
-    : undefined;
-}
-
 Deno.test("serve refuses a message before it has arrived whole, in fragments too", async () => {
   await using server = await serve(Witness, quiet);
   using socket = await RawSocket.connect(server.url);
@@ -65,7 +52,7 @@ Deno.test("serve refuses a message before it has arrived whole, in fragments too
   await until(() => Witness.last !== undefined);
   assertEquals(Witness.last!.end, undefined);
   await socket.send(frame(Opcode.Continuation, "x", false));
-  assertEquals(await closeCode(socket), 1009);
+  assertEquals(await socket.closeCode(), 1009);
   await until(() => Witness.last!.end !== undefined);
   assertEquals(Witness.last!.end!.code, 1009);
   assertEquals(Witness.last!.seen, []);
@@ -96,7 +83,7 @@ Deno.test("serve bounds fragments and what is no UTF-8, and tells its own side",
     Witness.last = undefined;
     using socket = await RawSocket.connect(server.url);
     await socket.send(...frames);
-    assertEquals(await closeCode(socket), code);
+    assertEquals(await socket.closeCode(), code);
     await until(() => Witness.last?.end !== undefined);
     assertEquals([Witness.last!.end!.code, Witness.last!.seen], [code, []]);
   }
@@ -156,7 +143,7 @@ Deno.test("serve cuts a peer that ignores the close, and shuts down", async () =
   using socket = await RawSocket.connect(server.url);
   await until(() => Witness.last !== undefined);
   const shut = server.shutdown();
-  assertEquals(await closeCode(socket), 1001);
+  assertEquals(await socket.closeCode(), 1001);
   // It is not answered.
   await shut;
   assertEquals(await socket.receive(), undefined);

@@ -131,6 +131,19 @@ export async function openScripted(
 ): Promise<Scripted> {
   const peer = new Peer(socket, options);
   await peer.opened;
+  return scripted(socket, peer);
+}
+
+/**
+ * A peer and its scripted socket, which are closed together.
+ *
+ * @param look Looks at what is left.
+ */
+export function scripted<One extends ScriptedSocket>(
+  socket: One,
+  peer: Peer,
+  look?: () => void,
+): Scripted & { readonly socket: One } {
   return {
     socket,
     peer,
@@ -139,6 +152,7 @@ export async function openScripted(
       socket.end();
       await peer.closed;
       assertEquals(socket.listenerCount, 0);
+      look?.();
     },
   };
 }

@@ -4,7 +4,12 @@ import { assert, assertEquals } from "@std/assert";
 import { Peer, type PeerOptions } from "../mod.ts";
 import { coreOf } from "../src/peer/base.ts";
 import { shareTurns } from "../src/server/turns.ts";
-import { request, ScriptedSocket } from "./scripted_socket.ts";
+import {
+  request,
+  type Scripted,
+  scripted,
+  ScriptedSocket,
+} from "./scripted_socket.ts";
 import { until } from "./servers.ts";
 
 /** A socket that can be paused, as those of `ws`. */
@@ -42,20 +47,15 @@ class WorkClock implements Disposable {
 async function openServed<One extends ScriptedSocket>(
   socket: One,
   options: PeerOptions,
-): Promise<AsyncDisposable & { socket: One; peer: Peer }> {
+): Promise<Scripted & { readonly socket: One }> {
   const peer = new Peer(socket, options);
   shareTurns(peer);
   await peer.opened;
-  return {
+  return scripted(
     socket,
     peer,
-    async [Symbol.asyncDispose]() {
-      peer.close();
-      socket.end();
-      await peer.closed;
-      assertEquals(coreOf(peer).connection.held, 0);
-    },
-  };
+    () => assertEquals(coreOf(peer).connection.held, 0),
+  );
 }
 
 /** Lets a number of calls arrive at once, with ids from 0. */

@@ -162,6 +162,14 @@ export class RawSocket implements Disposable {
     }
   }
 
+  /** Waits for a close frame, and returns its code; `undefined`: it was none. */
+  async closeCode(): Promise<number | undefined> {
+    const frame = await this.receive();
+    return frame?.opcode === Opcode.Close
+      ? number(frame.payload.subarray(0, 2))
+      : undefined;
+  }
+
   /**
    * Waits for the next message.
    *

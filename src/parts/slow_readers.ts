@@ -12,7 +12,7 @@ import { Deferred } from "../line/deferred.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { cut } from "../peer/life.ts";
 import { closedError, entrusted, isClosed, isSending } from "../peer/owner.ts";
-import { type Entry, isWanted, messagesOf } from "../peer/pending.ts";
+import { type Entry, isWanted, messagesOf, Row } from "../peer/pending.ts";
 import type { Backlog, Living } from "../peer/seams.ts";
 import { hand } from "../peer/sending.ts";
 import { abandon, advance, take } from "../peer/waiting.ts";
@@ -40,11 +40,6 @@ const step = 65_536;
 const mostDelay = 64;
 const mostDelayAwaited = 16;
 
-const none: Entry[] = [];
-
-// The places of so many that have left are worth no copy of the others.
-const mostGone = 1_024;
-
 /** What waits in one peer's socket, and for it. */
 class PeerBacklog implements Backlog, Living {
   isHolding = false;
@@ -63,10 +58,8 @@ class PeerBacklog implements Backlog, Living {
   /** The longest message that may be in the socket, if it is longer than a step. */
   #longest = 0;
 
-  // What is held back.
-  #held = none;
-  /** Where the first one stands; what stands before has gone. */
-  #first = 0;
+  /** What is held back. */
+  #held: Row | undefined;
   /** Characters of all. */
   #length = 0;
 
@@ -124,8 +117,7 @@ class PeerBacklog implements Backlog, Living {
       return this.#refuse(entry, `${most} wait to be sent`) ||
         this.#close(`${most} wait, see limits.bufferedMost`);
     }
-    if (this.#held === none) this.#held = [];
-    this.#held.push(entry);
+    (this.#held ??= new Row()).push(entry);
     this.#length = total;
     return true;
   }
@@ -146,27 +138,22 @@ class PeerBacklog implements Backlog, Living {
   }
 
   #tidy(): void {
-    this.#held = this.#held.slice(this.#first).filter(isWanted);
-    this.#first = 0;
+    this.#held?.tidy();
     this.#length = 0;
-    for (const { text } of this.#held) this.#length += text.length;
+    for (const { text } of this.#rest()) this.#length += text.length;
   }
 
   /** Sends what was held back, until the socket has no more room. */
   #release(): void {
     this.#isFull = false;
-    while (!this.#isFull && this.#first < this.#held.length) {
+    while (!this.#isFull && this.#held?.isEmpty === false) {
       if (!isSending(this.#core)) return; // The socket is about to tell why.
-      const entry = this.#held[this.#first]!;
-      this.#held[this.#first++] = gone;
+      const entry = this.#held.shift()!;
       this.#length -= entry.text.length;
       if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
     }
-    if (this.#first === this.#held.length) this.#forget();
-    else if (
-      this.#first > mostGone && 2 * this.#first > this.#held.length
-    ) this.#tidy();
-    this.isHolding = this.#isFull || this.#held !== none;
+    if (this.#held?.isEmpty) this.#forget();
+    this.isHolding = this.#isFull || this.#held !== undefined;
     if (!this.isHolding) advance(this.#core);
   }
 
@@ -199,7 +186,7 @@ class PeerBacklog implements Backlog, Living {
   stop(isOpen: boolean): void {
     if (isOpen) {
       // As what the socket has already. Nobody waits for the requests any more.
-      for (const { text, pending } of this.#held.slice(this.#first)) {
+      for (const { text, pending } of this.#rest()) {
         if (pending === undefined) hand(this.#core, text);
       }
     }
@@ -207,7 +194,7 @@ class PeerBacklog implements Backlog, Living {
   }
 
   drop(): void {
-    const requests = this.#held.slice(this.#first).filter(isRequest);
+    const requests = this.#rest().filter(isRequest);
     for (const entry of requests) {
       for (const { pending } of messagesOf(entry)) {
         if (pending !== undefined) this.#core.pending.mark(pending, false);
@@ -227,9 +214,14 @@ class PeerBacklog implements Backlog, Living {
     this.#drained?.reject(this.#error());
   }
 
+  /** What is held back, also what was given up meanwhile. */
+  #rest(): readonly Entry[] {
+    return this.#held?.rest() ?? [];
+  }
+
   #forget(): void {
-    this.#held = none;
-    this.#first = this.#length = 0;
+    this.#held = undefined;
+    this.#length = 0;
   }
 
   /** What never opened has sent nothing. */
@@ -302,7 +294,7 @@ class PeerBacklog implements Backlog, Living {
   }
 
   #isLittle(): boolean {
-    return this.#core.queue.size === 0 && this.#held === none &&
+    return this.#core.queue.size === 0 && this.#held === undefined &&
       this.#read() <= step;
   }
 
@@ -317,9 +309,6 @@ class PeerBacklog implements Backlog, Living {
     return false;
   }
 }
-
-// What stands in the place of a message that has left.
-const gone: Entry = { text: "", pending: undefined };
 
 function isRequest({ pending, batch }: Entry): boolean {
   return pending !== undefined || batch !== undefined;

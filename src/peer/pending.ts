@@ -85,12 +85,15 @@ export function messagesOf(entry: Entry): readonly Entry[] {
 
 const none: Entry[] = [];
 
+// What stands in the place of an entry that has gone.
+const gone: Entry = { text: "", pending: undefined };
+
 // So many places before the first entry, or of those that were given up, are worth
 // no copy.
 const mostEmpty = 1_024;
 
 /** Entries in their order. */
-class Row {
+export class Row {
   // None, until the first one: most peers never have to wait.
   #entries = none;
   /** Where the first one stands; what stands before has gone. */
@@ -115,16 +118,33 @@ class Row {
     this.#first = 0;
   }
 
-  shift(): void {
-    this.#first++;
-    if (
-      this.#first > mostEmpty && 2 * this.#first > this.#entries.length
-    ) this.tidy();
+  /** Takes the first entry out, and lets go of it; `undefined`: there is none. */
+  shift(): Entry | undefined {
+    const entries = this.#entries;
+    const entry = entries[this.#first];
+    if (entry === undefined) return undefined;
+    entries[this.#first++] = gone;
+    if (this.#first === entries.length) this.clear();
+    else if (this.#first > mostEmpty && 2 * this.#first > entries.length) {
+      this.#entries = this.rest();
+      this.#first = 0;
+    }
+    return entry;
+  }
+
+  /** Whether it has none, wanted or not. */
+  get isEmpty(): boolean {
+    return this.#first === this.#entries.length;
+  }
+
+  /** All, also those that were given up. */
+  rest(): Entry[] {
+    return this.#entries.slice(this.#first);
   }
 
   /** Those that are still to be sent. */
   all(): Entry[] {
-    return this.#entries.slice(this.#first).filter(isWanted);
+    return this.rest().filter(isWanted);
   }
 
   /** Lets go of what has gone or was given up. */

@@ -14,6 +14,7 @@ const rooms = [
   "parts",
   "presets",
   "events",
+  "cluster",
   "methods",
   "server",
   "doors",

@@ -163,7 +163,7 @@ export function hide(
 }
 
 /** Whether a value has the brand of a class, or is an instance of a subclass. */
-function isInstance(
+export function isInstance(
   Class: unknown,
   Branded: unknown,
   brand: symbol,

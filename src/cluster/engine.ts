@@ -1,0 +1,137 @@
+/**
+ * What the nodes of a cluster talk through: a bus of texts by subject. A cluster
+ * asks no more of NATS, Redis or the memory of one process than is written here.
+ *
+ * @module
+ */
+
+import { hide, isInstance } from "../wire/error.ts";
+
+/**
+ * Whether an engine passes messages on.
+ *
+ * - `"open"`: it does, and everything subscribed is confirmed.
+ * - `"lost"`: it does not, or not for sure; what is published meanwhile is missed.
+ * - `"closed"`: it never will again.
+ */
+export type EngineStatus = "open" | "lost" | "closed";
+
+/**
+ * A bus between nodes: who subscribed to a subject gets each text that is published
+ * under it, at most once. {@linkcode memory} is one, `nats` and `redis` of this
+ * package's other doors are, and so is whatever keeps to these rules:
+ *
+ * - **Order.** The texts of one engine arrive everywhere in the order in which
+ *   `publish` was called, whatever their subjects. Between two engines there is none.
+ * - **Loss is told.** Whenever a text may have been missed, by one's own subscriptions
+ *   or by all, the engine is `"lost"`, if only for a moment, and `"open"` after that.
+ *   It is `"open"` again once everything subscribed has been confirmed anew.
+ * - **Nothing is kept.** What can't be done now is refused now. A text that waited for
+ *   the engine would arrive when nobody expects it any more.
+ * - **Sharing.** Several clusters may have one engine; each takes back what it
+ *   subscribed and watched when it ends, and leaves the engine to the others. With
+ *   nothing subscribed and nobody watching, an engine keeps no listener and no timer.
+ *
+ * ```ts
+ * import { type Engine, memory } from "@jsonrpcws/peer/cluster";
+ * import { assertEquals } from "@std/assert";
+ *
+ * const engine: Engine = memory();
+ * const received: string[] = [];
+ * const unsubscribe = await engine.subscribe("news", (text) => received.push(text));
+ * assertEquals(await engine.publish("news", "hello"), 1);
+ * assertEquals(received, ["hello"]);
+ * unsubscribe();
+ * await engine.close();
+ * ```
+ */
+export interface Engine {
+  /** Where it is now; {@linkcode Engine.watch} tells when that changes. */
+  readonly status: EngineStatus;
+
+  /**
+   * Publishes a text, to one's own subscriptions, too.
+   *
+   * @param subject 1 to 1,000 characters of printable ASCII but space, `*` and `>`; no
+   * dot at either end, no two in a row. What else names have is the cluster's to encode.
+   * @param text Any string without lone surrogates; never parsed.
+   * @returns A promise, settled once the engine has the text: with how many
+   * subscribers heard it, if that is known; 0: certainly nobody did. One who
+   * subscribed twice, or by an engine that several share, may count once.
+   * @throws {EngineError} Always by rejecting. While not `"open"` at once, with
+   * `sent: false`; when it is lost before it confirmed, with `sent: true`.
+   * @throws {RangeError} The text is longer than the engine takes; by rejecting, too.
+   */
+  publish(subject: string, text: string): Promise<number | undefined>;
+
+  /**
+   * Subscribes to a subject: no pattern, exactly this one. Twice is two
+   * subscriptions, each of which gets every text.
+   *
+   * @param receive Called with each text, in order, never before `subscribe` was
+   * called and never after it was taken back. It should not throw: what it throws is
+   * dropped, and the next text arrives all the same.
+   * @returns A promise, settled once the engine has confirmed it: nothing that is
+   * published anywhere from then on is missed. It has how to take it back, which
+   * takes effect at once, may be called twice, and never throws.
+   * @throws {EngineError} By rejecting: not `"open"`, or lost before it was
+   * confirmed. Nothing is subscribed then.
+   */
+  subscribe(
+    subject: string,
+    receive: (text: string) => void,
+  ): Promise<() => void>;
+
+  /**
+   * Tells of every change of {@linkcode Engine.status}, which has it already. After
+   * `"closed"` nothing more is told.
+   *
+   * @param told Called with the status and, if the engine knows, why. What it throws
+   * is dropped.
+   * @returns How to be told no more; may be called twice.
+   */
+  watch(told: (status: EngineStatus, cause?: unknown) => void): () => void;
+
+  /**
+   * Ends it: all subscriptions are taken back, who watches is told `"closed"`. What
+   * the user brought, such as a connection to NATS, stays as it is. Whoever made the
+   * engine closes it, if at all: a cluster that ends leaves nothing behind.
+   *
+   * @returns A promise, settled once nothing is left of it; the same for every call.
+   */
+  close(): Promise<void>;
+}
+
+const isEngineError = /* @__PURE__ */ Symbol.for("@jsonrpcws/peer EngineError");
+
+/**
+ * A text that the engine did not take, or took perhaps. Read `sent` to know whether
+ * others may have it.
+ */
+export class EngineError extends Error {
+  /** "EngineError". */
+  override readonly name = "EngineError";
+  /**
+   * `false`: nobody else has it. `true`: it was handed to the engine, which was lost
+   * before it confirmed; whether it was passed on is unknown.
+   */
+  declare readonly sent: boolean;
+
+  /** Whether it is one: of this copy of the package, or of another. */
+  static override [Symbol.hasInstance](value: unknown): boolean {
+    return isInstance(this, EngineError, isEngineError, value);
+  }
+
+  /**
+   * Makes the error that a publication or a subscription rejects with.
+   *
+   * @param message What could not be done, and why.
+   * @param sent See {@linkcode EngineError.sent}.
+   * @param options `cause`: the client's own error, where it gave one.
+   */
+  constructor(message: string, sent: boolean, options?: { cause?: unknown }) {
+    super(message, options);
+    this.sent = sent;
+    hide(this, isEngineError, true);
+  }
+}

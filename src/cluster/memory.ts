@@ -1,0 +1,89 @@
+/**
+ * The engine of one process: what is published stays in it.
+ *
+ * @module
+ */
+
+import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+
+type Receive = (text: string) => void;
+type Told = (status: EngineStatus, cause?: unknown) => void;
+
+/**
+ * Makes an engine in memory: the default of a cluster that has one node, and for
+ * tests that have several in one process.
+ *
+ * Those who share it hear each other; two of them are two buses. It behaves as one
+ * over a network: a text arrives in a microtask after `publish`, in order, and its
+ * publisher gets it, too. It is `"open"` until it is closed.
+ */
+export function memory(): Engine {
+  return new Memory();
+}
+
+class Memory implements Engine {
+  status: EngineStatus = "open";
+  readonly #subscribed = new Map<string, Set<{ readonly receive: Receive }>>();
+  readonly #watching = new Set<{ readonly told: Told }>();
+
+  // What is asked is done in the next microtask, in the order in which it was asked.
+  async publish(subject: string, text: string): Promise<number> {
+    this.#check("publish");
+    await undefined;
+    const all = this.#subscribed.get(subject);
+    if (all === undefined) return 0;
+    const heard = all.size;
+    // Who takes back meanwhile hears no more; nobody subscribes meanwhile.
+    for (const { receive } of all) guarded(() => receive(text));
+    return heard;
+  }
+
+  async subscribe(subject: string, receive: Receive): Promise<() => void> {
+    this.#check("subscribe");
+    await undefined;
+    this.#check("subscribe");
+    const all = this.#subscribed.get(subject) ?? new Set();
+    this.#subscribed.set(subject, all);
+    const subscription = { receive };
+    all.add(subscription);
+    return (): void => {
+      all.delete(subscription);
+      if (all.size === 0 && this.#subscribed.get(subject) === all) {
+        this.#subscribed.delete(subject);
+      }
+    };
+  }
+
+  watch(told: Told): () => void {
+    const watching = { told };
+    if (this.status !== "closed") this.#watching.add(watching);
+    return () => void this.#watching.delete(watching);
+  }
+
+  close(): Promise<void> {
+    if (this.status !== "closed") {
+      this.status = "closed";
+      for (const all of this.#subscribed.values()) all.clear();
+      this.#subscribed.clear();
+      const watching = [...this.#watching];
+      this.#watching.clear();
+      for (const { told } of watching) guarded(() => told("closed"));
+    }
+    return Promise.resolve();
+  }
+
+  #check(what: string): void {
+    if (this.status === "closed") {
+      throw new EngineError(`Cannot ${what}: the engine is closed`, false);
+    }
+  }
+}
+
+/** Calls what is another's, which may throw. */
+function guarded(call: () => void): void {
+  try {
+    call();
+  } catch {
+    // It is theirs to guard, and the others are not to blame.
+  }
+}

@@ -76,6 +76,7 @@ const doors = [
   "testing",
   "react",
   "workers",
+  "cluster",
 ]
   .map((name) => `${name}.ts`);
 

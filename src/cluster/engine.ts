@@ -83,6 +83,12 @@ export interface Engine {
   ): Promise<() => void>;
 
   /**
+   * How many subscriptions a subject has, of an engine that knows all there are: of
+   * one in memory. What certainly nobody else would hear is not published.
+   */
+  listeners?(subject: string): number;
+
+  /**
    * Tells of every change of {@linkcode Engine.status}, which has it already. After
    * `"closed"` nothing more is told.
    *

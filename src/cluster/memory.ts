@@ -54,6 +54,10 @@ class Memory implements Engine {
     };
   }
 
+  listeners(subject: string): number {
+    return this.#subscribed.get(subject)?.size ?? 0;
+  }
+
   watch(told: Told): () => void {
     const watching = { told };
     if (this.status !== "closed") this.#watching.add(watching);

@@ -1,0 +1,28 @@
+/**
+ * Many servers: rooms, presence, and calls to a peer on whatever server, through an
+ * engine that passes messages between them; and rooms of one server, without any.
+ *
+ * ```ts
+ * import { cluster } from "@jsonrpcws/peer/cluster";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using nodes = await cluster();
+ * assertEquals(nodes.nodes, [nodes.id]);
+ * ```
+ *
+ * @see docs/cluster.md
+ *
+ * @module
+ */
+
+export {
+  type Cluster,
+  cluster,
+  type ClusterOptions,
+} from "./src/cluster/cluster.ts";
+export {
+  type Engine,
+  EngineError,
+  type EngineStatus,
+} from "./src/cluster/engine.ts";
+export { memory } from "./src/cluster/memory.ts";

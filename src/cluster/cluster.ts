@@ -1,0 +1,119 @@
+/**
+ * A cluster: one node of it, as those see it who use it.
+ *
+ * @module
+ */
+
+import type { AsyncReleasable } from "../peer/contract.ts";
+import type { AnyPeer } from "../peer/base.ts";
+import type { Engine, EngineStatus } from "./engine.ts";
+import { memory } from "./memory.ts";
+import { Node } from "./node.ts";
+
+/** How a node joins its cluster. */
+export interface ClusterOptions {
+  /**
+   * What the nodes talk through. Default: {@linkcode memory}, of which the node is
+   * the only one. An engine that is given stays open when the node is closed.
+   */
+  engine?: Engine;
+  /**
+   * What the subjects begin with: nodes of two prefixes don't hear each other. 1 to 64
+   * letters, digits, `-` and `_`, in parts with dots between. Default "jsonrpcws".
+   */
+  prefix?: string;
+  /**
+   * Called with what no call rejects with: an engine that is lost, a message of
+   * another node that can't be read, a notification that others have missed. What it
+   * throws is dropped. Default: `console.error`.
+   */
+  onerror?: (this: void, error: unknown) => void | Promise<void>;
+}
+
+/**
+ * Joins a cluster: from then on this process is one of its nodes.
+ *
+ * ```ts
+ * import { cluster } from "@jsonrpcws/peer/cluster";
+ * import { assertEquals } from "@std/assert";
+ *
+ * await using nodes = await cluster();
+ * assertEquals(nodes.nodes, [nodes.id]);
+ * ```
+ *
+ * @returns The node, once what it publishes has come back to it.
+ * @throws {TypeError} The prefix is no such name.
+ * @throws {EngineError} The engine is not open, or nothing came back within 10
+ * seconds.
+ */
+export async function cluster(options: ClusterOptions = {}): Promise<Cluster> {
+  const { engine = memory(), prefix = "jsonrpcws", onerror } = options;
+  const node = new Node(engine, prefix, onerror);
+  const nodes = new OwnNode(node);
+  try {
+    await node.start();
+  } catch (error) {
+    await nodes.close();
+    throw error;
+  }
+  return nodes;
+}
+
+/** One node of a cluster; made by {@linkcode cluster}. `await using` closes it. */
+export interface Cluster extends AsyncReleasable {
+  /** This node's id: random, of this process alone. */
+  readonly id: string;
+
+  /** The ids of the nodes that are alive, as far as this one knows; its own first. */
+  readonly nodes: string[];
+
+  /**
+   * The engine's status, for health checks: `"lost"` from when it is, or when nothing
+   * comes back that this node publishes, until something does.
+   */
+  readonly status: EngineStatus;
+
+  /**
+   * The id by which every node can reach a peer of this one, "node.n"; from now on it
+   * can.
+   */
+  idOf(peer: AnyPeer): string;
+
+  /**
+   * Leaves the cluster: the other nodes are told, within a second at most. Peers stay
+   * connected.
+   */
+  close(): Promise<void>;
+}
+
+class OwnNode implements Cluster {
+  readonly #node: Node;
+
+  constructor(node: Node) {
+    this.#node = node;
+  }
+
+  get id(): string {
+    return this.#node.id;
+  }
+
+  get nodes(): string[] {
+    return [this.id, ...this.#node.others];
+  }
+
+  get status(): EngineStatus {
+    return this.#node.status;
+  }
+
+  idOf(peer: AnyPeer): string {
+    return this.#node.residentOf(peer).id;
+  }
+
+  close(): Promise<void> {
+    return this.#node.close();
+  }
+
+  [Symbol.asyncDispose](): Promise<void> {
+    return this.close();
+  }
+}

@@ -1,0 +1,590 @@
+/**
+ * A node of the cluster: its id, its peers by id and by key, what other nodes say to
+ * it, and which of them are alive.
+ *
+ * @see docs/cluster.md
+ *
+ * @module
+ */
+
+import { Deferred, isThenable } from "../line/deferred.ts";
+import { Alarm, alarmOf, type Sleeper, startTimer } from "../line/timers.ts";
+import { coreOf } from "../peer/base.ts";
+import type { Core } from "../peer/core.ts";
+import { Bus, type BusOwner, type Topic } from "./bus.ts";
+import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+import {
+  type BusMessage,
+  headOf,
+  readCount,
+  readMessage,
+  readPeerId,
+  writeMessage,
+} from "./message.ts";
+import { Subjects } from "./subjects.ts";
+
+/** Milliseconds between two beats. */
+export const beatEvery = 2_000;
+
+/** How many beats of a node may fail to come before it is dead. */
+export const mostMissed = 3;
+
+/** Most other nodes. */
+export const mostNodes = 1_024;
+
+/** Most rooms whose numbers one beat says, and most characters of their names. */
+const mostSaid = 256;
+const mostSaidLength = 32_768;
+
+// A look that was late proves nothing of others; but where every look is, their end
+// must come at some time.
+const mostReprieves = 3;
+
+// Milliseconds in which the first beat must come back.
+const startWithin = 10_000;
+
+// Milliseconds that a node may take to say that it leaves.
+const leaveWithin = 1_000;
+
+// Milliseconds between two complaints of what others publish.
+const complainEvery = 60_000;
+
+/** A peer of this node's that others may know. */
+export interface Resident {
+  readonly id: string;
+  readonly number: number;
+  readonly core: Core;
+  /** The keys that it has in rooms, and in how many. */
+  readonly keys: Map<string, number>;
+  /** What is told, once, when it closes. */
+  readonly ends: Set<() => void>;
+}
+
+/** Hears messages of one kind. What it throws is told to `onerror`. */
+export type Handler = (message: BusMessage) => void;
+
+/** Who is told of other nodes. */
+export interface NodeWatcher {
+  /** A node is alive; `isNew`: it has just been made, and has no members yet. */
+  nodeCame?(node: string, isNew: boolean): void;
+  /** A node is dead, has left, or can't be told from a dead one. */
+  nodeWent?(node: string): void;
+  /** The engine was lost, or is open; see {@linkcode Node.status}. */
+  engineChanged?(status: EngineStatus): void;
+  /** Something may have been missed until now, in every room. */
+  restored?(why: "engine" | "paused"): void;
+  /** Is called every {@linkcode beatEvery} milliseconds. */
+  beat?(now: number): void;
+}
+
+/** A room, as far as its node has to know it. */
+export interface Numbered {
+  /** Its name, encoded. */
+  readonly encoded: string;
+  /** The number of the last thing that was said in it. */
+  readonly number: number;
+}
+
+interface Other {
+  /** Looks since a sign of life. */
+  missed: number;
+}
+
+/** One node of a cluster. */
+export class Node implements Sleeper, BusOwner {
+  readonly id: string = createId();
+  /** What all of its messages begin with. */
+  readonly head: string;
+  readonly subjects: Subjects;
+  readonly bus: Bus;
+  place = -1;
+  /** When continuity was last restored, on the monotonic clock. */
+  restoredAt = 0;
+  /** The highest number that anything was said under, in whatever room. */
+  highest = 0;
+  readonly #onerror: ((error: unknown) => unknown) | undefined;
+  readonly #alarm: Alarm = alarmOf(alarm);
+  readonly #inbox: Topic;
+  readonly #all: Topic;
+  readonly #heardHere = new Map<string, Handler[]>();
+  readonly #heardByAll = new Map<string, Handler[]>();
+  readonly #watchers = new Set<NodeWatcher>();
+  readonly #others = new Map<string, Other>();
+  readonly #residents = new Map<number, Resident>();
+  readonly #keys = new Map<string, Set<Resident>>();
+  readonly #byCore = new WeakMap<Core, Resident>();
+  #residentCount = 0;
+  /** The rooms in which something was said since they were last in a beat. */
+  readonly #spoken = new Set<Numbered>();
+  #beats = 0;
+  /** The first beat that proves that what is published arrives. */
+  #proof = Infinity;
+  /** Looks since a beat of its own came back. */
+  #missed = 0;
+  #reprieves = 0;
+  #next = 0;
+  #breach: "engine" | "paused" | undefined;
+  #isClosed = false;
+  #proven: Deferred<void> | undefined;
+  /** Complaints that were not told since the last one that was. */
+  #dropped = 0;
+  #complainedAt = -Infinity;
+
+  constructor(
+    engine: Engine,
+    prefix: string,
+    onerror: ((error: unknown) => unknown) | undefined,
+  ) {
+    this.head = headOf(this.id);
+    this.subjects = new Subjects(prefix);
+    this.#onerror = onerror;
+    this.bus = new Bus(engine, this);
+    this.#inbox = this.bus.topic(this.subjects.node(this.id), {
+      receive: (text) => this.#hear(text, this.#heardHere, true),
+    });
+    this.#all = this.bus.topic(this.subjects.all, {
+      receive: (text) => this.#hear(text, this.#heardByAll, false),
+    });
+    this.onAll("beat", (message) => this.#hearBeat(message));
+    this.onInbox("beat", (message) => this.#hearBeat(message));
+    this.onAll("hello", (message) => this.#hearHello(message));
+    this.onAll("bye", ({ node }) => this.#forget(node));
+  }
+
+  /** The engine's status; `"lost"` also until it is known that messages arrive. */
+  get status(): EngineStatus {
+    const { status } = this.bus;
+    return status === "open" && this.#breach !== undefined ? "lost" : status;
+  }
+
+  get isClosed(): boolean {
+    return this.#isClosed;
+  }
+
+  /** Whether something may have been missed, and is not told yet. */
+  get isBroken(): boolean {
+    return this.#breach !== undefined;
+  }
+
+  /** The ids of the other nodes that are alive. */
+  get others(): Iterable<string> {
+    return this.#others.keys();
+  }
+
+  /** Whether another node is alive, as far as is known. */
+  isAlive(node: string): boolean {
+    return this.#others.has(node);
+  }
+
+  // Its peers.
+
+  /** The peer as others know it; from now on they do. */
+  residentOf(peer: object): Resident {
+    const core = coreOf(peer);
+    let resident = this.#byCore.get(core);
+    if (resident === undefined) {
+      const number = ++this.#residentCount;
+      resident = {
+        id: `${this.id}.${number}`,
+        number,
+        core,
+        keys: new Map(),
+        ends: new Set(),
+      };
+      this.#byCore.set(core, resident);
+      if (core.state !== "closed" && !this.#isClosed) {
+        const { ends } = resident;
+        this.#residents.set(number, resident);
+        core.living.push({
+          end: (): void => {
+            this.#residents.delete(number);
+            for (const end of [...ends]) end();
+          },
+        });
+      }
+    }
+    return resident;
+  }
+
+  /** A peer of this node's by its id; `undefined`: none that is open. */
+  resident(id: string): Resident | undefined {
+    const read = readPeerId(id);
+    return read?.node === this.id
+      ? this.#residents.get(read.number)
+      : undefined;
+  }
+
+  /** The peers of this node's that have a key in some room. */
+  residentsOf(key: string): Resident[] {
+    return [...this.#keys.get(key) ?? []];
+  }
+
+  /** A peer has a key in one more room. */
+  addKey(resident: Resident, key: string): void {
+    resident.keys.set(key, (resident.keys.get(key) ?? 0) + 1);
+    const all = this.#keys.get(key);
+    if (all === undefined) this.#keys.set(key, new Set([resident]));
+    else all.add(resident);
+  }
+
+  /** A peer has a key in one room less. */
+  removeKey(resident: Resident, key: string): void {
+    const rooms = resident.keys.get(key)! - 1;
+    if (rooms > 0) return void resident.keys.set(key, rooms);
+    resident.keys.delete(key);
+    const all = this.#keys.get(key);
+    all?.delete(resident);
+    if (all?.size === 0) this.#keys.delete(key);
+  }
+
+  // What is said.
+
+  /** Says something to one node. */
+  tell(
+    node: string,
+    kind: string,
+    fields?: object,
+    body?: string,
+  ): Promise<number | undefined> {
+    return this.#publish(this.subjects.node(node), kind, fields, body);
+  }
+
+  /** Says something to all nodes, this one too. */
+  tellAll(
+    kind: string,
+    fields?: object,
+    body?: string,
+  ): Promise<number | undefined> {
+    return this.#publish(this.subjects.all, kind, fields, body);
+  }
+
+  #publish(
+    subject: string,
+    kind: string,
+    fields: object | undefined,
+    body: string | undefined,
+  ): Promise<number | undefined> {
+    let text: string;
+    try {
+      text = writeMessage(this.head, kind, fields, body);
+    } catch (error) {
+      return Promise.reject(error);
+    }
+    return this.bus.publish(subject, text);
+  }
+
+  /** Something was said in a room: one of the next beats says its number. */
+  spoke(room: Numbered): void {
+    this.#spoken.add(room);
+  }
+
+  // What is heard.
+
+  /** Hears what one node says to this one. */
+  onInbox(kind: string, handler: Handler): void {
+    add(this.#heardHere, kind, handler);
+  }
+
+  /** Hears what is said to all nodes; what this one said itself, too. */
+  onAll(kind: string, handler: Handler): void {
+    add(this.#heardByAll, kind, handler);
+  }
+
+  /** Is told of other nodes; returns how to be told no more. */
+  watch(watcher: NodeWatcher): () => void {
+    this.#watchers.add(watcher);
+    return () => void this.#watchers.delete(watcher);
+  }
+
+  /** Reads a message, or complains of it. */
+  read(text: string): BusMessage | undefined {
+    const message = readMessage(text);
+    if (!("why" in message)) return message;
+    this.complain(message.why);
+    if (message.node !== undefined && message.call !== undefined) {
+      this.#refuse(message.node, message.call, undefined);
+    }
+    return undefined;
+  }
+
+  #hear(
+    text: string,
+    handlers: Map<string, Handler[]>,
+    isAsked: boolean,
+  ): void {
+    if (this.#isClosed) return;
+    const message = this.read(text);
+    if (message === undefined) return;
+    const { node, kind, fields } = message;
+    const other = this.#others.get(node);
+    if (other !== undefined) other.missed = 0;
+    const all = handlers.get(kind);
+    if (all !== undefined) {
+      return all.forEach((handler) => this.guard(() => handler(message)));
+    }
+    // What is newer than this node; who asks must not wait for nothing.
+    const call = readCount(fields, "c");
+    if (isAsked && call !== undefined && node !== this.id) {
+      this.#refuse(node, call, kind);
+    }
+  }
+
+  #refuse(node: string, call: number, kind: string | undefined): void {
+    if (kind === "unsupported") return;
+    this.tell(node, "unsupported", { c: call, of: kind }).catch(ignore);
+  }
+
+  /** Calls what must not throw into the engine. */
+  guard(call: () => void): void {
+    try {
+      call();
+    } catch (error) {
+      this.report(error);
+    }
+  }
+
+  // Other nodes.
+
+  #hearBeat({ node, fields }: BusMessage): void {
+    if (node === this.id) this.#hearOwn(readCount(fields, "i") ?? 0);
+    else this.#admit(node, false);
+  }
+
+  #hearHello({ node }: BusMessage): void {
+    if (node === this.id) return;
+    this.#admit(node, true);
+    this.tell(node, "beat").catch(ignore);
+  }
+
+  #admit(node: string, isNew: boolean): void {
+    if (this.#others.has(node)) return;
+    if (this.#others.size >= mostNodes) {
+      return this.complain(
+        `there are ${mostNodes} of at most ${mostNodes} nodes`,
+      );
+    }
+    this.#others.set(node, { missed: 0 });
+    this.#each((watcher) => watcher.nodeCame?.(node, isNew));
+  }
+
+  #forget(node: string): void {
+    if (!this.#others.delete(node)) return;
+    this.#each((watcher) => watcher.nodeWent?.(node));
+  }
+
+  #each(tell: (watcher: NodeWatcher) => void): void {
+    for (const watcher of [...this.#watchers]) this.guard(() => tell(watcher));
+  }
+
+  // Beats, and whether they come back.
+
+  /**
+   * Begins: from then on it is heard, and knows the nodes that answered.
+   *
+   * @throws {EngineError} The engine is not open, or what is published doesn't come
+   * back.
+   */
+  async start(): Promise<void> {
+    const why = "Cannot join the cluster";
+    if (this.bus.status !== "open") {
+      throw new EngineError(`${why}: the engine is ${this.bus.status}`, false);
+    }
+    const late = new Deferred<never>();
+    late.promise.catch(ignore);
+    const stop = startTimer(startWithin, () => {
+      const what = `what is published came not back within ${startWithin} ms`;
+      late.reject(new EngineError(`${why}: ${what}`, false));
+    });
+    try {
+      await Promise.race([this.#begin(), late.promise]);
+    } finally {
+      stop();
+    }
+    this.#next = performance.now() + beatEvery;
+    this.#alarm.set(this, beatEvery);
+  }
+
+  async #begin(): Promise<void> {
+    await Promise.all([this.#inbox.hold(), this.#all.hold()]);
+    await this.tellAll("hello");
+    // The others have answered by the time that a second one is back.
+    await this.#beatBack();
+    await this.#beatBack();
+  }
+
+  #beatBack(): Promise<void> {
+    this.#proven = new Deferred();
+    this.#prove();
+    return this.#proven.promise;
+  }
+
+  /** Sends a beat, which has to come back. */
+  #prove(): void {
+    this.#proof = this.#beats + 1;
+    this.#beat();
+  }
+
+  #beat(): void {
+    const said: [string, number][] = [];
+    let length = 0;
+    for (const room of this.#spoken) {
+      length += room.encoded.length + 16;
+      if (said.length === mostSaid || length > mostSaidLength) break;
+      this.#spoken.delete(room);
+      said.push([room.encoded, room.number]);
+    }
+    const fields = { i: ++this.#beats, ...said.length > 0 && { at: said } };
+    const text = writeMessage(this.head, "beat", fields);
+    // That it failed is told by what doesn't come back.
+    this.bus.publish(this.subjects.all, text, true).catch(ignore);
+  }
+
+  #hearOwn(beat: number): void {
+    this.#missed = 0;
+    if (beat < this.#proof) return;
+    this.#proof = Infinity;
+    this.#proven?.resolve();
+    if (this.#breach !== undefined) this.#restore(this.#breach);
+  }
+
+  /** What is published arrives again: what was missed is told. */
+  #restore(why: "engine" | "paused"): void {
+    this.#breach = undefined;
+    this.restoredAt = performance.now();
+    for (const other of this.#others.values()) other.missed = 0;
+    this.#each((watcher) => watcher.restored?.(why));
+    this.#each((watcher) => watcher.engineChanged?.(this.status));
+  }
+
+  engineChanged(status: EngineStatus, cause: unknown): void {
+    if (this.#isClosed) return;
+    if (status === "open") return this.#prove();
+    this.#proof = Infinity;
+    const isNew = this.#breach === undefined || status === "closed";
+    this.#breach = "engine";
+    if (!isNew) return;
+    const why = status === "closed"
+      ? "The engine is closed: other nodes are out of reach for good"
+      : "The engine is lost: other nodes are out of reach until it is back";
+    this.report(
+      new EngineError(why, false, cause === undefined ? {} : { cause }),
+    );
+    this.#each((watcher) => watcher.engineChanged?.(status));
+  }
+
+  wake(now: number): void {
+    if (now < this.#next) return;
+    const late = now - this.#next;
+    this.#next = now + beatEvery;
+    this.bus.sweep(now);
+    this.#each((watcher) => watcher.beat?.(now));
+    if (this.bus.status !== "open") return;
+    if (late > mostMissed * beatEvery) this.#breach ??= "paused";
+    // The process slept or was busy: what arrived may not have been handled.
+    if (late > beatEvery / 2 && this.#reprieves < mostReprieves) {
+      this.#reprieves++;
+    } else {
+      this.#reprieves = 0;
+      this.#look();
+    }
+    if (this.#breach !== undefined && this.#proof === Infinity) this.#prove();
+    else this.#beat();
+  }
+
+  wakeAt(): number {
+    return this.#next;
+  }
+
+  /** Looks who has given no sign of life: others, or the engine to this node. */
+  #look(): void {
+    if (++this.#missed > mostMissed) {
+      this.#missed = 0;
+      if (this.#breach === undefined) {
+        this.#breach = "engine";
+        const within = (mostMissed + 1) * beatEvery;
+        this.report(
+          new EngineError(
+            `What this node publishes came not back within ${within} ms: it subscribes anew`,
+            false,
+          ),
+        );
+        this.#each((watcher) => watcher.engineChanged?.("lost"));
+      }
+      this.#proof = Infinity;
+      this.bus.rebuild();
+    }
+    // Who hears nobody can't say who is dead.
+    if (this.#breach !== undefined) return;
+    for (const [node, other] of [...this.#others]) {
+      if (++other.missed > mostMissed) this.#forget(node);
+    }
+  }
+
+  /** Complains of what others publish; not of each, or they could fill a log. */
+  complain(why: string): void {
+    const now = performance.now();
+    if (now - this.#complainedAt < complainEvery) return void this.#dropped++;
+    this.#complainedAt = now;
+    const more = this.#dropped === 0
+      ? ""
+      : `; ${this.#dropped} others were since the last such error`;
+    this.#dropped = 0;
+    this.report(
+      new Error(`A message of another node is dropped: ${why}${more}`),
+    );
+  }
+
+  /** Tells whoever runs the node. */
+  report(error: unknown): void {
+    try {
+      const result = this.#onerror === undefined
+        ? console.error(error)
+        : this.#onerror(error);
+      if (isThenable(result)) Promise.resolve(result).catch(ignore);
+    } catch {
+      // There is nobody left to tell.
+    }
+  }
+
+  /** Leaves: others are told, as far as the engine can within a second. */
+  async close(): Promise<void> {
+    if (this.#isClosed) return;
+    this.#isClosed = true;
+    this.#alarm.delete(this);
+    this.#proven?.reject(
+      new EngineError("Cannot join the cluster: it is closed", false),
+    );
+    const late = new Deferred<void>();
+    const stop = startTimer(leaveWithin, late.resolve);
+    await Promise.race([this.tellAll("bye").catch(ignore), late.promise]);
+    stop();
+    this.bus.close();
+    this.#residents.clear();
+    this.#keys.clear();
+    this.#others.clear();
+    this.#spoken.clear();
+  }
+}
+
+/** Wakes all nodes that a process has. */
+const alarm = /* @__PURE__ */ new Alarm();
+
+function add(
+  handlers: Map<string, Handler[]>,
+  kind: string,
+  handler: Handler,
+): void {
+  const all = handlers.get(kind);
+  if (all === undefined) handlers.set(kind, [handler]);
+  else all.push(handler);
+}
+
+function ignore(): void {}
+
+/** An id that no node has had: 60 random bits. */
+function createId(): string {
+  const letters =
+    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
+  const bytes = crypto.getRandomValues(new Uint8Array(10));
+  return Array.from(bytes, (byte) => letters[byte & 63]).join("");
+}

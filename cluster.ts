@@ -26,3 +26,12 @@ export {
   type EngineStatus,
 } from "./src/cluster/engine.ts";
 export { memory } from "./src/cluster/memory.ts";
+export type {
+  Change,
+  Changes,
+  Gap,
+  LeaveReason,
+  Member,
+  Members,
+} from "./src/cluster/presence.ts";
+export type { JoinOptions, NoticeOptions, Room } from "./src/cluster/room.ts";

@@ -34,6 +34,8 @@ export interface Hearer {
 /** A node's place at its engine. */
 export class Bus {
   status: EngineStatus;
+  /** Whether nothing arrives, though the engine doesn't say so. */
+  isDeaf = false;
   readonly #engine: Engine;
   readonly #owner: BusOwner;
   readonly #stop: () => void;
@@ -99,8 +101,9 @@ export class Bus {
     for (const topic of [...this.#topics]) topic.sweep(now);
   }
 
-  /** Subscribes to everything anew. */
+  /** Subscribes to everything anew, since nothing arrives. */
   rebuild(): void {
+    this.isDeaf = true;
     for (const topic of [...this.#topics]) topic.rebuild();
   }
 
@@ -163,6 +166,11 @@ export class Topic {
     return this.#kept.has(this);
   }
 
+  /** Whether what is published now is heard. */
+  get isSubscribed(): boolean {
+    return this.#release !== undefined;
+  }
+
   /** Whether nobody but this node hears what is published now; `false`: unknown. */
   get isAlone(): boolean {
     const heard = this.#engine.listeners?.(this.subject);
@@ -185,8 +193,9 @@ export class Topic {
   /** Resolves once it is confirmed, of a topic that is held, or the engine is lost. */
   confirmed(): Promise<void> {
     if (this.#release !== undefined || this.#bus.status !== "open") return done;
-    this.#waiting ??= new Deferred();
     this.#ask();
+    if (this.#bus.isDeaf) return done;
+    this.#waiting ??= new Deferred();
     return this.#waiting.promise;
   }
 
@@ -206,9 +215,10 @@ export class Topic {
     else this.#settle();
   }
 
-  /** Subscribes anew. */
+  /** Subscribes anew; who waits for it is told by the gap that follows. */
   rebuild(): void {
     this.#letGo();
+    this.#settle();
     if (this.#holders > 0) this.#ask();
     else this.release();
   }

@@ -9,6 +9,7 @@ import type { AnyPeer } from "../peer/base.ts";
 import type { Engine, EngineStatus } from "./engine.ts";
 import { memory } from "./memory.ts";
 import { Node } from "./node.ts";
+import { type Room, Rooms } from "./room.ts";
 
 /** How a node joins its cluster. */
 export interface ClusterOptions {
@@ -74,6 +75,17 @@ export interface Cluster extends AsyncReleasable {
   readonly status: EngineStatus;
 
   /**
+   * The room of a name: the same object for the same name. It costs nothing before
+   * somebody joins it.
+   *
+   * @typeParam Theirs The type of the members' `local`.
+   * @typeParam Data The type of what they join with.
+   * @throws {TypeError} The name is no text, or empty, or has half a surrogate pair.
+   * @throws {RangeError} It has more than 900 characters, encoded as in an address.
+   */
+  room<Theirs = unknown, Data = unknown>(name: string): Room<Theirs, Data>;
+
+  /**
    * The id by which every node can reach a peer of this one, "node.n"; from now on it
    * can.
    */
@@ -88,9 +100,11 @@ export interface Cluster extends AsyncReleasable {
 
 class OwnNode implements Cluster {
   readonly #node: Node;
+  readonly #rooms: Rooms;
 
   constructor(node: Node) {
     this.#node = node;
+    this.#rooms = new Rooms(node);
   }
 
   get id(): string {
@@ -105,11 +119,16 @@ class OwnNode implements Cluster {
     return this.#node.status;
   }
 
+  room<Theirs, Data>(name: string): Room<Theirs, Data> {
+    return this.#rooms.room(name) as unknown as Room<Theirs, Data>;
+  }
+
   idOf(peer: AnyPeer): string {
     return this.#node.residentOf(peer).id;
   }
 
   close(): Promise<void> {
+    this.#rooms.close();
     return this.#node.close();
   }
 

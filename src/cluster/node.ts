@@ -81,8 +81,8 @@ export interface NodeWatcher {
 export interface Numbered {
   /** Its name, encoded. */
   readonly encoded: string;
-  /** The number of the last thing that was said in it. */
-  readonly number: number;
+  /** What a beat says of it: its name, the number of what was last said in it. */
+  readonly spoken: readonly unknown[];
 }
 
 interface Other {
@@ -98,8 +98,6 @@ export class Node implements Sleeper, BusOwner {
   readonly subjects: Subjects;
   readonly bus: Bus;
   place = -1;
-  /** When continuity was last restored, on the monotonic clock. */
-  restoredAt = 0;
   /** The highest number that anything was said under, in whatever room. */
   highest = 0;
   readonly #onerror: ((error: unknown) => unknown) | undefined;
@@ -126,6 +124,8 @@ export class Node implements Sleeper, BusOwner {
   #breach: "engine" | "paused" | undefined;
   #isClosed = false;
   #proven: Deferred<void> | undefined;
+  /** Whether it was told that others have missed something. */
+  #isLossTold = false;
   /** Complaints that were not told since the last one that was. */
   #dropped = 0;
   #complainedAt = -Infinity;
@@ -425,13 +425,13 @@ export class Node implements Sleeper, BusOwner {
   }
 
   #beat(): void {
-    const said: [string, number][] = [];
+    const said: (readonly unknown[])[] = [];
     let length = 0;
     for (const room of this.#spoken) {
       length += room.encoded.length + 16;
       if (said.length === mostSaid || length > mostSaidLength) break;
       this.#spoken.delete(room);
-      said.push([room.encoded, room.number]);
+      said.push(room.spoken);
     }
     const fields = { i: ++this.#beats, ...said.length > 0 && { at: said } };
     const text = writeMessage(this.head, "beat", fields);
@@ -450,7 +450,7 @@ export class Node implements Sleeper, BusOwner {
   /** What is published arrives again: what was missed is told. */
   #restore(why: "engine" | "paused"): void {
     this.#breach = undefined;
-    this.restoredAt = performance.now();
+    this.bus.isDeaf = false;
     for (const other of this.#others.values()) other.missed = 0;
     this.#each((watcher) => watcher.restored?.(why));
     this.#each((watcher) => watcher.engineChanged?.(this.status));
@@ -460,7 +460,7 @@ export class Node implements Sleeper, BusOwner {
     if (this.#isClosed) return;
     if (status === "open") return this.#prove();
     this.#proof = Infinity;
-    const isNew = this.#breach === undefined || status === "closed";
+    const isNew = this.#breach !== "engine" || status === "closed";
     this.#breach = "engine";
     if (!isNew) return;
     const why = status === "closed"
@@ -477,6 +477,7 @@ export class Node implements Sleeper, BusOwner {
     const late = now - this.#next;
     this.#next = now + beatEvery;
     this.bus.sweep(now);
+    this.#isLossTold = false;
     this.#each((watcher) => watcher.beat?.(now));
     if (this.bus.status !== "open") return;
     if (late > mostMissed * beatEvery) this.#breach ??= "paused";
@@ -532,6 +533,16 @@ export class Node implements Sleeper, BusOwner {
     this.report(
       new Error(`A message of another node is dropped: ${why}${more}`),
     );
+  }
+
+  /** Tells that others have missed something, once for all of an outage. */
+  reportLoss(error: unknown): void {
+    if (error instanceof EngineError) {
+      // That it is lost was told.
+      if (this.bus.status !== "open" || this.#isLossTold) return;
+      this.#isLossTold = true;
+    }
+    this.report(error);
   }
 
   /** Tells whoever runs the node. */

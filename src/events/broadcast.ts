@@ -8,6 +8,7 @@
 
 import { coreOf } from "../peer/base.ts";
 import type { MethodName, MethodOf, ParamsFor } from "../peer/contract.ts";
+import type { Core } from "../peer/core.ts";
 import { deliver, writeNotice } from "../peer/outgoing.ts";
 import { versionOf } from "../peer/sending.ts";
 import type { Params, Version } from "../wire/message.ts";
@@ -66,6 +67,23 @@ export function broadcast(
   method: string,
   params?: Params,
 ): number {
+  return tellAll(peers, method, (core) => writeNotice(core, method, params));
+}
+
+/**
+ * Sends a notification to many peers, written once for each version that they speak.
+ *
+ * @param write Writes it for a peer, and all others that speak the same version.
+ * @returns How many took it.
+ * @throws What `write` throws: nobody was sent it, or none of those who speak another
+ * version than the others.
+ * @throws {RangeError} It is too long for one of the peers; the others were sent it.
+ */
+export function tellAll(
+  peers: Iterable<object>,
+  method: string,
+  write: (core: Core, version: Version) => string,
+): number {
   const written = new Map<Version, string>();
   const errors: unknown[] = [];
   let taken = 0;
@@ -75,7 +93,7 @@ export function broadcast(
       const version = versionOf(core);
       let text = written.get(version);
       if (text === undefined) {
-        text = writeNotice(core, method, params);
+        text = write(core, version);
         written.set(version, text);
       }
       if (deliver(core, method, text)) taken++;

@@ -1,0 +1,932 @@
+/**
+ * Rooms: what is said in one reaches its members, on whatever node they are.
+ *
+ * @see docs/cluster.md, "Rooms"
+ *
+ * @module
+ */
+
+import { tellAll } from "../events/broadcast.ts";
+import { isThenable } from "../line/deferred.ts";
+import { startTimer } from "../line/timers.ts";
+import type { AnyPeer } from "../peer/base.ts";
+import type {
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsFor,
+} from "../peer/contract.ts";
+import type { Core } from "../peer/core.ts";
+import { writeNotice } from "../peer/outgoing.ts";
+import { isClosed, messageOf } from "../peer/owner.ts";
+import type { Peer } from "../presets/everything.ts";
+import { isDeeperThan } from "../wire/depth.ts";
+import {
+  checkMembers,
+  type Params,
+  type Version,
+  writeNotification,
+  writeParams,
+} from "../wire/message.ts";
+import type { Hearer, Topic } from "./bus.ts";
+import { EngineError } from "./engine.ts";
+import {
+  type BusMessage,
+  type Fields,
+  mostHeader,
+  readCount,
+  readText,
+} from "./message.ts";
+import { mostNodes, type Node, type Numbered, type Resident } from "./node.ts";
+import {
+  type Changes,
+  type Gap,
+  type LeaveReason,
+  type Member,
+  type Members,
+  mostChanges,
+  mostChangesLength,
+  mostData,
+  mostDataDepth,
+  mostKey,
+  View,
+  type ViewOwner,
+  writeJoin,
+  writeLeave,
+} from "./presence.ts";
+import { encodeRoom } from "./subjects.ts";
+
+/** What a peer joins a room with. */
+export interface JoinOptions<Data = unknown> {
+  /**
+   * Whose connection it is: what `disconnect` closes all connections of, and by what
+   * those who list members see one user in two tabs. At most 256 characters.
+   */
+  key?: string;
+  /**
+   * What members are listed with: any JSON, at most 4,096 characters of it, 32 levels
+   * deep.
+   */
+  data?: Data;
+}
+
+/** Whom a notification is not for. */
+export interface NoticeOptions {
+  /** A peer of this node's, or the id of one of any node, or several. At most 256. */
+  except?: AnyPeer | string | readonly (AnyPeer | string)[];
+}
+
+/**
+ * A room of the cluster: peers join it, and what is said in it reaches those of all
+ * nodes. Made by {@linkcode Cluster.room}.
+ *
+ * What one node says in a room arrives everywhere in that order, at most once. What
+ * may not have arrived is told to {@linkcode Room.ongap}.
+ *
+ * @typeParam Theirs The type of the members' `local`.
+ * @typeParam Data The type of what they join with.
+ */
+export interface Room<Theirs = unknown, Data = unknown> {
+  /** Its name. */
+  readonly name: string;
+
+  /** How many of this node's peers are in it. */
+  readonly size: number;
+
+  /**
+   * Called when something may have been missed that others have said: once for the
+   * room, when it is over. Then what the members know is to be compared with the
+   * truth, if that matters. Default: nothing is done.
+   */
+  ongap: ((gap: Gap) => void | Promise<void>) | undefined;
+
+  /**
+   * Takes a peer of this node's into the room. It leaves by itself when it closes. Who
+   * joins a second time has another key and other data from then on. A peer that is
+   * closed joins nothing.
+   *
+   * @returns Resolves once the node hears what others say in the room: nothing that
+   * is published anywhere from then on is missed. Also, while the engine is lost, at
+   * once: its return will be told as a gap.
+   * @throws {RangeError} The key or the data are too long, or the data too deep.
+   * @throws {TypeError} The key is no text, or the data can't be written as JSON.
+   * @throws {EngineError} The cluster is closed.
+   */
+  join(
+    peer: unknown extends Theirs ? AnyPeer : Peer<Theirs>,
+    options?: JoinOptions<Data>,
+  ): Promise<void>;
+
+  /** Takes a peer out of the room; `false`: it was not in it. */
+  leave(peer: AnyPeer): boolean;
+
+  /**
+   * Sends a notification to all members: at once to those of this node, and to those
+   * of others as far as the engine can. It is written once.
+   *
+   * @param method Name of the remote method.
+   * @param rest Its params, by position (array) or by name (object), and whom it is
+   * not for.
+   * @returns How many of this node's took it; see {@linkcode Peer.notify}.
+   * @throws {TypeError} The params can't be written as JSON; nobody was sent them.
+   * @throws {RangeError} It is too long for one of this node's; the others were sent
+   * it.
+   */
+  notify<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...rest: ParamsFor<MethodOf<Theirs, Method>, [options?: NoticeOptions]>
+  ): number;
+  /**
+   * Sends a notification by a name that the type of the members doesn't know.
+   */
+  notify<Method extends string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+    options?: NoticeOptions,
+  ): number;
+
+  /**
+   * Sends a notification to all members, and waits until the engine has it.
+   *
+   * @param method Name of the remote method.
+   * @param rest Its params, by position (array) or by name (object), and whom it is
+   * not for.
+   * @returns Resolves once it is on its way to all nodes. This node's members were
+   * sent it at once, also where it rejects.
+   * @throws {EngineError} Members on other nodes may not have it: not one of them, if
+   * `sent` is `false`. Also where 1,024 messages, or 4,194,304 characters, are not
+   * confirmed.
+   * @throws {TypeError} The params can't be written as JSON; nobody was sent them.
+   * @throws {RangeError} It is too long for one of this node's, or for the engine.
+   */
+  publish<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...rest: ParamsFor<MethodOf<Theirs, Method>, [options?: NoticeOptions]>
+  ): Promise<void>;
+  /**
+   * Sends a notification by a name that the type of the members doesn't know.
+   */
+  publish<Method extends string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+    options?: NoticeOptions,
+  ): Promise<void>;
+
+  /**
+   * Says who is in the room, on all nodes. The first time the other nodes are asked;
+   * for half a minute after the last time they tell by themselves who comes and goes.
+   *
+   * @returns Resolves within 2 seconds, however many nodes don't answer: `missing`
+   * names them.
+   * @throws {EngineError} The cluster is closed.
+   */
+  members(): Promise<Members<Data>>;
+
+  /**
+   * Tells who comes and goes, on all nodes: first a snapshot of who is there, then
+   * each change.
+   *
+   * At most 1,024 wait to be read: who is slower is told of a gap, and begins again
+   * with a snapshot. It ends when the cluster is closed.
+   */
+  changes(): Changes<Data>;
+}
+
+/** A peer of this node's in a room. */
+interface Membership {
+  readonly resident: Resident;
+  readonly leave: () => void;
+  key: string | undefined;
+  /** What it joined with, written. */
+  data: string | undefined;
+  /** What members are listed as. */
+  member: Member;
+}
+
+// Most ids that a notification may be not for.
+const mostExcept = 256;
+
+/** What a notification begins with that may be passed on. */
+const noticeHead = '{"jsonrpc":"2.0","method":';
+
+const what = "Cannot send notification";
+
+/** A room, as its node has it. */
+export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
+  readonly name: string;
+  readonly encoded: string;
+  /** Of what was last said in it. */
+  number: number;
+  /** Of what was first said in it, since the node knows it. */
+  readonly #first: number;
+  readonly #rooms: Rooms;
+  readonly #node: Node;
+  readonly #topic: Topic;
+  /** By peer. */
+  readonly #members = new Map<object, Membership>();
+  /** The number of what each other node has said in it. */
+  readonly #heard = new Map<string, number>();
+  /** Since when what is said in it is heard. */
+  #since = 0;
+  /** When something was last said that may not have left. */
+  #failedAt: number | undefined;
+  /** Who came and went, and is not said yet. */
+  #unsaid: string[] = [];
+  #unsaidLength = 0;
+  #view: View | undefined;
+  #ongap: ((gap: Gap) => void | Promise<void>) | undefined;
+
+  constructor(rooms: Rooms, node: Node, name: string, encoded: string) {
+    this.name = name;
+    this.encoded = encoded;
+    this.#rooms = rooms;
+    this.#node = node;
+    // No number is used twice, though the node forgets rooms.
+    this.number = node.highest;
+    this.#first = node.highest + 1;
+    this.#topic = node.bus.topic(node.subjects.room(encoded), this);
+  }
+
+  get size(): number {
+    return this.#members.size;
+  }
+
+  get ongap(): ((gap: Gap) => void | Promise<void>) | undefined {
+    return this.#ongap;
+  }
+
+  set ongap(ongap: ((gap: Gap) => void | Promise<void>) | undefined) {
+    this.#ongap = ongap;
+    this.#rooms.keep(this, this.isKept);
+  }
+
+  /** Whether something of it would be missed if it were forgotten. */
+  get isKept(): boolean {
+    return this.#topic.isKept || this.#ongap !== undefined;
+  }
+
+  // Its own members.
+
+  async join(peer: AnyPeer, options: JoinOptions = {}): Promise<void> {
+    const { key, data } = options;
+    const cannot = `Cannot join ${JSON.stringify(this.name)}`;
+    if (this.#node.isClosed) {
+      throw new EngineError(`${cannot}: the cluster is closed`, false);
+    }
+    checkKey(cannot, key);
+    const written = writeData(cannot, data);
+    const resident = this.#node.residentOf(peer);
+    if (isClosed(resident.core)) return;
+    const { id, number } = resident;
+    const before = this.#members.get(peer);
+    const member: Member = {
+      id,
+      node: this.#node.id,
+      key,
+      data: written === undefined ? undefined : JSON.parse(written),
+    };
+    if (before !== undefined) {
+      this.#dropKey(before);
+      Object.assign(before, { key, data: written, member });
+    } else {
+      const leave = (): void => void this.#leave(peer, "closed");
+      resident.ends.add(leave);
+      this.#members.set(peer, { resident, leave, key, data: written, member });
+    }
+    if (key !== undefined) this.#node.addKey(resident, key);
+    this.#view?.tell({ type: "join", member });
+    this.#change(writeJoin(number, key, written));
+    await (before === undefined ? this.#hold() : this.#topic.confirmed());
+  }
+
+  leave(peer: AnyPeer): boolean {
+    return this.#leave(peer, "left");
+  }
+
+  #leave(peer: object, why: LeaveReason): boolean {
+    const membership = this.#members.get(peer);
+    if (membership === undefined) return false;
+    this.#members.delete(peer);
+    const { resident, leave, member } = membership;
+    resident.ends.delete(leave);
+    this.#dropKey(membership);
+    this.#view?.tell({ type: "leave", member, why });
+    this.#change(writeLeave(resident.number, why));
+    this.#topic.drop();
+    return true;
+  }
+
+  #dropKey({ resident, key }: Membership): void {
+    if (key !== undefined) this.#node.removeKey(resident, key);
+  }
+
+  /** Is subscribed to from now on, once more. */
+  #hold(): Promise<void> {
+    const isNew = !this.#topic.isKept;
+    const confirmed = this.#topic.hold();
+    if (isNew) {
+      this.#rooms.keep(this, true);
+      this.#since = Infinity;
+      confirmed.then(() => this.#since = performance.now());
+    }
+    return confirmed;
+  }
+
+  released(): void {
+    this.#heard.clear();
+    this.#rooms.keep(this, this.isKept);
+  }
+
+  // What is said in it.
+
+  notify(method: string, params?: Params, options?: NoticeOptions): number {
+    const { taken, error, said } = this.#send(method, params, options);
+    said?.catch((error: unknown) => this.#node.reportLoss(error));
+    if (error !== undefined) throw error.reason;
+    return taken;
+  }
+
+  async publish(
+    method: string,
+    params?: Params,
+    options?: NoticeOptions,
+  ): Promise<void> {
+    const { error, said } = this.#send(method, params, options);
+    await said;
+    if (error !== undefined) throw error.reason;
+  }
+
+  /** Sends it to the members here, and passes it on to those elsewhere. */
+  #send(
+    method: string,
+    params: Params | undefined,
+    options: NoticeOptions | undefined,
+  ): {
+    readonly taken: number;
+    readonly error: { readonly reason: unknown } | undefined;
+    readonly said: Promise<unknown> | undefined;
+  } {
+    const except = options?.except === undefined
+      ? undefined
+      : this.#read(options.except);
+    const isAlone = this.#topic.isAlone;
+    let text: string | undefined;
+    let isWritten = false;
+    const write = (core: Core, version: Version): string => {
+      const written = writeNotice(core, method, params);
+      isWritten = true;
+      if (version === "2.0") text = written;
+      return written;
+    };
+    let taken = 0;
+    let error: { readonly reason: unknown } | undefined;
+    try {
+      taken = tellAll(this.#but(except), method, write);
+    } catch (reason) {
+      if (!isWritten) throw reason;
+      error = { reason };
+    }
+    if (isAlone) return { taken, error, said: undefined };
+    text ??= writeDetached(method, params);
+    const fields = except === undefined || except.size === 0
+      ? ""
+      : `,"x":${JSON.stringify([...except])}`;
+    const head = `,"m":${JSON.stringify(method)}${fields}`;
+    return { taken, error, said: this.#say("notify", head, text) };
+  }
+
+  /** The ids of those whom something is not for. */
+  #read(
+    except: NonNullable<NoticeOptions["except"]>,
+  ): Set<string> {
+    const all = Array.isArray(except) ? except : [except];
+    if (all.length > mostExcept) {
+      throw new RangeError(
+        `${what}: except has ${all.length} of at most ${mostExcept} peers`,
+      );
+    }
+    const ids = new Set<string>();
+    for (const one of all as readonly (AnyPeer | string)[]) {
+      ids.add(typeof one === "string" ? one : this.#node.residentOf(one).id);
+    }
+    return ids;
+  }
+
+  /** The peers of this node's but some. */
+  #but(except: ReadonlySet<string> | undefined): Iterable<object> {
+    if (except === undefined) return this.#members.keys();
+    const peers: object[] = [];
+    for (const [peer, { resident }] of this.#members) {
+      if (!except.has(resident.id)) peers.push(peer);
+    }
+    return peers;
+  }
+
+  /** Says something to the other nodes, under the next number. */
+  #say(kind: string, fields: string, body: string): Promise<unknown> {
+    const node = this.#node;
+    const number = ++this.number;
+    if (number > node.highest) node.highest = number;
+    node.spoke(this);
+    const first = this.#first === 1 ? "" : `,"b":${this.#first}`;
+    const header = `${node.head}"k":"${kind}","s":${number}${first}${fields}}`;
+    if (header.length > mostHeader) {
+      return Promise.reject(
+        new RangeError(
+          `Cannot send to other nodes: the header of "${kind}" has ${header.length} of at most ${mostHeader} characters`,
+        ),
+      );
+    }
+    const text = body.length < 256
+      ? `${header}\n${body}`
+      : [header, body].join("\n");
+    const said = node.bus.publish(this.#topic.subject, text);
+    said.catch(() => {
+      this.#failedAt = performance.now();
+      node.spoke(this);
+    });
+    return said;
+  }
+
+  /** What a beat says of it. */
+  get spoken(): unknown[] {
+    const failedAt = this.#failedAt;
+    this.#failedAt = undefined;
+    return failedAt === undefined
+      ? [this.encoded, this.number]
+      : [this.encoded, this.number, Math.ceil(performance.now() - failedAt)];
+  }
+
+  // What others say.
+
+  receive(text: string): void {
+    // What it says itself has been told here already.
+    if (text.startsWith(this.#node.head)) return;
+    const message = this.#node.read(text);
+    if (message !== undefined) this.#node.guard(() => this.#take(message));
+  }
+
+  #take({ node, kind, fields, body }: BusMessage): void {
+    const number = readCount(fields, "s");
+    if (number === undefined) return this.complain("it has no number");
+    if (!this.#follow(node, number, readCount(fields, "b") ?? 1)) return;
+    if (kind === "notify") {
+      try {
+        this.#deliver(fields, body);
+      } catch (error) {
+        this.complain(`it can't be delivered (${messageOf(error)})`);
+      }
+    } else if (kind === "presence") this.#view?.change(node, number, body);
+  }
+
+  /** Whether what has this number is new; whether something was missed is told. */
+  #follow(node: string, number: number, first: number): boolean {
+    const last = this.#heard.get(node);
+    if (last !== undefined && number <= last) {
+      this.complain(`its number ${number} was ${last} before`);
+      return false;
+    }
+    this.#hear(node, number);
+    if (last === undefined) return true;
+    const missed = number - Math.max(last + 1, Math.min(first, number));
+    if (missed > 0) this.#missed(node, missed);
+    return true;
+  }
+
+  #hear(node: string, number: number): void {
+    const heard = this.#heard;
+    if (!heard.has(node) && heard.size >= mostNodes) {
+      heard.delete(heard.keys().next().value!);
+    }
+    heard.set(node, number);
+  }
+
+  #missed(node: string, missed: number): void {
+    this.#view?.doubt(node);
+    // What is missed until then will be told for all nodes.
+    if (this.#node.isBroken) return;
+    this.#tell({ room: this.name, why: "hole", node, missed });
+  }
+
+  /**
+   * A node says the number of what it last said: what was lost behind all that came.
+   *
+   * @param ago Milliseconds since something may not have left it.
+   */
+  compare(node: string, number: number, ago: number | undefined): void {
+    if (!this.#topic.isSubscribed) return;
+    const last = this.#heard.get(node);
+    if (last !== undefined && number <= last) return;
+    this.#hear(node, number);
+    if (last !== undefined) return this.#missed(node, number - last);
+    if (ago !== undefined && performance.now() - ago > this.#since) {
+      this.#view?.doubt(node);
+      if (!this.#node.isBroken) {
+        this.#tell({ room: this.name, why: "hole", node });
+      }
+    }
+  }
+
+  #deliver(fields: Fields, body: string): void {
+    const method = readText(fields, "m", mostHeader);
+    if (
+      method === undefined || !body.startsWith(noticeHead) ||
+      !body.endsWith("}")
+    ) return this.complain("it is no notification");
+    const { x } = fields;
+    const except = Array.isArray(x)
+      ? new Set(x.slice(0, mostExcept) as string[])
+      : undefined;
+    tellAll(
+      this.#but(except),
+      method,
+      (core, version) => version === "2.0" ? body : rewrite(core, method, body),
+    );
+  }
+
+  #tell(gap: Gap): void {
+    this.#view?.tell({ type: "gap", gap });
+    this.#node.guard(() => {
+      const result = this.#ongap?.(gap);
+      if (isThenable(result)) {
+        Promise.resolve(result).catch((error) => this.#node.report(error));
+      }
+    });
+  }
+
+  /** The engine is lost. */
+  lost(): void {
+    this.#view?.doubtAll();
+    this.#view?.giveUp();
+  }
+
+  /** Messages arrive again: until now any may have been missed. */
+  restored(why: "engine" | "paused"): void {
+    this.#topic.confirmed().then(() => {
+      // The next time will tell it.
+      if (this.#node.isBroken || this.#node.isClosed) return;
+      this.#heard.clear();
+      this.#since = performance.now();
+      // The beat that said its number may have been missed, too.
+      if (this.number >= this.#first) this.#node.spoke(this);
+      if (this.#members.size > 0 || this.#view !== undefined) {
+        this.#tell({ room: this.name, why });
+      }
+      this.#view?.doubtAll();
+      this.#rooms.ask(this);
+    });
+  }
+
+  // Who is in it.
+
+  /** Says that somebody came or went, together with others who do. */
+  #change(entry: string): void {
+    if (this.#topic.isAlone) return;
+    this.#unsaid.push(entry);
+    this.#unsaidLength += entry.length;
+    if (
+      this.#unsaid.length >= mostChanges ||
+      this.#unsaidLength >= mostChangesLength
+    ) this.flush();
+    else this.#rooms.gather(this);
+  }
+
+  /** Says who came and went. */
+  flush(): void {
+    const entries = this.#unsaid;
+    if (entries.length === 0) return;
+    this.#unsaid = [];
+    this.#unsaidLength = 0;
+    // What is missed of it shows in the next beat, and is asked for.
+    this.#say("presence", "", `[${entries.join(",")}]`)
+      .catch((error: unknown) => this.#node.reportLoss(error));
+  }
+
+  /** Answers a node who is in it. */
+  answer(node: string, call: number): void {
+    this.flush();
+    const fields = { c: call, r: this.encoded, s: this.number };
+    let entries: string[] = [];
+    let length = 0;
+    const tell = (more: boolean): void => {
+      const part = more ? { ...fields, more } : fields;
+      // Who misses it asks again.
+      this.#node.tell(node, "here", part, `[${entries.join(",")}]`)
+        .catch(() => {});
+      entries = [];
+      length = 0;
+    };
+    for (const { resident, key, data } of this.#members.values()) {
+      if (entries.length >= mostChanges || length >= mostChangesLength) {
+        tell(true);
+      }
+      const entry = writeJoin(resident.number, key, data);
+      length += entry.length;
+      entries.push(entry);
+    }
+    tell(false);
+  }
+
+  /** Hears who is in it on another node. */
+  hear({ node, fields, body }: BusMessage): void {
+    this.#view?.hear(node, fields, body);
+  }
+
+  async members(): Promise<Members> {
+    if (this.#node.isClosed) {
+      throw new EngineError(
+        `Cannot list the members of ${
+          JSON.stringify(this.name)
+        }: the cluster is closed`,
+        false,
+      );
+    }
+    return await this.#look().members();
+  }
+
+  changes(): Changes {
+    const { isClosed } = this.#node;
+    const view = isClosed ? new View(this) : this.#look();
+    const changes = view.read();
+    if (isClosed) view.end();
+    return changes;
+  }
+
+  #look(): View {
+    let view = this.#view;
+    if (view === undefined) {
+      view = this.#view = new View(this);
+      // What they say from then on is heard.
+      this.#hold().then(() => {
+        if (this.#view === view && this.isSure) view!.ask();
+      });
+    }
+    return view;
+  }
+
+  get others(): Iterable<string> {
+    return this.#node.others;
+  }
+
+  get isSure(): boolean {
+    return this.#node.status === "open";
+  }
+
+  ownMembers(): Member[] {
+    return Array.from(this.#members.values(), ({ member }) => member);
+  }
+
+  ask(node?: string): number {
+    const call = this.#rooms.nextCall();
+    const fields = { c: call, r: this.encoded };
+    // Who doesn't hear it is asked again.
+    (node === undefined
+      ? this.#node.tellAll("who", fields)
+      : this.#node.tell(node, "who", fields)).catch(() => {});
+    return call;
+  }
+
+  /** Asks all nodes, if somebody wants to know. */
+  askAgain(): void {
+    this.#view?.ask();
+  }
+
+  complain(why: string): void {
+    this.#node.complain(why);
+  }
+
+  nodeCame(node: string, isNew: boolean): void {
+    this.#view?.nodeCame(node, isNew);
+  }
+
+  nodeWent(node: string): void {
+    this.#view?.nodeWent(node);
+  }
+
+  /** Looks whether somebody still wants to know who is there, and who doesn't say. */
+  beat(now: number): void {
+    const view = this.#view;
+    if (view === undefined) return;
+    if (view.isIdle(now)) {
+      this.#view = undefined;
+      view.end();
+      this.#topic.drop();
+    } else if (this.isSure) view.look();
+  }
+
+  /** Has nothing to do with its members any more. */
+  end(): void {
+    this.#view?.end();
+    for (const { resident, leave } of this.#members.values()) {
+      resident.ends.delete(leave);
+    }
+    this.#members.clear();
+    this.#unsaid = [];
+  }
+}
+
+// Milliseconds in which who comes and goes is gathered.
+const gatherFor = 50;
+
+/** Most rooms that all nodes are asked about in that time. */
+const mostAsked = 64;
+
+/** The rooms of one node. */
+export class Rooms {
+  readonly #node: Node;
+  // Who is in none, and listens to nothing, is nobody's but the user's.
+  readonly #rooms = new Map<string, WeakRef<OwnRoom>>();
+  readonly #gone = new FinalizationRegistry<string>((encoded) => {
+    if (this.#rooms.get(encoded)?.deref() === undefined) {
+      this.#rooms.delete(encoded);
+    }
+  });
+  /** Those that must not be forgotten. */
+  readonly #kept = new Set<OwnRoom>();
+  readonly #gathered = new Set<OwnRoom>();
+  readonly #asking = new Set<OwnRoom>();
+  #stopTimer: (() => void) | undefined;
+  #calls = 0;
+
+  constructor(node: Node) {
+    this.#node = node;
+    node.onAll("who", (message) => this.#answer(message));
+    node.onInbox("who", (message) => this.#answer(message));
+    node.onInbox("here", (message) => {
+      this.#find(message.fields)?.hear(message);
+    });
+    node.onAll("beat", (message) => this.#compare(message));
+    node.watch({
+      nodeCame: (id, isNew) => this.#each((room) => room.nodeCame(id, isNew)),
+      nodeWent: (id) => this.#each((room) => room.nodeWent(id)),
+      engineChanged: (status) => {
+        if (status !== "open") this.#each((room) => room.lost());
+      },
+      restored: (why) => this.#each((room) => room.restored(why)),
+      beat: (now) => this.#each((room) => room.beat(now)),
+    });
+  }
+
+  #each(tell: (room: OwnRoom) => void): void {
+    for (const room of [...this.#kept]) this.#node.guard(() => tell(room));
+  }
+
+  /**
+   * The room of a name: the same as long as somebody is in it, listens to it or has
+   * it.
+   */
+  room(name: string): OwnRoom {
+    const encoded = encodeRoom(name);
+    let room = this.#rooms.get(encoded)?.deref();
+    if (room === undefined) {
+      room = new OwnRoom(this, this.#node, name, encoded);
+      this.#rooms.set(encoded, new WeakRef(room));
+      this.#gone.register(room, encoded);
+    }
+    return room;
+  }
+
+  #find(fields: Fields): OwnRoom | undefined {
+    return this.#rooms.get(fields.r as string)?.deref();
+  }
+
+  #answer({ node, fields }: BusMessage): void {
+    if (node === this.#node.id) return;
+    const call = readCount(fields, "c");
+    const encoded = readText(fields, "r", mostHeader);
+    if (call === undefined || encoded === undefined) {
+      return this.#node.complain("it asks for no room");
+    }
+    const room = this.#find(fields);
+    if (room !== undefined) return room.answer(node, call);
+    this.#node.tell(node, "here", { c: call, r: encoded, s: 0 }, "[]")
+      .catch(() => {});
+  }
+
+  #compare({ node, fields }: BusMessage): void {
+    if (node === this.#node.id || !Array.isArray(fields.at)) return;
+    for (const said of fields.at as unknown[]) {
+      if (!Array.isArray(said)) continue;
+      const [encoded, number, ago] = said as unknown[];
+      const room = this.#rooms.get(encoded as string)?.deref();
+      if (room === undefined || !Number.isSafeInteger(number)) continue;
+      room.compare(
+        node,
+        number as number,
+        Number.isFinite(ago) ? ago as number : undefined,
+      );
+    }
+  }
+
+  /** Remembers a room though nobody has it, or doesn't. */
+  keep(room: OwnRoom, isKept: boolean): void {
+    if (isKept) this.#kept.add(room);
+    else this.#kept.delete(room);
+  }
+
+  nextCall(): number {
+    return ++this.#calls;
+  }
+
+  /** Lets a room say, soon, who came and went. */
+  gather(room: OwnRoom): void {
+    this.#gathered.add(room);
+    this.#start();
+  }
+
+  /** Lets a room ask, at its turn, who is there. */
+  ask(room: OwnRoom): void {
+    this.#asking.add(room);
+    this.#start();
+  }
+
+  #start(): void {
+    if (this.#node.isClosed) return;
+    this.#stopTimer ??= startTimer(gatherFor, () => this.#flush());
+  }
+
+  #flush(): void {
+    this.#stopTimer = undefined;
+    for (const room of this.#gathered) room.flush();
+    this.#gathered.clear();
+    let asked = 0;
+    for (const room of this.#asking) {
+      if (asked++ === mostAsked) return this.#start();
+      this.#asking.delete(room);
+      room.askAgain();
+    }
+  }
+
+  /** Ends with the node. */
+  close(): void {
+    this.#stopTimer?.();
+    this.#gathered.clear();
+    this.#asking.clear();
+    this.#each((room) => room.end());
+    this.#kept.clear();
+    this.#rooms.clear();
+  }
+}
+
+/** @throws {TypeError} A key is no text. @throws {RangeError} It is too long. */
+function checkKey(cannot: string, key: unknown): void {
+  if (key === undefined) return;
+  if (typeof key !== "string") {
+    throw new TypeError(`${cannot}: key must be a text, got ${typeof key}`);
+  }
+  if (key.length > mostKey) {
+    throw new RangeError(
+      `${cannot}: key has ${key.length} of at most ${mostKey} characters`,
+    );
+  }
+}
+
+function writeData(cannot: string, data: unknown): string | undefined {
+  if (data === undefined) return undefined;
+  let written: string | undefined;
+  try {
+    written = JSON.stringify(data);
+  } catch (cause) {
+    throw new TypeError(`${cannot}: data can't be written as JSON`, { cause });
+  }
+  if (written === undefined) {
+    throw new TypeError(`${cannot}: data is no JSON, got ${typeof data}`);
+  }
+  if (written.length > mostData) {
+    throw new RangeError(
+      `${cannot}: data has ${written.length} of at most ${mostData} characters`,
+    );
+  }
+  if (isDeeperThan(mostDataDepth, written)) {
+    throw new RangeError(
+      `${cannot}: data is nested deeper than ${mostDataDepth}`,
+    );
+  }
+  return written;
+}
+
+/**
+ * Writes a notification for others alone.
+ *
+ * @throws {TypeError} The params can't be written as JSON.
+ */
+function writeDetached(method: unknown, params: Params | undefined): string {
+  if (typeof method !== "string") {
+    throw new TypeError(
+      `${what} "${method}": method must be a string, got ${typeof method}`,
+    );
+  }
+  try {
+    checkMembers(params);
+    return writeNotification(method, writeParams(params));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
+  }
+}
+
+/** Writes one anew that came in 2.0, for a peer of another version. */
+function rewrite(core: Core, method: string, text: string): string {
+  const { params } = JSON.parse(text) as { params?: Params };
+  return writeNotice(core, method, params);
+}

@@ -19,7 +19,7 @@ import { advance, renew } from "../peer/waiting.ts";
 import type { Limits } from "../wire/limits.ts";
 import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
-import { checkValue, type Params } from "../wire/message.ts";
+import { checkValue, JsonText, type Params } from "../wire/message.ts";
 
 /** What is being turned into text right now. */
 let current: Writing | undefined;
@@ -38,6 +38,15 @@ function withWriting<T>(writing: Writing, run: () => T): T {
 /** What is being turned into text right now, if it is for a peer. */
 export function currentWriting(): Writing | undefined {
   return current;
+}
+
+/**
+ * Turns a value into text that is for a peer elsewhere: nothing can be lent with it.
+ *
+ * @throws {TypeError} It holds what is marked to be lent, or was lent by a peer.
+ */
+export function writePlain<T>(write: () => T): T {
+  return withWriting({ ...startWriting(undefined), link: {} }, write);
 }
 
 /** What one part does for one connection. */
@@ -497,13 +506,4 @@ function mapMembers(
     return [name, replacement] as const;
   });
   return isReplaced ? Object.fromEntries(entries) : params;
-}
-
-/** A result that is JSON text already. */
-export class JsonText {
-  readonly text: string;
-
-  constructor(text: string) {
-    this.text = text;
-  }
 }

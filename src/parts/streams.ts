@@ -42,8 +42,13 @@ import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
 import { enumeratorNext } from "../peer/outgoing.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
-import { type Carrier, carrying, JsonText, type Link } from "./carrying.ts";
-import { checkValue, type Params, readParam } from "../wire/message.ts";
+import { type Carrier, carrying, type Link } from "./carrying.ts";
+import {
+  checkValue,
+  JsonText,
+  type Params,
+  readParam,
+} from "../wire/message.ts";
 
 /**
  * The streams that a peer returns, takes and passes: async iterables, async
@@ -93,6 +98,23 @@ interface Origin {
 }
 
 const oneStream = { streams: 1, references: 0 };
+
+/** Whether a value is a stream, and not data that might be one. */
+export function isStreaming(value: unknown): boolean {
+  return isStream(value) && origins.get(value)?.isStream !== false;
+}
+
+/**
+ * Leaves the stream that a result is, as peers of this library write one; `false`: it
+ * is none.
+ */
+export function leaveStream(value: unknown): boolean {
+  const { link } = origins.get(value as object) ?? {};
+  const { token } = (value ?? {}) as Enumerable;
+  if (link === undefined || !Number.isSafeInteger(token)) return false;
+  link.notify("$/enumerator/abort", { token });
+  return true;
+}
 
 class Streams implements Carrier {
   readonly #link: Link;

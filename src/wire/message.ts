@@ -289,9 +289,25 @@ export function writeParams(params: Params | undefined): string | undefined {
   // An object may write itself as something else, a Date as a string.
   const first = text?.charCodeAt(0);
   if (first === 0x5b /* [ */ || first === 0x7b /* { */) return text;
+  if (params instanceof JsonText) return params.text;
   throw new TypeError(
     `params must be an array or an object, got ${text ?? typeof params}`,
   );
+}
+
+/**
+ * What is JSON text already, in the place of a value: a result, or the params of a
+ * call.
+ */
+export class JsonText {
+  readonly text: string;
+
+  constructor(text: string) {
+    this.text = text;
+  }
+
+  /** Says nothing to who asks as for any value, and so is asked for its text. */
+  toJSON(): undefined {}
 }
 
 // The envelopes are concatenated around what is already text: members are never

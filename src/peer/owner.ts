@@ -42,13 +42,27 @@ export function closedError(
   );
 }
 
-/** Whose calls the errors are of. */
-const callers = /* @__PURE__ */ new WeakMap<object, Core>();
+/** Whose calls the errors are of: a core, or what else calls peers. */
+const callers = /* @__PURE__ */ new WeakMap<object, object>();
 
 /** Lets the error of a call be told to the owner, if nobody listens to the call. */
 export function entrusted<E extends Error>(core: Core, error: E): E {
-  callers.set(error, core);
-  entrust(error, (unheard) => report(core, unheard));
+  return entrustedTo(core, error, (unheard) => report(core, unheard));
+}
+
+/**
+ * The same of a call that no core has made.
+ *
+ * @param caller Who has.
+ * @param tell Tells its owner.
+ */
+export function entrustedTo<E extends Error>(
+  caller: object,
+  error: E,
+  tell: (error: unknown) => void,
+): E {
+  callers.set(error, caller);
+  entrust(error, tell);
   return error;
 }
 

@@ -15,6 +15,12 @@
  * @module
  */
 
+export type {
+  Disconnected,
+  RemoteCallOptions,
+  RemotePeer,
+  Target,
+} from "./src/cluster/calls.ts";
 export {
   type Cluster,
   cluster,

@@ -91,6 +91,12 @@ export class Bus {
     return promise;
   }
 
+  /** Whether a text of that length may be published now, as well as others. */
+  hasRoom(length: number): boolean {
+    return this.#unconfirmed === 0 || this.#unconfirmed < mostUnconfirmed &&
+        this.#length + length <= mostUnconfirmedLength;
+  }
+
   /** Makes what may be subscribed to. */
   topic(subject: string, hearer: Hearer): Topic {
     return new Topic(subject, hearer, this, this.#engine, this.#topics);

@@ -8,6 +8,13 @@ import type { AsyncReleasable } from "../peer/contract.ts";
 import type { AnyPeer } from "../peer/base.ts";
 import type { Engine, EngineStatus } from "./engine.ts";
 import { memory } from "./memory.ts";
+import {
+  Calls,
+  type Disconnected,
+  type RemotePeer,
+  remotePeer,
+  type Target,
+} from "./calls.ts";
 import { Node } from "./node.ts";
 import { type Room, Rooms } from "./room.ts";
 
@@ -92,6 +99,65 @@ export interface Cluster extends AsyncReleasable {
   idOf(peer: AnyPeer): string;
 
   /**
+   * A peer of whatever node, to be called as if it were one of this node: which it may
+   * be. Nothing is asked before it is called.
+   *
+   * ```ts
+   * import { cluster, memory } from "@jsonrpcws/peer/cluster";
+   * import { Peer } from "@jsonrpcws/peer";
+   * import { socketPair } from "@jsonrpcws/peer/testing";
+   * import { assertEquals } from "@std/assert";
+   *
+   * const engine = memory();
+   * await using one = await cluster({ engine });
+   * await using other = await cluster({ engine });
+   *
+   * const [left, right] = socketPair();
+   * const local = { ask: (question: string) => `${question} No.` };
+   * await using page = new Peer(left, { local });
+   * await using peer = new Peer<typeof local>(right);
+   * const id = one.idOf(peer);
+   *
+   * const asked = other.peer<typeof local>(id).remote.ask("Ready?");
+   * assertEquals(await asked, "Ready? No.");
+   * ```
+   *
+   * @param id Its {@linkcode Cluster.idOf}.
+   */
+  peer<Theirs = unknown>(id: string): RemotePeer<Theirs>;
+
+  /**
+   * Closes connections on whatever node: all that joined some room with a key, or the
+   * one that has an id.
+   *
+   * ```ts
+   * import { cluster } from "@jsonrpcws/peer/cluster";
+   * import { assertEquals } from "@std/assert";
+   *
+   * await using nodes = await cluster();
+   * assertEquals(await nodes.disconnect({ key: "ann" }, 4403, "Banned"), {
+   *   closed: 0,
+   *   missing: [],
+   * });
+   * ```
+   *
+   * It is as sure as any message: a node that can't be reached goes on, is named in
+   * `missing`, and who comes back must be refused at the next handshake.
+   *
+   * @param code 1000 (the default), 1001 to 1014, or 3000 to 4999.
+   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
+   * @returns How many were closed, and which nodes did not say so within 2 seconds.
+   * Never rejects for a node that is mute or an engine that is lost.
+   * @throws {RangeError} By rejecting: the code can't be sent.
+   * @throws {TypeError} By rejecting: neither a key nor an id is named.
+   */
+  disconnect(
+    target: Target,
+    code?: number,
+    reason?: string,
+  ): Promise<Disconnected>;
+
+  /**
    * Leaves the cluster: the other nodes are told, within a second at most. Peers stay
    * connected.
    */
@@ -101,10 +167,24 @@ export interface Cluster extends AsyncReleasable {
 class OwnNode implements Cluster {
   readonly #node: Node;
   readonly #rooms: Rooms;
+  readonly #calls: Calls;
 
   constructor(node: Node) {
     this.#node = node;
     this.#rooms = new Rooms(node);
+    this.#calls = new Calls(node);
+  }
+
+  peer<Theirs = unknown>(id: string): RemotePeer<Theirs> {
+    return remotePeer(this.#calls, id);
+  }
+
+  disconnect(
+    target: Target,
+    code?: number,
+    reason?: string,
+  ): Promise<Disconnected> {
+    return this.#calls.disconnect(target, code, reason);
   }
 
   get id(): string {
@@ -129,7 +209,9 @@ class OwnNode implements Cluster {
 
   close(): Promise<void> {
     this.#rooms.close();
-    return this.#node.close();
+    const closed = this.#node.close();
+    this.#calls.end();
+    return closed;
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -1,0 +1,915 @@
+/**
+ * Calls to a peer on whatever node: both ends of them, and how peers are closed from
+ * afar.
+ *
+ * The node that calls writes the params once; the callee's node doesn't read them, its
+ * peer sends them on as they are. What the peer answers comes back as JSON, too. Of the
+ * time-out, of cancelling and of `sent` there is one implementation, the peer's own;
+ * here is what the way between two nodes adds to it.
+ *
+ * @module
+ */
+
+import { abnormal, cutReason, isSendable } from "../line/close.ts";
+import { Deadlines, type Sweeper } from "../line/deadlines.ts";
+import { startTimer } from "../line/timers.ts";
+import { writePlain } from "../parts/carrying.ts";
+import { isStreaming, leaveStream } from "../parts/streams.ts";
+import type { CallOptions } from "../peer/call.ts";
+import type {
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsFor,
+  Remote,
+  ResultOf,
+} from "../peer/contract.ts";
+import type { Core } from "../peer/core.ts";
+import { close } from "../peer/life.ts";
+import { notify, request } from "../peer/outgoing.ts";
+import { entrustedTo, stateOf } from "../peer/owner.ts";
+import { createRemote } from "../peer/remote.ts";
+import { versionOf } from "../peer/sending.ts";
+import { namedError, reasonOf } from "../runtime/errors.ts";
+import { readAmount } from "../wire/amount.ts";
+import { busy, internalError, responseTooLarge } from "../wire/codes.ts";
+import {
+  type CloseInfo,
+  ConnectionClosedError,
+  hide,
+  RpcError,
+} from "../wire/error.ts";
+import {
+  checkMembers,
+  JsonText,
+  type Params,
+  readError,
+  writeParams,
+  writeValue,
+} from "../wire/message.ts";
+import { EngineError } from "./engine.ts";
+import {
+  type BusMessage,
+  type Fields,
+  readCount,
+  readPeerId,
+} from "./message.ts";
+import type { Handler, Node } from "./node.ts";
+import { type Letter, Outbox } from "./outbox.ts";
+
+/**
+ * How one call of a {@linkcode RemotePeer} is made: as {@linkcode CallOptions}, but
+ * without `onprogress` and `members`, which don't travel between nodes. What the method
+ * tells of its progress is a sign of life all the same.
+ */
+export type RemoteCallOptions = Pick<
+  CallOptions,
+  "idempotent" | "signal" | "timeout"
+>;
+
+/** What came of closing peers on whatever node. */
+export interface Disconnected {
+  /** How many peers were closed. */
+  readonly closed: number;
+  /** The nodes that did not say in time whether they have closed any. */
+  readonly missing: string[];
+}
+
+/** Whose connections are closed: those of a key, or the one that has an id. */
+export type Target =
+  | { readonly key: string; readonly id?: undefined }
+  | { readonly id: string; readonly key?: undefined };
+
+/** A call that waits for the other node's word. */
+interface Waiting {
+  readonly letter: Letter;
+  readonly node: string;
+  readonly method: string;
+  readonly timeout: number;
+  readonly idempotent: boolean;
+  readonly resolve: (result: unknown) => void;
+  readonly reject: (error: unknown) => void;
+  /** When it is given up. */
+  deadline: number;
+  /** When it is given up unless the other node has said a word; Infinity: it has. */
+  due: number;
+  /** Lets go of the caller's signal. */
+  readonly release: (() => void) | undefined;
+}
+
+/** A call that runs for another node. */
+interface Running {
+  readonly controller: AbortController;
+  /** When its caller is told that it goes on; Infinity: not unless it is. */
+  tellAt: number;
+}
+
+/** How many peers each node has closed. */
+interface Asking {
+  readonly nodes: Set<string>;
+  closed: number;
+  readonly finish: () => void;
+}
+
+const usualTimeout = 60_000;
+
+// Most calls that wait for other nodes, and most that run for them.
+const mostCalls = 65_536;
+
+// Milliseconds until the other node has said that it has a call, if it is alive: as
+// long as it may be silent before it is taken for dead.
+const wordTime = 6_000;
+
+// Milliseconds after which it says so, of a call that has no answer yet.
+const tellTime = 1_000;
+
+// Milliseconds that nodes have to say whom they have closed.
+const answerTime = 2_000;
+
+const cannotRequest = "Cannot send request";
+const noResponse = "No response to request";
+
+/** The calls between this node's peers and those of others. */
+export class Calls implements Sweeper {
+  readonly #node: Node;
+  readonly #waiting = new Map<number, Waiting>();
+  /** By the node that called, and its number for the call. */
+  readonly #running = new Map<string, Map<number, Running>>();
+  #runningSize = 0;
+  readonly #asking = new Map<number, Asking>();
+  readonly #outbox: Outbox;
+  #last = 0;
+  #isOver = false;
+  readonly #deadlines: Deadlines = new Deadlines(wordTime, this);
+
+  constructor(node: Node) {
+    this.#node = node;
+    this.#outbox = new Outbox(node);
+    const hear = (kind: string, handler: Handler): void =>
+      node.onInbox(kind, (message) => {
+        // What it says to itself nobody has asked for.
+        if (message.node !== node.id && !this.#isOver) handler(message);
+      });
+    hear("call", (message) => this.#run(message));
+    hear("cancel", (message) => this.#stop(message));
+    hear("took", (message) => this.#hear(message));
+    hear("done", (message) => this.#settle(message));
+    hear("unsupported", (message) => this.#refuse(message));
+    hear("tell", (message) => this.#tell(message));
+    hear("close", (message) => this.#close(message));
+    hear("closed", (message) => this.#count(message));
+    node.onAll("close", (message) => {
+      if (message.node !== node.id && !this.#isOver) this.#close(message);
+    });
+    node.watch({
+      nodeWent: (other) => this.#forget(other),
+      engineChanged: (status) =>
+        status === "open" ? this.#outbox.advance() : this.#lose(),
+    });
+  }
+
+  /** Sends a request to a peer; see {@linkcode RemotePeer.request}. */
+  request(
+    id: string,
+    method: string,
+    params?: Params,
+    options: RemoteCallOptions = {},
+  ): Promise<unknown> {
+    return new Promise((resolve, reject) => {
+      checkMethod(method);
+      const { signal, idempotent = false } = options;
+      const timeout = readAmount("timeout", options.timeout ?? usualTimeout);
+      if (signal?.aborted) throw reasonOf(signal);
+      const text = writeFor(`${cannotRequest} "${method}"`, params);
+      const refuse = (reason: string): Error =>
+        this.#closedError(method, false, { ...abnormal, reason }, idempotent);
+      if (this.#isOver) throw refuse("the cluster is closed");
+      const node = readPeerId(id)?.node;
+      if (node === undefined || node === this.#node.id) {
+        const core = this.#node.resident(id)?.core;
+        if (core === undefined) throw refuse("there is no such peer");
+        return resolve(ask(core, method, text, { ...options, timeout }));
+      }
+      if (this.#waiting.size >= mostCalls) {
+        throw new RangeError(
+          `${cannotRequest} "${method}": ${mostCalls} of at most ${mostCalls} wait for other nodes`,
+        );
+      }
+      const call = this.#next();
+      const abort = signal &&
+        ((): void => this.#cancel(call, reasonOf(signal)));
+      if (abort !== undefined) signal?.addEventListener("abort", abort);
+      const letter: Letter = {
+        node,
+        kind: "call",
+        fields: {
+          c: call,
+          to: id,
+          m: method,
+          ...timeout < Infinity && { t: timeout },
+        },
+        body: text,
+        sent: (heard) => {
+          if (heard === 0) this.#fail(call, false, "there is no such node");
+        },
+        failed: (error) => this.#failToSend(call, error),
+      };
+      this.#waiting.set(call, {
+        letter,
+        node,
+        method,
+        timeout,
+        idempotent,
+        resolve,
+        reject,
+        deadline: this.#deadlines.after(timeout),
+        due: this.#deadlines.after(wordTime),
+        release: abort && ((): void => {
+          signal?.removeEventListener("abort", abort);
+        }),
+      });
+      this.#outbox.send(letter);
+    });
+  }
+
+  /** Sends a notification to a peer; see {@linkcode RemotePeer.notify}. */
+  notify(id: string, method: string, params?: Params): boolean {
+    checkMethod(method);
+    const text = writeFor(`Cannot send notification "${method}"`, params);
+    const node = readPeerId(id)?.node;
+    if (node === undefined || this.#isOver) return false;
+    if (node === this.#node.id) {
+      const core = this.#node.resident(id)?.core;
+      return core !== undefined && tell(core, method, text);
+    }
+    if (this.#node.status !== "open") return false;
+    this.#send(node, "tell", { to: id, m: method }, text);
+    return true;
+  }
+
+  /** Closes a peer; see {@linkcode RemotePeer.close}. */
+  close(id: string, code = 1000, reason = ""): void {
+    checkCode(code);
+    const node = readPeerId(id)?.node;
+    if (node === undefined || this.#isOver) return;
+    if (node === this.#node.id) this.#closeOwn({ to: id }, code, reason);
+    else this.#send(node, "close", { to: id, code, reason: cutReason(reason) });
+  }
+
+  /** Closes peers wherever they are; see {@linkcode Cluster.disconnect}. */
+  async disconnect(
+    { key, id }: Target,
+    code = 1000,
+    reason = "",
+  ): Promise<Disconnected> {
+    checkCode(code);
+    if (typeof (key ?? id) !== "string") {
+      throw new TypeError(
+        `Cannot disconnect: name a key or an id, got ${typeof (key ?? id)}`,
+      );
+    }
+    const who = key === undefined ? { to: id } : { key };
+    const closed = this.#closeOwn(who, code, reason);
+    const only = key === undefined ? readPeerId(id)?.node ?? "" : undefined;
+    const nodes = new Set(this.#node.others);
+    if (only !== undefined) {
+      for (const node of nodes) if (node !== only) nodes.delete(node);
+    }
+    if (this.#isOver || only === this.#node.id || only === "") {
+      return { closed, missing: [] };
+    }
+    return await new Promise((resolve) => {
+      const call = this.#next();
+      const finish = (): void => {
+        stop();
+        if (!this.#asking.delete(call)) return;
+        resolve({ closed: asking.closed, missing: [...nodes] });
+      };
+      const asking: Asking = { nodes, closed, finish };
+      const stop = startTimer(answerTime, finish);
+      this.#asking.set(call, asking);
+      const fields = { c: call, ...who, code, reason: cutReason(reason) };
+      const sent = only === undefined
+        ? this.#node.tellAll("close", fields)
+        : this.#node.tell(only, "close", fields);
+      sent.then((heard) => {
+        // A node that isn't there has nobody.
+        if (heard === 0) nodes.clear();
+        if (nodes.size === 0 && (heard === 0 || only === undefined)) finish();
+      }, finish);
+    });
+  }
+
+  /** A node is gone: nothing more will come from it. */
+  #forget(node: string): void {
+    for (const [call, waiting] of this.#waiting) {
+      if (waiting.node !== node) continue;
+      // One that was only paused has the call before it, and this behind that.
+      this.#abandon(call, waiting, "its node is gone");
+    }
+    const running = this.#running.get(node) ?? new Map<number, Running>();
+    this.#runningSize -= running.size;
+    this.#running.delete(node);
+    for (const [call, { controller }] of running) {
+      const reason = "the caller's node was taken for dead";
+      controller.abort(aborted(`Cannot answer: ${reason}`));
+      const said = { ...abnormal, reason, sent: true };
+      this.#send(node, "done", { c: call, e: "closed" }, JSON.stringify(said));
+    }
+    for (const { nodes, finish } of [...this.#asking.values()]) {
+      // It has nobody any more.
+      if (nodes.delete(node) && nodes.size === 0) finish();
+    }
+  }
+
+  /**
+   * The engine was lost: what was answered meanwhile may not come. What is still being
+   * sent is told by that whether it was.
+   */
+  #lose(): void {
+    this.#outbox.lose();
+    for (const call of [...this.#waiting.keys()]) {
+      this.#fail(call, true, "the engine was lost");
+    }
+    for (const { finish } of [...this.#asking.values()]) finish();
+  }
+
+  /** The cluster is closed: nothing is left of its calls. */
+  end(): void {
+    if (this.#isOver) return;
+    this.#isOver = true;
+    for (const [call, { letter }] of [...this.#waiting]) {
+      const sent = !this.#outbox.withdraw(letter);
+      this.#fail(call, sent, "the cluster is closed");
+    }
+    for (const { finish } of [...this.#asking.values()]) finish();
+    for (const calls of this.#running.values()) {
+      for (const { controller } of calls.values()) {
+        controller.abort(aborted("The cluster is closed"));
+      }
+    }
+    this.#running.clear();
+    this.#runningSize = 0;
+    this.#outbox.end();
+    this.#deadlines.clear();
+  }
+
+  sweep(now: number): number {
+    let next = Infinity;
+    for (const [call, waiting] of [...this.#waiting]) {
+      const { method, timeout, deadline, due } = waiting;
+      if (deadline <= now) {
+        const message =
+          `No sign of life from request "${method}" within ${timeout} ms`;
+        this.#cancel(
+          call,
+          this.#entrusted(namedError(message, "TimeoutError")),
+        );
+      } else if (due <= now) {
+        const why = "its node has not said that it has the call";
+        this.#abandon(call, waiting, why);
+      } else next = Math.min(next, deadline, due);
+    }
+    for (const [node, calls] of this.#running) {
+      for (const [call, running] of calls) {
+        if (running.tellAt <= now) {
+          running.tellAt = Infinity;
+          this.#send(node, "took", { c: call });
+        } else next = Math.min(next, running.tellAt);
+      }
+    }
+    return next;
+  }
+
+  report(error: unknown): void {
+    this.#node.report(error);
+  }
+
+  #next(): number {
+    this.#last = this.#last === Number.MAX_SAFE_INTEGER ? 1 : this.#last + 1;
+    return this.#last;
+  }
+
+  // The caller's end.
+
+  #take(call: number): Waiting | undefined {
+    const waiting = this.#waiting.get(call);
+    this.#waiting.delete(call);
+    waiting?.release?.();
+    return waiting;
+  }
+
+  /** Gives a call up: its caller is told, and the other node. */
+  #cancel(call: number, reason: unknown): void {
+    const waiting = this.#take(call);
+    if (waiting === undefined) return;
+    waiting.reject(reason);
+    this.#tellOfEnd(call, waiting);
+  }
+
+  /** The same where no response will come. */
+  #abandon(call: number, waiting: Waiting, reason: string): void {
+    const sent = !this.#outbox.withdraw(waiting.letter);
+    this.#fail(call, sent, reason);
+    if (sent) this.#tellOfEnd(call, waiting);
+  }
+
+  /** Tells the other node that a call is wanted no more, if it may have it. */
+  #tellOfEnd(call: number, { node, letter }: Waiting): void {
+    if (!this.#outbox.withdraw(letter)) this.#send(node, "cancel", { c: call });
+  }
+
+  /** Tells a caller that no response will come. */
+  #fail(call: number, sent: boolean, reason: string, cause?: unknown): void {
+    const waiting = this.#take(call);
+    if (waiting === undefined) return;
+    const info = { ...abnormal, reason };
+    const { method, idempotent } = waiting;
+    waiting.reject(this.#closedError(method, sent, info, idempotent, cause));
+  }
+
+  #failToSend(call: number, error: unknown): void {
+    if (error instanceof EngineError) {
+      return this.#fail(call, error.sent, error.message, error);
+    }
+    this.#take(call)?.reject(
+      error instanceof Error ? this.#entrusted(error) : error,
+    );
+  }
+
+  /** The call that a node speaks of, if it was asked to make it. */
+  #callOf({ node, fields }: BusMessage): number | undefined {
+    const call = readCount(fields, "c");
+    return call !== undefined && this.#waiting.get(call)?.node === node
+      ? call
+      : undefined;
+  }
+
+  /** The other node has the call. */
+  #hear(message: BusMessage): void {
+    const waiting = this.#waiting.get(this.#callOf(message) ?? 0);
+    if (waiting === undefined) return;
+    waiting.due = Infinity;
+    waiting.deadline = this.#deadlines.after(waiting.timeout);
+  }
+
+  /** The other node is older than what it was asked. */
+  #refuse(message: BusMessage): void {
+    const call = this.#callOf(message);
+    if (call !== undefined) {
+      return this.#fail(call, false, "its node knows no such calls");
+    }
+    this.#count(message);
+  }
+
+  #settle(message: BusMessage): void {
+    const { fields, body } = message;
+    const waiting = this.#take(this.#callOf(message) ?? 0);
+    if (waiting === undefined) return;
+    const { method, idempotent, resolve, reject } = waiting;
+    let value: unknown;
+    try {
+      value = body === "" ? undefined : JSON.parse(body);
+    } catch (cause) {
+      const message = `Cannot read response to "${method}": it is no JSON`;
+      return reject(this.#entrusted(new RangeError(message, { cause })));
+    }
+    if (fields.e === undefined) return resolve(value);
+    resolve(this.#rejected(method, idempotent, fields.e, value));
+  }
+
+  /** Rejects two turns later, so that the error has the stack of its caller. */
+  async #rejected(
+    method: string,
+    idempotent: boolean,
+    kind: unknown,
+    value: unknown,
+  ): Promise<never> {
+    await undefined;
+    await undefined;
+    if (kind === "rpc") {
+      const error = this.#entrusted(readError(value));
+      hide(error, "method", method);
+      throw error;
+    }
+    const said = (typeof value === "object" ? value : null) as {
+      readonly [member: string]: unknown;
+    } | null;
+    const message = typeof said?.message === "string"
+      ? said.message
+      : "Unknown error";
+    switch (kind) {
+      case "closed": {
+        const { code, reason, wasClean, sent } = said ?? {};
+        const info: CloseInfo = {
+          code: Number.isInteger(code) ? code as number : abnormal.code,
+          reason: typeof reason === "string" ? reason : "",
+          wasClean: wasClean === true,
+        };
+        throw this.#closedError(method, sent !== false, info, idempotent);
+      }
+      case "time":
+        throw this.#entrusted(namedError(message, "TimeoutError"));
+      case "type":
+        throw this.#entrusted(new TypeError(message));
+      case "range":
+        throw this.#entrusted(new RangeError(message));
+    }
+    throw this.#entrusted(new Error(message));
+  }
+
+  #closedError(
+    method: string,
+    sent: boolean,
+    info: CloseInfo,
+    idempotent: boolean,
+    cause?: unknown,
+  ): ConnectionClosedError {
+    const what = sent ? noResponse : cannotRequest;
+    return this.#entrusted(
+      new ConnectionClosedError(`${what} "${method}"`, info, sent, {
+        idempotent,
+        ...cause !== undefined && { cause },
+      }),
+    );
+  }
+
+  /** What nobody listens to ends no process; and what others said is not ours. */
+  #entrusted<E extends Error>(error: E): E {
+    return entrustedTo(this, error, (unheard) => this.#node.report(unheard));
+  }
+
+  // The callee's end.
+
+  #run({ node, fields, body }: BusMessage): void {
+    const { to, m, t } = fields;
+    const call = readCount(fields, "c");
+    if (call === undefined || this.#running.get(node)?.has(call)) return;
+    const fail = (e: string, value: object): void =>
+      this.#answer(node, { c: call, e }, JSON.stringify(value));
+    if (typeof to !== "string" || typeof m !== "string") {
+      const message = "Cannot read call: it names no peer, or no method";
+      return fail("type", { message });
+    }
+    const core = this.#node.resident(to)?.core;
+    if (core === undefined) {
+      const reason = "there is no such peer";
+      return fail("closed", { ...abnormal, reason, sent: false });
+    }
+    if (this.#runningSize >= mostCalls) {
+      const message =
+        `Busy: ${mostCalls} of at most ${mostCalls} calls run for other nodes, not executed`;
+      return fail("rpc", { code: busy, message });
+    }
+    const running: Running = {
+      controller: new AbortController(),
+      tellAt: this.#deadlines.after(tellTime),
+    };
+    const calls = this.#running.get(node) ?? new Map<number, Running>();
+    this.#running.set(node, calls.set(call, running));
+    this.#runningSize++;
+    const { signal } = running.controller;
+    ask(core, m, body, {
+      signal,
+      timeout: typeof t === "number" && t >= 0 ? t : Infinity,
+      onprogress: (): void => {
+        if (running.tellAt < Infinity) return;
+        running.tellAt = this.#deadlines.after(tellTime);
+      },
+    }).then(
+      (result) => {
+        if (!this.#leave(node, call, running)) return;
+        this.#answer(node, { c: call }, writeValue(result));
+      },
+      (error: unknown) => {
+        if (!this.#leave(node, call, running)) return;
+        fail(...describe(error));
+      },
+    );
+  }
+
+  /** A call runs no more; `false`: nobody waits for its answer. */
+  #leave(node: string, call: number, running: Running): boolean {
+    const calls = this.#running.get(node);
+    if (calls?.get(call) !== running) return false;
+    calls.delete(call);
+    if (calls.size === 0) this.#running.delete(node);
+    this.#runningSize--;
+    return true;
+  }
+
+  /** Cancels a call that its caller no longer wants. */
+  #stop({ node, fields }: BusMessage): void {
+    const call = readCount(fields, "c") ?? 0;
+    const running = this.#running.get(node)?.get(call);
+    if (running === undefined || !this.#leave(node, call, running)) return;
+    running.controller.abort(aborted("The caller cancelled the call"));
+  }
+
+  /** Sends an answer, also where the engine has to come back first. */
+  #answer(node: string, fields: Fields, body: string | undefined): void {
+    this.#outbox.send({
+      node,
+      kind: "done",
+      fields,
+      body,
+      isPatient: true,
+      failed: (error) => {
+        if (!(error instanceof RangeError)) return this.#overhear(error);
+        const { message } = error;
+        const said = JSON.stringify({ code: responseTooLarge, message });
+        this.#send(node, "done", { ...fields, e: "rpc" }, said);
+      },
+    });
+  }
+
+  #tell({ fields: { to, m }, body }: BusMessage): void {
+    if (typeof to !== "string" || typeof m !== "string") return;
+    const core = this.#node.resident(to)?.core;
+    // What it throws, of one that is too long for the peer, is told to the owner.
+    if (core !== undefined) tell(core, m, body);
+  }
+
+  #close({ node, fields }: BusMessage): void {
+    const { code = 1000, reason = "" } = fields;
+    if (!isSendable(code as number) || typeof reason !== "string") return;
+    const closed = this.#closeOwn(fields, code as number, reason);
+    const call = readCount(fields, "c");
+    if (call !== undefined) this.#send(node, "closed", { c: call, closed });
+  }
+
+  /** Closes those of this node's peers that are meant. */
+  #closeOwn(
+    { to, key }: { readonly to?: unknown; readonly key?: unknown },
+    code: number,
+    reason: string,
+  ): number {
+    const only = typeof to === "string" ? this.#node.resident(to) : undefined;
+    const residents = typeof key === "string"
+      ? this.#node.residentsOf(key)
+      : only === undefined
+      ? []
+      : [only];
+    let closed = 0;
+    for (const { core } of residents) {
+      if (stateOf(core) === "closed") continue;
+      close(core, code, reason);
+      closed++;
+    }
+    return closed;
+  }
+
+  #count({ node, fields }: BusMessage): void {
+    const asking = this.#asking.get(readCount(fields, "c") ?? 0);
+    if (asking === undefined) return;
+    asking.nodes.delete(node);
+    asking.closed += readCount(fields, "closed") ?? 0;
+    if (asking.nodes.size === 0) asking.finish();
+  }
+
+  /** Sends what nobody waits for. */
+  #send(node: string, kind: string, fields: Fields, body?: string): void {
+    const failed = (error: unknown): void => this.#overhear(error);
+    this.#outbox.send({ node, kind, fields, body, failed });
+  }
+
+  /** Tells of what nobody waits for: of an engine that is lost, its status does. */
+  #overhear(error: unknown): void {
+    if (!(error instanceof EngineError)) this.#node.report(error);
+  }
+}
+
+/** A peer of whatever node, to be called as if it were here. */
+class Distant {
+  readonly id: string;
+  readonly #calls: Calls;
+  #remote: Remote<unknown> | undefined;
+
+  constructor(calls: Calls, id: string) {
+    this.#calls = calls;
+    this.id = id;
+  }
+
+  get remote(): Remote<unknown> {
+    return this.#remote ??= this.with({});
+  }
+
+  with(options: RemoteCallOptions): Remote<unknown> {
+    return createRemote((method, params) =>
+      this.#calls.request(this.id, method, params, options)
+    );
+  }
+
+  request(
+    method: string,
+    params?: Params,
+    options?: RemoteCallOptions,
+  ): Promise<unknown> {
+    return this.#calls.request(this.id, method, params, options);
+  }
+
+  notify(method: string, params?: Params): boolean {
+    return this.#calls.notify(this.id, method, params);
+  }
+
+  close(code?: number, reason?: string): void {
+    this.#calls.close(this.id, code, reason);
+  }
+}
+
+/**
+ * A peer of whatever node, by its id; made by {@linkcode Cluster.peer}.
+ *
+ * @typeParam Theirs The type of its other side's `local`.
+ */
+export interface RemotePeer<Theirs = unknown> {
+  /** Its id in the cluster: that of its node, and a number. */
+  readonly id: string;
+  /**
+   * The other side's methods; see {@linkcode Peer.remote}. The promise rejects as that
+   * of {@linkcode RemotePeer.request} does.
+   */
+  readonly remote: Remote<Theirs>;
+  /** The other side's methods, each called with these options. */
+  with(options: RemoteCallOptions): Remote<Theirs>;
+  /**
+   * Sends a request and waits for its response, as {@linkcode Peer.request} does.
+   * Streams and functions don't travel between nodes, neither way.
+   *
+   * @param method Name of the remote method.
+   * @param params By position (array) or by name (object); absent if `undefined`.
+   * @param options A signal, a time-out.
+   * @returns The response's `result`; `undefined` if the response had none.
+   * @throws {RpcError} The peer answered with an error.
+   * @throws {ConnectionClosedError} The peer is closed or was never there, its node is
+   * gone, or the engine was lost; `sent` says whether the method may have run.
+   * @throws {DOMException} `TimeoutError`: it gave no sign of life in time. Or, where
+   * `options.signal` aborted, whatever its reason is. Both cancel the call.
+   * @throws {TypeError} The params can't be written as JSON, or hold a stream or a
+   * function: nothing was sent. Or the result is one: a stream was left, a function let
+   * go of.
+   * @throws {RangeError} A limit is reached, of this node's, of the engine's or of the
+   * peer's; nothing was sent. Or, if it says "Cannot read response", the answer is too
+   * long or too deep.
+   */
+  request<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...rest: ParamsFor<MethodOf<Theirs, Method>, [options?: RemoteCallOptions]>
+  ): Promise<ResultOf<MethodOf<Theirs, Method>>>;
+  /**
+   * Sends a request by a name that the type of the other side doesn't know, or
+   * with a result that only the caller knows.
+   *
+   * @typeParam Result What the caller expects; not checked.
+   */
+  request<Result = unknown, Method extends string = string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+    options?: RemoteCallOptions,
+  ): Promise<Result>;
+  /**
+   * Sends a notification: a call without a response.
+   *
+   * @returns Whether it was taken: by the peer, if it is this node's, else by the way
+   * to its node. Nothing tells whether it arrives there.
+   * @throws {TypeError} The params can't be written as JSON, or hold a stream or a
+   * function.
+   * @throws {RangeError} The message is too long, for a peer of this node.
+   */
+  notify<Method extends MethodName<Theirs>>(
+    method: Method,
+    ...params: ParamsFor<MethodOf<Theirs, Method>>
+  ): boolean;
+  /**
+   * Sends a notification by a name that the type of the other side doesn't know.
+   */
+  notify<Method extends string>(
+    method: OtherName<Method, Theirs>,
+    params?: Params,
+  ): boolean;
+  /**
+   * Closes its connection, as {@linkcode Peer.close} does. Who wants to know whether
+   * that came about calls {@linkcode Cluster.disconnect} with the id.
+   *
+   * @param code 1000 (the default), 1001 to 1014, or 3000 to 4999.
+   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
+   * @throws {RangeError} The code can't be sent.
+   */
+  close(code?: number, reason?: string): void;
+}
+
+/** Makes the remote of a peer on whatever node. */
+export function remotePeer<Theirs>(
+  calls: Calls,
+  id: string,
+): RemotePeer<Theirs> {
+  if (typeof id !== "string") {
+    throw new TypeError(`Cannot call a peer: its id is a ${typeof id}`);
+  }
+  return new Distant(calls, id) as unknown as RemotePeer<Theirs>;
+}
+
+/** @throws {TypeError} A method has no name. */
+function checkMethod(method: unknown): void {
+  if (typeof method === "string") return;
+  throw new TypeError(
+    `Cannot call a peer: method must be a string, got ${typeof method}`,
+  );
+}
+
+/** @throws {RangeError} A code can't be sent. */
+function checkCode(code: number): void {
+  if (isSendable(code)) return;
+  throw new RangeError(
+    `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
+  );
+}
+
+/**
+ * Writes params that are for another node.
+ *
+ * @throws {TypeError} They can't be written as JSON, or lend something.
+ */
+function writeFor(
+  what: string,
+  params: Params | undefined,
+): string | undefined {
+  try {
+    checkMembers(params);
+    if (Object.values(params ?? {}).some(isStreaming)) {
+      throw new TypeError("a stream can't be passed to another node");
+    }
+    return writePlain(() => writeParams(params));
+  } catch (error) {
+    const why = error instanceof Error ? error.message : String(error);
+    throw new TypeError(`${what}: ${why}`, { cause: error });
+  }
+}
+
+/** The params of a call that were written by another node. */
+function readParams(core: Core, text: string | undefined): Params | undefined {
+  if (text === undefined || text === "") return undefined;
+  // Of params by name JSON-RPC 1.0 knows nothing, and the peer looks.
+  return versionOf(core) === "1.0" ? JSON.parse(text) : new JsonText(text);
+}
+
+/** Calls a peer of this node. */
+async function ask(
+  core: Core,
+  method: string,
+  text: string | undefined,
+  options: CallOptions,
+): Promise<unknown> {
+  const params = readParams(core, text);
+  const result = await request(core, method, params, options);
+  if (!leaveStream(result) && !letGo(result, 0)) return result;
+  throw entrustedTo(
+    core,
+    new TypeError(
+      `Cannot read response to "${method}": a stream or a function can't be passed to another node`,
+    ),
+    (error) => core.report(error),
+  );
+}
+
+/** Tells a peer of this node; `false`: it took nothing. */
+function tell(core: Core, method: string, text: string | undefined): boolean {
+  return notify(core, method, readParams(core, text));
+}
+
+// As deep as references are read.
+const maxDepth = 1_000;
+
+/** Lets go of what a peer lent in a result; `false`: it lent nothing. */
+function letGo(value: unknown, depth: number): boolean {
+  if (typeof value === "function") {
+    (value as Partial<Disposable>)[Symbol.dispose]?.();
+    return true;
+  }
+  if (typeof value !== "object" || value === null || depth > maxDepth) {
+    return false;
+  }
+  let isLent = false;
+  for (const member of Object.values(value)) {
+    if (letGo(member, depth + 1)) isLent = true;
+  }
+  return isLent;
+}
+
+/** An error in words that travel between nodes: of what kind, and what it says. */
+function describe(error: unknown): [kind: string, said: object] {
+  if (error instanceof RpcError) return ["rpc", error];
+  if (error instanceof ConnectionClosedError) {
+    const { code, reason, wasClean, sent } = error;
+    return ["closed", { code, reason, wasClean, sent }];
+  }
+  const { message, name } = error as Error;
+  if (name === "TimeoutError") return ["time", { message }];
+  if (error instanceof TypeError) return ["type", { message }];
+  if (error instanceof RangeError) return ["range", { message }];
+  return ["rpc", { code: internalError, message: "Internal error" }];
+}
+
+function aborted(message: string): Error {
+  return namedError(message, "AbortError");
+}

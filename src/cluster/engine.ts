@@ -29,8 +29,8 @@ export type EngineStatus = "open" | "lost" | "closed";
  * - **Nothing is kept.** What can't be done now is refused now. A text that waited for
  *   the engine would arrive when nobody expects it any more.
  * - **Sharing.** Several clusters may have one engine; each takes back what it
- *   subscribed and watched when it ends, and leaves the engine to the others. With
- *   nothing subscribed and nobody watching, an engine keeps no listener and no timer.
+ *   subscribed and watched when it ends, and leaves the engine to the others. An
+ *   engine keeps no timer and nothing else that would keep a process running.
  *
  * ```ts
  * import { type Engine, memory } from "@jsonrpcws/peer/cluster";
@@ -58,9 +58,11 @@ export interface Engine {
    * @returns A promise, settled once the engine has the text: with how many
    * subscribers heard it, if that is known; 0: certainly nobody did. One who
    * subscribed twice, or by an engine that several share, may count once.
-   * @throws {EngineError} Always by rejecting. While not `"open"` at once, with
-   * `sent: false`; when it is lost before it confirmed, with `sent: true`.
-   * @throws {RangeError} The text is longer than the engine takes; by rejecting, too.
+   * @throws {EngineError} Always by rejecting, as the others. While the engine can't
+   * take it at once, with `sent: false`; when it is lost before it confirmed, with
+   * `sent: true`; when it refused, such as for want of a permission, with `false`.
+   * @throws {RangeError} The text is longer than the engine takes.
+   * @throws {TypeError} The subject is none.
    */
   publish(subject: string, text: string): Promise<number | undefined>;
 
@@ -74,8 +76,9 @@ export interface Engine {
    * @returns A promise, settled once the engine has confirmed it: nothing that is
    * published anywhere from then on is missed. It has how to take it back, which
    * takes effect at once, may be called twice, and never throws.
-   * @throws {EngineError} By rejecting: not `"open"`, or lost before it was
-   * confirmed. Nothing is subscribed then.
+   * @throws {EngineError} By rejecting: not `"open"`, lost before it was confirmed,
+   * refused. Nothing is subscribed then.
+   * @throws {TypeError} By rejecting: the subject is none.
    */
   subscribe(
     subject: string,

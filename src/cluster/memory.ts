@@ -5,9 +5,9 @@
  */
 
 import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+import { checkSubject, guard, Status } from "./status.ts";
 
 type Receive = (text: string) => void;
-type Told = (status: EngineStatus, cause?: unknown) => void;
 
 /**
  * Makes an engine in memory: the default of a cluster that has one node, and for
@@ -22,26 +22,29 @@ export function memory(): Engine {
 }
 
 class Memory implements Engine {
-  status: EngineStatus = "open";
+  readonly #status = new Status("open");
   readonly #subscribed = new Map<string, Set<{ readonly receive: Receive }>>();
-  readonly #watching = new Set<{ readonly told: Told }>();
+
+  get status(): EngineStatus {
+    return this.#status.now;
+  }
 
   // What is asked is done in the next microtask, in the order in which it was asked.
   async publish(subject: string, text: string): Promise<number> {
-    this.#check("publish");
+    this.#check("publish", subject);
     await undefined;
     const all = this.#subscribed.get(subject);
     if (all === undefined) return 0;
     const heard = all.size;
     // Who takes back meanwhile hears no more; nobody subscribes meanwhile.
-    for (const { receive } of all) guarded(() => receive(text));
+    for (const { receive } of all) guard(receive, text);
     return heard;
   }
 
   async subscribe(subject: string, receive: Receive): Promise<() => void> {
-    this.#check("subscribe");
+    this.#check("subscribe", subject);
     await undefined;
-    this.#check("subscribe");
+    this.#check("subscribe", subject);
     const all = this.#subscribed.get(subject) ?? new Set();
     this.#subscribed.set(subject, all);
     const subscription = { receive };
@@ -58,36 +61,21 @@ class Memory implements Engine {
     return this.#subscribed.get(subject)?.size ?? 0;
   }
 
-  watch(told: Told): () => void {
-    const watching = { told };
-    if (this.status !== "closed") this.#watching.add(watching);
-    return () => void this.#watching.delete(watching);
+  watch(told: Parameters<Engine["watch"]>[0]): () => void {
+    return this.#status.watch(told);
   }
 
   close(): Promise<void> {
-    if (this.status !== "closed") {
-      this.status = "closed";
-      for (const all of this.#subscribed.values()) all.clear();
-      this.#subscribed.clear();
-      const watching = [...this.#watching];
-      this.#watching.clear();
-      for (const { told } of watching) guarded(() => told("closed"));
-    }
+    for (const all of this.#subscribed.values()) all.clear();
+    this.#subscribed.clear();
+    this.#status.become("closed");
     return Promise.resolve();
   }
 
-  #check(what: string): void {
+  #check(what: string, subject: string): void {
+    checkSubject(subject);
     if (this.status === "closed") {
       throw new EngineError(`Cannot ${what}: the engine is closed`, false);
     }
-  }
-}
-
-/** Calls what is another's, which may throw. */
-function guarded(call: () => void): void {
-  try {
-    call();
-  } catch {
-    // It is theirs to guard, and the others are not to blame.
   }
 }

@@ -77,6 +77,8 @@ const doors = [
   "react",
   "workers",
   "cluster",
+  "nats",
+  "redis",
 ]
   .map((name) => `${name}.ts`);
 

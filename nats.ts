@@ -16,7 +16,7 @@
  * ```
  *
  * Core NATS is enough: no JetStream. Whoever may publish under the prefix speaks to
- * every client: see "Many servers" in the guide for permissions.
+ * every client: see docs/guide/engines.md for permissions.
  *
  * @see {@link https://docs.nats.io/reference/reference-protocols/nats-protocol}
  *

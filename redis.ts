@@ -26,8 +26,8 @@
  *
  * Only PUBLISH, SUBSCRIBE and UNSUBSCRIBE are used, no pattern and no key. They know
  * nothing of Redis' databases: applications that share a server need prefixes of their
- * own. Whoever may publish under the prefix speaks to every client: see "Many servers"
- * in the guide for permissions.
+ * own. Whoever may publish under the prefix speaks to every client: see
+ * docs/guide/engines.md for permissions.
  *
  * @see {@link https://redis.io/docs/latest/develop/pubsub/}
  *

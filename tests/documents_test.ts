@@ -72,6 +72,9 @@ Deno.test("Every listing of README and the guide runs as a test, but for the pai
     "README.md: ts ignore",
     "docs/guide/bun.md: ts ignore",
     "docs/guide/bun.md: ts ignore",
+    // engines_test.ts runs them.
+    "docs/guide/engines.md: ts ignore",
+    "docs/guide/engines.md: ts ignore",
     "docs/guide/react.md: tsx ignore",
     // workers_test.ts runs it.
     "docs/guide/workers.md: ts ignore",

@@ -12,6 +12,7 @@ import {
   assertRejects,
   assertThrows,
 } from "@std/assert";
+import { cluster } from "../../cluster.ts";
 import { nats } from "../../nats.ts";
 import { redis } from "../../redis.ts";
 import {
@@ -61,8 +62,9 @@ class Bus implements AsyncDisposable {
     return connection;
   }
 
-  redisClient() {
+  redisClient(user: { username?: string; password?: string } = {}) {
     const client = createClient({
+      ...user,
       url: `redis://127.0.0.1:${this.port}`,
       disableOfflineQueue: true,
       pingInterval: 200,
@@ -72,8 +74,11 @@ class Bus implements AsyncDisposable {
     return client;
   }
 
-  async redis(): Promise<Engine> {
-    const [publisher, subscriber] = [this.redisClient(), this.redisClient()];
+  async redis(
+    user: { username?: string; password?: string } = {},
+  ): Promise<Engine> {
+    const publisher = this.redisClient(user);
+    const subscriber = this.redisClient(user);
     const engine = redis(publisher, subscriber);
     await publisher.connect();
     await subscriber.connect();
@@ -723,6 +728,99 @@ Deno.test("The engine through NATS is closed when its connection gives up", asyn
   const told = new Told(nats(connection));
   await stage.server.stop();
   await told.is("lost", "closed");
+});
+
+const guide = await Deno.readTextFile(
+  new URL("../../docs/guide/engines.md", import.meta.url),
+);
+
+Deno.test("The listings of docs/guide/engines.md and of the doors run", async (test) => {
+  const root = new URL("../../", import.meta.url);
+  const listings = [guide];
+  for (const door of ["nats.ts", "redis.ts"]) {
+    const code = await Deno.readTextFile(new URL(door, root));
+    listings.push(code.replaceAll(/^ \* ?/gm, ""));
+  }
+  const ends = { nats: "connection.close()", redis: "publisher.close()" };
+  for (const kind of real) {
+    await using server = await EngineServer.start(kind);
+    const codes = listings
+      .flatMap((text) => [...text.matchAll(/^```ts ignore\n(.*?)^```$/gms)])
+      .map(([, code]) => code!)
+      .filter((code) => code.includes(`${kind}://127.0.0.1`));
+    assertEquals(codes.length, 2);
+    for (const [index, code] of codes.entries()) {
+      await test.step(`${kind} ${index}`, async () => {
+        const child = new Deno.Command(Deno.execPath(), {
+          args: [
+            ...["run", "--lock=tests/deno.lock", "--no-check", "--allow-env"],
+            ...["--allow-net=127.0.0.1", "--allow-read", "--allow-sys", "-"],
+          ],
+          cwd: root,
+          env: { NO_COLOR: "1" },
+          stdin: "piped",
+          stdout: "piped",
+          stderr: "piped",
+        }).spawn();
+        const input = child.stdin.getWriter();
+        await input.write(new TextEncoder().encode(
+          code.replace(/(127\.0\.0\.1):\d+/, `$1:${server.port}`) +
+            "\nconsole.log(nodes.status);" +
+            // What is in the guide ends by itself.
+            (code.includes(ends[kind]) ? "" : "Deno.exit();"),
+        ));
+        await input.close();
+        const { stdout, stderr } = await child.output();
+        const decoder = new TextDecoder();
+        assertEquals(
+          decoder.decode(stdout).trim(),
+          code.includes(ends[kind]) ? "closed" : "open",
+          decoder.decode(stderr),
+        );
+      });
+    }
+  }
+});
+
+Deno.test("The permissions that docs/guide/engines.md prints suffice, and allow no more", async (test) => {
+  const [forNats, forRedis] = Array.from(
+    guide.matchAll(/^```text\n(.*?)^```$/gms),
+    ([, code]) => code!,
+  );
+  const suffice = async (engine: Engine): Promise<void> => {
+    await using one = await cluster({ engine, prefix: "chat" });
+    await using two = await cluster({ engine, prefix: "chat" });
+    await until(() => one.nodes.length === 2, "each knows the other");
+    await fails(engine.publish("chats.all", ""), false);
+    await fails(engine.subscribe("chats.all", () => {}), false);
+    assertEquals([one.status, two.status], ["open", "open"]);
+  };
+  await test.step("NATS", async () => {
+    await using stage = await Stage.start("nats", forNats!);
+    await assertRejects(() => stage.nats(), Error);
+    const user = { user: "chat", pass: "a secret" };
+    await suffice(nats(await stage.nats(user)));
+  });
+  await test.step("Redis", async () => {
+    await using stage = await Stage.start("redis");
+    const admin = stage.redisClient();
+    await admin.connect();
+    for (const line of forRedis!.trim().split("\n").slice(1).toReversed()) {
+      const [, ...user] = line.split(" ");
+      await admin.sendCommand(["ACL", "SETUSER", ...user]);
+    }
+    const stranger = createClient({
+      url: stage.server.url,
+      socket: { reconnectStrategy: false },
+    });
+    await assertRejects(() => stranger.connect(), Error);
+    const user = { username: "chat", password: "secret" };
+    const engine = await stage.redis(user);
+    await suffice(engine);
+    const client = stage.redisClient(user);
+    await client.connect();
+    await assertRejects(() => client.get("a"), Error);
+  });
 });
 
 Deno.test("The engines do the same in Node", async (test) => {

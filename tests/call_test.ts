@@ -182,6 +182,7 @@ Deno.test("A call's signal aborts when the caller cancels, and the call is answe
     method: "$/cancelRequest",
     params: { id: "x" },
   });
+  await settle();
   assert(signal.aborted);
   assertEquals((signal.reason as Error).name, "AbortError");
   const cancelled = {
@@ -317,6 +318,7 @@ Deno.test("Every running call's signal aborts when the connection closes", async
   it.socket.receive({ jsonrpc: "2.0", method: "keep" });
   const signals = calls.map(({ signal }) => signal);
   it.socket.end(1006, "", false);
+  await settle();
   for (const { aborted, reason } of signals) {
     assert(aborted);
     assertEquals((reason as Error).name, "ConnectionClosedError");

@@ -330,7 +330,10 @@ eachPeer(
     it.socket.open();
     it.socket.receive(request(1, "wait"));
     it.socket.end(1006);
-    assertEquals(it.log, ["open", { code: 4001, reason: "", wasClean: true }]);
+    await it.time.pass(0);
+    const lost = { code: 1006, reason: "", wasClean: true, retryIn: 250 };
+    const end = { code: 4001, reason: "", wasClean: true };
+    assertEquals(it.log, ["open", lost, end]);
     await it.time.pass(100_000);
     assertEquals(it.sockets.length, 1);
   },

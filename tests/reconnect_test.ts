@@ -89,6 +89,7 @@ eachPeer(
     it.socket.receive(request(7, "slow"));
     assertEquals(progress!(), true);
     it.socket.end(1006);
+    await it.time.pass(0);
     assertInstanceOf(signal!.reason, ConnectionClosedError);
     await it.time.pass(250);
     it.socket.open();

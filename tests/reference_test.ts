@@ -610,6 +610,7 @@ wholePeer(
       { error },
     ) => error.code);
     assertEquals(codes, [-32009, -32800]);
+    await settle();
     assert(signal?.aborted);
   },
 );

@@ -1,3 +1,4 @@
+import { AsyncLocalStorage } from "node:async_hooks";
 import { assert, assertEquals, assertMatch, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import { generate } from "selfsigned";
@@ -476,3 +477,58 @@ Deno.test("serve speaks TLS with a certificate", async () => {
   });
   assertEquals(await client.request("echo", ["secret"]), "secret");
 });
+
+bothTest(
+  "A call's signal aborts in the AsyncLocalStorage of who asked for it, whoever's timer or socket ends the call",
+  async (platform) => {
+    const store = new AsyncLocalStorage<string>();
+    for (
+      const [reason, handlerTimeout] of [
+        ["TimeoutError", 50],
+        ["AbortError", Infinity],
+        ["ConnectionClosedError", Infinity],
+      ] as const
+    ) {
+      const heard: unknown[] = [];
+      class Service extends Peer<{ ask(): void }> {
+        override local = {
+          wait: (name: string) =>
+            store.run(name, () => {
+              const { signal } = this.call;
+              signal.addEventListener("abort", () => {
+                heard.push([name, store.getStore(), signal.reason.name]);
+              });
+              // The time-outs of all are looked for by one timer.
+              this.remote.ask().catch(() => {});
+              return new Promise(() => {});
+            }),
+        };
+      }
+      const limits = { handlerTimeout };
+      await using server = await platform.serve(Service, { limits });
+      const controller = new AbortController();
+      const clients = ["ann", "bob", "eve"].map((name) => {
+        const client = connect<Service["local"]>(server.url, {
+          local: { ask: () => new Promise<void>(() => {}) },
+        });
+        client.request("wait", [name], { signal: controller.signal })
+          .catch(() => {});
+        return client;
+      });
+      await until(() =>
+        [...server.peers].filter(({ running }) => running.length > 0)
+            .length === 3 || heard.length === 3
+      );
+      if (reason === "AbortError") controller.abort();
+      if (reason === "ConnectionClosedError") {
+        for (const client of clients) client.close();
+      }
+      await until(() => heard.length === 3);
+      assertEquals(
+        heard.toSorted(),
+        ["ann", "bob", "eve"].map((name) => [name, name, reason]),
+      );
+      for (const client of clients) await client[Symbol.asyncDispose]();
+    }
+  },
+);

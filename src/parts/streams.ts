@@ -199,14 +199,14 @@ class Streams implements Carrier {
   control(
     method: string,
     params: Params | undefined,
-    { signal }: Lender,
+    call: Lender,
   ): unknown {
     if (!method.startsWith("$/enumerator/")) return undefined;
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
     if (method === enumeratorNext) {
       if (producer === undefined) throw unknownStream();
-      return producer.next(signal);
+      return producer.next(call);
     }
     if (method === "$/enumerator/abort") {
       if (producer === undefined) throw unknownStream();
@@ -308,7 +308,7 @@ class Producer {
   }
 
   /** Answers `$/enumerator/next`. */
-  next(signal: AbortSignal): JsonText | Promise<JsonText> {
+  next(call: Lender): JsonText | Promise<JsonText> {
     if (this.#asking !== undefined) {
       throw new RpcError(
         invalidRequest,
@@ -320,7 +320,7 @@ class Producer {
       const asking = this.#asking = new Deferred<JsonText>();
       this.#writing.asked++;
       // Who asks no longer must not take values with him.
-      signal.addEventListener("abort", () => {
+      call.signal.addEventListener("abort", () => {
         if (this.#asking === asking) this.#takeAsking();
       });
       this.#pump();

@@ -15,7 +15,8 @@ export interface Call {
   readonly method: string;
   /**
    * Aborts when the caller cancels the call, when the connection closes, and
-   * after `handlerTimeout` without a sign of life. Its reason says which.
+   * after `handlerTimeout` without a sign of life. Its reason says which. Listeners run
+   * right after that, in the AsyncLocalStorage in which the signal was first asked for.
    */
   readonly signal: AbortSignal;
   /**

@@ -7,7 +7,7 @@
  * @module
  */
 
-import { isThenable } from "../line/deferred.ts";
+import { Deferred, isThenable } from "../line/deferred.ts";
 import { namedError } from "../runtime/errors.ts";
 import {
   busy,
@@ -61,6 +61,8 @@ class Running implements RunningCall {
   readonly #core: Core;
   // Made only for those who look: most calls never do.
   #controller: AbortController | undefined;
+  /** Resolves when it is told to stop; made with the controller. */
+  #told: Deferred<void> | undefined;
   /** Why it was told to stop; whoever looks later is told, too. */
   #ended: { readonly reason: unknown } | undefined;
 
@@ -94,9 +96,14 @@ class Running implements RunningCall {
 
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
-      this.#controller = new AbortController();
-      if (this.#ended !== undefined) {
-        this.#controller.abort(this.#ended.reason);
+      const controller = this.#controller = new AbortController();
+      const abort = (): void => controller.abort(this.#ended!.reason);
+      if (this.#ended !== undefined) abort();
+      else {
+        // A promise's reaction runs in the AsyncLocalStorage of who asked for the signal.
+        // That of a timer or a socket may be another call's.
+        this.#told = new Deferred();
+        this.#told.promise.then(abort);
       }
     }
     return this.#controller.signal;
@@ -131,7 +138,7 @@ class Running implements RunningCall {
   abort(reason: unknown): void {
     if (this.#ended !== undefined) return;
     this.#ended = { reason };
-    this.#controller?.abort(reason);
+    this.#told?.resolve();
   }
 }
 

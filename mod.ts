@@ -86,6 +86,12 @@ export type { AnyPeer, BasePeer } from "./src/peer/base.ts";
 export { Peer, type ServiceClass } from "./src/presets/everything.ts";
 export { guard, type Verdict } from "./src/methods/guard.ts";
 export {
+  type NoData,
+  plain,
+  type PlainParam,
+  type PlainParams,
+} from "./src/methods/plain.ts";
+export {
   type AnyOf,
   type Declaration,
   type DeclaredMethod,

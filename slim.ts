@@ -112,6 +112,12 @@ export function connect(
 }
 
 export { Peer };
+export {
+  type NoData,
+  plain,
+  type PlainParam,
+  type PlainParams,
+} from "./src/methods/plain.ts";
 export { references } from "./src/parts/references.ts";
 export { streams } from "./src/parts/streams.ts";
 export { ConnectionClosedError, RpcError } from "./src/wire/error.ts";

@@ -34,7 +34,7 @@
  */
 
 import { ErrorCode, type ErrorObject, RpcError } from "../wire/error.ts";
-import { arrangers, originals } from "../peer/methods.ts";
+import { arrangers, originals, plains, takesPlain } from "../peer/methods.ts";
 import type { Peer } from "../presets/everything.ts";
 
 /**
@@ -327,6 +327,7 @@ export function method(
   const length = parameters?.length ?? fn.length;
   Object.defineProperty(declared, "length", { value: length });
   declarations.set(declared, { ...described, parameters });
+  if (takesPlain(fn)) plains.add(declared);
   const names = parameters?.map(({ name }) => name);
   if (names?.every((name) => typeof name === "string")) {
     arrangers.set(declared, (params) => arrange(names, params));

@@ -9,7 +9,7 @@ import { Deferred } from "../line/deferred.ts";
 import type { CallOptions } from "../peer/call.ts";
 import type { Connection, Core, CorePart, RunningCall } from "../peer/core.ts";
 import { answer, within } from "../peer/incoming.ts";
-import type { Method } from "../peer/methods.ts";
+import { type Method, takesPlain } from "../peer/methods.ts";
 import { request } from "../peer/outgoing.ts";
 import { closedError, report } from "../peer/owner.ts";
 import type { Entry, Loan } from "../peer/pending.ts";
@@ -363,9 +363,9 @@ export class Link implements Values {
     return value;
   }
 
-  /** Reads each of a call's params. */
-  readParams(params: Params | undefined): Params | undefined {
-    return mayHoldReference(params)
+  /** Reads each of a call's params, unless they are for one who takes plain data. */
+  readParams(params: Params | undefined, fn: object): Params | undefined {
+    return mayHoldReference(params) && !takesPlain(fn)
       ? mapMembers(
         params,
         (param, name) => isCalled(name) ? param : this.read(param),

@@ -208,7 +208,7 @@ export function start(
   try {
     const params = values === undefined
       ? call.params
-      : values.readParams(call.params);
+      : values.readParams(call.params, method.fn);
     result = traces?.isOn
       ? traces.run(call, () => invoke(method, params))
       : invoke(method, params);

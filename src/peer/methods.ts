@@ -72,8 +72,16 @@ export class Methods {
 export const arrangers: WeakMap<object, (params: object) => unknown[]> =
   new WeakMap();
 
+/** The functions whose arguments stay the data that they are; see {@linkcode plain}. */
+export const plains: WeakSet<object> = new WeakSet();
+
 /** The functions behind those that stand before them: `guard`'s. */
 export const originals: WeakMap<object, object> = new WeakMap();
+
+/** Whether a function takes plain data. */
+export function takesPlain(fn: object): boolean {
+  return plains.has(originals.get(fn) ?? fn);
+}
 
 // Each has its place on the stack, in every function that passes them on: it has room
 // for 120,000 in all (V8).

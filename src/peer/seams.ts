@@ -313,7 +313,8 @@ export interface Values {
   look(text: string): void;
   /** Reads a result. */
   read(value: unknown): unknown;
-  readParams(params: Params | undefined): Params | undefined;
+  /** Reads the params of a call for the function that it calls. */
+  readParams(params: Params | undefined, fn: object): Params | undefined;
   /** Lets go of what a result carries that nobody waits for any more. */
   discard(value: unknown): void;
   /** Finds a method that is not the owner's. */

@@ -262,11 +262,23 @@ function look(): string {
   ).join(";");
 }
 
-/** Waits for the next message. */
+// Milliseconds within which a message comes, or never.
+const mostSilence = 20_000;
+
+/** Waits for the next message, as long as one may take. */
 export async function hear(hostile: RawSocket): Promise<unknown> {
-  const text = await hostile.text();
-  assert(text !== undefined, "The connection has ended");
-  return JSON.parse(text);
+  let why = "The connection has ended";
+  const timer = setTimeout(() => {
+    why = `No message came within ${mostSilence} ms`;
+    hostile[Symbol.dispose]();
+  }, mostSilence);
+  try {
+    const text = await hostile.text();
+    assert(text !== undefined, why);
+    return JSON.parse(text);
+  } finally {
+    clearTimeout(timer);
+  }
 }
 
 /** Says something, and waits for as many messages. */

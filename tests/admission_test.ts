@@ -574,7 +574,13 @@ Deno.test("completeAdmissionLimits takes whole numbers, Infinity lifts one", () 
     unauthenticated: 500,
     unauthenticatedPerAddress: 50,
     authorizationTime: 5_000,
+    bufferedTotal: 536_870_912,
   });
+  const bufferedMost = 1_000_000_000;
+  assertEquals(
+    completeAdmissionLimits({ bufferedMost }).bufferedTotal,
+    bufferedMost,
+  );
   for (const connections of [0, Infinity]) {
     const limits = completeAdmissionLimits({ connections });
     assertEquals(limits.connections, connections);

@@ -10,6 +10,7 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { Core, CorePart } from "../peer/core.ts";
+import { coreOf } from "../peer/base.ts";
 import { cut } from "../peer/life.ts";
 import { closedError, entrusted, isClosed, isSending } from "../peer/owner.ts";
 import { type Entry, isWanted, messagesOf, Row } from "../peer/pending.ts";
@@ -40,6 +41,46 @@ const step = 65_536;
 const mostDelay = 64;
 const mostDelayAwaited = 16;
 
+/** The account of what waits for all the readers of a server. */
+export class Readers {
+  readonly #most: number;
+  /** Characters of all. */
+  #length = 0;
+  readonly #slow: Set<PeerBacklog> = new Set();
+
+  /** @param most How many there may be. */
+  constructor(most: number) {
+    this.#most = most;
+  }
+
+  /** Puts what waits for a peer on the account, from now on. */
+  add(peer: object): void {
+    const core: Core | undefined = coreOf(peer);
+    const backlog = core?.backlog;
+    if (backlog instanceof PeerBacklog) backlog.readers = this;
+  }
+
+  /** Takes note that so much more waits for one of them, or less. */
+  count(backlog: PeerBacklog, length: number): void {
+    this.#length += length;
+    if (backlog.length > 0) this.#slow.add(backlog);
+    else this.#slow.delete(backlog);
+  }
+
+  /** Ends those for whom most waits, as long as it is too much. */
+  look(): void {
+    while (this.#length > this.#most) {
+      let slowest: PeerBacklog | undefined;
+      for (const one of this.#slow) {
+        if (slowest === undefined || one.length > slowest.length) slowest = one;
+      }
+      slowest!.close(
+        `${this.#length} of at most ${this.#most} characters wait for all, see limits.bufferedTotal`,
+      );
+    }
+  }
+}
+
 /** What waits in one peer's socket, and for it. */
 class PeerBacklog implements Backlog, Living {
   isHolding = false;
@@ -60,8 +101,9 @@ class PeerBacklog implements Backlog, Living {
 
   /** What is held back. */
   #held: Row | undefined;
-  /** Characters of all. */
   #length = 0;
+  /** The account of its server; `undefined`: it has none. */
+  readers: Readers | undefined;
 
   #hasOpened = false;
   /** Who waits until little waits. */
@@ -74,6 +116,17 @@ class PeerBacklog implements Backlog, Living {
   constructor(core: Core) {
     this.#core = core;
     this.#step = Math.min(step, core.limits.buffered);
+  }
+
+  /** Characters of what is held back. */
+  get length(): number {
+    return this.#length;
+  }
+
+  #setLength(length: number): void {
+    const more = length - this.#length;
+    this.#length = length;
+    if (more !== 0) this.readers?.count(this, more);
   }
 
   /** Takes note of what was sent. */
@@ -115,11 +168,12 @@ class PeerBacklog implements Backlog, Living {
     if (total > bufferedMost) {
       const most = `${total} of at most ${bufferedMost} characters`;
       return this.#refuse(entry, `${most} wait to be sent`) ||
-        this.#close(`${most} wait, see limits.bufferedMost`);
+        this.close(`${most} wait, see limits.bufferedMost`);
     }
     (this.#held ??= new Row()).push(entry);
-    this.#length = total;
-    return true;
+    this.#setLength(total);
+    this.readers?.look();
+    return !isClosed(this.#core);
   }
 
   /** Rejects what can be: a request, or a batch of them; `false`: it is none. */
@@ -139,8 +193,9 @@ class PeerBacklog implements Backlog, Living {
 
   #tidy(): void {
     this.#held?.tidy();
-    this.#length = 0;
-    for (const { text } of this.#rest()) this.#length += text.length;
+    let length = 0;
+    for (const { text } of this.#rest()) length += text.length;
+    this.#setLength(length);
   }
 
   /** Sends what was held back, until the socket has no more room. */
@@ -149,7 +204,7 @@ class PeerBacklog implements Backlog, Living {
     while (!this.#isFull && this.#held?.isEmpty === false) {
       if (!isSending(this.#core)) return; // The socket is about to tell why.
       const entry = this.#held.shift()!;
-      this.#length -= entry.text.length;
+      this.#setLength(this.#length - entry.text.length);
       if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
     }
     if (this.#held?.isEmpty) this.#forget();
@@ -221,7 +276,7 @@ class PeerBacklog implements Backlog, Living {
 
   #forget(): void {
     this.#held = undefined;
-    this.#length = 0;
+    this.#setLength(0);
   }
 
   /** What never opened has sent nothing. */
@@ -274,7 +329,7 @@ class PeerBacklog implements Backlog, Living {
     } else if (isLate) this.#since = now;
     if (amount <= buffered) this.#release();
     else if (now - this.#since >= this.#patience()) {
-      return this.#close(
+      return this.close(
         `less than ${this.#step} of ${amount} bytes left in ${
           Math.round(now - this.#since)
         } ms, see limits.bufferedTime`,
@@ -303,7 +358,8 @@ class PeerBacklog implements Backlog, Living {
     return this.#core.ws?.bufferedAmount ?? 0;
   }
 
-  #close(why: string): false {
+  /** Gives it up. */
+  close(why: string): false {
     this.drop();
     cut(this.#core, slowConsumer, `Slow consumer: ${why}`);
     return false;

@@ -12,6 +12,7 @@ import type { ErrorContext } from "../peer/call.ts";
 import type { Keeper, Owner } from "../peer/core.ts";
 import { Deferred } from "../line/deferred.ts";
 import { CloseCode, type CloseInfo } from "../wire/error.ts";
+import { Readers } from "../parts/slow_readers.ts";
 import { subprotocol, usualLength } from "../parts/shared_frames.ts";
 import { isThenable } from "../line/deferred.ts";
 import {
@@ -261,6 +262,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   /** The options of each peer: of a definition's, its hooks too. */
   readonly #peerOptions: PeerOptions;
   readonly #protocols: readonly string[];
+  readonly #readers: Readers;
   readonly #refusals: Refusals<Info>;
   /** The answers whose refusals the owner was told of. */
   readonly #told = new WeakSet<Response>();
@@ -310,6 +312,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         serverLimits,
       ),
     };
+    this.#readers = new Readers(this.limits.bufferedTotal);
     readAmount("timeout", options.timeout ?? 0);
     const { sharedFrames = true, version, protocols = [] } = options;
     const isSharing = sharedFrames && version !== "1.0";
@@ -714,6 +717,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         sharedFrames: protocol === subprotocol,
       });
       shareTurns(peer);
+      this.#readers.add(peer);
       this.peers.add(peer);
       if (this.#isStranger(peer)) {
         const since = performance.now();

@@ -366,6 +366,13 @@ export interface AdmissionLimits {
    * context that long after its handshake is closed with 4408.
    */
   readonly authorizationTime: number;
+  /**
+   * Most UTF-16 code units of the messages that wait for slow readers, those of all
+   * connections together, as `bufferedMost` is of one. Default 536,870,912; at least as
+   * much as `bufferedMost`, where that is given. Beyond that the one for whom most waits
+   * is closed with 4008, and then the next.
+   */
+  readonly bufferedTotal: number;
 }
 
 /** The limits of a server that was not told otherwise. */
@@ -374,6 +381,7 @@ export const defaultAdmissionLimits: AdmissionLimits = {
   unauthenticated: 500,
   unauthenticatedPerAddress: 50,
   authorizationTime: 5_000,
+  bufferedTotal: 8 * trustedLength,
 };
 
 /**
@@ -382,13 +390,17 @@ export const defaultAdmissionLimits: AdmissionLimits = {
  * @throws {RangeError} A limit is not a whole number of 0 or more.
  */
 export function completeAdmissionLimits(
-  limits: Partial<AdmissionLimits> = {},
+  limits: Partial<AdmissionLimits> & { readonly bufferedMost?: number } = {},
 ): AdmissionLimits {
   const complete: { -readonly [Name in keyof AdmissionLimits]: number } = {
     ...defaultAdmissionLimits,
   };
   for (const name of Object.keys(complete) as (keyof AdmissionLimits)[]) {
     complete[name] = readLimit(name, limits[name] ?? complete[name]);
+  }
+  const { bufferedMost = 0, bufferedTotal } = limits;
+  if (bufferedTotal === undefined && complete.bufferedTotal < bufferedMost) {
+    complete.bufferedTotal = bufferedMost;
   }
   return complete;
 }

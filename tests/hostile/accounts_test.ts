@@ -1,8 +1,8 @@
 /** What a hostile peer makes others hold or do, beyond what they can afford. */
 
-import { assert, assertEquals } from "@std/assert";
+import { assert, assertEquals, assertMatch } from "@std/assert";
 import type { Duplex } from "node:stream";
-import { Peer } from "../../mod.ts";
+import { type CloseInfo, Peer } from "../../mod.ts";
 import * as node from "../../node.ts";
 import type { PeerSocket } from "../../src/runtime/ws_socket.ts";
 import { frame, Opcode, RawSocket } from "../interop/raw_socket.ts";
@@ -271,5 +271,74 @@ bothTest(
     assertEquals(await ask(hostile, request(1, "echo", ["alive"])), [
       result(1, "alive"),
     ]);
+  },
+);
+
+bothTest(
+  "Of all readers that stop, the one for whom most waits is closed with 4008 when it is more than bufferedTotal, and then the next",
+  async (platform) => {
+    const most = 20_000_000;
+    const text = "x".repeat(100_000);
+    const ends: [name: string, code: number, reason: string][] = [];
+    class Feed extends Peer {
+      name = "";
+      override local = {
+        call: (name: string) => void (this.name = name),
+        echo: (value: unknown) => value,
+      };
+      override onclose({ code, reason }: CloseInfo): void {
+        ends.push([this.name, code, reason]);
+      }
+    }
+    await using server = await platform.serve(Feed, {
+      limits: { bufferedTotal: most, bufferedTime: 600_000 },
+    });
+    const names = ["little", "more", "most", "neighbour"];
+    const sockets = await Promise.all(names.map(async (name) => {
+      const socket = await RawSocket.connect(server.url);
+      assertEquals(await ask(socket, request(0, "call", [name])), [
+        result(0, null),
+      ]);
+      return socket;
+    }));
+    const peers = names.map((name) =>
+      [...server.peers].find((peer) => peer.name === name)!
+    );
+    /** Tells each of them something, until one more has been closed. */
+    const tell = async (...counts: number[]): Promise<void> => {
+      for (const { length } = ends; ends.length === length;) {
+        for (const [index, count] of counts.entries()) {
+          for (let n = 0; n < count; n++) peers[index]!.notify("news", [text]);
+        }
+        assertEquals(
+          await ask(sockets[3]!, request(1, "echo", ["neighbour"])),
+          [result(1, "neighbour")],
+        );
+      }
+    };
+    await tell(1, 2, 4);
+    await tell(1, 2);
+    assertEquals(ends.map(([name, code]) => [name, code]), [
+      ["most", 4008],
+      ["more", 4008],
+    ]);
+    for (const [, , reason] of ends) {
+      assertMatch(
+        reason,
+        /^Slow consumer: 200\d{5} of at most 20000000 characters wait for all, see limits\.bufferedTotal$/,
+      );
+    }
+    // Who reads has all of it, and what waited is off the account.
+    peers[0]!.notify("end");
+    for (;;) {
+      const { method } = await hear(sockets[0]!) as { method: string };
+      if (method === "end") break;
+    }
+    assertEquals(
+      await ask(sockets[0]!, request(2, "echo", ["little"])),
+      [result(2, "little")],
+    );
+    for (const socket of sockets) socket[Symbol.dispose]();
+    await until(() => server.peers.size === 0);
   },
 );

@@ -225,10 +225,14 @@ class References implements Carrier {
   write(value: unknown, writing: Writing): unknown {
     writing.link = this.#link;
     writing.marshal ??= (mark) => this.#lend(mark as Mark, writing);
-    // What was borrowed stands for itself; see #borrow.
-    return typeof value !== "function" || borrowed.has(value)
-      ? value
-      : this.#lend(new Mark(value, undefined), writing);
+    if (typeof value !== "function") return value;
+    const its = borrowed.get(value);
+    if (its === undefined) {
+      return this.#lend(new Mark(value, undefined), writing);
+    }
+    // It stands for itself; see #borrow.
+    if (its.link !== this.#link) throw passedOn();
+    return value;
   }
 
   read(value: unknown): unknown {
@@ -405,7 +409,7 @@ class References implements Carrier {
     );
     Object.defineProperties(proxy, {
       [Symbol.dispose]: { value: () => this.#giveBack(proxy) },
-      toJSON: { value: (key: string) => this.#returned(its, key) },
+      toJSON: { value: () => this.#returned(its) },
     });
     borrowed.set(proxy, its);
     this.#unwanted?.push(proxy);
@@ -461,19 +465,16 @@ class References implements Carrier {
   }
 
   /** Sent back to where it came from, it is the original again. */
-  #returned(its: Borrowed, key: string): object | undefined | null {
+  #returned(its: Borrowed): object | undefined | null {
     const writing = currentWriting();
     // Printed, or for a peer without references: as a function is.
     if (writing?.link === undefined) return undefined;
     const { handle } = its;
     if (writing.link === this.#link) return { [marker]: 0, handle };
     // To another peer the handle would be something of its own.
-    const error = new TypeError(
-      "Cannot pass on what another peer lent: pass a function of your own that calls it",
-    );
-    if (writing.call === undefined || key === "" || its.isUsed) throw error;
+    if (writing.call === undefined || its.isUsed) throw passedOn();
     // Deep in what was stored as data: who stored it would take the rest from all.
-    if (!its.isTold) (writing.link as Link).report(error);
+    if (!its.isTold) (writing.link as Link).report(passedOn());
     its.isTold = true;
     return null;
   }
@@ -493,6 +494,12 @@ class References implements Carrier {
 
 // Deeper than any sensible message; what is deeper stays data.
 const maxDepth = 1_000;
+
+function passedOn(): TypeError {
+  return new TypeError(
+    "Cannot pass on what another peer lent: pass a function of your own that calls it",
+  );
+}
 
 function unknownHandle(): RpcError {
   return new RpcError(

@@ -27,7 +27,11 @@ bothTest(
     using attacker = await RawSocket.connect(server.url);
     using reader = await RawSocket.connect(server.url);
     const reference = { __jsonrpc_marshaled: 1, handle: 1 };
-    const put = [{ token: "abc" }, { values: [1, 2] }, [reference, "kept"]];
+    const put = [
+      { token: "abc" },
+      { values: [1, 2] },
+      [reference, { "": reference }, "kept"],
+    ];
     await ask(
       attacker,
       ...put.map((value, id) => request(id, "put", [value])),
@@ -38,10 +42,10 @@ bothTest(
     );
     for (let turn = 0; turn < 2; turn++) {
       assertEquals(await ask(reader, request(3, "all")), [
-        result(3, [put[0], put[1], [null, "kept"]]),
+        result(3, [put[0], put[1], [null, { "": null }, "kept"]]),
       ]);
     }
-    assertEquals(told.length, 1);
+    assertEquals(told.length, 2);
     // What writes itself would call whoever sent it.
     const named = { toJSON: reference, then: reference, a: 1 };
     assertEquals(

@@ -18,6 +18,7 @@
 
 import { parseArgs } from "node:util";
 import { Frames } from "./fuzz/frames.ts";
+import type { Way } from "./fuzz/lines.ts";
 import { Random } from "./fuzz/random.ts";
 import {
   createSetting,
@@ -125,8 +126,15 @@ function createStep(random: Random, source: Frames, number: number): Step {
     case 4:
       return random.oneIn(4) ? { type: "gates" } : { type: "turn" };
     default:
-      return { type: "frame", frame: source.next() };
+      return { type: "frame", frame: source.next(), ...createWay(random) };
   }
+}
+
+/** Decides how a frame travels over a real socket; most do in one piece. */
+function createWay(random: Random): { readonly way?: Way } {
+  if (!random.oneIn(4)) return {};
+  const fragments = 1 + random.below(5);
+  return { way: { fragments, pings: random.pick([0, 0, 1, 3, 100]) } };
 }
 
 /** Leaves out whatever the failure doesn't need. */
@@ -169,7 +177,7 @@ function describe(
 ): string {
   const lines = steps.map((step) =>
     step.type === "frame"
-      ? `  frame ${show(step.frame)}`
+      ? `  frame ${show(step.frame)} ${JSON.stringify(step.way ?? "")}`
       : `  ${Object.values(step).join(" ")}`
   );
   return [

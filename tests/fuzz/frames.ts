@@ -49,6 +49,7 @@ const methods = [
   ..."throwNull long math.add named stream forever broken readable read call"
     .split(" "),
   ..."callObject keep lend lendFunction nested progress early ask".split(" "),
+  ..."put put stored".split(" "),
 ] as const;
 
 const strangers = [
@@ -68,6 +69,7 @@ const strangers = [
 
 const numbers = [
   ..."0 -0 1 -1 1.0 1.5 1e2 1E+2 0.1 5e-324 1e308 1e400 -1e400".split(" "),
+  ..."1.50 15e-1 -0.5 2.5 1e-7 1.5e300".split(" "),
   ..."2147483647 2147483648 9007199254740991 9007199254740993".split(" "),
   "123456789012345678901234567890",
 ];
@@ -169,6 +171,14 @@ export class Frames {
   }
 
   #batch(): Node[] {
+    // One that keeps a long answer waiting.
+    if (this.#random.oneIn(10)) {
+      return [
+        this.#call("wait", undefined),
+        this.#call("long", [1]),
+        this.#call("echo", [this.#value(2)]),
+      ];
+    }
     const length = this.#random.oneIn(50) ? 101 : this.#random.below(6);
     return Array.from({ length }, () => this.#message());
   }
@@ -287,7 +297,7 @@ export class Frames {
       case 0:
         return random.pick(["", "a", "b", "1", "é", "\ud800"]);
       case 1:
-        return random.pick([null, 0, -1, 1.5]);
+        return random.pick([null, 0, -1, 1.5, 0.1, 2.5, 1e-7]);
       case 2:
         return new Raw(random.pick(numbers));
       case 3:
@@ -316,6 +326,10 @@ export class Frames {
       case 4:
         return [asked.keys().next().value ?? random.below(20)];
       default:
+        // More than may be lent.
+        if (random.oneIn(20)) {
+          return Array.from({ length: 5 }, () => this.#carried());
+        }
         return Array.from({ length: random.below(4) }, () => this.#value(2));
     }
   }
@@ -488,6 +502,10 @@ export class Frames {
         "m".repeat(methodLength + longer)
       }","id":${this.#nextId++}}`,
       `{"jsonrpc":"2.0","method":"${"m".repeat(methodLength + longer)}"}`,
+      // An id that is looked for in all of the text.
+      `{"jsonrpc":"2.0","method":"echo","params":[${
+        '{"id":1.5},'.repeat(Math.min(messageLength / 20, 1_000))
+      }0],"id":${random.pick(["1.5", "1.50", "2.5", "0.1"])}}`,
     ];
     const long = `{"jsonrpc":"2.0","method":"nothing","id":${this.#nextId++}`;
     // Of the usual limit, not every frame that might be.

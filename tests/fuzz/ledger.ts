@@ -122,7 +122,13 @@ export class Ledger {
       frame.length > most ||
       (text ?? "").length > (isGathered ? most : messageLength)
     ) {
-      return { mustClose: 1009, mayClose: [] };
+      // What begins like the answer to one of its calls rejects that, if it still waits.
+      const { kind, id } = glimpse(
+        text ?? new TextDecoder().decode(frame as Uint8Array),
+      );
+      return kind === "response" && this.#used.has(Number(id))
+        ? { mustClose: undefined, mayClose: [1009] }
+        : { mustClose: 1009, mayClose: [] };
     }
     const mayClose: number[] = [];
     if (text !== undefined && /^[ \t\r\n]*$/.test(text)) {
@@ -354,16 +360,20 @@ export class Ledger {
       : "either";
   }
 
-  /** Whether an id that was taken may be free by now. */
+  /** Whether an id that was taken may be free by now, or may never have been. */
   #isUnclear(key: string): boolean {
-    return this.#isLate || this.#cancelled.has(key);
+    return this.#isLate || this.#cancelled.has(key) ||
+      !this.#isTaken(key, true);
   }
 
-  #isTaken(key: string): boolean {
+  /** @param isSure Whether by one that can't have been refused. */
+  #isTaken(key: string, isSure = false): boolean {
     return key !== "null" &&
       this.#bills.some(({ debts, payment }) =>
         (payment === undefined || this.#isLate) &&
-        debts.some(({ ids, isRequest }) => isRequest && ids.includes(key))
+        debts.some(({ ids, isRequest }) =>
+          isRequest && ids.includes(key) && !(isSure && ids.length > 1)
+        )
       );
   }
 
@@ -478,25 +488,31 @@ export class Ledger {
  *
  * @see {@link https://en.wikipedia.org/wiki/Matching_(graph_theory)} for augmenting paths
  */
-function assign(
+function assign(payment: Payment, bills: readonly Bill[]): boolean {
+  // First what is owed for sure.
+  return [false, true].some((mayBeUnsure) =>
+    augment(payment, bills, mayBeUnsure, new Set())
+  );
+}
+
+/** Finds a bill for a payment, for which others may be paid otherwise. */
+function augment(
   payment: Payment,
   bills: readonly Bill[],
-  seen: Set<Bill> = new Set(),
+  mayBeUnsure: boolean,
+  seen: Set<Bill>,
 ): boolean {
-  // First what is owed for sure.
-  for (const bill of [...bills].sort(bySureness)) {
-    if (seen.has(bill) || !pays(payment, bill)) continue;
+  for (const bill of bills) {
+    const isOpen = bill.payment === undefined;
+    if (seen.has(bill) || isOpen && isUnsure(bill) && !mayBeUnsure) continue;
+    if (!pays(payment, bill)) continue;
     seen.add(bill);
-    if (bill.payment === undefined || assign(bill.payment, bills, seen)) {
+    if (isOpen || augment(bill.payment!, bills, mayBeUnsure, seen)) {
       bill.payment = payment;
       return true;
     }
   }
   return false;
-}
-
-function bySureness(left: Bill, right: Bill): number {
-  return +isUnsure(left) - +isUnsure(right);
 }
 
 /** Whether nobody can tell if anything of a bill is owed. */

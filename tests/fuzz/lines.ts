@@ -14,6 +14,12 @@ import { Subject } from "./subject.ts";
 /** Text, or the bytes of a binary frame. */
 export type Frame = string | Uint8Array<ArrayBuffer>;
 
+/** How a frame travels: in how many fragments, each after so many pings. */
+export interface Way {
+  readonly fragments: number;
+  readonly pings: number;
+}
+
 /** A connection with a subject at its other end. */
 export interface Line {
   readonly subject: Subject;
@@ -22,7 +28,7 @@ export interface Line {
   /** What a frame is once it has arrived. */
   carry(frame: Frame): Frame;
   /** Gives the subject a frame; done when it has been handled. */
-  give(frame: Frame): void | Promise<void>;
+  give(frame: Frame, way: Way): void | Promise<void>;
   /** Ends it from this end. */
   end(isCut: boolean): void | Promise<void>;
   /** Takes it down; throws if something is left. */
@@ -76,6 +82,9 @@ export class RealLine implements Line {
   readonly #reading: Promise<void>;
   #pings = 0;
   #pinged: (() => void) | undefined;
+  /** What the last of the WebSocket's own pings bore, and the last pong. */
+  #lastPing = "";
+  #lastPong = "";
   #isOver = false;
 
   private constructor(
@@ -116,22 +125,46 @@ export class RealLine implements Line {
     return typeof frame === "string" ? frame.toWellFormed() : frame;
   }
 
-  async give(frame: Frame): Promise<void> {
+  async give(frame: Frame, way: Way): Promise<void> {
     const id = `~${++this.#pings}`;
     const ping = `{"jsonrpc":"2.0","method":"rpc.ping","id":"${id}"}`;
     const { promise, resolve } = Promise.withResolvers<void>();
     this.#pinged = resolve;
-    const isText = typeof frame === "string";
     await this.#socket.send(
-      frameOf(isText ? Opcode.Text : Opcode.Binary, frame),
+      ...this.#fragments(frame, way),
       frameOf(Opcode.Text, ping),
     ).catch(resolve); // It is cut: what it was told before, it knows.
     if (!this.#isOver) await promise;
+    await until(() => this.#isOver || this.#lastPong === this.#lastPing);
     if (this.#isOver) await until(() => this.subject.state === "closed");
   }
 
+  /** A frame as it travels, with pings between its fragments. */
+  *#fragments(
+    frame: Frame,
+    { fragments, pings }: Way,
+  ): Generator<Uint8Array> {
+    const isText = typeof frame === "string";
+    const bytes = isText ? new TextEncoder().encode(frame) : frame;
+    const length = Math.max(Math.ceil(bytes.length / fragments), 1);
+    let opcode: number = isText ? Opcode.Text : Opcode.Binary;
+    for (let at = 0; at === 0 || at < bytes.length; at += length) {
+      for (let count = 0; count < pings; count++) {
+        this.#lastPing = `${this.#pings} ${at} ${count}`;
+        yield frameOf(Opcode.Ping, this.#lastPing);
+      }
+      const isLast = at + length >= bytes.length;
+      yield frameOf(opcode, bytes.slice(at, at + length), isLast);
+      opcode = Opcode.Continuation;
+    }
+  }
+
   async end(isCut: boolean): Promise<void> {
-    if (!isCut) {
+    if (isCut) {
+      // In the middle of a message.
+      const half = frameOf(Opcode.Text, '{"jsonrpc":', false);
+      await this.#socket.send(half).catch(() => {});
+    } else {
       await this.#socket.send(
         frameOf(Opcode.Close, Uint8Array.of(0x03, 0xe8)),
       ).catch(() => {});
@@ -152,6 +185,9 @@ export class RealLine implements Line {
     for (;;) {
       const received = await this.#socket.receive().catch(() => undefined);
       if (received === undefined || received.opcode === Opcode.Close) break;
+      if (received.opcode === Opcode.Pong) {
+        this.#lastPong = new TextDecoder().decode(received.payload);
+      }
       if (received.opcode !== Opcode.Text) continue;
       const text = new TextDecoder().decode(received.payload);
       if (text.endsWith(`"id":"~${this.#pings}"}`)) this.#pinged?.();

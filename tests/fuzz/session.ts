@@ -7,17 +7,25 @@
 
 import { setImmediate } from "node:timers";
 import type { Limits, PeerOptions, Version } from "../../mod.ts";
+import { coreOf } from "../../src/peer/base.ts";
 import { completeLimits } from "../../src/wire/limits.ts";
+import { ScriptedSocket } from "../scripted_socket.ts";
 import { type Platform, platforms } from "../servers.ts";
 import type { Knowledge } from "./frames.ts";
 import { Ledger } from "./ledger.ts";
-import { type Frame, type Line, MemoryLine, RealLine } from "./lines.ts";
+import {
+  type Frame,
+  type Line,
+  MemoryLine,
+  RealLine,
+  type Way,
+} from "./lines.ts";
 import type { Random } from "./random.ts";
-import type { Subject } from "./subject.ts";
+import { Subject } from "./subject.ts";
 
 /** Something that happens. */
 export type Step =
-  | { readonly type: "frame"; readonly frame: Frame }
+  | { readonly type: "frame"; readonly frame: Frame; readonly way?: Way }
   | { readonly type: "act"; readonly number: number }
   | { readonly type: "turn" }
   | { readonly type: "gates" }
@@ -143,7 +151,7 @@ export class Session {
     if (this.isOver) return;
     switch (step.type) {
       case "frame":
-        await this.#give(step.frame);
+        await this.#give(step.frame, step.way);
         break;
       case "act":
         this.subject.act(step.number);
@@ -169,6 +177,7 @@ export class Session {
   async finish(): Promise<void> {
     const { subject } = this;
     const { end } = this.setting;
+    await this.#browse();
     if (end === "peace" && !this.isOver) await this.#settle();
     this.#read();
     if (!this.isOver) {
@@ -191,7 +200,50 @@ export class Session {
     check(subject.running.length === 0, "a method was left running");
     check(subject.signals.size === 0, "a method was not told to stop");
     check(subject.begun === subject.over, "a generator was left");
+    const { connection } = coreOf(subject);
+    check(
+      connection.held === 0 && connection.kept === 0,
+      "something was left on an account",
+    );
     this.#check();
+    await this.#browse();
+  }
+
+  /**
+   * Reads what was stored by another connection.
+   *
+   * @throws {Error} It is not the data that it was, or its sender was asked for more.
+   */
+  async #browse(): Promise<void> {
+    const { stored } = this.subject;
+    if (stored.length === 0) return;
+    await turn(); // What was gathered leaves.
+    const { length } = this.#line.sent;
+    const socket = new ScriptedSocket();
+    const reader = new Subject(socket, {}, stored);
+    await reader.opened;
+    const wanted = [stored, ...stored];
+    for (const id of wanted.keys()) {
+      socket.receive(
+        { jsonrpc: "2.0", method: "stored", params: [id - 1].slice(+!id), id },
+      );
+    }
+    await turn();
+    const answers = socket.take() as { id: number; result?: unknown }[];
+    check(answers.length === wanted.length, "what was stored was not answered");
+    for (const { id, result } of answers) {
+      // A function that is all of it: another one's is refused, an own one is lent.
+      if (typeof wanted[id] === "function") continue;
+      const data = JSON.stringify(dataOf(wanted[id]) ?? null);
+      check(
+        JSON.stringify(result) === data,
+        "what was stored is not what it was",
+      );
+    }
+    check(reader.unexpected.length === 0, "a reader was told what is not his");
+    check(this.#line.sent.length === length, "who stored something was asked");
+    socket.end(1000, "", true);
+    await reader.closed;
   }
 
   /** Leaves it as it is; something does not hold. */
@@ -229,14 +281,17 @@ export class Session {
     await this.#sing("the last");
   }
 
-  async #give(given: Frame): Promise<void> {
+  async #give(
+    given: Frame,
+    way: Way = { fragments: 1, pings: 0 },
+  ): Promise<void> {
     const { subject, ledger } = this;
     if (this.isOver) return;
     // What was answered by now is owed no more.
     this.#read();
     const frame = this.#line.carry(given);
     const { mustClose, mayClose } = ledger.give(frame, subject.version);
-    const handled = this.#line.give(frame);
+    const handled = this.#line.give(frame, way);
     if (handled !== undefined) await handled;
     for (const id of idsOf(frame)) this.#asked.delete(id);
     const { code, reason } = subject.ends.at(-1) ?? {};
@@ -305,6 +360,25 @@ export class Session {
       "more responses were ignored than came",
     );
   }
+}
+
+/** The data that a value was read as, without what could be called. */
+function dataOf(value: unknown): unknown {
+  // One of another peer's is written as null, one of this side's as JSON does.
+  if (typeof value === "function") {
+    return Object.hasOwn(value, Symbol.dispose) ? null : undefined;
+  }
+  if (Array.isArray(value)) return value.map(dataOf);
+  if (typeof value !== "object" || value === null) return value;
+  return Object.defineProperties(
+    {},
+    Object.fromEntries(
+      Object.entries(value).map(([name, member]) => [
+        name,
+        { value: dataOf(member), enumerable: true },
+      ]),
+    ),
+  );
 }
 
 /** Lets everything that is due happen. */

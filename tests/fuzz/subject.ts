@@ -5,7 +5,16 @@
  * @module
  */
 
-import { type CloseInfo, marshal, method, Peer, RpcError } from "../../mod.ts";
+import {
+  type CloseInfo,
+  marshal,
+  method,
+  Peer,
+  type PeerOptions,
+  RpcError,
+  type Socket,
+  type SocketMaker,
+} from "../../mod.ts";
 
 /** What a method of the subject's throws on purpose. */
 class Planned extends Error {}
@@ -18,6 +27,8 @@ const expected: readonly RegExp[] = [
   /^TypeError: Cannot (open stream|pass by reference): JSON-RPC \S+ has no/,
   // What was returned is a stream of the other side's, which is none.
   /^TypeError: Cannot (read stream|iterate the result): /,
+  // What was stored has a reference of another one's in it.
+  /^TypeError: Cannot pass on what another peer lent/,
 ];
 
 /** The subject. */
@@ -38,6 +49,17 @@ export class Subject extends Peer {
   #controllers: AbortController[] = [];
   #lent: Disposable[] = [];
   #kept: unknown[] = [];
+  /** What was said to be stored, for whoever asks. */
+  readonly stored: unknown[];
+
+  constructor(
+    ws: Socket | SocketMaker,
+    options?: PeerOptions,
+    stored: unknown[] = [],
+  ) {
+    super(ws, options);
+    this.stored = stored;
+  }
 
   override local: object = {
     field: 5,
@@ -121,6 +143,11 @@ export class Subject extends Peer {
     keep: (...values: unknown[]) => {
       this.#kept = [...this.#kept.slice(-8), values];
     },
+    put: (value: unknown) => {
+      if (this.stored.length < 20) this.stored.push(value);
+    },
+    stored: (index: unknown) =>
+      typeof index === "number" ? this.stored[index] : this.stored,
     lend: () => this.#lend(),
     lendFunction: () => () => 5,
     nested: () => ({ deep: [this.#lend()] }),

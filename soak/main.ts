@@ -38,6 +38,9 @@ for (const who of ["client", "server"] as const) {
   const [before, after] = report[`${who}Heap`];
   console.log(`${who} heap: ${mebi(before)} before, ${mebi(after)} after`);
 }
+const [rssBefore, rssAfter] = report.serverRss;
+console.log(`server RSS: ${mebi(rssBefore)} before, ${mebi(rssAfter)} after`);
+console.log(`attacks: ${sum(report.attacks)}: ${list(report.attacks)}`);
 console.log(
   `p99 beside one that sends as fast as it can: ${
     report.neighbourP99.toFixed(1)

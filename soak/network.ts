@@ -170,7 +170,7 @@ class Way {
   constructor(from: Socket, to: Socket, latency: number) {
     this.#to = to;
     this.#latency = latency;
-    from.on("data", (chunk) => this.#take(chunk));
+    from.on("data", (chunk: Uint8Array) => this.#take(chunk));
     from.on("end", () => this.#take(undefined));
     from.on("close", () => this.#take(undefined));
   }

@@ -28,6 +28,8 @@ export interface ServerStatus {
   streams: number;
   /** Bytes. */
   heap: number;
+  /** Bytes that the process has. */
+  rss: number;
 }
 
 /** Waits until nothing is left of any connection, for 20 s at most. */
@@ -68,7 +70,9 @@ if (import.meta.main) {
     await settle(office, server);
     const heap = await usedHeap();
     const { streams } = office;
-    const status: ServerStatus = { peers: server.peers.size, streams, heap };
+    const { rss } = Deno.memoryUsage();
+    const peers = server.peers.size;
+    const status: ServerStatus = { peers, streams, heap, rss };
     console.log(JSON.stringify(status));
   }
 }

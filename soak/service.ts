@@ -65,6 +65,10 @@ export class Service extends Peer<ClientMethods, Office> {
       if (await this.#callBack("callback")) return answer(id);
       throw new RpcError(FailureCode.Callback, "The client did not answer");
     },
+    // Of those who attack: in no journal.
+    hang: (): Promise<never> => new Promise(() => {}),
+    long: (): string => "x".repeat(100_000),
+    take: (): void => {},
     /** The numbers from `first` to `last`. */
     count: (
       id: number,

@@ -5,6 +5,7 @@
  * @module
  */
 
+import type { AttackTask } from "./attack.ts";
 import { Child } from "./child.ts";
 import type { ClientsTask, Report as ClientsReport } from "./clients.ts";
 import { type Counts, disturb, restart } from "./faults.ts";
@@ -45,11 +46,15 @@ export interface SoakReport {
   /** Bytes that are used without a connection: after the warm-up, and at the end. */
   clientHeap: readonly [number, number];
   serverHeap: readonly [number, number];
+  /** Bytes of memory that the server's process has, then and then. */
+  serverRss: readonly [number, number];
   /**
    * Milliseconds that 99 of 100 calls don't exceed of a client beside one that sends
    * as fast as it can.
    */
   neighbourP99: number;
+  /** How often each attack was made. */
+  attacks: ReadonlyMap<string, number>;
   /** A sentence for everything that must not be. */
   violations: readonly string[];
   /** The folder of the journals; it is kept if there are violations. */
@@ -65,6 +70,12 @@ const faultPeriod = 6_000;
 // Bytes that a heap may differ by. A thing of 100 bytes that each call left
 // behind would be more within a minute of a hundred clients.
 const tolerance = 8 * 2 ** 20;
+
+// The same of a process's memory, of which V8 and the system's allocator keep some of
+// what was once needed: messages of 1 MiB, and answers that nobody read.
+const rssTolerance = 192 * 2 ** 20;
+
+const attackerCount = 2;
 
 /** Soaks. */
 export async function soak(options: SoakOptions): Promise<SoakReport> {
@@ -113,6 +124,12 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     stack.defer(async () => void await child.kill("SIGKILL"));
     return child;
   });
+  const attackers = Array.from({ length: attackerCount }, (_, n) => {
+    const task: AttackTask = { url, seed: seed + 1_000 + n };
+    const child = new Child("attack.ts", task);
+    stack.defer(async () => void await child.kill("SIGKILL"));
+    return child;
+  });
 
   // The last server lives long enough to show what it leaves behind.
   const restarting = AbortSignal.any([
@@ -137,6 +154,13 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const neighbourP99 = await neighbour!.read<number>();
   await flood!.tell();
   await flood!.read();
+  const attacks: Counts = new Map();
+  for (const attacker of attackers) {
+    await attacker.tell();
+    for (const [kind, count] of await attacker.read<[string, number][]>()) {
+      attacks.set(kind, (attacks.get(kind) ?? 0) + count);
+    }
+  }
   const ended = await read(child, "ended");
 
   // From here on nothing comes but the end.
@@ -150,12 +174,14 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const callsBack = await audit(theirs, ours);
   const clientHeap = [warm.heap, ended.heap] as const;
   const serverHeap = [serverBefore.heap, serverAfter.heap] as const;
+  const serverRss = [serverBefore.rss, serverAfter.rss] as const;
   violations.push(
     ...host.complaints,
     ...calls.violations,
     ...callsBack.violations,
     ...compare("The clients", clientHeap),
     ...compare("The server", serverHeap),
+    ...compare("The server's process", serverRss, rssTolerance),
   );
   for (const name of ["peers", "streams"] as const) {
     const left = serverAfter[name];
@@ -169,7 +195,9 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
     faults,
     clientHeap,
     serverHeap,
+    serverRss,
     neighbourP99,
+    attacks,
     violations,
     folder,
   };
@@ -193,8 +221,9 @@ async function read<Type extends ClientsReport["type"]>(
 function compare(
   who: string,
   [before, after]: readonly [number, number],
+  most = tolerance,
 ): string[] {
-  if (after - before <= tolerance) return [];
+  if (after - before <= most) return [];
   return [`${who} used ${before} bytes before, and ${after} after`];
 }
 

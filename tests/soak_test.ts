@@ -30,6 +30,7 @@ Deno.test("Every call has its one outcome, whatever goes wrong for 20 seconds", 
   const last = printed!.trimEnd().split("\n").at(-1);
   assertEquals(last, "no violations");
   // What never happened was not tried.
+  assert(/\nattacks: [1-9]/.test(printed!), printed);
   for (const name of ["result", "sent", "unsent", "timeout", "abort", "busy"]) {
     assert(new RegExp(`\\b${name} [1-9]`).test(printed!), printed);
   }

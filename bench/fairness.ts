@@ -12,7 +12,7 @@ import { attacks } from "./fairness/attacks.ts";
 import { floods } from "./fairness/floods.ts";
 import { p99 } from "./fairness/percentile.ts";
 import { Process } from "./process.ts";
-import { bundle } from "./runtime.ts";
+import { bundle, bunProgram } from "./runtime.ts";
 
 const { values } = parseArgs({
   args: Deno.args,
@@ -28,18 +28,22 @@ const deno = [
   ...["deno", "run", config, "--no-check", "--no-prompt"],
   "--allow-all",
 ];
+let bundled: Promise<string> | undefined;
+/** The server as one program, for who doesn't know the names in `deno.json`. */
+const bundledServer = async (): Promise<string> =>
+  fileURLToPath(
+    `${await (bundled ??= bundle(
+      [config],
+      [pathOf("fairness/server.ts")],
+    ))}server.js`,
+  );
 const servers: { [name: string]: () => Promise<string[]> } = {
   "Deno": () =>
     Promise.resolve([...deno, pathOf("fairness/server.ts"), "deno"]),
   "ws on Deno": () =>
     Promise.resolve([...deno, pathOf("fairness/server.ts"), "ws"]),
-  "ws on Node": async () => [
-    node24,
-    fileURLToPath(
-      `${await bundle([config], [pathOf("fairness/server.ts")])}server.js`,
-    ),
-    "ws",
-  ],
+  "ws on Node": async () => [node24, await bundledServer(), "ws"],
+  "Bun": async () => [bunProgram, "run", await bundledServer(), "bun"],
 };
 
 const rows = values.attacks ? attacks : floods;

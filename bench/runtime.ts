@@ -142,7 +142,7 @@ export function runtimesOf(bench: URL): Runtimes {
   }
 }
 
-const bunProgram = fileURLToPath(
+export const bunProgram: string = fileURLToPath(
   import.meta.resolve("@oven/bun-linux-x64/bin/bun"),
 );
 

@@ -6,6 +6,7 @@
  */
 
 import { frame, Opcode } from "../../tests/interop/raw_socket.ts";
+import { floods } from "./floods.ts";
 
 /** One way to attack. */
 export interface Attack {
@@ -79,6 +80,13 @@ export const attacks: { readonly [kind: string]: Attack } = {
     isRead: true,
     connections: 5,
   },
+  "notifications that hang": flood(
+    ...many(
+      1_000,
+      () => text({ jsonrpc: "2.0", method: "hang", params: [1] }),
+    ),
+  ),
+  "1 MiB of JSON": flood(...floods["1 MiB"]!.map(text)),
   "invalid messages": flood(...many(1_000, () => text("{"))),
   "400 silent sockets": {
     frames: [],

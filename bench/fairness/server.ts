@@ -1,5 +1,5 @@
 /**
- * The server that is flooded: `server.ts deno|ws`. It says its address, and
+ * The server that is flooded: `server.ts deno|ws|bun`. It says its address, and
  * answers each line with how late its timers were since the last one.
  *
  * @module
@@ -32,9 +32,16 @@ function tick(): void {
 
 const where = { hostname: "127.0.0.1", port: 0, onListen() {} };
 const settings = { ...where, onerror() {} };
-const url = process.argv[2] === "deno"
-  ? (await import("@jsonrpcws/peer/server")).serve(Service, settings).url
-  : (await (await import("@jsonrpcws/peer/node")).serve(Service, settings)).url;
+const listen: { readonly [platform: string]: () => Promise<{ url: string }> } =
+  {
+    deno: async () =>
+      (await import("@jsonrpcws/peer/server")).serve(Service, settings),
+    ws: async () =>
+      (await import("@jsonrpcws/peer/node")).serve(Service, settings),
+    bun: async () =>
+      (await import("@jsonrpcws/peer/bun")).serve(Service, settings),
+  };
+const { url } = await listen[process.argv[2]!]!();
 setTimeout(tick, every);
 
 await converse(url, () => {

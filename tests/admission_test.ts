@@ -287,6 +287,9 @@ bothTest(
     assertEquals(code, 101);
     await until(() => server.peers.size === 0);
   },
+  // Where it notices in time that the client has gone, it waits for ever for the
+  // handshake that it answers (seen in 2.9.5); the place is free all the same.
+  "Deno",
 );
 
 class Door extends Peer<unknown, string | undefined> {

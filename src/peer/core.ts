@@ -98,6 +98,8 @@ export interface RunningCall extends Call, Lender {
   readonly isAborted: boolean;
   /** How many streams and references of the peer's are among its arguments. */
   borrowed: number;
+  /** Aborts its signal; why is asked if somebody has that, since an error has a stack. */
+  stop(why: () => unknown): void;
 }
 
 /**

@@ -63,8 +63,8 @@ class Running implements RunningCall {
   #controller: AbortController | undefined;
   /** Resolves when it is told to stop; made with the controller. */
   #told: Deferred<void> | undefined;
-  /** Why it was told to stop; whoever looks later is told, too. */
-  #ended: { readonly reason: unknown } | undefined;
+  /** Says why it was told to stop, also to whoever looks later. */
+  #why: (() => unknown) | undefined;
 
   constructor(
     core: Core,
@@ -97,8 +97,8 @@ class Running implements RunningCall {
   get signal(): AbortSignal {
     if (this.#controller === undefined) {
       const controller = this.#controller = new AbortController();
-      const abort = (): void => controller.abort(this.#ended!.reason);
-      if (this.#ended !== undefined) abort();
+      const abort = (): void => controller.abort(this.#why!());
+      if (this.#why !== undefined) abort();
       else {
         // A promise's reaction runs in the AsyncLocalStorage of who asked for the signal.
         // That of a timer or a socket may be another call's.
@@ -110,7 +110,7 @@ class Running implements RunningCall {
   }
 
   get isAborted(): boolean {
-    return this.#ended !== undefined;
+    return this.#why !== undefined;
   }
 
   get trace(): TraceContext {
@@ -136,8 +136,12 @@ class Running implements RunningCall {
   }
 
   abort(reason: unknown): void {
-    if (this.#ended !== undefined) return;
-    this.#ended = { reason };
+    this.stop(() => reason);
+  }
+
+  stop(why: () => unknown): void {
+    if (this.#why !== undefined) return;
+    this.#why = why;
     this.#told?.resolve();
   }
 }
@@ -287,7 +291,9 @@ export function endCalls(core: Core, connection: Connection): void {
     running.answered = true;
     const { method } = running;
     const what = "Cannot answer";
-    running.abort(closedError(core, what, false, method, false, connection));
+    running.stop(() =>
+      closedError(core, what, false, method, false, connection)
+    );
   }
   core.crowd?.end(connection);
 }

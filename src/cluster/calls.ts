@@ -830,7 +830,7 @@ function checkCode(code: number): void {
  *
  * @throws {TypeError} They can't be written as JSON, or lend something.
  */
-function writeFor(
+export function writeFor(
   what: string,
   params: Params | undefined,
 ): string | undefined {

@@ -22,13 +22,12 @@ import { isClosed, messageOf } from "../peer/owner.ts";
 import type { Peer } from "../presets/everything.ts";
 import { isDeeperThan } from "../wire/depth.ts";
 import {
-  checkMembers,
   type Params,
   type Version,
   writeNotification,
-  writeParams,
 } from "../wire/message.ts";
 import type { Hearer, Topic } from "./bus.ts";
+import { writeFor } from "./calls.ts";
 import { EngineError } from "./engine.ts";
 import {
   type BusMessage,
@@ -916,13 +915,7 @@ function writeDetached(method: unknown, params: Params | undefined): string {
       `${what} "${method}": method must be a string, got ${typeof method}`,
     );
   }
-  try {
-    checkMembers(params);
-    return writeNotification(method, writeParams(params));
-  } catch (error) {
-    const why = error instanceof Error ? error.message : String(error);
-    throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
-  }
+  return writeNotification(method, writeFor(`${what} "${method}"`, params));
 }
 
 /** Writes one anew that came in 2.0, for a peer of another version. */

@@ -13,6 +13,7 @@ import {
   type Gap,
   type Room,
 } from "../../cluster.ts";
+import { marshal } from "../../mod.ts";
 import { FaultyEngine } from "./faulty_engine.ts";
 import { type Case, type PageMethods, type Stage, until } from "./stage.ts";
 
@@ -607,6 +608,14 @@ export const roomCases: readonly Case[] = [
         "257 of at most 256",
       );
       await assertRejects(() => unwritable.publish("show", [1n]), TypeError);
+      // It makes no difference whether anybody is here to be told.
+      const other = await stage.join();
+      for (const value of [1n, () => {}, new ReadableStream(), marshal({})]) {
+        const said = () => other.room(lobby).publish("show", [value]);
+        await assertRejects(said, TypeError, 'Cannot send notification "show"');
+        await other.room(lobby).join(stage.page(other).peer);
+        await assertRejects(said, TypeError, 'Cannot send notification "show"');
+      }
     },
   },
   {

@@ -97,6 +97,12 @@ export class Bus {
         this.#length + length <= mostUnconfirmedLength;
   }
 
+  /** Whether there is room for what nobody waits for. */
+  get isFree(): boolean {
+    return this.#unconfirmed < mostUnconfirmed / 2 &&
+      this.#length < mostUnconfirmedLength / 2;
+  }
+
   /** Makes what may be subscribed to. */
   topic(subject: string, hearer: Hearer): Topic {
     return new Topic(subject, hearer, this, this.#engine, this.#topics);

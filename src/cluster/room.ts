@@ -846,11 +846,16 @@ export class Rooms {
 
   #flush(): void {
     this.#stopTimer = undefined;
-    for (const room of this.#gathered) room.flush();
-    this.#gathered.clear();
+    const { bus } = this.#node;
+    for (const room of this.#gathered) {
+      // The others of a crowd follow when these have left.
+      if (!bus.isFree) return this.#start();
+      this.#gathered.delete(room);
+      room.flush();
+    }
     let asked = 0;
     for (const room of this.#asking) {
-      if (asked++ === mostAsked) return this.#start();
+      if (asked++ === mostAsked || !bus.isFree) return this.#start();
       this.#asking.delete(room);
       room.askAgain();
     }

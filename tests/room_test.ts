@@ -13,7 +13,7 @@ import { RawSocket } from "./interop/raw_socket.ts";
 
 const root = new URL("../", import.meta.url);
 
-/** Rooms with members in the guide: all of a snippet up to where it is served. */
+/** Rooms in which something is said in the guide: all of a snippet up to where it is served. */
 async function rooms(): Promise<Map<string, string>> {
   const found = new Map<string, string>();
   const folder = new URL("docs/guide/", root);
@@ -22,7 +22,7 @@ async function rooms(): Promise<Map<string, string>> {
     for (const [, code] of page.matchAll(/^```ts\n(.*?)^```$/gms)) {
       const [room] = /^.*^await using server = serve\(Room[^\n]*$/ms
         .exec(code!) ?? [];
-      if (room?.includes("members")) found.set(name, room);
+      if (room?.includes(" say: ")) found.set(name, room);
     }
   }
   return found;

@@ -1,6 +1,11 @@
-import { assertEquals, assertThrows } from "@std/assert";
+import { assert, assertEquals, assertThrows } from "@std/assert";
 import { broadcast, Peer, type PeerOptions } from "../mod.ts";
-import { ScriptedSocket } from "./scripted_socket.ts";
+import {
+  openScripted,
+  type Scripted,
+  ScriptedSocket,
+  settle,
+} from "./scripted_socket.ts";
 
 /** Peers that are open, and whose sockets note what they are sent. */
 async function open(
@@ -103,4 +108,165 @@ Deno.test("broadcast waits with those who have no connection yet", async () => {
   peer.close();
   socket.end();
   await peer.closed;
+});
+
+/** Server's peers that share frames, and have said so. */
+async function share(...all: PeerOptions[]): Promise<
+  Awaited<ReturnType<typeof open>> & {
+    /** The methods of the messages in each frame that one was sent. */
+    take(index: number): unknown[];
+  }
+> {
+  const it = await open(
+    ...all.map((options) => ({ sharedFrames: true, ...options })),
+  );
+  for (const socket of it.sockets) socket.take();
+  return {
+    ...it,
+    take: (index) =>
+      it.sockets[index]!.take().map((frame) => {
+        const methods = [frame].flat().map((message) =>
+          (message as { method: string }).method
+        );
+        return Array.isArray(frame) ? methods : methods[0];
+      }),
+  };
+}
+
+Deno.test("broadcast puts what it says in one turn into one frame, the first message, too", async () => {
+  await using it = await share({}, {});
+  for (const word of ["one", "two", "three"]) broadcast(it.peers, word);
+  assertEquals([it.take(0), it.take(1)], [[], []]);
+  await settle();
+  assertEquals(it.take(0), [["one", "two", "three"]]);
+  assertEquals(it.take(1), [["one", "two", "three"]]);
+  broadcast(it.peers, "four");
+  await settle();
+  assertEquals([it.take(0), it.take(1)], [["four"], ["four"]]);
+});
+
+Deno.test("broadcast keeps the order of all that one peer is told in a turn", async () => {
+  await using it = await share({}, {}, {}, {});
+  const [first, second] = it.peers;
+  first!.notify("hello");
+  broadcast(it.peers, "one");
+  second!.notify("only you");
+  broadcast(it.peers, "two");
+  broadcast(it.peers.slice(0, 3), "some");
+  second!.notify("only you");
+  broadcast(it.peers, "three");
+  await settle();
+  assertEquals(it.sockets.map((_, index) => it.take(index)), [
+    ["hello", ["one", "two", "some", "three"]],
+    [["one", "only you", "two", "some", "only you", "three"]],
+    [["one", "two", "some", "three"]],
+    [["one", "two", "three"]],
+  ]);
+});
+
+Deno.test("broadcast writes the frame of a turn once for all who are told the same", async () => {
+  await using it = await share({}, {}, {}, {});
+  const { join } = Array.prototype;
+  let joined = 0;
+  // What a frame is made of; nothing else says nothing of how to join it.
+  Array.prototype.join = function (separator) {
+    if (separator === undefined) joined++;
+    return join.call(this, separator);
+  };
+  try {
+    broadcast(it.peers, "one");
+    it.peers[2]!.notify("only you");
+    broadcast(it.peers, "two");
+    await settle();
+  } finally {
+    Array.prototype.join = join;
+  }
+  assertEquals(it.take(2), [["one", "only you", "two"]]);
+  for (const index of [0, 1, 3]) assertEquals(it.take(index), [["one", "two"]]);
+  assertEquals(joined, 2);
+});
+
+Deno.test("broadcast keeps to the limits of each peer's frames", async () => {
+  await using it = await share({}, {}, {});
+  await using other = await openShort(1_000);
+  const peers = [...it.peers, other.peer];
+  it.peers[2]!.notify("hello");
+  for (let n = 0; n < 300; n++) broadcast(peers, `${n}`);
+  await settle();
+  const counts = (index: number) =>
+    it.take(index).map((frame) => [frame].flat().length);
+  assertEquals(counts(0), [32, 64, 128, 76]);
+  assertEquals(counts(2), [1, 32, 64, 128, 76]);
+  const { sent } = other.socket;
+  assert(sent.every(({ length }) => length <= 1_000));
+  const all = sent.flatMap((frame) => JSON.parse(frame));
+  assertEquals(
+    all.map(({ method }) => method),
+    Array.from({ length: 300 }, (_, n) => `${n}`),
+  );
+});
+
+/** A peer that shares frames which have so many bytes at most. */
+async function openShort(frameLength: number): Promise<Scripted> {
+  const socket = new ScriptedSocket();
+  socket.frameLength = frameLength;
+  const it = await openScripted({ sharedFrames: true }, socket);
+  socket.take();
+  return it;
+}
+
+Deno.test("broadcast lets a slow reader wait, and nobody else", async () => {
+  const limits = { buffered: 0 };
+  await using it = await share({}, { limits }, {});
+  const slow = it.sockets[1]!;
+  slow.bufferedAmount = 1;
+  broadcast(it.peers, "one");
+  await settle();
+  for (const word of ["two", "three"]) broadcast(it.peers, word);
+  await settle();
+  assertEquals(it.take(0), ["one", ["two", "three"]]);
+  assertEquals(it.take(2), ["one", ["two", "three"]]);
+  assertEquals(it.take(1), ["one"]);
+  slow.bufferedAmount = 0;
+  slow.receive({ jsonrpc: "2.0", method: "reads on" });
+  broadcast(it.peers, "four");
+  await settle();
+  assertEquals(it.take(0), ["four"]);
+  assertEquals(it.take(1).flat(), ["two", "three", "four"]);
+});
+
+Deno.test("broadcast counts what it says once for each peer", async () => {
+  await using it = await share({}, {});
+  const looks = it.sockets.map((socket) => {
+    let count = 0;
+    Object.defineProperty(socket, "bufferedAmount", {
+      get: () => (count++, 0),
+    });
+    return () => count;
+  });
+  const text = "x".repeat(900);
+  for (let n = 0; n < 100; n++) broadcast(it.peers, "news", [text]);
+  it.peers[0]!.notify("bye");
+  await settle();
+  for (const { sent } of it.sockets) {
+    const { length } = sent.join("");
+    assert(length > 65_536 && length < 131_072);
+  }
+  assertEquals(looks.map((look) => look()), [1, 1]);
+});
+
+Deno.test("broadcast has said to a peer that closes in the turn what came before", async () => {
+  await using it = await share({}, {});
+  broadcast(it.peers, "one");
+  broadcast(it.peers, "two");
+  it.peers[0]!.close();
+  assertEquals([it.take(0), it.take(1)], [[["one", "two"]], []]);
+  assertEquals(broadcast(it.peers, "three"), 1);
+  await settle();
+  assertEquals([it.take(0), it.take(1)], [[], [["one", "two", "three"]]]);
+  broadcast(it.peers, "four");
+  // This one is gone before the turn has ended.
+  it.sockets[1]!.end(1006, "", false);
+  await settle();
+  assertEquals(it.take(1), []);
 });

@@ -6,6 +6,7 @@
  * @module
  */
 
+import { telling } from "../line/gathered.ts";
 import { coreOf } from "../peer/base.ts";
 import type { MethodName, MethodOf, ParamsFor } from "../peer/contract.ts";
 import type { Core } from "../peer/core.ts";
@@ -72,6 +73,8 @@ export function broadcast(
 
 /**
  * Sends a notification to many peers, written once for each version that they speak.
+ * What one of them is told in the same turn leaves together, and the frames of it are
+ * made once for all who are told the same.
  *
  * @param write Writes it for a peer, and all others that speak the same version.
  * @returns How many took it.
@@ -87,6 +90,7 @@ export function tellAll(
   const written = new Map<Version, string>();
   const errors: unknown[] = [];
   let taken = 0;
+  const { isForMany } = telling;
   for (const peer of peers) {
     try {
       const core = coreOf(peer);
@@ -96,10 +100,13 @@ export function tellAll(
         text = write(core, version);
         written.set(version, text);
       }
+      telling.isForMany = true;
       if (deliver(core, method, text)) taken++;
     } catch (error) {
       errors.push(error);
       if (written.size === 0) break; // It can't be written for anybody.
+    } finally {
+      telling.isForMany = isForMany;
     }
   }
   if (errors.length > 0) throw errors[0];

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Gathered, telling, textsOf } from "../line/gathered.ts";
 import { afterTurn } from "../line/task.ts";
 import type { Core, CorePart } from "../peer/core.ts";
 import { dispatch, read } from "../peer/hearing.ts";
@@ -50,9 +51,6 @@ let encoder: TextEncoder | undefined;
 // Where frames are written to be measured: into one array, because to make one for
 // each would take six times as long.
 let bytes = /* @__PURE__ */ new Uint8Array();
-
-// Two brackets, but a comma less than there are messages.
-const noLength = 1;
 
 const none: readonly string[] = [];
 
@@ -180,19 +178,27 @@ class PeerSharing implements Sharing, Living {
   }
 }
 
+/** What the messages of a turn become. */
+interface Frames {
+  /** Most bytes of one with more than one message. */
+  readonly mostLength: number;
+  readonly all: readonly string[];
+}
+
+// Who has gathered nothing has this, so that all who are told the same share it.
+const nothing = /* @__PURE__ */ new Gathered<Frames>();
+
 /**
  * Gathers the messages of a turn into frames, in their order.
  *
  * The first of a turn leaves at once, so that who waits for one call's answer
- * before making the next loses no time; unless the last frame that arrived had
- * several messages, which means that there will be more to say.
+ * before making the next loses no time; unless it is for many, or the last frame that
+ * arrived had several messages, which means that there will be more to say.
  */
 class SharedFrames {
   readonly #send: (frame: string) => void;
   readonly #maxLength: number;
-  #texts: string[] = [];
-  /** Bytes of the frame that they make, if they are ASCII. */
-  #length = noLength;
+  #gathered: Gathered<Frames> = nothing;
   /** Most messages of the next frame. */
   #most = firstMembers;
   /** Whether the turn in which something was sent has not ended. */
@@ -214,32 +220,35 @@ class SharedFrames {
     if (!this.#isTurn) {
       this.#isTurn = true;
       atEndOfTurn(this);
-      if (!this.isBusy) return this.#send(wrap(text));
+      if (!this.isBusy && !telling.isForMany) return this.#send(wrap(text));
     }
-    const length = text.length + 1;
-    if (
-      this.#length + length > this.#maxLength ||
-      this.#texts.length === this.#most
-    ) {
+    const { count, length } = this.#gathered;
+    // Were they ASCII: two brackets, and the commas.
+    const bytes = length + text.length + count + 2;
+    if (bytes > this.#maxLength || count === this.#most) {
       this.flush();
       this.#most = Math.min(2 * this.#most, mostMembers);
     }
-    this.#texts.push(text);
-    this.#length += length;
+    this.#gathered = this.#gathered.with(text);
   }
 
   /** Forgets what was gathered: its connection is gone. */
   discard(): void {
-    this.#texts = [];
-    this.#length = noLength;
+    this.#gathered = nothing;
   }
 
   /** Sends what was gathered. */
   flush(): void {
-    const texts = this.#texts;
-    if (texts.length === 0) return;
+    const gathered = this.#gathered;
+    if (gathered === nothing) return;
     this.discard();
-    this.#leave(texts);
+    let { made } = gathered;
+    if (made?.mostLength !== this.#maxLength) {
+      const all: string[] = [];
+      fill(all, textsOf(gathered), this.#maxLength);
+      gathered.made = made = { mostLength: this.#maxLength, all };
+    }
+    for (const frame of made.all) this.#send(frame);
   }
 
   /** The turn in which something was sent has ended. */
@@ -248,26 +257,33 @@ class SharedFrames {
     this.#most = firstMembers;
     this.flush();
   }
+}
 
-  /** Sends messages in one frame, or in as many as it takes. */
-  #leave(texts: readonly string[]): void {
-    const frame = join(texts);
-    if (texts.length === 1 || this.#fits(frame)) return this.#send(frame);
-    const half = texts.length >> 1;
-    this.#leave(texts.slice(0, half));
-    this.#leave(texts.slice(half));
+/** Puts messages into one frame, or into as many as it takes. */
+function fill(
+  frames: string[],
+  texts: readonly string[],
+  mostLength: number,
+): void {
+  const frame = join(texts);
+  if (texts.length === 1 || fits(frame, mostLength)) {
+    frames.push(frame);
+    return;
   }
+  const half = texts.length >> 1;
+  fill(frames, texts.slice(0, half), mostLength);
+  fill(frames, texts.slice(half), mostLength);
+}
 
-  #fits(frame: string): boolean {
-    // Three bytes is the most that one UTF-16 code unit takes.
-    if (3 * frame.length <= this.#maxLength) return true;
-    // Without one, only what is sure to fit shares a frame.
-    if (typeof TextEncoder !== "function") return false;
-    if (bytes.length < this.#maxLength) bytes = new Uint8Array(this.#maxLength);
-    encoder ??= new TextEncoder();
-    const { read, written } = encoder.encodeInto(frame, bytes);
-    return read === frame.length && written <= this.#maxLength;
-  }
+function fits(frame: string, mostLength: number): boolean {
+  // Three bytes is the most that one UTF-16 code unit takes.
+  if (3 * frame.length <= mostLength) return true;
+  // Without one, only what is sure to fit shares a frame.
+  if (typeof TextEncoder !== "function") return false;
+  if (bytes.length < mostLength) bytes = new Uint8Array(mostLength);
+  encoder ??= new TextEncoder();
+  const { read, written } = encoder.encodeInto(frame, bytes);
+  return read === frame.length && written <= mostLength;
 }
 
 /**
@@ -299,7 +315,12 @@ const turn = {
 
 /** Tells when this turn of the event loop ends. */
 function atEndOfTurn(frames: SharedFrames): void {
-  if (isIsolating) return void afterTurn(() => frames.endTurn());
+  if (isIsolating) {
+    return void afterTurn(() => {
+      frames.endTurn();
+      nothing.forget();
+    });
+  }
   if (turn.sending.push(frames) > 1) return;
   turn.task = afterTurn(endTurns);
 }
@@ -308,4 +329,5 @@ function endTurns(): void {
   const { sending } = turn;
   turn.sending = [];
   for (const frames of sending) frames.endTurn();
+  nothing.forget();
 }

@@ -1,7 +1,7 @@
 /** The sockets of `ws` as peers have them: what leaves in one turn leaves together. */
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
-import { Peer } from "../mod.ts";
+import { broadcast, Peer } from "../mod.ts";
 import { connect, serve, type Server } from "../node.ts";
 import { PeerSocket } from "../src/runtime/ws_socket.ts";
 import { countedWrites } from "./counted_writes.ts";
@@ -240,4 +240,211 @@ Deno.test("PeerSocket doesn't count what has left of a write that has not ended,
     Object.assign(socket, { stream });
     assertEquals(socket.bufferedAmount, amount);
   }
+});
+
+/** A server's peers with clients that note what each is told. */
+async function room(
+  size: number,
+  options: { perMessageDeflate?: boolean } = {},
+  of: (n: number) => { readonly [option: string]: unknown } = () => ({}),
+): Promise<
+  AsyncDisposable & {
+    peers: Parrot[];
+    clients: Peer<Methods>[];
+    /** What each was told, in order. */
+    seen: number[][];
+    /** What was written to each from here on. */
+    written: unknown[][];
+  }
+> {
+  const server = await serve(Parrot, { ...quiet, ...options });
+  const clients: Peer<Methods>[] = [];
+  const peers: Parrot[] = [];
+  const seen: number[][] = [];
+  for (let n = 0; n < size; n++) {
+    const one = await dial(server.url, of(n));
+    clients.push(one.client);
+    seen.push(one.seen);
+    peers.push([...server.peers].at(-1)!);
+  }
+  const written = peers.map(({ ws }) => {
+    const { stream } = ws as PeerSocket;
+    const all: unknown[] = [];
+    const { write } = stream!;
+    stream!.write = (...args: unknown[]): boolean => {
+      all.push(args[0]);
+      return Reflect.apply(write, stream, args);
+    };
+    return all;
+  });
+  return {
+    peers,
+    clients,
+    seen,
+    written,
+    async [Symbol.asyncDispose]() {
+      for (const client of clients) await client[Symbol.asyncDispose]();
+      await server.shutdown();
+    },
+  };
+}
+
+/** Waits until all that was sent in this turn has arrived. */
+async function settled({ peers }: { peers: Parrot[] }): Promise<void> {
+  await new Promise((resolve) => setTimeout(resolve));
+  for (const peer of peers) await peer.request("rpc.ping");
+}
+
+Deno.test("What many are told in one turn is one buffer, for all who are told the same", async () => {
+  await using it = await room(5);
+  broadcast(it.peers, "tick", [0, "to all"]);
+  it.peers[3]!.notify("tick", [1, "to one"]);
+  broadcast(it.peers, "tick", [2, "to all"]);
+  broadcast(it.peers.slice(1), "tick", [3, "to most"]);
+  assertEquals(it.written, [[], [], [], [], []]);
+  await new Promise((resolve) => setTimeout(resolve));
+  assertEquals(it.written.map(({ length }) => length), [1, 1, 1, 1, 1]);
+  const [first, second, third, fourth, fifth] = it.written.flat();
+  assert(second === third && second === fifth);
+  assert(second !== first && second !== fourth);
+  await settled(it);
+  assertEquals(it.seen, [
+    [0, 2],
+    [0, 2, 3],
+    [0, 2, 3],
+    [0, 1, 2, 3],
+    [0, 2, 3],
+  ]);
+});
+
+Deno.test("What many are told at length leaves before the turn is over, as one buffer", async () => {
+  await using it = await room(3);
+  const long = "x".repeat(7_000);
+  for (const n of [0, 1, 2, 3]) broadcast(it.peers, "tick", [n, long]);
+  assertEquals(it.written.map(({ length }) => length), [1, 1, 1]);
+  for (const n of hundred) broadcast(it.peers, "tick", [n, ""]);
+  await settled(it);
+  // The last of each is the ping.
+  const [first, ...others] = it.written.map((all) => all.slice(0, -1));
+  assertEquals(first!.length, 2);
+  for (const other of others) {
+    assert(first!.every((buffer, index) => buffer === other[index]));
+  }
+  for (const one of it.seen) assertEquals(one, [0, 1, 2, 3, ...hundred]);
+});
+
+Deno.test("Frames that a server's socket writes are those of ws, however long", async () => {
+  await using server = await serve(Parrot, quiet);
+  const { client } = await dial(server.url);
+  const [peer] = server.peers;
+  const texts: string[] = [];
+  client.ws!.addEventListener(
+    "message",
+    ({ data }) => texts.push(String(data)),
+  );
+  const lengths = [2, 124, 125, 126, 127, 65_534, 65_535, 65_536, 200_000];
+  const sent = lengths.flatMap((length) => [
+    JSON.stringify("x".repeat(length - 2)),
+    JSON.stringify("é".repeat((length - 2) / 2)),
+    JSON.stringify("\u20ac\u{1f600}".repeat(length / 8)),
+  ]);
+  // Each alone, and then all in one turn.
+  for (const text of sent) {
+    peer!.ws!.send(text);
+    await peer!.request("rpc.ping");
+  }
+  for (const text of sent) peer!.ws!.send(text);
+  await peer!.request("rpc.ping");
+  assertEquals(
+    texts.filter((text) => !text.includes("rpc.ping")),
+    [...sent, ...sent],
+  );
+  client.close();
+  await client.closed;
+});
+
+Deno.test("Who compresses is told the same as the others, in order", async () => {
+  await using it = await room(
+    4,
+    { perMessageDeflate: true },
+    (n) => ({ perMessageDeflate: n % 2 === 0 }),
+  );
+  assertEquals(
+    it.peers.map(({ ws }) => (ws as PeerSocket).extensions),
+    ["permessage-deflate", "", "permessage-deflate", ""],
+  );
+  for (const n of hundred) {
+    broadcast(it.peers, "tick", [n, "x".repeat(n % 7 * 300)]);
+  }
+  await settled(it);
+  for (const one of it.seen) assertEquals(one, hundred);
+  // The last of each is the ping.
+  const [first, second] = [it.written[1]!, it.written[3]!];
+  assertEquals(first.length, second.length);
+  assert(first.slice(0, -1).every((one, index) => one === second[index]));
+});
+
+Deno.test("What a server's socket gathered leaves before a close or a ping, and is lost where it is cut", async () => {
+  await using it = await room(4);
+  const [closing, pinging, cut] = it.peers;
+  for (const n of hundred) broadcast(it.peers, "tick", [n, ""]);
+  closing!.close(4000, "enough");
+  (pinging!.ws as PeerSocket).ping();
+  (cut!.ws as PeerSocket).terminate();
+  broadcast(it.peers, "tick", [100, ""]);
+  assertEquals((await it.clients[0]!.closed).code, 4000);
+  assertEquals((await it.clients[2]!.closed).code, 1006);
+  await settled({ peers: [pinging!, it.peers[3]!] });
+  assertEquals(it.seen[0], hundred);
+  for (const n of [1, 3]) assertEquals(it.seen[n], [...hundred, 100]);
+  // The ping stands behind all that was sent before it.
+  const ping = it.written[1]!.findIndex((one) =>
+    one instanceof Uint8Array && one[0] === 0x89
+  );
+  assert(ping > 0 && ping < it.written[1]!.length - 1);
+});
+
+Deno.test("What a server's socket gathered counts as what waits in it", async () => {
+  await using it = await room(1);
+  const [{ ws }] = it.peers as [Parrot];
+  broadcast(it.peers, "tick", [0, "x".repeat(1_000)]);
+  assert(ws!.bufferedAmount! > 1_000);
+  await settled(it);
+  assertEquals(ws!.bufferedAmount, 0);
+});
+
+Deno.test("What its owner sends by a server's socket keeps its place", async () => {
+  await using it = await room(2);
+  const socket = it.peers[0]!.ws as PeerSocket;
+  const texts: string[] = [];
+  it.clients[0]!.ws!.addEventListener(
+    "message",
+    ({ data }) => texts.push(String(data)),
+  );
+  const text = (n: number) =>
+    `{"jsonrpc":"2.0","method":"tick","params":[${n},""]}`;
+  broadcast(it.peers, "tick", [0, ""]);
+  socket.send(text(1), { fin: false });
+  // A frame of its own here would be taken for the rest of that message.
+  socket.send(" ", { fin: true });
+  broadcast(it.peers, "tick", [2, ""]);
+  (socket as { send(data: unknown): void }).send(new Blob([text(3)]));
+  for (const n of hundred.slice(4)) broadcast(it.peers, "tick", [n, ""]);
+  await settled(it);
+  assertEquals(it.seen[0], hundred);
+  assertEquals(it.seen[1], [0, 2, ...hundred.slice(4)]);
+});
+
+Deno.test("A server's socket lets ws write where that writes to something else", async () => {
+  await using it = await room(3);
+  // As in Bun, whose own sockets have the name of ws.
+  const socket = it.peers[1]!.ws as PeerSocket;
+  socket.stream = Object.create(socket.stream!);
+  for (const n of hundred) broadcast(it.peers, "tick", [n, ""]);
+  await settled(it);
+  for (const one of it.seen) assertEquals(one, hundred);
+  const [first, second, third] = it.written;
+  assert(first![0] === third![0] && first!.length < 10);
+  // A head and a text for each.
+  assert(second!.length >= 200);
 });

@@ -16,6 +16,8 @@ export class WebSocket {
   /** @param url Where to; null: for a server that has accepted it. */
   constructor(url: string | null, protocols?: string[], options?: object);
   get bufferedAmount(): number;
+  /** The extensions that were agreed upon; `""`: none. */
+  get extensions(): string;
   send(data: string, ...rest: unknown[]): void;
   addEventListener(
     type: string,
@@ -26,7 +28,7 @@ export class WebSocket {
   on(type: string, listener: (...args: never[]) => void): this;
   off(type: string, listener: (...args: never[]) => void): this;
   listeners(type: string): ((...args: never[]) => void)[];
-  ping(): void;
+  ping(...rest: unknown[]): void;
   pong(data?: unknown, mask?: boolean, done?: (error?: Error) => void): void;
   readonly isPaused: boolean;
   pause(): void;

@@ -8,6 +8,8 @@
  */
 
 import type { Duplex } from "node:stream";
+import { Buffer } from "node:buffer";
+import { Gathered, telling, textsOf } from "../line/gathered.ts";
 import { ReadyState, type SocketEvent } from "../line/socket.ts";
 // @ts-types="./ws.d.ts"
 import { WebSocket } from "ws";
@@ -18,6 +20,14 @@ interface Response {
 }
 
 type Listener = (event: SocketEvent) => void;
+
+// Who has gathered nothing has this, so that all who are told the same share it.
+const nothing = new Gathered<Buffer>();
+
+/** By what `ws` (8.23) writes; not part of its documented face. */
+interface Writer {
+  readonly _sender?: { readonly _socket?: unknown } | null;
+}
 
 /** What Node's own time-outs look at; not part of its documented face. */
 interface Internals {
@@ -31,6 +41,9 @@ const mostLength = 16_384;
 
 // What a message counts for at least: a short one costs work, too.
 const leastLength = 1_024;
+
+// What a frame has beside its text, at most.
+const mostHead = 10;
 
 // So many messages may have been on their way when this side closed. Who sends as fast
 // as he can has sent 200 times as many before his five seconds are over, and the others
@@ -50,7 +63,11 @@ const mostPings = 1_024;
  * A socket that hands what a peer sends in one turn of the event loop to the system
  * in few calls, which cost more than all else that a small message does (bench/, "64
  * in flight"). On the wire nothing differs. The first of a turn leaves at once, so
- * that nobody waits who asks for one thing after the other.
+ * that nobody waits who asks for one thing after the other; unless it is for many.
+ *
+ * A server's that compresses nothing writes its frames itself, those of a turn into one
+ * buffer, which all have who are told the same in it: `ws` makes a head and two writes
+ * of each (bench/, "Rooms": a fifth of the time).
  *
  * It tells its peer of messages and errors by functions that all sockets share, and
  * by no more than a {@linkcode SocketEvent}: a wrapper for each, as `ws` has it, is a
@@ -63,13 +80,18 @@ export class PeerSocket extends WebSocket {
   peer: { close(code: number, reason: string): void } | undefined;
   /** What carries it, once it is open; where it isn't known, nothing is gathered. */
   stream: Duplex | undefined;
+  readonly #isServer: boolean;
   /** Who is told of messages, and who of errors, in the short way. */
   #onmessage: Listener | undefined;
   #onerror: Listener | undefined;
   /** The turn in which it has sent something. */
   #turn = 0;
   /** What waits for the turn's end, in characters; -1: nothing does. */
-  #gathered = -1;
+  #waiting = -1;
+  /** The texts of it, where this side writes the frames. */
+  #gathered: Gathered<Buffer> = nothing;
+  /** Whether it does; `undefined`: nothing was sent yet. */
+  #isFraming: boolean | undefined;
   /** Messages that came after this side's close. */
   #late = 0;
   /** The pongs that wait in it, once there has been a ping. */
@@ -82,6 +104,7 @@ export class PeerSocket extends WebSocket {
    */
   constructor(url: string | null, protocols?: string[], options?: object) {
     super(url, protocols, options);
+    this.#isServer = url === null;
     if (url !== null) this.on("upgrade", PeerSocket.#takeStream);
   }
 
@@ -95,7 +118,7 @@ export class PeerSocket extends WebSocket {
    * nothing leaves for 13 seconds, and then all of it). Node alone tells.
    */
   override get bufferedAmount(): number {
-    const amount = super.bufferedAmount;
+    const amount = super.bufferedAmount + this.#gathered.length;
     const { _handle, _writableState } = (this.stream ?? {}) as Internals;
     const left = (_writableState?.writelen ?? 0) -
       (_handle?.writeQueueSize ?? Infinity);
@@ -105,22 +128,86 @@ export class PeerSocket extends WebSocket {
   override send(data: string, ...rest: unknown[]): void {
     const { stream } = this;
     if (stream === undefined) return super.send(data, ...rest);
-    if (this.#gathered === -1) {
-      if (this.#turn !== turn.number) {
-        super.send(data, ...rest);
-        this.#turn = turn.number;
-        return awaitNext();
-      }
-      this.#gathered = 0;
+    this.#isFraming ??= this.#canFrame(stream);
+    if (this.#isFraming) {
+      if (
+        rest.length === 0 && typeof data === "string" &&
+        this.readyState === ReadyState.Open
+      ) return this.#frame(stream, data);
+      // What else its owner sends may be what others have to wait for.
+      this.#flush();
+      this.#isFraming = false;
+    }
+    if (this.#waiting === -1) {
+      if (this.#isFirst()) return super.send(data, ...rest);
       stream.cork();
-      awaitEnd(this);
     }
     super.send(data, ...rest);
-    this.#gathered += Math.max(data.length, leastLength);
-    if (this.#gathered < mostLength) return;
-    this.#gathered = 0;
+    if (!this.#isMuch(data)) return;
     stream.uncork();
     stream.cork();
+  }
+
+  /** Does so as `ws` would, but one write, and one buffer, has all that is gathered. */
+  #frame(stream: Duplex, text: string): void {
+    if (this.#waiting === -1 && this.#isFirst()) {
+      stream.write(framed([text]));
+      return;
+    }
+    this.#gathered = this.#gathered.with(text);
+    if (this.#isMuch(text)) this.#flush();
+  }
+
+  /** Whether what is sent leaves at once; if not, this begins to gather. */
+  #isFirst(): boolean {
+    const isFirst = this.#turn !== turn.number && !telling.isForMany;
+    if (isFirst) {
+      this.#turn = turn.number;
+      awaitNext();
+    } else {
+      this.#waiting = 0;
+      awaitEnd(this);
+    }
+    return isFirst;
+  }
+
+  /** Whether what is gathered is to leave, with this. */
+  #isMuch({ length }: string): boolean {
+    // There is other work enough while many are told.
+    this.#waiting += telling.isForMany ? length : Math.max(length, leastLength);
+    if (this.#waiting < mostLength) return false;
+    this.#waiting = 0;
+    return true;
+  }
+
+  /**
+   * Whether frames can be written here: `ws` writes to the same stream (in Bun it is
+   * another one), and neither masks nor compresses them.
+   */
+  #canFrame(stream: Duplex): boolean {
+    return this.#isServer && this.extensions === "" &&
+      (this as Writer)._sender?._socket === stream;
+  }
+
+  #flush(): void {
+    const gathered = this.#gathered;
+    if (gathered === nothing) return;
+    this.#gathered = nothing;
+    // One that was cut meanwhile takes nothing.
+    if (!this.stream!.writable) return;
+    this.stream!.write(gathered.made ??= framed(textsOf(gathered)));
+  }
+
+  /** Begins the close handshake, after what was sent. */
+  override close(code?: number, reason?: string): void {
+    this.#flush();
+    super.close(code, reason);
+  }
+
+  /** Asks for a sign of life, after what was sent. */
+  override ping(...rest: unknown[]): void {
+    this.#flush();
+    super.ping(...rest);
   }
 
   /**
@@ -140,8 +227,9 @@ export class PeerSocket extends WebSocket {
 
   /** Sends what was gathered: the turn has ended. */
   endTurn(): void {
-    this.#gathered = -1;
-    this.stream?.uncork();
+    this.#waiting = -1;
+    if (this.#isFraming) this.#flush();
+    else this.stream?.uncork();
   }
 
   override addEventListener(
@@ -254,8 +342,10 @@ const { nextTick } = (globalThis as unknown as {
 const turn = {
   number: 1,
   isPassing: false,
-  /** Those that have gathered something. */
+  /** Those that gather something. */
   gathering: [] as PeerSocket[],
+  /** Those of them that began with what is for many. */
+  told: [] as PeerSocket[],
 };
 
 /**
@@ -273,13 +363,56 @@ function pass(): void {
   turn.number++;
 }
 
-/** Has a socket send what it gathers, once all that follows is done, too. */
+/**
+ * Has a socket send what it gathers, once all that follows is done, too; what is for
+ * many, once all sockets have been heard.
+ */
 function awaitEnd(socket: PeerSocket): void {
-  if (turn.gathering.push(socket) === 1) nextTick(end);
+  if (telling.isForMany) {
+    if (turn.told.push(socket) === 1) setImmediate(endOfAll);
+  } else if (turn.gathering.push(socket) === 1) nextTick(end);
 }
 
 function end(): void {
   const { gathering } = turn;
   turn.gathering = [];
-  for (const socket of gathering) socket.endTurn();
+  leave(gathering);
+}
+
+function endOfAll(): void {
+  const { told } = turn;
+  turn.told = [];
+  leave(told);
+}
+
+function leave(sockets: readonly PeerSocket[]): void {
+  for (const socket of sockets) socket.endTurn();
+  nothing.forget();
+}
+
+/**
+ * The frames of texts, one behind the other.
+ *
+ * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-5.2}
+ */
+function framed(texts: readonly string[]): Buffer {
+  let size = 0;
+  for (const text of texts) size += mostHead + Buffer.byteLength(text);
+  const frames = Buffer.allocUnsafe(size);
+  let at = 0;
+  for (const text of texts) {
+    const length = Buffer.byteLength(text);
+    frames[at++] = 0x81; // Text, and whole.
+    if (length < 126) frames[at++] = length;
+    else if (length < 65_536) {
+      frames[at++] = 126;
+      at = frames.writeUInt16BE(length, at);
+    } else {
+      frames[at++] = 127;
+      at = frames.writeUInt32BE(Math.floor(length / 2 ** 32), at);
+      at = frames.writeUInt32BE(length % 2 ** 32, at);
+    }
+    at += frames.write(text, at);
+  }
+  return frames.subarray(0, at);
 }

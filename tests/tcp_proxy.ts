@@ -72,7 +72,8 @@ export class TcpProxy implements AsyncDisposable {
     const server = await Deno.connect({
       hostname: "127.0.0.1",
       port: this.#port,
-    });
+    }).catch(() => undefined);
+    if (server === undefined) return close(client); // The server is down.
     this.#held.push(server);
     if (this.#isCut) return close(client);
     this.#ends.add(client);

@@ -10,7 +10,8 @@ import {
   memory,
 } from "../cluster.ts";
 import { ConnectionClosedError, ErrorCode, RpcError } from "../mod.ts";
-import { callCases, Stage } from "./cluster/call_cases.ts";
+import { callCases } from "./cluster/call_cases.ts";
+import { Stage } from "./cluster/stage.ts";
 import { FakeTime } from "./fake_time.ts";
 
 for (const { name, run } of callCases) {
@@ -74,7 +75,7 @@ async function ways(stage: Stage) {
   const called = Promise.withResolvers<void>();
   const answer = Promise.withResolvers<unknown>();
   const signals: AbortSignal[] = [];
-  const { id, page } = stage.page(there, {
+  const { id, page } = stage.callee(there, {
     wait() {
       called.resolve();
       signals.push(page.call.signal);

@@ -6,91 +6,14 @@
  */
 
 import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
-import { type Cluster, cluster, type Engine } from "../../cluster.ts";
+import type { Cluster } from "../../cluster.ts";
 import {
   ConnectionClosedError,
   ErrorCode,
   marshal,
-  Peer,
-  type PeerOptions,
   RpcError,
 } from "../../mod.ts";
-import { socketPair } from "../../testing.ts";
-
-/** What must hold, and how that is tried. */
-export interface Case {
-  readonly name: string;
-  run(stage: Stage): Promise<void>;
-}
-
-/** Some nodes of one cluster in this process, each with an engine of its own. */
-export class Stage implements AsyncDisposable {
-  /** What reached `onerror` of a node. */
-  readonly errors: unknown[] = [];
-  readonly #connect: () => Promise<Engine>;
-  readonly #prefix = `stage-${crypto.randomUUID().slice(0, 8)}`;
-  readonly #stack = new AsyncDisposableStack();
-
-  /** @param connect Makes one more connection to the bus. */
-  constructor(connect: () => Promise<Engine>) {
-    this.#connect = connect;
-  }
-
-  /** Makes one more connection to the bus, and ends it with the stage. */
-  async engine(): Promise<Engine> {
-    const engine = await this.#connect();
-    this.#stack.defer(() => engine.close());
-    return engine;
-  }
-
-  /** Lets a node join. */
-  async join(engine?: Engine): Promise<Cluster> {
-    return this.#stack.use(
-      await cluster({
-        engine: engine ?? await this.engine(),
-        prefix: this.#prefix,
-        onerror: (error) => void this.errors.push(error),
-      }),
-    );
-  }
-
-  /** The subject of a node's inbox. */
-  inbox(node: string): string {
-    return `${this.#prefix}.n.${node}`;
-  }
-
-  /** The subject that every node hears. */
-  get all(): string {
-    return `${this.#prefix}.all`;
-  }
-
-  /** A page that is connected to a node, and the id by which nodes reach it. */
-  page<Local extends object>(
-    node: Cluster,
-    local: Local,
-    options: { page?: PeerOptions; server?: PeerOptions } = {},
-  ): Page<Local> {
-    const [left, right] = socketPair();
-    const page = this.#stack.use(
-      new Peer(left, { local, onerror() {}, ...options.page }),
-    );
-    const server = this.#stack.use(
-      new Peer<Local>(right, { onerror() {}, ...options.server }),
-    );
-    return { page, server, id: node.idOf(server) };
-  }
-
-  [Symbol.asyncDispose](): Promise<void> {
-    return this.#stack.disposeAsync();
-  }
-}
-
-/** A page, its server's end, and its id in the cluster. */
-export interface Page<Local> {
-  readonly page: Peer;
-  readonly server: Peer<Local>;
-  readonly id: string;
-}
+import { type Case, type Stage, until } from "./stage.ts";
 
 /** A promise, and how to settle it. */
 function deferred<T = void>(): PromiseWithResolvers<T> {
@@ -117,7 +40,7 @@ export const callCases: readonly Case[] = [
     name: "A call reaches a peer of another node, by position and by name",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, local);
+      const { id } = stage.callee(there, local);
       const peer = here.peer<typeof local>(id);
       assertEquals(peer.id, id);
       assertEquals(await peer.remote.add(1, 2), 3);
@@ -139,7 +62,7 @@ export const callCases: readonly Case[] = [
     async run(stage) {
       const engine = await stage.engine();
       const node = await stage.join(engine);
-      const { id } = stage.page(node, local);
+      const { id } = stage.callee(node, local);
       let published = 0;
       const publish = engine.publish.bind(engine);
       engine.publish = (subject, text) => {
@@ -161,7 +84,7 @@ export const callCases: readonly Case[] = [
     name: "What text holds arrives as it is",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, { echo: (value: unknown) => value });
+      const { id } = stage.callee(there, { echo: (value: unknown) => value });
       const values = [
         "",
         '\n\r\u2028\u0000"\\',
@@ -183,13 +106,13 @@ export const callCases: readonly Case[] = [
     name: "Thousands of calls at once come back, each with its own result",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, local);
+      const { id } = stage.callee(there, local);
       const { remote } = here.peer<typeof local>(id);
       const numbers = Array.from({ length: 5_000 }, (_, n) => n);
       const doubled = await Promise.all(numbers.map((n) => remote.add(n, n)));
       assertEquals(doubled, numbers.map((n) => 2 * n));
       // So do long ones, of which few may be on their way at a time.
-      const echo = stage.page(there, { echo: (text: string) => text });
+      const echo = stage.callee(there, { echo: (text: string) => text });
       const text = "x".repeat(300_000);
       const echoed = await Promise.all(
         numbers.slice(0, 40).map(() =>
@@ -203,7 +126,7 @@ export const callCases: readonly Case[] = [
     name: "An RpcError arrives with code, message, data and method",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, local);
+      const { id } = stage.callee(there, local);
       const { remote } = here.peer<typeof local>(id);
       const error = await assertRejects(() => remote.fail(), RpcError);
       assertEquals(error.code, 409);
@@ -225,11 +148,11 @@ export const callCases: readonly Case[] = [
       "What another peer's protocol said is not passed on as one's own word",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, local);
+      const { id } = stage.callee(there, local);
       const asking = {
         ask: (method: string) => here.peer(id).request(method),
       };
-      const { page } = stage.page(here, {}, { server: { local: asking } });
+      const { page } = stage.callee(here, {}, { server: { local: asking } });
       const ask = (method: string) => page.request("ask", [method]);
       const error = await assertRejects(() => ask("missing"), RpcError);
       assertEquals(error.code, ErrorCode.InternalError);
@@ -242,7 +165,7 @@ export const callCases: readonly Case[] = [
     name: "A peer that is closed or was never there rejects with sent: false",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id, server } = stage.page(there, local);
+      const { id, server } = stage.callee(there, local);
       server.close();
       for (
         const unknown of [id, `${there.id}.999`, `${here.id}.999`, "x", ""]
@@ -261,7 +184,7 @@ export const callCases: readonly Case[] = [
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
       const called = deferred();
-      const { id, server } = stage.page(there, {
+      const { id, server } = stage.callee(there, {
         wait() {
           called.resolve();
           return new Promise<void>(() => {});
@@ -281,7 +204,7 @@ export const callCases: readonly Case[] = [
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
       const called = deferred();
-      const { id } = stage.page(there, {
+      const { id } = stage.callee(there, {
         wait() {
           called.resolve();
           return new Promise<void>(() => {});
@@ -302,7 +225,7 @@ export const callCases: readonly Case[] = [
       const [here, there] = [await stage.join(), await stage.join()];
       const called = deferred();
       const cancelled = deferred<unknown>();
-      const { id, page } = stage.page(there, {
+      const { id, page } = stage.callee(there, {
         wait() {
           called.resolve();
           page.call.signal.addEventListener(
@@ -332,7 +255,7 @@ export const callCases: readonly Case[] = [
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
       const cancelled = deferred();
-      const { id, page } = stage.page(there, {
+      const { id, page } = stage.callee(there, {
         wait() {
           const { signal } = page.call;
           signal.addEventListener("abort", () => cancelled.resolve());
@@ -355,7 +278,7 @@ export const callCases: readonly Case[] = [
       const [here, there] = [await stage.join(), await stage.join()];
       const called = deferred();
       const cancelled = deferred();
-      const { id, page } = stage.page(there, {
+      const { id, page } = stage.callee(there, {
         wait() {
           const { signal } = page.call;
           signal.addEventListener("abort", () => cancelled.resolve());
@@ -383,7 +306,7 @@ export const callCases: readonly Case[] = [
     name: "A method's progress is a sign of life, also from another node",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id, page } = stage.page(there, {
+      const { id, page } = stage.callee(there, {
         async work() {
           const { call } = page;
           for (let step = 0; step < 12; step++) {
@@ -404,7 +327,7 @@ export const callCases: readonly Case[] = [
       const left = deferred();
       const disposed = deferred();
       const calls: unknown[] = [];
-      const { id } = stage.page(there, {
+      const { id } = stage.callee(there, {
         take: (value: unknown) => void calls.push(value),
         count: () => ({
           [Symbol.asyncIterator]: () => ({
@@ -430,7 +353,7 @@ export const callCases: readonly Case[] = [
       const stream = (async function* () {
         yield await Promise.resolve(1);
       })();
-      const borrowed = stage.page(here, {
+      const borrowed = stage.callee(here, {
         lend: () => () => 1,
       }).server;
       const lent = await borrowed.remote.lend();
@@ -476,7 +399,7 @@ export const callCases: readonly Case[] = [
       const [here, there] = [await stage.join(), await stage.join()];
       const heard: number[] = [];
       const show = (n: number): void => void heard.push(n);
-      const { id } = stage.page(there, { show, done: () => heard.length });
+      const { id } = stage.callee(there, { show, done: () => heard.length });
       const peer = here.peer<{ show: typeof show }>(id);
       for (let n = 0; n < 100; n++) {
         assertEquals(peer.notify("show", [n]), true);
@@ -484,7 +407,7 @@ export const callCases: readonly Case[] = [
       assertEquals(await here.peer(id).request("done"), 100);
       assertEquals(heard, Array.from({ length: 100 }, (_, n) => n));
       assertEquals(here.peer(`${here.id}.99`).notify("show", [1]), false);
-      const own = stage.page(here, { show });
+      const own = stage.callee(here, { show });
       assertEquals(here.peer(own.id).notify("show", [-1]), true);
       await own.server.request("rpc.ping");
       assertEquals(heard.at(-1), -1);
@@ -498,7 +421,7 @@ export const callCases: readonly Case[] = [
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
       const heard: unknown[] = [];
-      const { id } = stage.page(there, {
+      const { id } = stage.callee(there, {
         add: (a: number, b: number) => a + b,
         show: (...params: unknown[]) => void heard.push(params),
       }, { server: { version: "1.0" }, page: { version: "1.0" } });
@@ -517,7 +440,7 @@ export const callCases: readonly Case[] = [
     name: "A peer is closed from another node, with code and reason",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id, server } = stage.page(there, {});
+      const { id, server } = stage.callee(there, {});
       assertThrows(() => here.peer(id).close(1005), RangeError, "1005");
       here.peer(id).close(4003, "enough");
       const { code, reason } = await server.closed;
@@ -531,10 +454,10 @@ export const callCases: readonly Case[] = [
       const nodes = [await stage.join(), await stage.join()];
       nodes.push(await stage.join());
       const anns = [];
-      const bob = stage.page(nodes[1]!, {});
+      const bob = stage.callee(nodes[1]!, {});
       await nodes[1]!.room("lobby").join(bob.server, { key: "bob" });
       for (const node of nodes) {
-        const page = stage.page(node, {});
+        const page = stage.callee(node, {});
         await node.room("lobby").join(page.server, { key: "ann" });
         await node.room("attic").join(page.server, { key: "ann" });
         anns.push(page);
@@ -591,8 +514,7 @@ export const callCases: readonly Case[] = [
       assert(performance.now() - start < 10_000);
       // Whether it has run there, nobody knows.
       assertEquals((await calling).sent, true);
-      const cancels = mute.heard.filter(({ k }) => k === "cancel");
-      assertEquals(cancels.length, 1);
+      await until(() => mute.heard.some(({ k }) => k === "cancel"));
     },
   },
   {
@@ -602,7 +524,7 @@ export const callCases: readonly Case[] = [
       const node = await stage.join();
       await using old = await stranger(stage, "old", (header, say) => {
         if (header.c !== undefined) {
-          say(`${header.n}`, { k: "unsupported", c: header.c });
+          void say(`${header.n}`, { k: "unsupported", c: header.c });
         }
       });
       await until(() => node.nodes.length === 2);
@@ -626,7 +548,7 @@ export const callCases: readonly Case[] = [
       const ran: unknown[] = [];
       const called = deferred();
       const released = deferred();
-      const { id, server } = stage.page(node, {
+      const { id, server } = stage.callee(node, {
         run(value: unknown) {
           ran.push(value);
           return value === 1 ? released.promise : undefined;
@@ -676,7 +598,7 @@ export const callCases: readonly Case[] = [
     name: "The error of a call that nobody listens to is told to onerror",
     async run(stage) {
       const [here, there] = [await stage.join(), await stage.join()];
-      const { id } = stage.page(there, local);
+      const { id } = stage.callee(there, local);
       void here.peer<typeof local>(id).remote.fail();
       await until(() => stage.errors.length > 0);
       assert(stage.errors[0] instanceof RpcError);
@@ -706,11 +628,14 @@ async function stranger(
 ): Promise<Stranger> {
   const engine = await stage.engine();
   const heard: Header[] = [];
-  const say: Stranger["say"] = (node, header, body) =>
-    engine.publish(
+  const say: Stranger["say"] = (node, header, body) => {
+    const said = engine.publish(
       node === "" ? stage.all : stage.inbox(node),
       `${JSON.stringify({ v: 1, n: id, ...header })}\n${body ?? ""}`,
     );
+    said.catch(() => {}); // The engine may end first.
+    return said;
+  };
   const leave = await engine.subscribe(stage.inbox(id), (text) => {
     const header = JSON.parse(text.split("\n", 1)[0]!);
     heard.push(header);
@@ -728,9 +653,4 @@ async function stranger(
       return Promise.resolve();
     },
   };
-}
-
-/** Waits until something holds that nobody tells of. */
-async function until(holds: () => boolean): Promise<void> {
-  while (!holds()) await new Promise((resolve) => setTimeout(resolve, 5));
 }

@@ -30,6 +30,14 @@ export interface Page {
   readonly shown: string[];
 }
 
+/** What is connected to a node, and has methods of its own. */
+export interface Callee<Local> {
+  readonly page: Peer;
+  /** Its peer on the node. */
+  readonly server: Peer<Local>;
+  readonly id: string;
+}
+
 /** Where nodes and their pages play. */
 export class Stage implements AsyncDisposable {
   /** What reached `onerror` of a node. */
@@ -69,6 +77,27 @@ export class Stage implements AsyncDisposable {
   /** The subject that every node hears. */
   get all(): string {
     return `${this.prefix}.all`;
+  }
+
+  /** The subject of a node's inbox. */
+  inbox(node: string): string {
+    return `${this.prefix}.n.${node}`;
+  }
+
+  /** Connects to a node what has methods of its own. */
+  callee<Local extends object>(
+    node: Cluster,
+    local: Local,
+    options: { page?: PeerOptions; server?: PeerOptions } = {},
+  ): Callee<Local> {
+    const [left, right] = socketPair();
+    const page = this.#stack.use(
+      new Peer(left, { local, onerror() {}, ...options.page }),
+    );
+    const server = this.#stack.use(
+      new Peer<Local>(right, { onerror() {}, ...options.server }),
+    );
+    return { page, server, id: node.idOf(server) };
   }
 
   /** Connects a page to a node. */

@@ -1,0 +1,236 @@
+/**
+ * One node of a cluster, a process of its own: a server on a free port, whose methods
+ * let a test do at this node what a program does, and look at what it was told.
+ * Started by `world.ts`, over the engine that its argument names.
+ *
+ * @module
+ */
+
+import {
+  type Change,
+  cluster,
+  type Disconnected,
+  type Gap,
+  type Members,
+  type Room,
+} from "../../cluster.ts";
+import { ConnectionClosedError, Peer, RpcError } from "../../mod.ts";
+import { serve } from "../../server.ts";
+import { connectEngine, type EngineAddress } from "./engines.ts";
+
+/** What a node is told when it is started. */
+export interface NodeTask {
+  readonly engine: EngineAddress;
+  readonly prefix: string;
+}
+
+/** What a client of the tests lets the nodes call. */
+export interface Page {
+  /** Takes a message of a room. */
+  show(room: string, from: string, number: number): void;
+  /** Answers with the same. */
+  echo(value: unknown): unknown;
+  /** Throws an RpcError. */
+  fail(code: number, message: string, data: unknown): never;
+  /** Answers once it is told to, or cancelled. */
+  wait(name: string): Promise<string>;
+  /** Returns a stream. */
+  count(to: number): AsyncIterable<number>;
+}
+
+/** How a call came out, in words that travel. */
+export interface Outcome {
+  readonly result?: unknown;
+  /** The error's name: "RpcError", "ConnectionClosedError", "TimeoutError". */
+  readonly error?: string;
+  readonly message?: string;
+  /** An RpcError's, or the code of a close. */
+  readonly code?: number;
+  readonly data?: unknown;
+  readonly sent?: boolean;
+  /** Milliseconds. */
+  readonly took: number;
+}
+
+/** What a node was told of a room. */
+export interface RoomLog {
+  readonly changes: readonly Change[];
+  readonly gaps: readonly Gap[];
+}
+
+interface Watched {
+  readonly changes: Change[];
+  readonly gaps: Gap[];
+}
+
+const task: NodeTask = JSON.parse(Deno.args[0]!);
+const { engine, end } = await connectEngine(task.engine);
+/** What nobody was told but `onerror`. */
+const errors: string[] = [];
+const nodes = await cluster({
+  engine,
+  prefix: task.prefix,
+  onerror: (error) => void errors.push(String(error)),
+});
+const watched = new Map<string, Watched>();
+/** The last number that this node has said in each room: so a ledger can be kept. */
+const numbers = new Map<string, number>();
+/** Calls that a test may abort, by a name of its own. */
+const aborts = new Map<string, AbortController>();
+
+function roomOf(name: string): Room<Page> {
+  return nodes.room<Page>(name);
+}
+
+/** The service: what the tests' clients call. */
+export class Client extends Peer<Page> {
+  override local = {
+    /** This connection's id in the cluster. */
+    id: (): string => nodes.idOf(this),
+    node: (): string => nodes.id,
+    nodes: (): readonly string[] => [...nodes.nodes],
+    status: (): string => nodes.status,
+    errors: (): readonly string[] => errors,
+
+    join: (room: string, key?: string, data?: unknown): Promise<void> =>
+      roomOf(room).join(this, {
+        ...key !== undefined && { key },
+        ...data !== undefined && { data },
+      }),
+    leave: (room: string): void => void roomOf(room).leave(this),
+    size: (room: string): number => roomOf(room).size,
+
+    /** Sends the next number of this node to a room; returns it. */
+    say: (room: string): number => {
+      const number = next(room);
+      roomOf(room).notify("show", [room, nodes.id, number]);
+      return number;
+    },
+    /** As `say`, `count` times in a turn. */
+    burst: (room: string, count: number): number => {
+      let number = 0;
+      for (let index = 0; index < count; index++) {
+        number = next(room);
+        roomOf(room).notify("show", [room, nodes.id, number]);
+      }
+      return number;
+    },
+    /** As `say`, but waits for the engine, and tells if others may not have it. */
+    publish: async (room: string): Promise<Outcome & { number: number }> => {
+      const number = next(room);
+      return {
+        number,
+        ...await settle(roomOf(room).publish("show", [room, nodes.id, number])),
+      };
+    },
+    /** Says something to a room, and closes a member of it in the same turn. */
+    sayAndClose: (room: string, id: string): number => {
+      const number = next(room);
+      roomOf(room).notify("show", [room, nodes.id, number]);
+      nodes.peer<Page>(id).close(4001, "said");
+      return number;
+    },
+    who: (room: string): Promise<Members> => roomOf(room).members(),
+
+    /** Begins to note what a room tells. */
+    watch: (room: string): void => watch(room),
+    log: (room: string): RoomLog =>
+      watched.get(room) ?? { changes: [], gaps: [] },
+
+    ask: (
+      id: string,
+      method: string,
+      params?: unknown[],
+      options: { timeout?: number; name?: string } = {},
+    ): Promise<Outcome> => {
+      const { timeout, name } = options;
+      const controller = new AbortController();
+      if (name !== undefined) aborts.set(name, controller);
+      return settle(
+        nodes.peer(id).request(method, params, {
+          ...timeout !== undefined && { timeout },
+          signal: controller.signal,
+        }),
+      );
+    },
+    /** Calls with what can't travel. */
+    callWith: (id: string, what: "function" | "stream"): Promise<Outcome> => {
+      const value = what === "function" ? () => 1 : numbersFrom(1);
+      return settle(nodes.peer(id).request("echo", [value]));
+    },
+    abort: (name: string): void => aborts.get(name)?.abort(),
+    tell: (id: string, room: string, number: number): boolean =>
+      nodes.peer<Page>(id).notify("show", [room, nodes.id, number]),
+    close: (id: string, code?: number, reason?: string): void =>
+      nodes.peer(id).close(code, reason),
+    disconnect: (
+      target: { readonly key: string } | { readonly id: string },
+      code?: number,
+      reason?: string,
+    ): Promise<Disconnected> => nodes.disconnect(target, code, reason),
+  };
+
+  override onerror(error: unknown): void {
+    errors.push(String(error));
+  }
+}
+
+function next(room: string): number {
+  const number = (numbers.get(room) ?? 0) + 1;
+  numbers.set(room, number);
+  return number;
+}
+
+function watch(name: string): void {
+  if (watched.has(name)) return;
+  const log: Watched = { changes: [], gaps: [] };
+  watched.set(name, log);
+  const room = roomOf(name);
+  room.ongap = (gap) => {
+    log.gaps.push(gap);
+    if (name.endsWith(" throws")) throw new Error("Thrown by ongap");
+  };
+  (async () => {
+    for await (const change of room.changes()) log.changes.push(change);
+  })();
+}
+
+async function settle(promise: Promise<unknown>): Promise<Outcome> {
+  const start = performance.now();
+  const took = (): number => performance.now() - start;
+  try {
+    const result = await promise;
+    return { ...result !== undefined && { result }, took: took() };
+  } catch (error) {
+    const { name, message, sent } = error as Error & { sent?: boolean };
+    const code = error instanceof RpcError ||
+        error instanceof ConnectionClosedError
+      ? { code: error.code }
+      : {};
+    const data = error instanceof RpcError && error.data !== undefined
+      ? { data: error.data }
+      : {};
+    return {
+      error: name,
+      message,
+      took: took(),
+      ...sent !== undefined && { sent },
+      ...code,
+      ...data,
+    };
+  }
+}
+
+async function* numbersFrom(start: number): AsyncGenerator<number> {
+  for (let number = start;; number++) yield await Promise.resolve(number);
+}
+
+const server = serve(Client, { hostname: "127.0.0.1", port: 0, onListen() {} });
+console.log(JSON.stringify({ id: nodes.id, url: server.url }));
+
+// Ends with its standard input: nobody is left behind by a test that was killed.
+for await (const _ of Deno.stdin.readable);
+await server.drain();
+await nodes.close();
+await engine.close();
+await end();

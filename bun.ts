@@ -35,6 +35,7 @@ import {
   type Handshake,
   isHandshake,
   type Needs,
+  optionsOf,
   payloadOf,
   refuse,
   requireUpgrade,
@@ -46,6 +47,7 @@ import {
 import {
   type Address,
   announce,
+  checkPort,
   ListeningServer,
   type ListenOptions,
 } from "./src/server/listening.ts";
@@ -223,7 +225,8 @@ type Answer = (
  *
  * @param options A definition, of what the other side may call;
  * {@linkcode ListenOptions}; and {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match, a port that is a string.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  * @throws {Error} It can't listen there.
  */
@@ -254,8 +257,9 @@ export function serve(
   service: ServiceClass<ServicePeer> | ServeOptions,
   settings: ServeSettings & ClassSettings = {},
 ): Server<ServicePeer> {
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   const acceptor = new Acceptor(service, settings, silenceOf(options));
+  checkPort(options);
   const { port = 8000, hostname, path, cert, key, signal } = options;
   signal?.throwIfAborted();
   const { Bun } = globalThis as unknown as {
@@ -314,7 +318,8 @@ export function serve(
  *
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match, a port that is a string.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
@@ -346,7 +351,7 @@ export function upgrade(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   const acceptor = new Acceptor(service, settings, silenceOf(options));
   return Object.assign(createHandler(acceptor, options), {
     websocket: createSockets(acceptor.connectionLimits),

@@ -47,6 +47,7 @@ import {
   type Handshake,
   isHandshake,
   type Needs,
+  optionsOf,
   payloadOf,
   refuse,
   requireUpgrade,
@@ -60,19 +61,21 @@ import { clientLimits, completeLimits } from "./src/wire/limits.ts";
 import {
   type Address,
   announce,
+  checkPort,
   ListeningServer,
   type ListenOptions,
 } from "./src/server/listening.ts";
 import { authority } from "./src/server/origin.ts";
 import type { Address as Url, Protocols } from "./src/line/address.ts";
 import {
-  checkService,
+  checkClient,
   connect as connectOver,
   type ConnectOptions as AnyConnectOptions,
   type ConnectSettings as AnyConnectSettings,
 } from "./src/presets/connect.ts";
 import type { Definition, NoPeer } from "./src/peer/options.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
+import { sayWhat } from "./src/presets/misuse.ts";
 import { checkNode } from "./src/runtime/node_version.ts";
 import { PeerSocket } from "./src/runtime/ws_socket.ts";
 
@@ -194,7 +197,8 @@ export interface UpgradeListener<Service extends ServicePeer = ServicePeer> {
  * @param options A definition, of what the other side may call;
  * {@linkcode ListenOptions}; and {@linkcode UpgradeSettings}.
  * @returns Resolves when it listens.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match, a port that is a string.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  * @throws {Error} It can't listen there.
  */
@@ -226,8 +230,9 @@ export async function serve(
   service: ServiceClass<ServicePeer> | ServeOptions,
   settings: ServeSettings & ClassSettings = {},
 ): Promise<Server<ServicePeer>> {
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   const acceptor = new Acceptor(service, settings, silenceOf(options));
+  checkPort(options);
   const { fetch = requireUpgrade, cert, key, signal } = options;
   signal?.throwIfAborted();
   const upgrades: object = {
@@ -301,7 +306,8 @@ export async function serve(
  *
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin, a host or a path could never match.
+ * @throws {TypeError} An option is not what it must be: an origin, a host or a path
+ * that could never match.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
@@ -333,7 +339,7 @@ export function upgrade(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): UpgradeListener {
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   const acceptor = new Acceptor(service, settings, silenceOf(options));
   const { path } = options;
   if (path !== undefined && !/^\/[^?#]*$/.test(path)) {
@@ -452,10 +458,10 @@ export function connect(
   service: ServiceClass<unknown> | ConnectOptions = {},
   settings: ConnectSettings = {},
 ): unknown {
+  checkClient(url, service, settings);
   if (typeof service === "function") {
     return connectOver(...withSockets(url, settings, service));
   }
-  checkService(service, "connect");
   const [address, options] = withSockets(url, service);
   return connectOver(address, options as AnyConnectOptions);
 }
@@ -467,6 +473,13 @@ function withSockets<Service extends unknown[]>(
   ...service: Service
 ): [Url, ...Service, AnyConnectSettings] {
   const { headers, webSocketOptions, limits } = settings;
+  if (headers !== undefined && !/^(object|function)$/.test(typeof headers)) {
+    throw new TypeError(
+      `Cannot set headers: they must be an object or a function, got ${
+        sayWhat(headers)
+      }`,
+    );
+  }
   let usual: object = {
     perMessageDeflate: false,
     maxPayload: payloadOf(completeLimits(limits, clientLimits)),

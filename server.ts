@@ -36,6 +36,7 @@ import {
   type Handshake,
   isHandshake,
   type Needs,
+  optionsOf,
   readIdleTimeout,
   refuse,
   requireUpgrade,
@@ -43,7 +44,11 @@ import {
   type SettingsFor,
   type WithoutSettings,
 } from "./src/server/acceptor.ts";
-import { type Listener, ListeningServer } from "./src/server/listening.ts";
+import {
+  checkPort,
+  type Listener,
+  ListeningServer,
+} from "./src/server/listening.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
 
 export {
@@ -137,7 +142,8 @@ export interface Handler<Service extends ServicePeer = ServicePeer> {
  * @param options A definition, of what the other side may call; the options of
  * `Deno.serve` (`port`, `hostname`, `cert`, `key`, `path`, `signal`, ...); and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match, a port that is a string.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function serve<Theirs = unknown, Context = unknown>(
@@ -171,7 +177,8 @@ export function serve(
   settings: ServeSettings & ClassSettings = {},
 ): Server<ServicePeer> {
   const acceptor = new Acceptor(service, settings);
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
+  checkPort(options);
   const answer = createHandler(acceptor, options, "cert" in options);
   return new ListeningServer(
     acceptor,
@@ -280,7 +287,8 @@ class Listening implements Listener<Deno.Addr> {
  *
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match, a port that is a string.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
@@ -313,7 +321,7 @@ export function upgrade(
   settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
   const acceptor = new Acceptor(service, settings);
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   return Object.assign(createHandler(acceptor, options), {
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),

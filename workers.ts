@@ -19,6 +19,7 @@ import {
   type ClassSettings,
   type Handshake,
   type Needs,
+  optionsOf,
   requireUpgrade,
   type Service,
   type ServicePeer,
@@ -29,6 +30,7 @@ import { ping, pong } from "./src/parts/heartbeat.ts";
 import { coreOf } from "./src/peer/base.ts";
 import type { Core } from "./src/peer/core.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
+import { sayWhat } from "./src/presets/misuse.ts";
 import {
   answerClose,
   HibernatingSocket,
@@ -148,7 +150,8 @@ export interface Hibernation<Service extends ServicePeer = ServicePeer> {
  *
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
@@ -180,7 +183,7 @@ export function upgrade(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
-  const options = typeof service === "function" ? settings : service;
+  const options = optionsOf(service, settings);
   return createHandler(
     createAcceptor(service, settings),
     options,
@@ -211,7 +214,8 @@ export function upgrade(
  * @param ctx The object's state.
  * @param options A definition, of what the other side may call, and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An origin or a host could never match.
+ * @throws {TypeError} An option is not what it must be: an origin that could never
+ * match.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function hibernate<Theirs = unknown, Context = unknown>(
@@ -249,7 +253,14 @@ export function hibernate(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): Hibernation {
-  const options = typeof service === "function" ? settings : service;
+  if (typeof ctx?.acceptWebSocket !== "function") {
+    throw new TypeError(
+      `Cannot hibernate ${
+        sayWhat(ctx)
+      }: the state of the Durable Object goes first, hibernate(ctx, Service)`,
+    );
+  }
+  const options = optionsOf(service, settings);
   const acceptor = createAcceptor(service, settings);
   const sleep = new Sleep(ctx, acceptor);
   return {

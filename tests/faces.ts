@@ -181,7 +181,7 @@ export const differences: { readonly [part: string]: Difference } = {
   },
   hints: {
     whole:
-      "why a method that a class has can't be called; an `onopen` that waits for what it holds back is told, and goes on",
+      "what TypeScript would refuse is told when it is given; why a method that a class has can't be called; an `onopen` that waits for what it holds back is told, and goes on",
     small: "none; it waits until the call's time is over",
   },
   status: {

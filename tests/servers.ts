@@ -49,6 +49,8 @@ export interface Platform {
   ): Promise<ListeningServer<Service>>;
   /** Serves what is no class. */
   define(options: DefinitionOptions): Promise<ListeningServer<Peer>>;
+  /** Makes a handler of whatever it is given, as JavaScript does. */
+  upgrade(...args: unknown[]): unknown;
 }
 
 /** A definition, and what all are asked for alike. */
@@ -72,6 +74,7 @@ const all: readonly Platform[] = [
       ),
     define: (options) =>
       Promise.try(() => deno.serve({ ...quiet, onrefuse, ...options })),
+    upgrade: deno.upgrade as Platform["upgrade"],
   },
   {
     name: "Node",
@@ -85,6 +88,7 @@ const all: readonly Platform[] = [
         ...options,
       }),
     define: (options) => node.serve({ ...quiet, onrefuse, ...options }),
+    upgrade: node.upgrade as Platform["upgrade"],
   },
   {
     name: "Bun",
@@ -101,6 +105,7 @@ const all: readonly Platform[] = [
       ),
     define: (options) =>
       Promise.try(() => bun.serve({ ...quiet, onrefuse, ...options })),
+    upgrade: bun.upgrade as Platform["upgrade"],
   },
 ];
 

@@ -94,6 +94,7 @@ await import("./hostile/accounts_test.ts");
 await import("./hostile/connections_test.ts");
 await import("./hostile/messages_test.ts");
 await import("./length_test.ts");
+await import("./misuse_test.ts");
 await import("./opening_test.ts");
 await import("./refusal_test.ts");
 await import("./server_test.ts");

@@ -79,6 +79,12 @@ async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {
 
 /** The address as WebSocket takes it: absolute, `ws:` or `wss:`, no fragment. */
 function toWebSocketUrl(url: string | URL): string {
+  // Or a page would connect to "/undefined". A document of another realm has its URL.
+  if (typeof ((url as URL | undefined)?.href ?? url) !== "string") {
+    throw new TypeError(
+      `Cannot connect to ${url}: give a URL, "wss://example.com"`,
+    );
+  }
   const { href } = new URL(url, globalThis.location?.href);
   return href.replace(/^http/, "ws").replace(/#.*/, "");
 }

@@ -22,6 +22,7 @@ import type {
 } from "../peer/options.ts";
 import { boundFrames } from "../runtime/deno_frames.ts";
 import { Peer, type ServiceClass } from "./everything.ts";
+import { checkOptions, checkService, isPeerClass } from "./misuse.ts";
 
 /** The settings of a client; a class has them behind it. */
 export interface ConnectSettings<Context = unknown>
@@ -61,7 +62,7 @@ export type ConnectOptions<Theirs = unknown, Context = unknown> =
  * @typeParam Theirs The type of the server's `local`.
  * @param url The server's address.
  * @param options A definition, of what the server may call, and settings.
- * @throws {TypeError} The URL is not valid.
+ * @throws {TypeError} The URL is not valid, or an option is not what it must be.
  * @throws {RangeError} A limit or a time is no number of 0 or more.
  */
 export function connect<Theirs = unknown, Context = unknown>(
@@ -89,7 +90,7 @@ export function connect(
   service: ServiceClass<unknown> | ConnectOptions = {},
   settings: ConnectSettings = {},
 ): unknown {
-  checkService(service, "connect");
+  checkClient(url, service, settings);
   const isClass = typeof service === "function";
   const options = isClass ? settings : service;
   const { protocols = [], createSocket = createWebSocket } = options;
@@ -113,16 +114,22 @@ export function connect(
 }
 
 /**
- * Refuses what can't be made a peer of.
+ * Refuses what no client can be made of.
  *
- * @throws {TypeError} It is a peer already: its connection is another one.
+ * @throws {TypeError} It says what to give.
  */
-export function checkService(service: object, what: string): void {
-  if (!(service instanceof Peer)) return;
-  const { name } = service.constructor;
-  throw new TypeError(
-    `Cannot ${what} an instance of ${name}: it has its connection, give the class ${name} or a definition`,
-  );
+export function checkClient(
+  url: unknown,
+  service: unknown,
+  settings: unknown,
+): void {
+  if (isPeerClass(url)) {
+    throw new TypeError(
+      `Cannot connect ${url.name} to nowhere: the address goes first, connect("wss://example.com/rpc", ${url.name})`,
+    );
+  }
+  checkService(service, settings, "connect", "close");
+  checkOptions((typeof service === "function" ? settings : service) as object);
 }
 
 /** Closes the socket of an attempt that nobody waits for. */

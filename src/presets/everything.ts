@@ -90,12 +90,21 @@ export class Peer<Theirs = unknown, Context = unknown>
    * connection that is lost is replaced.
    * @param options A definition and settings.
    * @throws {RangeError} A limit or a time is no number of 0 or more.
+   * @throws {TypeError} It is no socket.
    */
   constructor(
     ws: Socket | SocketMaker,
     options: PeerOptions<Context> & ThisType<Peer<Theirs, Context>> = {},
   ) {
-    const usual = typeof ws === "function" ? clientLimits : defaultLimits;
+    const isMaker = typeof ws === "function";
+    if (!isMaker && typeof ws?.addEventListener !== "function") {
+      throw new TypeError(
+        `Cannot make a peer over ${
+          ws === null ? ws : typeof ws
+        }: give a socket, or a function that makes one; connect takes an address`,
+      );
+    }
+    const usual = isMaker ? clientLimits : defaultLimits;
     super(ws, options, everything, completeLimits(options.limits, usual));
   }
 

@@ -23,7 +23,7 @@ import {
   serverLimits,
 } from "../wire/limits.ts";
 import { readAmount } from "../wire/amount.ts";
-import { checkService } from "../presets/connect.ts";
+import { checkOptions, checkService, sayWhat } from "../presets/misuse.ts";
 import type {
   Definition,
   NoPeer,
@@ -247,6 +247,19 @@ export type Service<Info> =
 // No timer takes more than a little longer.
 const longest = 2_000_000_000;
 
+/**
+ * The options of a service: the settings of a class, or a definition.
+ *
+ * @throws {TypeError} It is no service.
+ */
+export function optionsOf<Definition extends object, Settings extends object>(
+  service: ServiceClass<ServicePeer> | Definition,
+  settings: Settings,
+): Definition | Settings {
+  checkService(service, settings, "serve", "finish");
+  return typeof service === "function" ? settings : service as Definition;
+}
+
 /** Accepts connections for one service, and knows those that live. */
 export class Acceptor<Info> implements Keeper, Sleeper {
   /** The instances, from the handshake until their socket is gone. */
@@ -285,18 +298,18 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    * @param settings Those of a class.
    * @param limits Those that the platform adds.
    * @throws {RangeError} A limit is not a whole number of 0 or more.
-   * @throws {TypeError} The service is an instance, or an origin or a host could
-   * never match.
+   * @throws {TypeError} The service is none, an option is not what it must be, or an
+   * origin or a host could never match.
    */
   constructor(
     service: Service<Info>,
     settings: AcceptSettings<unknown, Info> & ClassSettings,
     limits?: Partial<Limits>,
   ) {
-    checkService(service, "serve");
-    const isClass = typeof service === "function";
     // Its `onerror` is told of no peer where nobody is: `this` is undefined.
-    const options = isClass ? settings : service as typeof settings;
+    const options = optionsOf(service, settings as object) as typeof settings;
+    const isClass = typeof service === "function";
+    checkOptions(options, functionNames);
     checkOrigins(options.origins);
     checkHosts(options.hosts);
     this.limits = completeAdmissionLimits(options.limits);
@@ -315,6 +328,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.#readers = new Readers(this.limits.bufferedTotal);
     readAmount("timeout", options.timeout ?? 0);
     const { sharedFrames = true, version, protocols = [] } = options;
+    if (!Array.isArray(protocols)) {
+      throw new TypeError(
+        `Cannot set protocols: they must be an array, ["chat"], got ${
+          sayWhat(protocols)
+        }`,
+      );
+    }
     const isSharing = sharedFrames && version !== "1.0";
     this.#protocols = isSharing ? [subprotocol, ...protocols] : protocols;
     this.#hosts = options.hosts ?? "*";
@@ -859,6 +879,15 @@ function pick(options: object, names: readonly string[]): PeerOptions {
   }
   return picked;
 }
+
+/** The settings of a server that are functions. */
+const functionNames: readonly string[] = [
+  "authorize",
+  "onrefuse",
+  "addressOf",
+  "fetch",
+  "onListen",
+];
 
 /** The settings of a server that are its peers'. */
 const settingNames: readonly (keyof PeerSettings)[] = [

@@ -13,6 +13,7 @@ import {
 } from "./acceptor.ts";
 import { Deferred } from "../line/deferred.ts";
 import type { AsyncReleasable } from "../peer/contract.ts";
+import { sayWhat } from "../presets/misuse.ts";
 
 /** The part of a platform that listens for HTTP requests. */
 export interface Listener<Addr> {
@@ -197,6 +198,28 @@ export class ListeningServer<
   async [Symbol.asyncDispose](): Promise<void> {
     await this.shutdown();
   }
+}
+
+/**
+ * Refuses a port that is none: in JavaScript it may be the string that an
+ * environment variable is, which one runtime takes for a number and another for a path.
+ *
+ * @throws {TypeError} It is no number.
+ * @throws {RangeError} No port has this number.
+ */
+export function checkPort(options: object): void {
+  const { port } = options as { port?: unknown };
+  if (port === undefined) return;
+  const what = "it must be a whole number of 0 to 65,535";
+  if (typeof port !== "number") {
+    throw new TypeError(
+      `Cannot listen on port ${
+        sayWhat(port)
+      }: ${what}, of a string make it by Number()`,
+    );
+  }
+  if (Number.isInteger(port) && port >= 0 && port <= 65_535) return;
+  throw new RangeError(`Cannot listen on port ${port}: ${what}`);
 }
 
 /** Tells where a server listens, and ends it with its signal. */

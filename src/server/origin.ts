@@ -8,6 +8,8 @@
  * @module
  */
 
+import { sayWhat } from "../presets/misuse.ts";
+
 /** The beginning of a request; the whole of it is made for who looks at it. */
 export interface RequestHead {
   /** A header's value; null if it is absent. */
@@ -50,24 +52,25 @@ export const authority: RegExp = /^[^\s,/?#@\\]+$/;
  * @throws {TypeError} One of them would never match.
  */
 export function checkOrigins(origins: Origins | undefined): void {
-  if (typeof origins === "string" && origins !== "*") {
+  if (origins === undefined || origins === "*") return;
+  if (typeof origins === "function") return;
+  if (!Array.isArray(origins)) {
     throw new TypeError(
       `Cannot allow origins ${
-        JSON.stringify(origins)
+        sayWhat(origins)
       }: give a list, a function, or "*"`,
     );
   }
-  if (!Array.isArray(origins)) return;
   for (const origin of origins as readonly string[]) {
-    const why = origin.includes("*")
+    const why = typeof origin !== "string"
+      ? "a list has strings, give a function that decides"
+      : origin.includes("*")
       ? "a list has whole origins, give a function that knows the pattern"
       : !isOrigin(withoutSlash(origin)) || origin === "null"
       ? 'write it as a browser does, "https://example.com"'
       : undefined;
     if (why === undefined) continue;
-    throw new TypeError(
-      `Cannot allow origin ${JSON.stringify(origin)}: ${why}`,
-    );
+    throw new TypeError(`Cannot allow origin ${sayWhat(origin)}: ${why}`);
   }
 }
 
@@ -142,19 +145,17 @@ export type Hosts = "*" | "loopback" | readonly string[];
  * @throws {TypeError} One of them would never match.
  */
 export function checkHosts(hosts: Hosts | undefined): void {
-  if (typeof hosts === "string" && hosts !== "*" && hosts !== "loopback") {
+  if (hosts === undefined || hosts === "*" || hosts === "loopback") return;
+  if (!Array.isArray(hosts)) {
     throw new TypeError(
-      `Cannot go by hosts ${
-        JSON.stringify(hosts)
-      }: give a list, "loopback", or "*"`,
+      `Cannot go by hosts ${sayWhat(hosts)}: give a list, "loopback", or "*"`,
     );
   }
-  if (!Array.isArray(hosts)) return;
   for (const host of hosts as readonly string[]) {
-    if (normalize(host) === undefined) {
+    if (typeof host !== "string" || normalize(host) === undefined) {
       throw new TypeError(
         `Cannot go by host ${
-          JSON.stringify(host)
+          sayWhat(host)
         }: write a name or an address alone, "example.com"`,
       );
     }

@@ -1,0 +1,143 @@
+/**
+ * What the types refuse, for who has none: told when a server or a client is made,
+ * rather than by what fails later and elsewhere.
+ *
+ * @module
+ */
+
+import { Peer } from "./everything.ts";
+
+/** The options that are functions, of whatever makes peers. */
+const hooks: readonly string[] = [
+  "onopen",
+  "onresume",
+  "onclose",
+  "onattempt",
+  "onerror",
+  "oninvalid",
+  "discover",
+  "createSocket",
+];
+
+/** Options of which nothing is known yet. */
+type Unread = { readonly [name: string]: unknown };
+
+/**
+ * Refuses what no peer can be made of.
+ *
+ * @param service A class or a definition.
+ * @param settings Those of a class.
+ * @param what What is done with it, for the error: `"serve"`.
+ * @param needed The method that tells a class that will do.
+ * @throws {TypeError} It is an instance, whose connection is another one; a class of
+ * something else; or nothing of the kind.
+ */
+export function checkService(
+  service: unknown,
+  settings: unknown,
+  what: string,
+  needed: "finish" | "close",
+): void {
+  if (service instanceof Peer) {
+    const { name } = service.constructor;
+    throw new TypeError(
+      `Cannot ${what} an instance of ${name}: it has its connection, give the class ${name} or a definition`,
+    );
+  }
+  if (typeof service === "function") checkClass(service, what, needed);
+  else if (!isObject(service)) {
+    throw new TypeError(`Cannot ${what} ${sayWhat(service)}: ${give}`);
+  } else if (typeof settings === "function") {
+    throw new TypeError(
+      `Cannot ${what} a definition with ${
+        sayWhat(settings)
+      }: the class goes first, its settings behind it`,
+    );
+  }
+  if (!isObject(settings)) {
+    throw new TypeError(
+      `Cannot ${what} with settings that are ${
+        sayWhat(settings)
+      }: give an object`,
+    );
+  }
+}
+
+const give =
+  "give a class that extends Peer, or a definition, { local: { hello: () => 1 } }";
+
+function checkClass(service: object, what: string, needed: string): void {
+  // By what it has: another copy of the library makes peers, too.
+  const { prototype } = service as { prototype?: Unread };
+  if (typeof prototype?.[needed] === "function") return;
+  const why = isPeerClass(service)
+    ? "a server needs more than the small one has, extend Peer of @jsonrpcws/peer"
+    : give;
+  throw new TypeError(`Cannot ${what} ${sayWhat(service)}: ${why}`);
+}
+
+/** Whether it is the class of a peer, this library's or another copy's. */
+export function isPeerClass(value: unknown): value is { name: string } {
+  return typeof value === "function" &&
+    typeof value.prototype?.request === "function";
+}
+
+/**
+ * Refuses options that are not what they must be.
+ *
+ * @param functions The names of those that are functions, beside the hooks.
+ * @throws {TypeError} One is something else.
+ */
+export function checkOptions(
+  options: object,
+  functions: readonly string[] = [],
+): void {
+  const { local, limits } = options as Unread;
+  for (const name of [...hooks, ...functions]) {
+    const value = (options as Unread)[name];
+    if (value === undefined || typeof value === "function") continue;
+    throw new TypeError(
+      `Cannot set ${name}: it must be a function, got ${sayWhat(value)}`,
+    );
+  }
+  if (local !== undefined && !isObject(local)) {
+    throw new TypeError(
+      `Cannot set local: it must be an object of functions, got ${
+        sayWhat(local)
+      }`,
+    );
+  }
+  if (limits !== undefined && !isObject(limits)) {
+    throw new TypeError(
+      `Cannot set limits: they must be an object, { messageLength: 65_536 }, got ${
+        sayWhat(limits)
+      }`,
+    );
+  }
+}
+
+function isObject(value: unknown): value is object {
+  return typeof value === "object" && value !== null;
+}
+
+/** What a value is, in an error: a short one itself. */
+export function sayWhat(value: unknown): string {
+  switch (typeof value) {
+    case "string":
+      return JSON.stringify(
+        value.length > 80 ? `${value.slice(0, 80)}…` : value,
+      );
+    case "function":
+      return value.name === ""
+        ? "a function"
+        : `${/^class\b/.test(`${value}`) ? "class" : "function"} ${value.name}`;
+    case "object":
+      return value === null
+        ? "null"
+        : Array.isArray(value)
+        ? "an array"
+        : "an object";
+    default:
+      return String(value);
+  }
+}

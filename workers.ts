@@ -78,7 +78,7 @@ export interface UpgradeSettings<Context = unknown>
   extends Omit<AcceptSettings<Context, ConnectionInfo>, "idleTimeout"> {
   /**
    * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required.
+   * Upgrade Required. A throw is answered like any throw of a Worker's `fetch`.
    */
   fetch?: (
     this: void,

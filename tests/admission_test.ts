@@ -289,7 +289,7 @@ bothTest(
   },
   // Where it notices in time that the client has gone, it waits for ever for the
   // handshake that it answers (seen in 2.9.5); the place is free all the same.
-  "Deno",
+  { leaks: "Deno" },
 );
 
 class Door extends Peer<unknown, string | undefined> {

@@ -17,7 +17,8 @@ import {
   scriptedHandshake,
   ScriptedSocket,
 } from "./scripted_socket.ts";
-import { bothTest, handshake, until, upgradeLines } from "./servers.ts";
+import { bothTest,
+  cloudflares, handshake, until, upgradeLines } from "./servers.ts";
 
 const busy = {
   code: -32009,
@@ -181,6 +182,7 @@ bothTest(
     await using late = connect(server.url);
     assertEquals((await late.closed).code, 1006);
   },
+  cloudflares.drain,
 );
 
 bothTest("drain goes on answering what is no handshake", async (platform) => {
@@ -196,7 +198,7 @@ bothTest("drain goes on answering what is no handshake", async (platform) => {
   assertEquals(await page.text(), "ok");
   for (const slow of server.peers) slow.bell.resolve("done");
   await Promise.all([call, drained]);
-});
+}, cloudflares.drain);
 
 bothTest(
   "drain takes no longer than within, whatever runs, and says what was left",
@@ -220,6 +222,7 @@ bothTest(
     // Deno has nothing to cut it with, and waits for its own 5 seconds.
     await Promise.all(Array.from(server.peers, ({ closed }) => closed));
   },
+  cloudflares.drain,
 );
 
 bothTest(
@@ -236,6 +239,7 @@ bothTest(
     assertEquals(await drained, { closed: 1, cut: 0, running: [] });
     await server.shutdown();
   },
+  cloudflares.drain,
 );
 
 bothTest("drain after shutdown has nothing to do", async (platform) => {
@@ -243,7 +247,7 @@ bothTest("drain after shutdown has nothing to do", async (platform) => {
   await server.shutdown();
   const report = { closed: 0, cut: 0, running: [] };
   assertEquals(await server.drain(), report);
-});
+}, cloudflares.drain);
 
 bothTest(
   "drain refuses a time that is none, and drains when told well",
@@ -260,6 +264,7 @@ bothTest(
     assertEquals(await ann.remote.echo("here"), "here");
     assertEquals((await server.drain()).closed, 1);
   },
+  cloudflares.drain,
 );
 
 /** Makes an acceptor with connections over scripted sockets. */

@@ -4,7 +4,10 @@ import { assert, assertEquals, assertMatch } from "@std/assert";
 import { Peer } from "../mod.ts";
 import type { Refusal } from "../server.ts";
 import {
+  addressIn,
+  addressOn,
   bothTest,
+  cloudflares,
   handshake,
   type Options,
   type Platform,
@@ -50,8 +53,7 @@ bothTest(
     const asked: unknown[] = [];
     const [origin, ...none] = await refusals(platform, {
       onrefuse({ request, info }) {
-        const { hostname } = info.remoteAddr as Deno.NetAddr;
-        asked.push(request.headers.get("origin"), hostname);
+        asked.push(request.headers.get("origin"), addressIn(info));
       },
     }, async (server) => {
       assertEquals(await knock(server, "Origin: https://evil.net"), 403);
@@ -63,7 +65,7 @@ bothTest(
       origin!.message,
       /^Refused a handshake with 403: a page of "https:\/\/evil.net" asks, .*set origins, \["https:\/\/evil.net"\]/,
     );
-    assertEquals(asked, ["https://evil.net", "127.0.0.1"]);
+    assertEquals(asked, ["https://evil.net", addressOn(platform)]);
 
     const [host] = await refusals(
       platform,
@@ -136,6 +138,7 @@ bothTest(
     await drained;
     assertEquals(shown(told), [["shutdown", 503]]);
   },
+  cloudflares.drain,
 );
 
 bothTest(

@@ -15,6 +15,8 @@ import * as node from "../node.ts";
 import * as deno from "../server.ts";
 import { socketPair } from "../testing.ts";
 import {
+  addressIn,
+  addressOn,
   bothTest,
   type DefinitionOptions,
   handshake,
@@ -97,11 +99,11 @@ Deno.test("serve gives a definition a peer of its own for each connection", asyn
 bothTest(
   "authorize gives its answer to the instance as context",
   async (platform) => {
-    const asked: string[] = [];
+    const asked: (string | undefined)[] = [];
     await using server = await serveRecorder(platform, {
       authorize: async (request, info) => {
         await Promise.resolve();
-        asked.push(`${(info.remoteAddr as Deno.NetAddr).hostname}`);
+        asked.push(addressIn(info));
         return { user: new URL(request.url).searchParams.get("user")! };
       },
     });
@@ -109,7 +111,8 @@ bothTest(
     await using bob = connect<Recorder["local"]>(`${server.url}?user=bob`);
     assertEquals(await ann.remote.user(), "ann");
     assertEquals(await bob.remote.user(), "bob");
-    assertEquals(asked, ["127.0.0.1", "127.0.0.1"]);
+    const address = addressOn(platform);
+    assertEquals(asked, [address, address]);
   },
 );
 
@@ -156,8 +159,13 @@ bothTest("fetch that throws is answered 500, bare", async (platform) => {
   });
   const page = await fetch(http(server));
   const text = platform.name === "Deno" ? "Sorry\n" : "Internal server error\n";
-  assertEquals([page.status, await page.text()], [500, text]);
-  assertEquals(thrown.map(String), ["Error: secret"]);
+  // Cloudflare's runtime answers by itself, and writes into its own log.
+  const isOwn = platform.name === "workerd";
+  assertEquals(
+    [page.status, await page.text()],
+    [500, isOwn ? "Internal Server Error" : text],
+  );
+  assertEquals(thrown.map(String), isOwn ? [] : ["Error: secret"]);
 });
 
 bothTest(
@@ -168,8 +176,11 @@ bothTest(
       const response = await fetch(http(plain), { method });
       await response.body?.cancel();
       assertEquals(response.status, STATUS_CODE.UpgradeRequired);
-      assertEquals(response.headers.get("upgrade"), "websocket");
-      assertEquals(response.headers.get("connection"), "Upgrade");
+      // Those of the connection are the runtime's at Cloudflare.
+      if (platform.name !== "workerd") {
+        assertEquals(response.headers.get("upgrade"), "websocket");
+        assertEquals(response.headers.get("connection"), "Upgrade");
+      }
       assertEquals(response.headers.get("sec-websocket-version"), "13");
     }
     await using paged = await serveRecorder(platform, {
@@ -177,7 +188,8 @@ bothTest(
         new Response(`A page at ${new URL(request.url).pathname}`),
     });
     const page = await fetch(http(paged, "about"));
-    assertEquals(await page.text(), "A page at /about");
+    const { pathname } = new URL("about", paged.url);
+    assertEquals(await page.text(), `A page at ${pathname}`);
     await using client = connect(paged.url);
     assertEquals(await client.request("echo", [1]), 1);
   },
@@ -206,11 +218,16 @@ bothTest("serve outlives handshakes that are none", async (platform) => {
     [["Connection: Upgrade", "Upgrade: h2c"], 426],
   ];
   for (const [lines, status] of broken) {
+    // Cloudflare's runtime takes it without.
+    const isTaken = !lines.includes("Connection: Upgrade");
+    if (isTaken && platform.name === "workerd") continue;
     const { head, conn } = await handshake(server, lines);
     conn.close();
     assertEquals(head.split(" ")[1], `${status}`, lines.join());
   }
-  assertEquals(Recorder.instances.length, 0);
+  // Cloudflare's runtime looks at a handshake once it is accepted.
+  await until(() => server.peers.size === 0);
+  if (platform.name !== "workerd") assertEquals(Recorder.instances.length, 0);
   await using client = connect(server.url);
   assertEquals(await client.request("echo", ["alive"]), "alive");
 });
@@ -364,6 +381,8 @@ bothTest(
       [{ limits: { authorizationTime: -1 } }, "Cannot set limit"],
     ];
     for (const [options, why] of wrong) {
+      // Cloudflare's runtime ends what is dead: it is no option there.
+      if (platform.name === "workerd" && "idleTimeout" in options) continue;
       await assertRejects(() => platform.define(options), RangeError, why);
     }
   },

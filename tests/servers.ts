@@ -15,6 +15,8 @@ import type {
 } from "../server.ts";
 import * as bun from "../bun.ts";
 import * as node from "../node.ts";
+import { upgrade } from "../workers.ts";
+import * as cloudflare from "./workers/served.ts";
 import {
   type CloseInfo,
   Peer,
@@ -34,6 +36,9 @@ export const quiet: {
 /** The hook of refusals, which are wanted here; else the log is told. */
 const onrefuse = (): void => {};
 
+/** The names that the others go by where they listen; here there is no such place. */
+const hosts = "loopback";
+
 /** What all are asked for alike. */
 export interface Options
   extends AcceptSettings<unknown, { remoteAddr: unknown }>, ClassSettings {
@@ -42,7 +47,7 @@ export interface Options
 
 /** One of the servers. */
 export interface Platform {
-  readonly name: "Deno" | "Node" | "Bun";
+  readonly name: "Deno" | "Node" | "Bun" | "workerd";
   serve<Service extends ServicePeer>(
     service: ServiceClass<Service, never>,
     options?: Options,
@@ -107,29 +112,63 @@ const all: readonly Platform[] = [
       Promise.try(() => bun.serve({ ...quiet, onrefuse, ...options })),
     upgrade: bun.upgrade as Platform["upgrade"],
   },
+  {
+    name: "workerd",
+    serve: <Service extends ServicePeer>(
+      service: ServiceClass<Service, never>,
+      options?: Options,
+    ) =>
+      Promise.try(() =>
+        cloudflare.serve(service, { hosts, onrefuse, ...options })
+      ) as Promise<ListeningServer<never>>,
+    define: (options) =>
+      Promise.try(() =>
+        cloudflare.serve({ hosts, onrefuse, ...options }, {})
+      ) as Promise<ListeningServer<never>>,
+    upgrade: upgrade as Platform["upgrade"],
+  },
 ];
 
 const userAgent = navigator.userAgent.split("/")[0];
+const own = userAgent === "Cloudflare-Workers" ? "workerd" : userAgent;
 
-/** Those of the runtime at hand: the one over `ws`, and its own. */
+/** Those of the runtime at hand: the one over `ws`, where there is that, and its own. */
 export const platforms: readonly Platform[] = all.filter(({ name }) =>
-  name === "Node" || name === userAgent
+  name === own || name === "Node" && own !== "workerd"
 );
 
+/** Platforms where something is not the same, and the words of the guide for it. */
+export type Except = { readonly [Name in Platform["name"]]?: string };
+
+/** What Cloudflare's runtime has not, or decides itself, as docs/guide/workers.md says it. */
+export const cloudflares: {
+  readonly [Name in "drain" | "ping" | "buffered" | "address" | "node"]: {
+    readonly workerd: string;
+  };
+} = {
+  drain: { workerd: "There is no `drain`" },
+  ping: { workerd: "A server sends no ping of the WebSocket's own" },
+  buffered: { workerd: "`bufferedAmount` is unknown" },
+  address: { workerd: "The runtime itself reads the head of a request" },
+  node: { workerd: "`/node` is not for it" },
+};
+
 /**
- * A test of what is the same on all servers.
+ * A test of what is the same on all servers, or on all but some.
  *
- * @param leaks The runtime that keeps something of its own afterwards.
+ * @param but Where it is not so; and the runtime that keeps something of its own
+ * afterwards.
  */
 export function bothTest(
   title: string,
   test: (platform: Platform) => Promise<void>,
-  leaks?: Platform["name"],
+  but: Except & { readonly leaks?: Platform["name"] } = {},
 ): void {
   for (const platform of platforms) {
+    if (but[platform.name] !== undefined) continue;
     const name = `${title}, on ${platform.name}`;
     const fn = (): Promise<void> => test(platform);
-    if (platform.name !== leaks) Deno.test(name, fn);
+    if (platform.name !== but.leaks) Deno.test(name, fn);
     else Deno.test({ name, fn, sanitizeOps: false, sanitizeResources: false });
   }
 }
@@ -169,6 +208,16 @@ export class Recorder extends Peer<unknown, { user: string } | undefined> {
   }
 }
 
+/** The address that a connection comes from, where it is known. */
+export function addressIn(info: { remoteAddr?: unknown }): string | undefined {
+  return (info.remoteAddr as Deno.NetAddr | undefined)?.hostname;
+}
+
+/** What {@linkcode addressIn} tells of a connection of this machine's. */
+export function addressOn({ name }: Platform): string | undefined {
+  return name === "workerd" ? undefined : "127.0.0.1";
+}
+
 /** Serves {@linkcode Recorder}, with no instances yet. */
 export function serveRecorder(
   platform: Platform,
@@ -183,12 +232,13 @@ export async function handshake(
   server: { url: string },
   lines: readonly string[],
 ): Promise<{ head: string; conn: Deno.TcpConn }> {
-  const port = Number(new URL(server.url).port);
+  const { port: digits, pathname } = new URL(server.url);
+  const port = Number(digits);
   const conn = await Deno.connect({ hostname: "127.0.0.1", port });
   const host = lines.some((line) => /^host:/i.test(line))
     ? []
     : [`Host: 127.0.0.1:${port}`];
-  const text = ["GET / HTTP/1.1", ...host, ...lines, "", ""];
+  const text = [`GET ${pathname} HTTP/1.1`, ...host, ...lines, "", ""];
   await conn.write(new TextEncoder().encode(text.join("\r\n")));
   const buffer = new Uint8Array(4096);
   const length = await conn.read(buffer) ?? 0;

@@ -85,21 +85,8 @@ Object.assign(globalThis, {
   },
 });
 
-await import("./admission_test.ts");
 await import("./bun.ts");
-await import("./drain_test.ts");
-await import("./frame_test.ts");
-await import("./heartbeat_test.ts");
-await import("./hostile/accounts_test.ts");
-await import("./hostile/connections_test.ts");
-await import("./hostile/messages_test.ts");
-await import("./length_test.ts");
-await import("./misuse_test.ts");
-await import("./opening_test.ts");
-await import("./refusal_test.ts");
-await import("./server_test.ts");
-await import("./slow_readers_test.ts");
-await import("./ws_test.ts");
+await import("./suite_files.ts");
 
 const { platforms } = await import("./servers.ts");
 for (const [title, test] of tests) {

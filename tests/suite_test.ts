@@ -1,4 +1,7 @@
-/** What is the same on all servers, as Node and Bun run it; and what Bun's alone does. */
+/**
+ * What is the same on all servers, as Node, Bun and Cloudflare's runtime run it (Deno
+ * runs the files themselves); and what Bun's alone does.
+ */
 
 // Imported so that Deno fetches the package that has the program in it.
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
@@ -7,7 +10,9 @@ import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 import { node24 } from "./interop/node_program.ts";
 import { resolveWs } from "./node_ws.ts";
+import { cloudflares } from "./servers.ts";
 import type { Outcome } from "./suite.ts";
+import { start } from "./workers/workerd.ts";
 
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
@@ -53,6 +58,42 @@ for (
     }
   });
 }
+
+/** The modules that workerd has not, and those of the packages that it has. */
+function importsOf(): { [name: string]: string } {
+  const absent = new URL("tests/workers/absent.ts", root).href;
+  const own = ["node.ts", "src/runtime/ws_socket.ts"]
+    .map((path) => new URL(path, root).href);
+  const others = ["ws", "selfsigned", "node:events", "node:stream", "node:test"];
+  return {
+    "@std/assert": new URL("links/assert/mod.ts", root).href,
+    "@std/http": new URL("links/http/mod.ts", root).href,
+    ...Object.fromEntries([...own, ...others].map((name) => [name, absent])),
+  };
+}
+
+Deno.test("The servers do the same in workerd", async (test) => {
+  // Of this date a client answers a close by itself.
+  const date = "2026-11-01";
+  await using workerd = await start("suite.ts", ["Stage"], date, importsOf());
+  const response = await fetch(`${workerd.url.replace("ws:", "http:")}run`);
+  const lines = (await response.text()).trim().split("\n");
+  const outcomes: Outcome[] = lines.map((line) => JSON.parse(line));
+  for (const { title, error } of outcomes) {
+    await test.step(title, () => assertEquals(error, undefined, error));
+  }
+  assert(outcomes.length > 60);
+  assert(outcomes.at(-1)?.title.startsWith("Sixty answers"));
+});
+
+Deno.test("docs/guide/workers.md says what is not the same in workerd", async () => {
+  const page = await Deno.readTextFile(new URL("docs/guide/workers.md", root));
+  const [, differences] = page.split("## What differs from the other servers\n");
+  const text = differences!.replaceAll(/\s+/g, " ");
+  for (const { workerd } of Object.values(cloudflares)) {
+    assert(text.includes(workerd), workerd);
+  }
+});
 
 Deno.test("Bun runs the listings of docs/guide/bun.md and of bun.ts", async () => {
   const page = await Deno.readTextFile(new URL("docs/guide/bun.md", root));

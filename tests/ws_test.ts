@@ -10,7 +10,7 @@ import {
 import { connect } from "../node.ts";
 import { eachPeer, wholePeer } from "./faces.ts";
 import { settle } from "./scripted_socket.ts";
-import { bothTest, quiet } from "./servers.ts";
+import { bothTest, cloudflares, quiet } from "./servers.ts";
 import { askForUpgrade, echo } from "./stage.ts";
 
 eachPeer(
@@ -189,4 +189,5 @@ bothTest(
     });
     assertEquals((await fixed.closed).code, 1006);
   },
+  cloudflares.node,
 );

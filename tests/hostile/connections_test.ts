@@ -8,6 +8,7 @@ import { Opcode, RawSocket } from "../interop/raw_socket.ts";
 import { request, result } from "../scripted_socket.ts";
 import {
   bothTest,
+  cloudflares,
   handshake,
   Recorder,
   serveRecorder,
@@ -280,4 +281,5 @@ bothTest(
       "http://good.example//evil.example/a",
     ]);
   },
+  cloudflares.address,
 );

@@ -18,7 +18,7 @@ import {
 } from "../../mod.ts";
 import { connectOnce } from "../connect_once.ts";
 import { RawSocket } from "../interop/raw_socket.ts";
-import { type Platform, platforms, until } from "../servers.ts";
+import { type Except, type Platform, platforms, until } from "../servers.ts";
 
 /** The hooks of a victim that fail, and how. */
 export interface Failing {
@@ -121,6 +121,8 @@ export interface Props {
   failing?: Failing;
   /** What reaches its `onerror`, as text. Default: nothing. */
   thrown?: readonly string[];
+  /** Where it is not so. */
+  except?: Except;
 }
 
 /** A test of three: towards each server's instance, and towards a client. */
@@ -130,6 +132,7 @@ export function hostileTest(
   perform: (stage: Stage) => Promise<void>,
 ): void {
   for (const platform of platforms) {
+    if (props.except?.[platform.name] !== undefined) continue;
     Deno.test(`${title}, towards a server on ${platform.name}`, () =>
       play(props, perform, () => stageServer(platform, props)));
   }

@@ -22,17 +22,24 @@ export interface Workerd extends AsyncDisposable {
  * @param objects The classes of its Durable Objects; each is bound by its name in
  * capitals.
  * @param compatibilityDate Which changes of the runtime it knows of.
+ * @param imports Modules in the place of others, by their addresses.
  */
 export async function start(
   program: string,
   objects: readonly string[],
   compatibilityDate: string,
+  imports?: { readonly [name: string]: string },
 ): Promise<Workerd> {
   const folder = await Deno.makeTempDir({ prefix: "workerd_" });
+  if (imports !== undefined) {
+    await Deno.writeTextFile(`${folder}/imports.json`, JSON.stringify({ imports }));
+  }
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "bundle",
       "--platform=browser",
+      "--no-check",
+      ...imports === undefined ? [] : [`--import-map=${folder}/imports.json`],
       `--output=${folder}/program.js`,
       fileURLToPath(new URL(program, import.meta.url)),
     ],
@@ -45,7 +52,10 @@ export async function start(
     `${folder}/config.capnp`,
     `using Workerd = import "/workerd/workerd.capnp";
 const config :Workerd.Config = (
-  services = [(name = "program", worker = .program)],
+  services = [
+    (name = "program", worker = .program),
+    (name = "internet", network = (allow = ["public", "private"])),
+  ],
   sockets = [(name = "http", address = "127.0.0.1:0", http = (), service = "program")],
 );
 const program :Workerd.Worker = (

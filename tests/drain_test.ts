@@ -17,8 +17,13 @@ import {
   scriptedHandshake,
   ScriptedSocket,
 } from "./scripted_socket.ts";
-import { bothTest,
-  cloudflares, handshake, until, upgradeLines } from "./servers.ts";
+import {
+  bothTest,
+  cloudflares,
+  handshake,
+  until,
+  upgradeLines,
+} from "./servers.ts";
 
 const busy = {
   code: -32009,

@@ -19,7 +19,7 @@ import {
 } from "./scripted_socket.ts";
 import { bothTest, handshake, quiet, until, upgradeLines } from "./servers.ts";
 import { once } from "node:events";
-import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
+import { type WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 
 /** The subprotocol by which two ends agree to share frames. */
 const subprotocol = "jsonrpcws.v1";

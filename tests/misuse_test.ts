@@ -65,12 +65,18 @@ const options: readonly [options: object, why: string][] = [
     { local: Chat },
     "Cannot set local: it must be an object of functions, got class Chat",
   ],
-  [{ authorize: true }, "Cannot set authorize: it must be a function, got true"],
+  [
+    { authorize: true },
+    "Cannot set authorize: it must be a function, got true",
+  ],
   [
     { addressOf: {} },
     "Cannot set addressOf: it must be a function, got an object",
   ],
-  [{ onrefuse: [] }, "Cannot set onrefuse: it must be a function, got an array"],
+  [
+    { onrefuse: [] },
+    "Cannot set onrefuse: it must be a function, got an array",
+  ],
   [
     { limits: 5 },
     "Cannot set limits: they must be an object, { messageLength: 65_536 }, got 5",
@@ -122,7 +128,9 @@ const ports: readonly [port: unknown, error: typeof Error, why: string][] = [
 bothTest("serve says what to give instead of what its types refuse", async (
   platform,
 ) => {
-  const call = platform.serve as unknown as (...args: unknown[]) => Promise<unknown>;
+  const call = platform.serve as unknown as (
+    ...args: unknown[]
+  ) => Promise<unknown>;
   // The tests' platforms add settings: those that are none are for upgrade.
   for (const [args, why] of services.filter(([args]) => args().length !== 2)) {
     await assertRejects(() => call(...args()), TypeError, why);
@@ -196,7 +204,10 @@ const clients: readonly [args: () => unknown[], why: string][] = [
     'Cannot connect with settings that are "chat": give an object',
   ],
   [() => [url, { onopen: 5 }], "Cannot set onopen: it must be a function"],
-  [() => [url, Chat, { onopen: 5 }], "Cannot set onopen: it must be a function"],
+  [
+    () => [url, Chat, { onopen: 5 }],
+    "Cannot set onopen: it must be a function",
+  ],
   [() => [url, { onattempt: true }], "Cannot set onattempt: it must be a"],
   [() => [url, { local: 5 }], "Cannot set local: it must be an object of"],
   [() => [url, { createSocket: {} }], "Cannot set createSocket: it must be a"],
@@ -210,7 +221,11 @@ for (
 ) {
   Deno.test(`connect of /${door} says what to give instead of what its types refuse`, () => {
     for (const [args, why] of clients) {
-      assertThrows(() => (connect as unknown as Call)(...args()), TypeError, why);
+      assertThrows(
+        () => (connect as unknown as Call)(...args()),
+        TypeError,
+        why,
+      );
     }
   });
 }

@@ -64,7 +64,13 @@ function importsOf(): { [name: string]: string } {
   const absent = new URL("tests/workers/absent.ts", root).href;
   const own = ["node.ts", "src/runtime/ws_socket.ts"]
     .map((path) => new URL(path, root).href);
-  const others = ["ws", "selfsigned", "node:events", "node:stream", "node:test"];
+  const others = [
+    "ws",
+    "selfsigned",
+    "node:events",
+    "node:stream",
+    "node:test",
+  ];
   return {
     "@std/assert": new URL("links/assert/mod.ts", root).href,
     "@std/http": new URL("links/http/mod.ts", root).href,
@@ -88,7 +94,9 @@ Deno.test("The servers do the same in workerd", async (test) => {
 
 Deno.test("docs/guide/workers.md says what is not the same in workerd", async () => {
   const page = await Deno.readTextFile(new URL("docs/guide/workers.md", root));
-  const [, differences] = page.split("## What differs from the other servers\n");
+  const [, differences] = page.split(
+    "## What differs from the other servers\n",
+  );
   const text = differences!.replaceAll(/\s+/g, " ");
   for (const { workerd } of Object.values(cloudflares)) {
     assert(text.includes(workerd), workerd);

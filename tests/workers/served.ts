@@ -5,9 +5,13 @@
  * @module
  */
 
-import { ListeningServer } from "../../src/server/listening.ts";
+import type { ListeningServer } from "../../src/server/listening.ts";
 import type { ServicePeer } from "../../server.ts";
-import { type Hibernation, hibernate, type ObjectState } from "../../workers.ts";
+import {
+  hibernate,
+  type Hibernation,
+  type ObjectState,
+} from "../../workers.ts";
 
 /** The object that the tests run in, and where it is reached: once it has begun. */
 export const place: { ctx: ObjectState | undefined; origin: string } = {
@@ -67,7 +71,9 @@ export const handlers: Omit<Hibernation, "peers"> = {
     const { pathname } = new URL(request.url);
     const [path] = /^\/\d+\//.exec(pathname) ?? [];
     // Whoever asks for another path, as some tests do, means the last one.
-    const served = path === undefined ? [...all.values()].at(-1) : all.get(path);
+    const served = path === undefined
+      ? [...all.values()].at(-1)
+      : all.get(path);
     return served?.fetch(request) ?? new Response("Gone", { status: 410 });
   },
   webSocketMessage(...event) {

@@ -112,7 +112,9 @@ export class Stage {
     return new Response(readable);
   }
 
-  async #runAll(writer: WritableStreamDefaultWriter<Uint8Array>): Promise<void> {
+  async #runAll(
+    writer: WritableStreamDefaultWriter<Uint8Array>,
+  ): Promise<void> {
     const { connect }: Sockets = await import(sockets);
     Object.assign(globalThis, {
       Deno: {

@@ -14,6 +14,7 @@ import { node24 } from "../interop/node_program.ts";
 import { freePort, type Program, start } from "../interop/processes.ts";
 import { pack, run } from "../pack/tarball.ts";
 import { listings, recipes } from "../recipes.ts";
+import { serve as serveWorker } from "../workers/workerd.ts";
 
 const programs = new URL("programs/", import.meta.url);
 const files = Array.from(Deno.readDirSync(programs), ({ name }) => name);
@@ -32,6 +33,8 @@ Deno.test.afterAll(remove);
 async function install(): Promise<void> {
   const dependencies = {
     "@hono/node-server": "*",
+    // As wrangler bundles.
+    "esbuild": "^0.28.0",
     "@jsonrpcws/peer": `file:${await pack(folder)}`,
     "express": "^5.0.0",
     "fastify": "^5.0.0",
@@ -87,12 +90,16 @@ Deno.test("docs/guide/mounts.md prints these programs", async () => {
 });
 
 /** What listens on a port, started by its program. */
-function startMount(name: string, port: number): Promise<Program> {
+function startMount(
+  name: string,
+  port: number,
+  more: Record<string, string> = {},
+): Promise<Program> {
   const isDeno = name.includes("deno");
   return start(isDeno ? Deno.execPath() : node24, {
     args: isDeno ? ["run", "--allow-all", `${name}.js`] : [`${name}.js`],
     cwd: folder,
-    env: { PORT: `${port}`, NEXT_TELEMETRY_DISABLED: "1", NO_COLOR: "1" },
+    env: { PORT: `${port}`, NEXT_TELEMETRY_DISABLED: "1", NO_COLOR: "1", ...more },
     port,
     timeout: 60_000,
   });
@@ -133,6 +140,22 @@ for (const name of ["express", "fastify", "hono_node", "hono_deno"]) {
   });
 }
 
+Deno.test("A peer in Hono on Workers: its pages answer, and what is nobody's is refused", async () => {
+  const scratch = await Deno.makeTempDir({ prefix: "mounts_workerd_" });
+  await run("node_modules/esbuild/bin/esbuild", [
+    "hono_workers.js",
+    "--bundle",
+    "--format=esm",
+    "--conditions=workerd,worker,browser",
+    `--outfile=${scratch}/program.js`,
+  ], folder);
+  await using workerd = await serveWorker(scratch, [], "2026-04-01");
+  const page = await fetch(`${workerd.url.replace("ws:", "http:")}hello`);
+  assertEquals(await page.text(), "A page");
+  await greets(`${workerd.url}rpc`);
+  assertEquals(await refusalOf(`${workerd.url}other`), 404);
+});
+
 Deno.test("Fastify closes with its peers' connections", async () => {
   const port = freePort();
   await using app = await startMount("fastify", port);
@@ -170,6 +193,22 @@ Deno.test("A peer beside Next: its page answers, and hears of changes", async ()
   await once(hot, "open");
   hot.close();
   await once(hot, "close");
+});
+
+Deno.test("A peer beside what Next has built: its page answers, and what is nobody's is ended", async () => {
+  const env = { NODE_ENV: "production" };
+  await run(
+    node24,
+    ["node_modules/next/dist/bin/next", "build"],
+    folder,
+    { ...env, NEXT_TELEMETRY_DISABLED: "1" },
+  );
+  const port = freePort();
+  await using _ = await startMount("next", port, env);
+  const page = await fetch(`http://localhost:${port}/hello`);
+  assert((await page.text()).includes("A page"));
+  await greets(`ws://localhost:${port}/rpc`);
+  assertEquals(await refusalOf(`ws://localhost:${port}/_next/hmr`), undefined);
 });
 
 Deno.test("A peer beside Socket.IO: its clients are served", async () => {

@@ -57,16 +57,17 @@ export async function pack(folder: string): Promise<string> {
   }
 }
 
-/** Runs a program to its end, and returns what it printed. */
+/** Runs a program to its end, with variables of its own, and returns what it printed. */
 export async function run(
   command: string,
   args: readonly string[],
   cwd: string,
+  env: Record<string, string> = {},
 ): Promise<string> {
   const { success, stdout, stderr } = await new Deno.Command(command, {
     args: [...args],
     cwd,
-    env: { NO_COLOR: "1" },
+    env: { NO_COLOR: "1", ...env },
   }).output();
   const [printed, complained] = [stdout, stderr].map((bytes) =>
     new TextDecoder().decode(bytes)

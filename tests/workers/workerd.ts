@@ -32,7 +32,10 @@ export async function start(
 ): Promise<Workerd> {
   const folder = await Deno.makeTempDir({ prefix: "workerd_" });
   if (imports !== undefined) {
-    await Deno.writeTextFile(`${folder}/imports.json`, JSON.stringify({ imports }));
+    await Deno.writeTextFile(
+      `${folder}/imports.json`,
+      JSON.stringify({ imports }),
+    );
   }
   const { success, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
@@ -46,6 +49,20 @@ export async function start(
     cwd: root,
   }).output();
   if (!success) throw new Error(new TextDecoder().decode(stderr));
+  return await serve(folder, objects, compatibilityDate);
+}
+
+/**
+ * Serves `program.js` of a folder, which is gone afterwards.
+ *
+ * @param objects The classes of its Durable Objects; see {@linkcode start}.
+ * @param compatibilityDate Which changes of the runtime it knows of.
+ */
+export async function serve(
+  folder: string,
+  objects: readonly string[],
+  compatibilityDate: string,
+): Promise<Workerd> {
   const list = (write: (name: string) => string): string =>
     objects.map(write).join(", ");
   await Deno.writeTextFile(

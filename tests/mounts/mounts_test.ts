@@ -99,7 +99,12 @@ function startMount(
   return start(isDeno ? Deno.execPath() : node24, {
     args: isDeno ? ["run", "--allow-all", `${name}.js`] : [`${name}.js`],
     cwd: folder,
-    env: { PORT: `${port}`, NEXT_TELEMETRY_DISABLED: "1", NO_COLOR: "1", ...more },
+    env: {
+      PORT: `${port}`,
+      NEXT_TELEMETRY_DISABLED: "1",
+      NO_COLOR: "1",
+      ...more,
+    },
     port,
     timeout: 60_000,
   });

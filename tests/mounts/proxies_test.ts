@@ -235,8 +235,8 @@ for (const isAsked of [false, true]) {
   Deno.test(`A proxy that ends silent connections after 3 seconds ${what}`, async () => {
     await using setup = setUp(isAsked ? { idleTimeout: 3 } : {});
     const { port: own } = new URL(setup.server.url);
-    const starts: ((folder: TemporaryFolder, port: number) => Promise<Program>)[] =
-      [
+    const starts:
+      ((folder: TemporaryFolder, port: number) => Promise<Program>)[] = [
         (folder, port) =>
           startNginx(
             folder,
@@ -244,8 +244,13 @@ for (const isAsked of [false, true]) {
             nginxOf(setup, /proxy_pass/, "proxy_read_timeout 3s;\n$&"),
           ),
         (folder, port) =>
-          startHaproxy(folder, port, [own, own], (config) =>
-            config.replace("timeout tunnel 1h", "timeout tunnel 3s")),
+          startHaproxy(
+            folder,
+            port,
+            [own, own],
+            (config) =>
+              config.replace("timeout tunnel 1h", "timeout tunnel 3s"),
+          ),
       ];
     for (const startProxy of starts) {
       setup.ends.length = 0;

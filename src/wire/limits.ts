@@ -280,11 +280,14 @@ export const clientLimits: Limits = /* @__PURE__ */ complement({
 export const serverLimits: Limits = /* @__PURE__ */ complement({
   sentLength: trustedLength,
   queuedLength: trustedLength,
-  bufferedMost: 2 * trustedLength,
+  bufferedMost: 134_217_728,
   invalidMessages: 20,
 }, defaultLimits);
 
-/** Joins limits; a function, so that a bundler can leave out what nobody reads. */
+/**
+ * Joins limits; a function, so that a bundler can leave out what nobody reads. It can't
+ * where one of them is calculated.
+ */
 function complement<Some, Others>(some: Some, others: Others): Some & Others {
   return { ...others, ...some };
 }

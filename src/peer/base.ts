@@ -43,6 +43,17 @@ export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
 // whose sake a bundler would keep the class where nobody uses it.
 let coreIn: ((peer: object) => Core | undefined) | undefined;
 
+// What a definition may say, which takes the place of what the class does.
+const defined = [
+  "local",
+  "onopen",
+  "onresume",
+  "onclose",
+  "onattempt",
+  "onerror",
+  "oninvalid",
+] as const;
+
 /** The core of a peer. For modules of this package: who uses it has `local`. */
 export function coreOf(peer: object): Core {
   return coreIn?.(peer)!;
@@ -123,15 +134,10 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
     limits: Limits,
   ) {
     this.context = options.context as Context;
-    const { local, onopen, onresume, onclose, onattempt, onerror, oninvalid } =
-      options;
-    if (local !== undefined) this.local = local;
-    if (onopen !== undefined) this.onopen = onopen;
-    if (onresume !== undefined) this.onresume = onresume;
-    if (onclose !== undefined) this.onclose = onclose;
-    if (onattempt !== undefined) this.onattempt = onattempt;
-    if (onerror !== undefined) this.onerror = onerror;
-    if (oninvalid !== undefined) this.oninvalid = oninvalid;
+    for (const name of defined) {
+      const value = options[name];
+      if (value !== undefined) Reflect.set(this, name, value);
+    }
     coreIn ??= BasePeer.#coreIn;
     this.#core = new Core(this, ws, options, parts, limits, handlers);
     begin(this.#core);

@@ -469,7 +469,7 @@ eachPeer(
     const call = assertRejects(
       () => it.client.request("m", [], { timeout: 100 }),
       DOMException,
-      'Cannot send request "m" within 100 ms: onopen has not settled',
+      'Cannot send request "m" within 100 ms: it waits for onopen to settle',
     );
     await it.time.pass(120);
     await call;

@@ -248,7 +248,7 @@ Deno.test("Peer keeps what waits within its limit, without what was given up", a
   await assertRejects(
     () => it.client.request("m"),
     RangeError,
-    'Cannot send request "m": 3 of at most 3 messages wait for the handshake',
+    'Cannot send request "m": 3 of at most 3 messages wait for a connection, the last one is lost (code 1006), see limits.queued',
   );
   controller.abort();
   await Promise.all(given);
@@ -286,7 +286,7 @@ eachPeer(
     const early = assertRejects(
       () => it.client.request("m", [], { timeout: 100 }),
       DOMException,
-      'Cannot send request "m" within 100 ms: the handshake is not done',
+      'Cannot send request "m" within 100 ms: it waits for the handshake',
     );
     await it.time.pass(120);
     await early;
@@ -294,7 +294,7 @@ eachPeer(
     const late = assertRejects(
       () => it.client.request("m"),
       DOMException,
-      'Cannot send request "m" within 2000 ms: there is no connection, attempt 2 failed (connection refused)',
+      'Cannot send request "m" within 2000 ms: it waits for a connection, attempt 2 failed (connection refused)',
     );
     for (const wait of [250, 500]) {
       it.socket.dispatch({ type: "error", error: refused });
@@ -310,7 +310,7 @@ eachPeer(
     const lost = assertRejects(
       () => it.client.request("m", [], { timeout: 100 }),
       DOMException,
-      "within 100 ms: the connection is lost (Restart)",
+      "within 100 ms: it waits for a connection, the last one is lost (Restart)",
     );
     await it.time.pass(120);
     await lost;

@@ -34,7 +34,6 @@ import {
   entrusted,
   isLeaving,
   isReady,
-  noConnection,
 } from "./owner.ts";
 import type { Pending } from "./pending.ts";
 import type { Writing } from "./seams.ts";
@@ -297,11 +296,7 @@ function timeoutError(core: Core, pending: Pending): Error {
   const { method, timeout, sent, wasSent } = pending;
   const left = sent || wasSent;
   const what = left ? "No sign of life from request" : cannotRequest;
-  const why = left
-    ? ""
-    : isReady(core, method)
-    ? `: it waits for ${awaited(core)}`
-    : `: ${noConnection(core)}`;
+  const why = left ? "" : `: it waits for ${awaited(core)}`;
   const error = namedError(
     `${what} "${method}" within ${timeout} ms${why}`,
     "TimeoutError",

@@ -71,17 +71,6 @@ export function isOfOther(core: Core, error: object): boolean {
   return (callers.get(error) ?? core) !== core;
 }
 
-/** Why there is no connection, as far as it is known. */
-export function noConnection({ last, opening }: Core): string {
-  if (opening !== undefined) return "onopen has not settled";
-  if (last === undefined) return "the handshake is not done";
-  const { attempt } = last;
-  const what = attempt === 0
-    ? "the connection is lost"
-    : `there is no connection, attempt ${attempt} failed`;
-  return `${what} (${reasonOf(last)})`;
-}
-
 /** The owner's line in the log where no hook is told of a failed attempt. */
 export function describeAttempt(last: FailedAttempt): string {
   const { url, retryIn } = last;
@@ -95,7 +84,7 @@ export function describeAttempt(last: FailedAttempt): string {
 }
 
 /** What was said of an end: by the socket, by the peer, or by its code alone. */
-function reasonOf({ cause, reason, code }: FailedAttempt): string {
+export function reasonOf({ cause, reason, code }: FailedAttempt): string {
   return messageOf(cause) || reason || `code ${code}`;
 }
 

@@ -6,7 +6,7 @@
  */
 
 import type { Connection, Core } from "./core.ts";
-import { closedError, isReady, isSending } from "./owner.ts";
+import { closedError, isReady, isSending, reasonOf } from "./owner.ts";
 import {
   type Entry,
   isWanted,
@@ -99,16 +99,20 @@ export function post(
 
 /** For what the messages of the queue wait. */
 export function awaited(core: Core): string {
-  const { inFlight } = core.pending;
-  return core.opening !== undefined
-    ? "onopen to settle"
-    : core.pause !== undefined
-    ? "the time that the peer has named"
-    : !isSending(core)
-    ? "the handshake"
-    : inFlight < core.limits.outgoing
-    ? "what was lent to be let go of"
-    : `one of ${inFlight} in flight to be answered`;
+  const { last, limits, opening, pause, pending: { inFlight } } = core;
+  if (opening !== undefined) return "onopen to settle";
+  if (pause !== undefined) return "the time that the peer has named";
+  if (isSending(core)) {
+    return inFlight < limits.outgoing
+      ? "what was lent to be let go of"
+      : `one of ${inFlight} in flight to be answered`;
+  }
+  if (last === undefined) return "the handshake";
+  const { attempt } = last;
+  const what = attempt === 0
+    ? "a connection, the last one is lost"
+    : `a connection, attempt ${attempt} failed`;
+  return `${what} (${reasonOf(last)})`;
 }
 
 /** Sends what has waited, as much as may be in flight and lent. */

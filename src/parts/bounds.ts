@@ -156,7 +156,7 @@ class PeerBounds implements Bounds {
         namedError(`${why}: "${running.method}"`, "TimeoutError"),
       );
     }
-    core.crowd?.next(core.connection);
+    core.crowd?.next(core, core.connection);
     return next;
   }
 

@@ -31,57 +31,42 @@ import type { Notification, Request } from "../wire/message.ts";
 export const crowds: CorePart = {
   name: "crowds",
   attach(core) {
-    core.crowd = new PeerCrowd(core);
+    core.crowd = crowd;
   },
 };
 
-class PeerCrowd implements Crowd {
-  readonly #core: Core;
+const crowd: Crowd = { admits, enter, leave, next, end };
 
-  constructor(core: Core) {
-    this.#core = core;
-  }
+function enter(running: RunningCall): void {
+  if (isLent(running)) running.connection.lentRunning++;
+}
 
-  admits(
-    running: RunningCall,
-    call: Request | Notification,
-    text: string,
-  ): boolean {
-    return admit(this.#core, running, call, text);
-  }
+function leave(running: RunningCall): void {
+  if (isLent(running)) running.connection.lentRunning--;
+}
 
-  enter(running: RunningCall): void {
-    if (isLent(running)) running.connection.lentRunning++;
-  }
+function next(core: Core, connection: Connection): void {
+  if (connection.waiting !== undefined) beginWaiting(core, connection);
+  core.draining?.look();
+}
 
-  leave(running: RunningCall): void {
-    if (isLent(running)) running.connection.lentRunning--;
+function end(core: Core, connection: Connection): void {
+  const waiting = connection.waiting as Set<WaitingCall> | undefined;
+  connection.waiting = undefined;
+  letAllGo(connection);
+  // Of these, nobody but the owner can be told.
+  let lost = 0;
+  for (const { call } of waiting ?? []) {
+    if (call.type === "notification") lost++;
   }
-
-  next(connection: Connection): void {
-    if (connection.waiting !== undefined) beginWaiting(this.#core, connection);
-    this.#core.draining?.look();
+  if (lost > 0) {
+    const what = `Cannot take ${lost} notification${lost === 1 ? "" : "s"}`;
+    complain(
+      core,
+      closedError(core, what, false, undefined, false, connection),
+    );
   }
-
-  end(connection: Connection): void {
-    const core = this.#core;
-    const waiting = connection.waiting as Set<WaitingCall> | undefined;
-    connection.waiting = undefined;
-    letAllGo(connection);
-    // Of these, nobody but the owner can be told.
-    let lost = 0;
-    for (const { call } of waiting ?? []) {
-      if (call.type === "notification") lost++;
-    }
-    if (lost > 0) {
-      const what = `Cannot take ${lost} notification${lost === 1 ? "" : "s"}`;
-      complain(
-        core,
-        closedError(core, what, false, undefined, false, connection),
-      );
-    }
-    core.draining?.look();
-  }
+  core.draining?.look();
 }
 
 const noMore = "Busy: no more calls are taken, not executed";
@@ -111,7 +96,7 @@ class WaitingCall {
  * Whether a method may begin at once; if not, its call waits, or its request has been
  * answered.
  */
-function admit(
+function admits(
   core: Core,
   running: RunningCall,
   call: Request | Notification,

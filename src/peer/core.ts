@@ -152,6 +152,7 @@ export class Connection {
 export interface Crowd {
   /** Whether a method may begin; if not, its call waits, or has been answered. */
   admits(
+    core: Core,
     running: RunningCall,
     call: Request | Notification,
     text: string,
@@ -161,9 +162,9 @@ export interface Crowd {
   /** It runs no more, or is waited for no more. */
   leave(running: RunningCall): void;
   /** Begins what waits, as much as there is room for. */
-  next(connection: Connection): void;
+  next(core: Core, connection: Connection): void;
   /** The connection ended. */
-  end(connection: Connection): void;
+  end(core: Core, connection: Connection): void;
 }
 
 /** A part of a peer, as the core takes it. */

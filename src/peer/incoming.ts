@@ -176,7 +176,7 @@ function mayBegin(
   text: string,
 ): boolean {
   const { crowd, connection, limits: { incoming } } = core;
-  if (crowd !== undefined) return crowd.admits(running, call, text);
+  if (crowd !== undefined) return crowd.admits(core, running, call, text);
   const { size = 0 } = connection.running ?? {};
   // Nobody could be told of a lost notification, and what was lent may be what those
   // that run wait for.
@@ -295,7 +295,7 @@ export function endCalls(core: Core, connection: Connection): void {
       closedError(core, what, false, method, false, connection)
     );
   }
-  core.crowd?.end(connection);
+  core.crowd?.end(core, connection);
 }
 
 /** Finds a method, and what to call it on. */
@@ -427,12 +427,12 @@ function wait(
     leave(core, running);
     if (loan !== undefined) answer(core, loan);
     succeed(core, running, value);
-    core.crowd?.next(connection);
+    core.crowd?.next(core, connection);
   }, (error: unknown) => {
     leave(core, running);
     if (loan !== undefined) answer(core, loan);
     if (connection.ended === undefined) fail(core, running, error);
-    core.crowd?.next(connection);
+    core.crowd?.next(core, connection);
   });
 }
 

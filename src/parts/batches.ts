@@ -47,7 +47,7 @@ export function collectBatch<T>(core: Core, collect: () => T): T {
   return (core.batches as PeerBatches).collectAll(collect);
 }
 
-// How long a response is that says so little, but for its id.
+// The length of the response that there is no room for a result, without its id.
 const refusalLength = 112;
 
 class PeerBatches implements Batches, Living {
@@ -63,7 +63,7 @@ class PeerBatches implements Batches, Living {
   #answered: OutgoingBatch | undefined;
   /** The ids of the batches that arrived and are not answered. */
   #ids: Set<Id> | undefined;
-  /** What those are answered so far. */
+  /** The responses to those, as far as they are known. */
   readonly #unfinished: Set<Answers> = new Set();
 
   constructor(core: Core) {
@@ -337,7 +337,7 @@ class Answers implements IncomingBatch {
     return mayKeep(this.#core, text.length + 1);
   }
 
-  /** Takes them off the account. */
+  /** Takes its responses off the connection's account. */
   leave(): void {
     keep(this.#connection, 2 - this.#length);
   }

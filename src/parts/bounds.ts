@@ -24,16 +24,16 @@ import {
 } from "../wire/codes.ts";
 import type { Notification, Request } from "../wire/message.ts";
 
-// So many calls somebody may have sent before he hears that it was too many.
+// Calls that may be under way before their sender hears of the first refusal.
 const mostUnheard = 1_024;
 
-// Milliseconds: what is asked of nobody.
+// Milliseconds: no refusal names a longer wait.
 const longestWait = 60_000;
 
 // The protocol's own, but for calls to what was lent.
 const ownMethod = /^(rpc\.|\$\/(?!invokeProxy\/))/;
 
-/** Gives a peer bounds. */
+/** Bounds what a peer may be sent. */
 export const bounds: CorePart = {
   name: "bounds",
   attach(core) {
@@ -49,11 +49,11 @@ class PeerBounds implements Bounds {
   readonly #core: Core;
   /** Made for the first message, where there is a rate. */
   #rate: Bucket | undefined;
-  /** Of those beyond the rate, how many are refused before that is the end. */
+  /** The refusals that are left: after the last of them the connection is closed. */
   #patience: Bucket | undefined;
-  /** Where the last message was counted. */
+  /** The bucket that the last token was taken of. */
   #last: Bucket | undefined;
-  /** Whether it was told that notifications are dropped. */
+  /** Whether the owner was told that notifications are dropped: once a row. */
   #isDropping = false;
   #invalid: Recent | undefined;
 
@@ -216,7 +216,7 @@ class Bucket {
   }
 }
 
-/** What happened of late, for what should hardly ever happen. */
+/** A count of what happened within some time, for what should hardly ever happen. */
 class Recent {
   readonly #milliseconds: number;
   #times: number[] = [];

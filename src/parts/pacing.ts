@@ -68,7 +68,7 @@ class PeerPace implements Pace, Pause {
     this.#stop = startTimer(at - performance.now(), () => this.#sendDue());
   }
 
-  /** Sends what may be sent again by now; after the last of it, what else waits. */
+  /** Sends the calls whose time has come; after the last of them, all that waits. */
   #sendDue(): void {
     const now = performance.now();
     const later = this.#entries.filter(({ at }) => at > now);

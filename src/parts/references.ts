@@ -151,7 +151,7 @@ interface Lent {
   readonly forget: (isLeft: boolean) => void;
 }
 
-/** An object that is told when nobody has it any more. */
+/** An object whose disposal is called when nobody has it any more. */
 interface Holding {
   /** How often it is lent, to whatever peer. */
   count: number;

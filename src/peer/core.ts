@@ -50,7 +50,7 @@ import type {
   Versions,
 } from "./seams.ts";
 
-/** Whose connection it is, and who is told of it: a peer. */
+/** The public peer of a core: what it lets be called, and its hooks. */
 export interface Owner {
   local: object;
   onopen(first: First): void | Promise<void>;
@@ -61,21 +61,21 @@ export interface Owner {
   oninvalid(text: string, error: RpcError): boolean | void;
 }
 
-/** Who is told that something of a connection has changed. */
+/** A listener to the status of a connection, which asks for what it shows. */
 export interface Watched {
   change(): void;
 }
 
-/** An end that is to come. */
+/** A close that waits until what was taken before it has been sent. */
 export interface Leaving {
   readonly info: CloseInfo;
-  /** Forgets when it comes at the latest. */
+  /** Stops the timer that ends the wait. */
   readonly stop: () => void;
 }
 
-/** Who keeps a peer until it is gone. */
+/** A list of peers, such as a server's, that has each until it is gone. */
 export interface Keeper {
-  /** Lets go of it: its socket is gone, or it has waited long enough for that. */
+  /** Takes a peer off the list: its socket is gone, or has had 5 seconds for that. */
   release(peer: object): void;
 }
 
@@ -134,9 +134,9 @@ export class Connection {
   kept = 0;
   /** The calls that wait for a method to end, the oldest first. */
   waiting: Set<object> | undefined;
-  /** Whether the frame that is being read is on the account. */
+  /** Whether {@linkcode held} has the frame that is being read: once, for all its calls. */
   isCharged = false;
-  /** Whether it was told that notifications are dropped. */
+  /** Whether the owner was told that notifications are dropped: once a row. */
   isDropping = false;
   /** How it ended, once it has. */
   ended: CloseInfo | undefined;
@@ -175,7 +175,7 @@ export interface CorePart extends Part {
   readonly carry?: (core: Core, parts: readonly CorePart[]) => Values;
 }
 
-/** What happens to a core from outside; said by the room at the top. */
+/** The functions that a socket and a timer call; of `hearing.ts`, which imports this file. */
 export interface Handlers {
   /** The socket tells something. */
   hear(core: Core, event: SocketEvent): void;
@@ -221,7 +221,7 @@ export class Core {
   last: FailedAttempt | undefined;
   /** When the next attempt is, on the monotonic clock. */
   retryAt: number | undefined;
-  /** Who looks at what becomes of the connection; `undefined`: nobody. */
+  /** The store that a page shows the status from; `undefined`: nobody has asked for it. */
   watched: Watched | undefined;
   isGone = false;
   /** The `onopen` of the connection, until it has settled. */
@@ -316,7 +316,7 @@ export class Core {
     this.#handlers.complain(this, error);
   }
 
-  /** Lets nothing be due any more. */
+  /** Clears all deadlines, for good. */
   rest(): void {
     this.#deadlines?.clear();
   }

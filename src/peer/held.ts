@@ -1,6 +1,7 @@
 /**
- * The accounts of what arrived and waits its turn, and of answers that wait for
- * others of their batch: each connection's, and that of all together.
+ * Two bounds on memory, in characters, each for one connection and for all of the
+ * process: calls that arrived and wait to be run, and answers that wait for the others
+ * of their batch.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -12,8 +13,8 @@ import type { Connection, Core } from "./core.ts";
 // What a message counts for beside its characters: the objects that it becomes.
 const leastLength = 1_024;
 
-// Of all connections, on either account; whoever is over his share by then is told
-// no.
+// The bound of all connections together. Where it is met, those go on that have no
+// more than their share.
 const most = 134_217_728;
 const share = 65_536;
 

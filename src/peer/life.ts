@@ -133,7 +133,7 @@ function listen(
   socket[change]("close", listener);
 }
 
-/** Has nothing more to do with the socket. */
+/** Stops listening to the socket. */
 function drop(core: Core): void {
   const { ws } = core;
   core.due = Infinity;
@@ -169,7 +169,7 @@ export function open(core: Core): void {
   } else ready(core, opening);
 }
 
-/** The owner is ready to speak, and so may everybody else. */
+/** `onopen` has settled: what waited for it is sent. */
 function ready(core: Core, opening: Preparation): void {
   // Its connection may be gone.
   if (core.opening !== opening) return;

@@ -42,7 +42,7 @@ export function closedError(
   );
 }
 
-/** Whose calls the errors are of: a core, or what else calls peers. */
+/** The caller that was told of an error: a core, or what else calls peers. */
 const callers = /* @__PURE__ */ new WeakMap<object, object>();
 
 /** Lets the error of a call be told to the owner, if nobody listens to the call. */

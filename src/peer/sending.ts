@@ -47,10 +47,7 @@ export function sendAside(core: Core, text: string): boolean {
   return send(core, text);
 }
 
-/**
- * Does so where it is known that the socket is open: to ask it once more is a call
- * into the runtime.
- */
+/** As {@linkcode send}, to a socket that is known to be open: to ask is a call into the runtime. */
 export function sendNow(
   core: Core,
   text: string,
@@ -62,7 +59,7 @@ export function sendNow(
     : hand(core, text);
 }
 
-/** Does so whatever waits. */
+/** Hands over a message ahead of those that are held back. */
 export function hand(core: Core, text: string): boolean {
   if (core.sharing?.isShared) {
     core.sharing.push(text);

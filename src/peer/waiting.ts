@@ -155,7 +155,11 @@ export function sendEntry(core: Core, entry: Entry): void {
   else sendRequest(core, pending, text, send);
 }
 
-/** Sends a request, by one way or another. */
+/**
+ * Sends a request.
+ *
+ * @param hand `send`, or `sendNow` where the socket is known to be open.
+ */
 export function sendRequest(
   core: Core,
   pending: Pending,
@@ -166,7 +170,7 @@ export function sendRequest(
   if (!hand(core, text, pending)) abandon(core, pending, false);
 }
 
-/** Notes that a request is with the socket, and what it lends with the peer. */
+/** Notes that a request was sent, and counts what it lends. */
 export function mark(core: Core, pending: Pending): void {
   core.pending.mark(pending, true);
   if (pending.loan !== undefined) core.connection.values!.lend(pending.loan);

@@ -195,7 +195,7 @@ class PeerBatches implements Batches, Living {
     }
     // By now it is known which batch they complain about.
     this.#answered = answered;
-    for (const response of unidentified) settleUnknown(core, response);
+    for (const response of unidentified) settleUnknown(core, response, text);
     this.#answered = undefined;
     batch.complete();
   }

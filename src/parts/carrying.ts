@@ -53,10 +53,14 @@ export function writePlain<T>(write: () => T): T {
 export interface Carrier {
   /** Replaces an argument or a result that JSON can't say; else returns it. */
   write(value: unknown, writing: Writing): unknown;
-  /** Replaces an argument or a result that the other side wrote so. */
-  read(value: unknown): unknown;
+  /**
+   * Replaces an argument or a result that the other side wrote so.
+   *
+   * @param text The frame that it came in.
+   */
+  read(value: unknown, text: string): unknown;
   /** Lets go of what a result carries that nobody waits for any more. */
-  discard(value: unknown): void;
+  discard(value: unknown, text: string): void;
   /** Finds a method that is not the owner's. */
   find?(name: string): Method | undefined;
   /** Lets the promise of a call be used as what it will be. */
@@ -114,9 +118,11 @@ export class Link implements Values {
   #isReleasing = false;
   /** UTF-16 code units of the values that its streams have produced ahead. */
   ahead = 0;
-  #frame = "";
+  /** The number of the frame of which the next two are told. */
+  #frame = 0;
+  /** Whether it has a marker in it; `undefined`: nobody has looked. */
   #has: boolean | undefined;
-  /** What the peer lent, in the frame that is being read. */
+  /** How much the peer lent in it. */
   #taken = 0;
   /** What it lent to the methods that run, when they were last counted. */
   #borrowed = 0;
@@ -206,6 +212,7 @@ export class Link implements Values {
   borrow(kind: Kind): void {
     const most = this.limits[kind];
     const { current } = this.#core;
+    this.#look();
     if (
       this.#taken >= most ||
       current !== undefined && this.#borrowed >= most &&
@@ -357,20 +364,28 @@ export class Link implements Values {
   }
 
   /** Reads a result. */
-  read(value: unknown): unknown {
+  read(value: unknown, text: string): unknown {
     if (!isReference(value)) return value;
-    for (const carrier of this.#carriers) value = carrier.read(value);
+    for (const carrier of this.#carriers) value = carrier.read(value, text);
     return value;
   }
 
   /** Reads each of a call's params, unless they are for one who takes plain data. */
-  readParams(params: Params | undefined, fn: object): Params | undefined {
+  readParams(
+    params: Params | undefined,
+    text: string,
+    fn: object,
+  ): Params | undefined {
     return mayHoldReference(params) && !takesPlain(fn)
-      ? mapMembers(
-        params,
-        (param, name) => isCalled(name) ? param : this.read(param),
-      )
+      ? this.#readMembers(params, text)
       : params;
+  }
+
+  #readMembers(params: Params | undefined, text: string): Params | undefined {
+    return mapMembers(
+      params,
+      (param, name) => isCalled(name) ? param : this.read(param, text),
+    );
   }
 
   /** Lets the promise of a call be used as what it will be. */
@@ -378,9 +393,11 @@ export class Link implements Values {
     for (const carrier of this.#carriers) carrier.decorate?.(promise, options);
   }
 
-  /** Remembers the frame that is being read; `""`: none is. */
-  look(text: string): void {
-    this.#frame = text;
+  /** Forgets what is known of the last frame, if this is another one. */
+  #look(): void {
+    const { frame } = this.#connection;
+    if (this.#frame === frame) return;
+    this.#frame = frame;
     this.#has = undefined;
     this.#taken = 0;
   }
@@ -389,14 +406,15 @@ export class Link implements Values {
    * Whether the frame that is being read has a marker in it: looked for once, and
    * only where an object is read, since most messages are too short to pay for it.
    */
-  has(marker: string): boolean {
-    return this.#has ??= this.#frame.includes(marker);
+  has(marker: string, text: string): boolean {
+    this.#look();
+    return this.#has ??= text.includes(marker);
   }
 
   /** Lets go of what a result carries that nobody waits for any more. */
-  discard(value: unknown): void {
+  discard(value: unknown, text: string): void {
     if (!isReference(value)) return;
-    for (const carrier of this.#carriers) carrier.discard(value);
+    for (const carrier of this.#carriers) carrier.discard(value, text);
   }
 
   /** Finds a method that is not the owner's. */

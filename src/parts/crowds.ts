@@ -181,17 +181,15 @@ function beginWaiting(core: Core, connection: Connection): void {
 }
 
 function begin(core: Core, { running, call, text }: WaitingCall): void {
-  const { values } = running.connection;
   if (running.answered) return; // It was cancelled.
-  values?.look(text);
+  running.connection.frame++;
   try {
     const method = find(core, call.method);
     if (method === undefined) control(core, running, call);
-    else start(core, running, call, method);
+    else start(core, running, call, method, text);
   } catch (error) {
     complain(core, error);
   }
-  values?.look("");
 }
 
 /** Answers the requests that wait: no more methods begin. */

@@ -68,6 +68,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   isHeard = true;
   /** Whether the next frame is to end with the mark. */
   isMarking = false;
+  /** Whether the other side has shown by the mark that it answers `rpc.ping`. */
+  isMarked = false;
   place = -1;
   readonly #core: Core;
   readonly #alarm: Alarm = alarmOf(alarm);
@@ -96,8 +98,6 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   #isMute = false;
   /** Whether a connection ended for the question. */
   #isShy = false;
-  /** Whether the other side has shown by the mark that it answers `rpc.ping`. */
-  #isMarked = false;
 
   constructor(core: Core) {
     this.#core = core;
@@ -120,8 +120,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     // Who writes white space writes more, or nothing else: that is no mark.
     if (!/[}\]]$/.test(frame.slice(-2, -1))) return;
     // Whoever made the socket began, and is answered.
-    if (!this.#isMarked) this.isMarking = this.#core.makeSocket === undefined;
-    this.#isMarked = true;
+    if (!this.isMarked) this.isMarking = this.#core.makeSocket === undefined;
+    this.isMarked = true;
   }
 
   isAnswer(it: unknown): boolean {
@@ -153,7 +153,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#asked = undefined;
     this.#reprieves = 0;
     const { makeSocket, sharing } = this.#core;
-    this.#isMarked = false;
+    this.isMarked = false;
     this.isMarking = makeSocket !== undefined && sharing === undefined &&
       !this.#canPing() && versionOf(this.#core) === "2.0";
     const { period } = this;
@@ -240,7 +240,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
    */
   #request(): boolean {
     const core = this.#core;
-    const isKnown = (this.#isKnown || this.#isMarked) &&
+    const isKnown = (this.#isKnown || this.isMarked) &&
       versionOf(core) === "2.0";
     if (!isKnown && !core.sharing?.isShared || !isSending(core)) return false;
     this.#note();
@@ -276,7 +276,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     // The question waits behind something long: it is for slow_readers.ts to say
     // whether anybody takes that.
     if (this.#core.backlog?.isHolding) return true;
-    if (this.#core.sharing?.isShared || this.#isMarked) return false;
+    if (this.#core.sharing?.isShared || this.isMarked) return false;
     return this.#isMute && !this.#isKnown ||
       !this.#isReady && this.#isCalling();
   }

@@ -235,12 +235,12 @@ class References implements Carrier {
     return value;
   }
 
-  read(value: unknown): unknown {
-    return this.#link.has(writtenMarker) ? this.#revive(value, 0) : value;
+  read(value: unknown, text: string): unknown {
+    return this.#link.has(writtenMarker, text) ? this.#revive(value, 0) : value;
   }
 
-  discard(value: unknown): void {
-    if (!this.#link.has(writtenMarker)) return;
+  discard(value: unknown, text: string): void {
+    if (!this.#link.has(writtenMarker, text)) return;
     const proxies: object[] = this.#unwanted = [];
     try {
       this.#revive(value, 0);

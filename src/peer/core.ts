@@ -128,6 +128,8 @@ export class Connection {
    * answers that they can't read, and no call is to blame for it.
    */
   suspect = 0;
+  /** The number of the frame that is being read. */
+  frame = 0;
   /** What waits for its turn, by length; see `held.ts`. */
   held = 0;
   /** What waits for others of its batch, by length; see `held.ts`. */

@@ -32,7 +32,7 @@ import { versionOf } from "./sending.ts";
 // Made for the first binary frame: not every platform has one.
 let decoder: TextDecoder | undefined;
 
-/** What happens to a core from outside. */
+/** See {@linkcode Handlers}. */
 export const handlers: Handlers = { hear, sweep, complain };
 
 /** A throw from a listener would end the process, so none leaves here. */
@@ -77,13 +77,13 @@ const array = /^\ufeff?\[/;
 
 /** Takes a frame. */
 function receive(core: Core, data: unknown): void {
-  if (core.heartbeat !== undefined) core.heartbeat.isHeard = true;
+  const { bounds, heartbeat, limits, sharing } = core;
+  if (heartbeat !== undefined) heartbeat.isHeard = true;
   // The timer of a page that nobody sees rings once a minute.
   if (core.backlog?.isHolding) core.backlog.look();
   // A message must not overtake the hook that prepares for it.
   if (core.state === "connecting") open(core);
   if (core.state !== "open") return;
-  const { bounds, sharing, limits } = core;
   const isShared = sharing?.isShared === true;
   const text = readText(
     data,
@@ -98,12 +98,13 @@ function receive(core: Core, data: unknown): void {
     else cut(core, messageTooBig, "Message is too long");
     return;
   }
-  if (text.endsWith(" ")) core.heartbeat?.hearMark(text);
-  const { connection, connection: { values } } = core;
+  if (heartbeat?.isMarked === false && text.endsWith(" ")) {
+    heartbeat.hearMark(text);
+  }
+  const { connection } = core;
   connection.isCharged = false;
-  values?.look(text);
+  connection.frame++;
   receiveText(core, text, isShared);
-  values?.look("");
 }
 
 /** Reads a frame's text, and does what it says. */
@@ -112,7 +113,9 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   if (!isShared && sharing?.take(text)) return;
   // The frame itself is a level that the messages in it don't know of.
   const isFrame = isShared && array.test(text);
-  if (bounds?.isTooDeep(text, limits.depth + (isFrame ? 1 : 0))) {
+  const depth = limits.depth + (isFrame ? 1 : 0);
+  // What is so short has no room for so many brackets and their ends.
+  if (text.length > 2 * depth && bounds?.isTooDeep(text, depth)) {
     if (isFrame) sharing!.receiveDeep(text.replace(mark, ""));
     else bounds.refuseDepth(text);
     return;
@@ -181,7 +184,7 @@ export function dispatch(
       execute(core, message, text, batch);
       break;
     case "response":
-      settle(core, message);
+      settle(core, message, text);
       break;
     case "invalid":
       if (bounds?.count() !== false) refuseInvalid(core, message, text, batch);
@@ -197,7 +200,7 @@ function isEmpty({ pending }: Core, { id, result, error }: Response): boolean {
   return result === undefined && error === undefined && !pending.hasHad(id);
 }
 
-/** Answers that, unless it answers a ping. */
+/** Answers such a message as an invalid one, unless it answers a ping. */
 function refuseEmpty(
   core: Core,
   { version, id }: Response,

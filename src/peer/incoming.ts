@@ -23,6 +23,7 @@ import {
   type Id,
   type Members,
   type Notification,
+  type Params,
   readMembers,
   readParam,
   type Request,
@@ -37,7 +38,7 @@ import { invoke, type Method, Methods } from "./methods.ts";
 import { enumeratorNext } from "./outgoing.ts";
 import { closedError, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
-import type { IncomingBatch, Lender } from "./seams.ts";
+import type { IncomingBatch, Lender, Traces } from "./seams.ts";
 import { sendAside, tell } from "./sending.ts";
 import type { TraceContext } from "./trace.ts";
 import { renew } from "./waiting.ts";
@@ -165,7 +166,9 @@ export function execute(
   }
   const method = find(core, call.method);
   if (method === undefined) return control(core, running, call);
-  if (mayBegin(core, running, call, text)) start(core, running, call, method);
+  if (mayBegin(core, running, call, text)) {
+    start(core, running, call, method, text);
+  }
 }
 
 /** Whether a method may begin at once; if not, its call waits or is refused. */
@@ -175,9 +178,14 @@ function mayBegin(
   call: Request | Notification,
   text: string,
 ): boolean {
-  const { crowd, connection, limits: { incoming } } = core;
+  const { crowd, connection, draining, limits: { incoming } } = core;
+  const size = connection.running?.size ?? 0;
+  // Nearly always: whatever kind they are of, there are not too many of it.
+  if (
+    size < incoming && connection.waiting === undefined &&
+    draining === undefined
+  ) return true;
   if (crowd !== undefined) return crowd.admits(core, running, call, text);
-  const { size = 0 } = connection.running ?? {};
   // Nobody could be told of a lost notification, and what was lent may be what those
   // that run wait for.
   const most = isLent(running) ? 2 * incoming : incoming;
@@ -196,12 +204,17 @@ export function tooMany(size: number, most: number): string {
   return `Busy: ${size} of at most ${most} methods are running, not executed`;
 }
 
-/** Calls a method. */
+/**
+ * Calls a method.
+ *
+ * @param text The frame that the call came in.
+ */
 export function start(
   core: Core,
   running: RunningCall,
   call: Request | Notification,
   method: Method,
+  text: string,
 ): void {
   const { connection: { values }, traces } = core;
   // As within() does, without the closure that every call would pay for.
@@ -212,9 +225,9 @@ export function start(
   try {
     const params = values === undefined
       ? call.params
-      : values.readParams(call.params, method.fn);
+      : values.readParams(call.params, text, method.fn);
     result = traces?.isOn
-      ? traces.run(call, () => invoke(method, params))
+      ? invokeTraced(traces, call, method, params)
       : invoke(method, params);
     isPromise = isThenable(result);
   } catch (error) {
@@ -226,6 +239,18 @@ export function start(
   if (loan !== undefined) renew(core, loan);
   if (!isPromise) succeed(core, running, result);
   else wait(core, running, result as PromiseLike<unknown>, loan);
+}
+
+// Closures stand by themselves, since one in start() or succeed() would have every
+// call make a context.
+
+function invokeTraced(
+  traces: Traces,
+  call: Request | Notification,
+  method: Method,
+  params: Params | undefined,
+): unknown {
+  return traces.run(call, () => invoke(method, params));
 }
 
 /** Runs something as part of a call. */
@@ -459,7 +484,7 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
     if (writing !== undefined) {
       const turn = answered ? undefined : values?.turn(result, running);
       if (turn !== undefined) {
-        return wait(core, running, turn.then(() => result));
+        return wait(core, running, resolveAfter(turn, result));
       }
       // What nobody will read is told so, even if there is no answer.
       text = values?.writeResult(result, writing);
@@ -479,6 +504,14 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
     : core.versions!.writeResult(version, id, text);
   if (isTooLong(core, running, response)) values?.release(writing);
   else write(core, running, response);
+}
+
+async function resolveAfter(
+  turn: Promise<void>,
+  result: unknown,
+): Promise<unknown> {
+  await turn;
+  return result;
 }
 
 /** Answers with an error if it was made for the caller, else hides it. */

@@ -370,7 +370,12 @@ export class PendingTable {
    */
   take(id: unknown, succeeded = false): Pending | undefined {
     const pending = this.get(id);
-    if (pending === undefined) return undefined;
+    if (pending !== undefined) this.remove(pending, succeeded);
+    return pending;
+  }
+
+  /** Does so with a request that is known to wait. */
+  remove(pending: Pending, succeeded: boolean): void {
     this.#slots[pending.id & (this.#slots.length - 1)] = undefined;
     this.#size--;
     pending.settled = true;
@@ -383,7 +388,6 @@ export class PendingTable {
     if (this.#size === 0 && this.#slots.length > mostSlots) {
       this.#slots = noSlots;
     }
-    return pending;
   }
 
   /** Notes whether a request is with the socket. */

@@ -21,7 +21,7 @@ import type { Method } from "./methods.ts";
 import type { Entry, Loan, Pending } from "./pending.ts";
 import type { TraceContext } from "./trace.ts";
 
-/** One part of one peer, as its life goes. */
+/** A part that is told when a connection begins and ends. */
 export interface Living {
   /** A connection has opened. */
   open?(): void;
@@ -131,6 +131,8 @@ export interface Heartbeat {
   readonly isMarking: boolean;
   /** A frame that says so. */
   mark(frame: string): string;
+  /** Whether the other side has said so. */
+  readonly isMarked: boolean;
   /** The other side has said so, if a frame that ends with a space does. */
   hearMark(frame: string): void;
 }
@@ -227,11 +229,11 @@ export interface Hints {
   watch(opening: Opening): () => void;
 }
 
-/** The share that a connection has of the time of all. */
+/** A connection's share of the time of its process. */
 export interface Turns {
-  /** Takes note of a long answer: to write it is work, whatever asked for it. */
+  /** Counts a long answer: to write it takes time, however short its request was. */
   spend(): void;
-  /** Whether what a socket tells is to be handled now; if not, it will be told again. */
+  /** Whether an event is to be handled now; if not, it is kept and told again later. */
   takes(event: SocketEvent): boolean;
   /** Reads nothing for a while, where the socket can be paused. */
   rest(): void;
@@ -239,7 +241,7 @@ export interface Turns {
 
 /** A peer that lets no more methods begin. */
 export interface Draining {
-  /** Looks whether all have answered. */
+  /** Looks whether every method has answered. */
   look(): void;
 }
 
@@ -309,14 +311,20 @@ export interface Values {
   writeResult(value: unknown, writing: Writing): string | undefined;
   /** Lets go of all that was kept for what was written. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
-  /** Remembers the frame that is being read; `""`: none is. */
-  look(text: string): void;
-  /** Reads a result. */
-  read(value: unknown): unknown;
+  /**
+   * Reads a result.
+   *
+   * @param text The frame that it came in.
+   */
+  read(value: unknown, text: string): unknown;
   /** Reads the params of a call for the function that it calls. */
-  readParams(params: Params | undefined, fn: object): Params | undefined;
+  readParams(
+    params: Params | undefined,
+    text: string,
+    fn: object,
+  ): Params | undefined;
   /** Lets go of what a result carries that nobody waits for any more. */
-  discard(value: unknown): void;
+  discard(value: unknown, text: string): void;
   /** Finds a method that is not the owner's. */
   find(name: string): Method | undefined;
   /** Lets the promise of a call be used as what it will be. */

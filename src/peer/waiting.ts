@@ -189,11 +189,21 @@ export function renew(core: Core, { pending }: Loan): void {
 export function take(
   core: Core,
   id: unknown,
-  succeeded?: boolean,
+  succeeded = false,
 ): Pending | undefined {
-  const pending = core.pending.take(id, succeeded);
-  if (core.queue.size > 0) advance(core);
+  const pending = core.pending.get(id);
+  if (pending !== undefined) letGo(core, pending, succeeded);
   return pending;
+}
+
+/** Does so with a request that is known to wait. */
+export function letGo(
+  core: Core,
+  pending: Pending,
+  succeeded: boolean,
+): void {
+  core.pending.remove(pending, succeeded);
+  if (core.queue.size > 0) advance(core);
 }
 
 /**

@@ -229,7 +229,7 @@ export interface Hints {
   watch(opening: Opening): () => void;
 }
 
-/** A connection's share of the time of its process. */
+/** The share of one connection in the time of all. */
 export interface Turns {
   /** Counts a long answer: to write it takes time, however short its request was. */
   spend(): void;

@@ -4,11 +4,11 @@
  * each of them are lines that must not compile.
  */
 
-import { assertEquals, assertStringIncludes } from "@std/assert";
+import { assert, assertEquals, assertStringIncludes } from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { node24 } from "../interop/node_program.ts";
 import { browsers, browserTest, start } from "../pages.ts";
-import { pack, run } from "./tarball.ts";
+import { pack, repositoryOf, run } from "./tarball.ts";
 
 /** The generator of Vite's projects. */
 const generator = "create-vite@9.3.0";
@@ -40,6 +40,9 @@ const projects: { readonly [config: string]: string } = {
 };
 
 const sources = new URL("projects/", import.meta.url);
+const { version } = JSON.parse(
+  await Deno.readTextFile(new URL("../../../deno.json", sources)),
+);
 const folder = await Deno.makeTempDir({ prefix: "pack_test_" });
 const remove = (): Promise<void> => Deno.remove(folder, { recursive: true });
 Deno.test.afterAll(remove);
@@ -254,6 +257,78 @@ Deno.test("A program in Deno takes the clone by links, as README says", async ()
   );
   const printed = await run(Deno.execPath(), ["run", "main.ts"], project);
   assertEquals(printed, "function\n");
+});
+
+Deno.test("npm would publish the package as it is, for everybody", async () => {
+  const tarball = `${folder}/jsonrpcws-peer-${version}.tgz`;
+  // It asks no registry: nobody needs one, or an account there, for a rehearsal.
+  const args = ["publish", "--dry-run", "--json", "--offline", tarball];
+  const { success, stdout, stderr } = await new Deno.Command("npm", {
+    args,
+    cwd: folder,
+    env: { NO_COLOR: "1" },
+  }).output();
+  const complaints = new TextDecoder().decode(stderr);
+  assert(success, complaints);
+  // It says what it had to mend.
+  assertEquals(/auto-?corrected|invalid/i.test(complaints), false, complaints);
+  assertStringIncludes(complaints, "with tag latest and public access");
+  const told = JSON.parse(new TextDecoder().decode(stdout));
+  const { name, files, unpackedSize } = told["@jsonrpcws/peer"] ?? told;
+  assertEquals(name, "@jsonrpcws/peer");
+  const paths: string[] = files.map(({ path }: { path: string }) => path);
+  for (const path of ["package.json", "README.md", "LICENSE", "mod.d.ts"]) {
+    assert(paths.includes(path), path);
+  }
+  const others = paths.filter((path) =>
+    !/^(src\/.*|[a-z]+)(\.d\.ts|\.js)$|^[A-Z]+\.md$|^LICENSE$|^package\.json$/
+      .test(path)
+  );
+  assertEquals(others, []);
+  assert(unpackedSize < 1_500_000, `${unpackedSize}`);
+});
+
+Deno.test("The package says where its source is, as far as anybody does", async () => {
+  const addresses: [address: string, url: string | undefined][] = [
+    ["https://example.com/a/b", "git+https://example.com/a/b"],
+    ["https://token@example.com/a/b.git", "git+https://example.com/a/b.git"],
+    ["git+https://example.com/a/b.git", "git+https://example.com/a/b.git"],
+    ["git@example.com:a/b.git", "git+ssh://git@example.com/a/b.git"],
+    ["/home/ann/b", undefined],
+    ["../b", undefined],
+    ["", undefined],
+  ];
+  for (const [address, url] of addresses) {
+    assertEquals(repositoryOf(address), url);
+  }
+  const script = fileURLToPath(new URL("../tarball.ts", sources));
+  const task = async (args: string[], env: Record<string, string> = {}) => {
+    const place = await Deno.makeTempDir({ dir: folder });
+    const { code, stderr } = await new Deno.Command(Deno.execPath(), {
+      args: ["run", "--no-prompt", "--allow-env", "--allow-read", "--allow-run"]
+        .concat("--allow-write", script, ...args),
+      cwd: place,
+      env,
+    }).output();
+    const said = new TextDecoder().decode(stderr);
+    const [tarball] = Array.from(Deno.readDirSync(place), ({ name }) => name);
+    if (tarball === undefined) return { code, said };
+    await run("tar", ["-xzf", tarball], place);
+    const file = `${place}/package/package.json`;
+    const { repository } = JSON.parse(await Deno.readTextFile(file));
+    return { code, said, repository };
+  };
+  const address = "https://example.com/a/b";
+  const told = await task([`--repository=${address}`]);
+  const url = `git+${address}`;
+  assertEquals([told.code, told.repository], [0, { type: "git", url }]);
+  // A checkout that git knows nothing of.
+  const untold = await task([], { GIT_DIR: folder });
+  assertEquals([untold.code, untold.repository], [0, undefined]);
+  assertStringIncludes(untold.said, "give --repository=https://host/owner/name");
+  const wrong = await task(["--repository=here"]);
+  assertEquals(wrong.code, 1);
+  assertStringIncludes(wrong.said, 'Cannot take repository "here": write it as');
 });
 
 Deno.test("The package is as npm wants it", async () => {

@@ -1,6 +1,7 @@
 /**
  * `deno task pack`: the package for npm, as a tarball. What `deno pack` makes, with
- * what npm wants to know beside it.
+ * what npm wants to know beside it. `--repository` is where its source is; without,
+ * it is git's remote `origin`.
  *
  * @module
  */
@@ -18,10 +19,42 @@ const more = {
   engines: { node: ">=22" },
   // So that a page which imports one door gets no other's code.
   sideEffects: false,
+  // What has a scope is private by itself.
+  publishConfig: { access: "public" },
 };
 
-/** Makes the tarball in a folder, and says where it is. */
-export async function pack(folder: string): Promise<string> {
+/**
+ * The address of a repository as package.json has it, without who may write there.
+ *
+ * @param address What git or somebody says: `https://host/owner/name` or
+ * `git@host:owner/name.git`.
+ * @returns `undefined` if it is nobody else's, a folder.
+ */
+export function repositoryOf(address: string): string | undefined {
+  const [, host, path] = /^(?:\w+@)?([\w.-]+):(?!\/)(.+)$/.exec(address) ?? [];
+  if (host !== undefined) return `git+ssh://git@${host}/${path}`;
+  const url = URL.parse(address.replace(/^git\+/, ""));
+  if (url === null || !/^(https?|ssh):$/.test(url.protocol)) return undefined;
+  if (url.protocol !== "ssh:") url.username = url.password = "";
+  return `git+${url.href}`;
+}
+
+/** Where this checkout is from; `undefined`: nowhere. */
+async function findRepository(): Promise<string | undefined> {
+  const args = ["remote", "get-url", "origin"];
+  const address = await run("git", args, root).catch(() => "");
+  return repositoryOf(address.trim());
+}
+
+/**
+ * Makes the tarball in a folder, and says where it is.
+ *
+ * @param repository Where its source is. Default: the package doesn't say.
+ */
+export async function pack(
+  folder: string,
+  repository?: string,
+): Promise<string> {
   const scratch = await Deno.makeTempDir({ prefix: "pack_" });
   try {
     const raw = `${scratch}/raw.tgz`;
@@ -43,6 +76,8 @@ export async function pack(folder: string): Promise<string> {
       name,
       version,
       ...more,
+      ...repository !== undefined &&
+        { repository: { type: "git", url: repository } },
       ...rest,
       dependencies: others,
       peerDependencies: { react: ">=18" },
@@ -78,4 +113,19 @@ export async function run(
   );
 }
 
-if (import.meta.main) console.log(await pack(Deno.cwd()));
+if (import.meta.main) {
+  const given = Deno.args.map((it) => /^--repository=(.*)$/.exec(it)?.[1])
+    .find((it) => it !== undefined);
+  const repository = given === undefined
+    ? await findRepository()
+    : repositoryOf(given);
+  if (repository === undefined) {
+    console.error(
+      given === undefined
+        ? "The package doesn't say where its source is: git knows no remote origin, give --repository=https://host/owner/name"
+        : `Cannot take repository "${given}": write it as https://host/owner/name`,
+    );
+    if (given !== undefined) Deno.exit(1);
+  }
+  console.log(await pack(Deno.cwd(), repository));
+}

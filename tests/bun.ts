@@ -4,6 +4,7 @@
  * @module
  */
 
+import process from "node:process";
 import { assert, assertEquals, assertMatch, assertThrows } from "@std/assert";
 import { connectOnce as connect } from "./connect_once.ts";
 import {
@@ -13,6 +14,7 @@ import {
   type WebSocketHandler,
 } from "../bun.ts";
 import { type CloseInfo, Peer } from "../mod.ts";
+import { serve as serveByWs } from "../node.ts";
 import type { BunSocket } from "../src/runtime/bun_socket.ts";
 import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
 import { quiet, until } from "./servers.ts";
@@ -53,23 +55,55 @@ async function stage(
   return { witness: Witness.last!, hostile };
 }
 
-Deno.test("serve refuses a message before it has arrived whole, in fragments too, on Bun", async () => {
-  await using server = serve(Witness, quiet);
-  const { witness, hostile } = await stage(server);
-  // Never the last one: there would be no end of them.
-  const chunk = "x".repeat(0x10_000);
-  await hostile.send(frame(Opcode.Text, chunk, false));
-  for (let count = 0; count < 47; count++) {
-    await hostile.send(frame(Opcode.Continuation, chunk, false));
-  }
-  await hostile.send(frame(Opcode.Ping, ""));
-  assertEquals((await hostile.receive())?.opcode, Opcode.Pong);
-  assertEquals(witness.end, undefined);
-  await hostile.send(frame(Opcode.Continuation, "x", false));
-  assertEquals(await hostile.closeCode(), 1009);
-  await until(() => witness.end !== undefined);
-  assertEquals([witness.end!.code, witness.seen], [1009, []]);
-});
+for (
+  const [door, listen] of [
+    ["/bun", () => serve(Witness, quiet)],
+    // By Bun's own `ws`, which knows no maxFragments and counts their bytes alone.
+    ["/node", () => serveByWs(Witness, quiet)],
+  ] as const
+) {
+  Deno.test(`serve of ${door} refuses a message before it has arrived whole, in fragments too, on Bun`, async () => {
+    await using server = await listen();
+    const { witness, hostile } = await stage(server);
+    // Never the last one: there would be no end of them.
+    const chunk = "x".repeat(0x10_000);
+    await hostile.send(frame(Opcode.Text, chunk, false));
+    for (let count = 0; count < 47; count++) {
+      await hostile.send(frame(Opcode.Continuation, chunk, false));
+    }
+    await hostile.send(frame(Opcode.Ping, ""));
+    assertEquals((await hostile.receive())?.opcode, Opcode.Pong);
+    assertEquals(witness.end, undefined);
+    await hostile.send(frame(Opcode.Continuation, "x", false));
+    assertEquals(await hostile.closeCode(), 1009);
+    await until(() => witness.end !== undefined);
+    assertEquals([witness.end!.code, witness.seen], [1009, []]);
+  });
+
+  Deno.test(`serve of ${door} holds nothing for 200,000 empty fragments, on Bun`, async () => {
+    await using server = await listen();
+    const { witness, hostile } = await stage(server);
+    await hostile.send(frame(Opcode.Text, "1", false));
+    const none = frame(Opcode.Continuation, "", false);
+    const many = Array.from({ length: 10_000 }, () => none);
+    const before = memory();
+    for (let count = 0; count < 20; count++) await hostile.send(...many);
+    await hostile.send(frame(Opcode.Ping, ""));
+    assertEquals((await hostile.receive())?.opcode, Opcode.Pong);
+    // Each is 6 bytes on the wire; 40 in memory would be 8 MB.
+    assert(memory() - before < 4_000_000);
+    assertEquals(witness.end, undefined);
+    hostile[Symbol.dispose]();
+  });
+}
+
+/** The bytes that live, of the runtime's heap and beside it. */
+function memory(): number {
+  const { Bun } = globalThis as unknown as { Bun: { gc(sync: boolean): void } };
+  Bun.gc(true);
+  const { heapUsed, external } = process.memoryUsage();
+  return heapUsed + external;
+}
 
 Deno.test("serve closes who sends what is no UTF-8 or no frame, and tells its own side, on Bun", async () => {
   await using server = serve(Witness, quiet);

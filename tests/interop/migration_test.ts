@@ -229,8 +229,7 @@ migrationTest("Socket.IO", async () => {
       now: () => new Promise((resolve) => meet("new", { welcome: resolve })),
     },
     '`socket.on("save"': {
-      then: () =>
-        new Promise((resolve) => ann.emit("save", "a", resolve)),
+      then: () => new Promise((resolve) => ann.emit("save", "a", resolve)),
       now: () => annNow.remote.save("a"),
     },
     "`await socket.emitWithAck": {
@@ -621,9 +620,9 @@ migrationTest("json-rpc-2.0", () => {
     new JSONRPCClient((request) => right.send(JSON.stringify(request))),
   );
   two.addMethod("greet", () => "hello");
-  const receive = (it: JSONRPCServerAndClient) =>
-  ({ data }: { data?: unknown }): void =>
-    void it.receiveAndSend(JSON.parse(data as string));
+  const receive =
+    (it: JSONRPCServerAndClient) => ({ data }: { data?: unknown }): void =>
+      void it.receiveAndSend(JSON.parse(data as string));
   left.addEventListener("message", receive(one));
   right.addEventListener("message", receive(two));
 
@@ -656,7 +655,10 @@ migrationTest("json-rpc-2.0", () => {
   };
   /** An error as the caller has it. */
   const told = async (call: PromiseLike<unknown>): Promise<unknown> => {
-    const error = await assertRejects(async () => await call, Error) as RpcError;
+    const error = await assertRejects(
+      async () => await call,
+      Error,
+    ) as RpcError;
     return [error.code, error.message, error.data];
   };
   const rows: Rows = {
@@ -717,9 +719,11 @@ migrationTest("json-rpc-2.0", () => {
         return responses.map(({ result }) => result);
       },
       now: () =>
-        Promise.all(peer.batch(() =>
-          ["a", "b"].map((text) => peer.request("echo", { text }))
-        )),
+        Promise.all(
+          peer.batch(() =>
+            ["a", "b"].map((text) => peer.request("echo", { text }))
+          ),
+        ),
     },
     "`throw new JSONRPCErrorException(": {
       then: () => told(two.request("refuse", {})),

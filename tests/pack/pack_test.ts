@@ -325,10 +325,16 @@ Deno.test("The package says where its source is, as far as anybody does", async 
   // A checkout that git knows nothing of.
   const untold = await task([], { GIT_DIR: folder });
   assertEquals([untold.code, untold.repository], [0, undefined]);
-  assertStringIncludes(untold.said, "give --repository=https://host/owner/name");
+  assertStringIncludes(
+    untold.said,
+    "give --repository=https://host/owner/name",
+  );
   const wrong = await task(["--repository=here"]);
   assertEquals(wrong.code, 1);
-  assertStringIncludes(wrong.said, 'Cannot take repository "here": write it as');
+  assertStringIncludes(
+    wrong.said,
+    'Cannot take repository "here": write it as',
+  );
 });
 
 Deno.test("The package is as npm wants it", async () => {

@@ -81,13 +81,15 @@ export interface NodeWatcher {
 export interface Numbered {
   /** Its name, encoded. */
   readonly encoded: string;
-  /** What a beat says of it: its name, the number of what was last said in it. */
+  /** What a beat says of it. */
   readonly spoken: readonly unknown[];
 }
 
 interface Other {
   /** Looks since a sign of life. */
   missed: number;
+  /** When it said that it begins; -Infinity: before this node knew it. */
+  readonly bornAt: number;
 }
 
 /** One node of a cluster. */
@@ -112,9 +114,14 @@ export class Node implements Sleeper, BusOwner {
   readonly #keys = new Map<string, Set<Resident>>();
   readonly #byCore = new WeakMap<Core, Resident>();
   #residentCount = 0;
-  /** The rooms in which something was said since they were last in a beat. */
-  readonly #spoken = new Set<Numbered>();
+  /**
+   * The rooms in which something was said since they were in a beat that came back, and
+   * the last beat that they were in; 0: none.
+   */
+  readonly #spoken = new Map<Numbered, number>();
   #beats = 0;
+  /** The last beat of this node's own that came back. */
+  #echo = 0;
   /** The first beat that proves that what is published arrives. */
   #proof = Infinity;
   /** Looks since a beat of its own came back. */
@@ -171,9 +178,9 @@ export class Node implements Sleeper, BusOwner {
     return this.#others.keys();
   }
 
-  /** Whether another node is alive, as far as is known. */
-  isAlive(node: string): boolean {
-    return this.#others.has(node);
+  /** Whether another node has begun since some time, and all that it said was heard. */
+  isBornSince(node: string, time: number): boolean {
+    return (this.#others.get(node)?.bornAt ?? -Infinity) > time;
   }
 
   // Its peers.
@@ -275,7 +282,7 @@ export class Node implements Sleeper, BusOwner {
 
   /** Something was said in a room: one of the next beats says its number. */
   spoke(room: Numbered): void {
-    this.#spoken.add(room);
+    this.#spoken.set(room, 0);
   }
 
   // What is heard.
@@ -363,7 +370,8 @@ export class Node implements Sleeper, BusOwner {
         `there are ${mostNodes} of at most ${mostNodes} nodes`,
       );
     }
-    this.#others.set(node, { missed: 0 });
+    const bornAt = isNew ? performance.now() : -Infinity;
+    this.#others.set(node, { missed: 0, bornAt });
     this.#each((watcher) => watcher.nodeCame?.(node, isNew));
   }
 
@@ -425,15 +433,19 @@ export class Node implements Sleeper, BusOwner {
   }
 
   #beat(): void {
-    const said: (readonly unknown[])[] = [];
+    const beat = ++this.#beats;
+    const at: (readonly unknown[])[] = [];
     let length = 0;
-    for (const room of this.#spoken) {
-      length += room.encoded.length + 16;
-      if (said.length === mostSaid || length > mostSaidLength) break;
+    for (const [room] of this.#spoken) {
+      length += room.encoded.length + 32;
+      if (at.length === mostSaid || length > mostSaidLength) break;
+      at.push(room.spoken);
+      // Behind those that were in none.
       this.#spoken.delete(room);
-      said.push(room.spoken);
+      this.#spoken.set(room, beat);
+      if (at.length === this.#spoken.size) break;
     }
-    const fields = { i: ++this.#beats, ...said.length > 0 && { at: said } };
+    const fields = at.length > 0 ? { i: beat, at } : { i: beat };
     const text = writeMessage(this.head, "beat", fields);
     // That it failed is told by what doesn't come back.
     this.bus.publish(this.subjects.all, text, true).catch(ignore);
@@ -441,10 +453,25 @@ export class Node implements Sleeper, BusOwner {
 
   #hearOwn(beat: number): void {
     this.#missed = 0;
-    if (beat < this.#proof) return;
+    const isNext = beat === this.#echo + 1;
+    this.#echo = beat;
+    for (const [room, said] of this.#spoken) {
+      if (said === beat) this.#spoken.delete(room);
+    }
+    if (this.#breach === undefined && !isNext) {
+      // One is missed, so anything else may be.
+      this.#tellLoss("A beat of this node came not back, the next did");
+    } else if (beat < this.#proof) return;
     this.#proof = Infinity;
     this.#proven?.resolve();
     if (this.#breach !== undefined) this.#restore(this.#breach);
+  }
+
+  /** Something may be missed, though the engine doesn't say so. */
+  #tellLoss(why: string): void {
+    this.#breach = "engine";
+    this.report(new EngineError(why, false));
+    this.#each((watcher) => watcher.engineChanged?.("lost"));
   }
 
   /** What is published arrives again: what was missed is told. */
@@ -480,7 +507,9 @@ export class Node implements Sleeper, BusOwner {
     this.#isLossTold = false;
     this.#each((watcher) => watcher.beat?.(now));
     if (this.bus.status !== "open") return;
-    if (late > mostMissed * beatEvery) this.#breach ??= "paused";
+    if (late > mostMissed * beatEvery && this.#breach === undefined) {
+      this.#breach = "paused";
+    }
     // The process slept or was busy: what arrived may not have been handled.
     if (late > beatEvery / 2 && this.#reprieves < mostReprieves) {
       this.#reprieves++;
@@ -501,15 +530,10 @@ export class Node implements Sleeper, BusOwner {
     if (++this.#missed > mostMissed) {
       this.#missed = 0;
       if (this.#breach === undefined) {
-        this.#breach = "engine";
         const within = (mostMissed + 1) * beatEvery;
-        this.report(
-          new EngineError(
-            `What this node publishes came not back within ${within} ms: it subscribes anew`,
-            false,
-          ),
+        this.#tellLoss(
+          `What this node publishes came not back within ${within} ms: it subscribes anew`,
         );
-        this.#each((watcher) => watcher.engineChanged?.("lost"));
       }
       this.#proof = Infinity;
       this.bus.rebuild();

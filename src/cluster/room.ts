@@ -227,8 +227,8 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   readonly #heard = new Map<string, number>();
   /** Since when what is said in it is heard. */
   #since = 0;
-  /** When something was last said that may not have left. */
-  #failedAt: number | undefined;
+  /** When something was last said. */
+  #saidAt = 0;
   /** Who came and went, and is not said yet. */
   #unsaid: string[] = [];
   #unsaidLength = 0;
@@ -428,7 +428,13 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     if (number > node.highest) node.highest = number;
     node.spoke(this);
     const first = this.#first === 1 ? "" : `,"b":${this.#first}`;
-    const header = `${node.head}"k":"${kind}","s":${number}${first}${fields}}`;
+    // What was said before may be lost, and who didn't hear that can't know it.
+    const before = node.isBroken && number > this.#first
+      ? `,"a":${this.#ago}`
+      : "";
+    this.#saidAt = performance.now();
+    const header =
+      `${node.head}"k":"${kind}","s":${number}${first}${before}${fields}}`;
     if (header.length > mostHeader) {
       return Promise.reject(
         new RangeError(
@@ -439,21 +445,17 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     const text = body.length < 256
       ? `${header}\n${body}`
       : [header, body].join("\n");
-    const said = node.bus.publish(this.#topic.subject, text);
-    said.catch(() => {
-      this.#failedAt = performance.now();
-      node.spoke(this);
-    });
-    return said;
+    return node.bus.publish(this.#topic.subject, text);
   }
 
-  /** What a beat says of it. */
-  get spoken(): unknown[] {
-    const failedAt = this.#failedAt;
-    this.#failedAt = undefined;
-    return failedAt === undefined
-      ? [this.encoded, this.number]
-      : [this.encoded, this.number, Math.ceil(performance.now() - failedAt)];
+  /** What a beat says of it: its name, the last number, how many milliseconds ago. */
+  get spoken(): readonly [string, number, number] {
+    return [this.encoded, this.number, this.#ago];
+  }
+
+  /** Milliseconds since something was said. */
+  get #ago(): number {
+    return Math.round((performance.now() - this.#saidAt) * 1_000) / 1_000;
   }
 
   // What others say.
@@ -468,7 +470,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   #take({ node, kind, fields, body }: BusMessage): void {
     const number = readCount(fields, "s");
     if (number === undefined) return this.complain("it has no number");
-    if (!this.#follow(node, number, readCount(fields, "b") ?? 1)) return;
+    if (!this.#follow(node, number, fields)) return;
     if (kind === "notify") {
       try {
         this.#deliver(fields, body);
@@ -479,17 +481,32 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   }
 
   /** Whether what has this number is new; whether something was missed is told. */
-  #follow(node: string, number: number, first: number): boolean {
-    const last = this.#heard.get(node);
+  #follow(node: string, number: number, { b, a }: Fields): boolean {
+    const last = this.#lastOf(node);
     if (last !== undefined && number <= last) {
       this.complain(`its number ${number} was ${last} before`);
       return false;
     }
     this.#hear(node, number);
-    if (last === undefined) return true;
-    const missed = number - Math.max(last + 1, Math.min(first, number));
+    if (last === undefined) {
+      if (this.#wasHeard(a)) this.#missed(node);
+      return true;
+    }
+    const first = typeof b === "number" ? Math.min(b, number) : 1;
+    const missed = number - Math.max(last + 1, first);
     if (missed > 0) this.#missed(node, missed);
     return true;
+  }
+
+  /** Whether what was said so many milliseconds ago should have arrived. */
+  #wasHeard(ago: unknown): boolean {
+    return typeof ago === "number" && performance.now() - ago >= this.#since;
+  }
+
+  /** The number of what a node last said; 0: it has said nothing, as is known. */
+  #lastOf(node: string): number | undefined {
+    return this.#heard.get(node) ??
+      (this.#node.isBornSince(node, this.#since) ? 0 : undefined);
   }
 
   #hear(node: string, number: number): void {
@@ -500,30 +517,29 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     heard.set(node, number);
   }
 
-  #missed(node: string, missed: number): void {
+  #missed(node: string, missed?: number): void {
     this.#view?.doubt(node);
     // What is missed until then will be told for all nodes.
     if (this.#node.isBroken) return;
-    this.#tell({ room: this.name, why: "hole", node, missed });
+    const why = "hole";
+    const gap: Gap = { room: this.name, why, node };
+    this.#tell(missed === undefined ? gap : { ...gap, missed });
   }
 
   /**
    * A node says the number of what it last said: what was lost behind all that came.
    *
-   * @param ago Milliseconds since something may not have left it.
+   * @param ago How many milliseconds ago it said that, if it said.
    */
-  compare(node: string, number: number, ago: number | undefined): void {
+  compare(node: string, number: number, ago: unknown): void {
     if (!this.#topic.isSubscribed) return;
-    const last = this.#heard.get(node);
+    const last = this.#lastOf(node);
     if (last !== undefined && number <= last) return;
     this.#hear(node, number);
-    if (last !== undefined) return this.#missed(node, number - last);
-    if (ago !== undefined && performance.now() - ago > this.#since) {
-      this.#view?.doubt(node);
-      if (!this.#node.isBroken) {
-        this.#tell({ room: this.name, why: "hole", node });
-      }
-    }
+    // How many it began with is not said.
+    if (last !== undefined) {
+      this.#missed(node, last ? number - last : undefined);
+    } else if (this.#wasHeard(ago)) this.#missed(node);
   }
 
   #deliver(fields: Fields, body: string): void {
@@ -566,8 +582,6 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
       if (this.#node.isBroken || this.#node.isClosed) return;
       this.#heard.clear();
       this.#since = performance.now();
-      // The beat that said its number may have been missed, too.
-      if (this.number >= this.#first) this.#node.spoke(this);
       if (this.#members.size > 0 || this.#view !== undefined) {
         this.#tell({ room: this.name, why });
       }
@@ -604,7 +618,10 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   /** Answers a node who is in it. */
   answer(node: string, call: number): void {
     this.flush();
-    const fields = { c: call, r: this.encoded, s: this.number };
+    const [r, s, a] = this.spoken;
+    const fields = this.number < this.#first
+      ? { c: call, r, s }
+      : { c: call, r, s, a };
     let entries: string[] = [];
     let length = 0;
     const tell = (more: boolean): void => {
@@ -628,6 +645,8 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   /** Hears who is in it on another node. */
   hear({ node, fields, body }: BusMessage): void {
+    // What it has said by then has arrived, or is lost.
+    this.compare(node, readCount(fields, "s") ?? 0, fields.a);
     this.#view?.hear(node, fields, body);
   }
 
@@ -809,11 +828,7 @@ export class Rooms {
       const [encoded, number, ago] = said as unknown[];
       const room = this.#rooms.get(encoded as string)?.deref();
       if (room === undefined || !Number.isSafeInteger(number)) continue;
-      room.compare(
-        node,
-        number as number,
-        Number.isFinite(ago) ? ago as number : undefined,
-      );
+      room.compare(node, number as number, ago);
     }
   }
 

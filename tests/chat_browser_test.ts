@@ -6,17 +6,22 @@ import { assert, assertEquals } from "@std/assert";
 import type { Page } from "puppeteer-core";
 import { Chat } from "../examples/chat/chat.ts";
 import { serve } from "../server.ts";
+import {
+  enterName,
+  join,
+  say,
+  showsMembers,
+  showsMessages,
+} from "./chat_pages.ts";
 import { startChat } from "./chat_process.ts";
 import {
   browsers,
   browserTest,
-  inBackground,
   isIn,
   isMarked,
   mark,
   shows,
   start,
-  type Tabs,
 } from "./pages.ts";
 import { TcpProxy } from "./tcp_proxy.ts";
 
@@ -255,74 +260,7 @@ for (const { name, launch } of browsers) {
   );
 }
 
-/** Opens the chat in a new tab and takes a name. */
-async function join(tabs: Tabs, url: URL, username: string): Promise<Page> {
-  const page = await tabs.open(url);
-  await enterName(page, username);
-  await shows(page, "#status", "Connected");
-  return page;
-}
-
-/** Types a name and presses Enter; first opens the form by a button, if named. */
-async function enterName(
-  page: Page,
-  username: string,
-  button?: string,
-): Promise<void> {
-  await page.bringToFront();
-  if (button !== undefined) await page.click(button);
-  await page.waitForSelector("#name-dialog[open]");
-  // Selects what is there, as the form did for a person already.
-  await page.click("#username", { count: 3 });
-  await page.type("#username", username);
-  await page.keyboard.press("Enter");
-}
-
-async function say(page: Page, text: string): Promise<void> {
-  await page.bringToFront();
-  await page.type("#text", text);
-  await page.keyboard.press("Enter");
-}
-
 /** Where the messages begin, in pixels. */
 async function topOfLog(page: Page): Promise<number> {
   return await page.$eval("#log", (log) => log.getBoundingClientRect().top);
-}
-
-/** Waits until the list shows exactly these names; a star marks oneself. */
-async function showsMembers(page: Page, expected: string[]): Promise<void> {
-  await page.waitForFunction(
-    (expected) => {
-      const members = document.querySelectorAll<HTMLElement>("#members > li");
-      const shown = Array.from(members, (member) => {
-        const you = member.dataset.you === undefined ? "" : "*";
-        return member.querySelector("bdi")?.textContent + you;
-      });
-      return JSON.stringify(shown) === expected;
-    },
-    inBackground,
-    JSON.stringify(expected),
-  );
-}
-
-/** Waits until the log shows exactly these messages; a star marks one's own. */
-async function showsMessages(
-  page: Page,
-  expected: string[],
-  list = "#messages",
-): Promise<void> {
-  await page.waitForFunction(
-    (expected, list) => {
-      const rows = document.querySelectorAll<HTMLElement>(`${list} .message`);
-      const shown = Array.from(rows, (row) => {
-        const own = row.classList.contains("own") ? "*" : "";
-        const text = row.querySelector(".text")?.textContent;
-        return `${row.dataset.author}${own}: ${text}`;
-      });
-      return JSON.stringify(shown) === expected;
-    },
-    inBackground,
-    JSON.stringify(expected),
-    list,
-  );
 }

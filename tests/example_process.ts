@@ -15,18 +15,21 @@ const root = new URL("../", import.meta.url);
 /**
  * The command in the first comment of an example, ready to run; only `stderr`
  * can be shown.
+ *
+ * @param env Variables beside those that say where it listens.
  */
 export function exampleCommand(
   path: string,
   port: string,
   stderr: "piped" | "inherit" = "piped",
+  env: Record<string, string> = {},
 ): Deno.Command {
   const [line = ""] = Deno.readTextFileSync(new URL(path, root)).split("\n");
   assert(line.startsWith("// deno run ") && line.endsWith(` ${path}`), line);
   return new Deno.Command(Deno.execPath(), {
     args: ["run", "--no-prompt", ...line.split(" ").slice(3)],
     cwd: root,
-    env: { NO_COLOR: "1", HOSTNAME: "", PORT: port },
+    env: { ...env, NO_COLOR: "1", HOSTNAME: "", PORT: port },
     stdin: "null",
     stdout: "piped",
     stderr,

@@ -18,6 +18,8 @@ export interface People {
   readonly names: string[];
   /** Index of one's own. */
   readonly own: number;
+  /** The servers that they are connected to; absent where there is but one. */
+  readonly nodes?: readonly string[];
 }
 
 /** What the page of a person offers to the server. */
@@ -26,6 +28,8 @@ export interface Page {
   joinpart(): void;
   /** Somebody said something. */
   message(...message: Message): void;
+  /** Something may have been said that did not come. */
+  missed(): void;
 }
 
 /** Code of the error that refuses a username. */
@@ -137,7 +141,8 @@ const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 // The static types hold for our own page only: anybody can connect and send
 // anything, so that both checks begin with the type.
 
-function checkedUsername(value: unknown): string {
+/** Has what a person wrote, if it is fit for all. */
+export function checkedUsername(value: unknown): string {
   const refuse = (why: string) => new RpcError(USERNAME_REFUSED, why);
   if (typeof value !== "string") throw refuse("A username must be a string");
   const username = value.trim();
@@ -152,7 +157,8 @@ function checkedUsername(value: unknown): string {
   return username;
 }
 
-function checkedText(value: unknown): string {
+/** Has what a person wrote, if it is fit for all. */
+export function checkedText(value: unknown): string {
   const refuse = (why: string) => new RpcError(TEXT_REFUSED, why);
   if (typeof value !== "string") throw refuse("A text must be a string");
   if (BLANK.test(value)) throw refuse("A text must not be empty");
@@ -162,7 +168,8 @@ function checkedText(value: unknown): string {
   return value;
 }
 
-function checkedId(value: unknown): string | undefined {
+/** Has what a page calls something, if it is short. */
+export function checkedId(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === "string" && value.length <= 64) return value;
   throw new RpcError(

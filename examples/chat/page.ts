@@ -55,11 +55,13 @@ function open() {
       message(...message: Message) {
         caughtUp.then(() => showMessage(...message));
       },
+      missed() {
+        peer.remote.messages().then(showAll, () => {});
+        tell("Something may have been said that did not come here");
+      },
     },
     onopen() {
-      caughtUp = peer.remote.messages().then((missed) => {
-        for (const message of missed) showMessage(...message);
-      }).catch(() => {});
+      caughtUp = peer.remote.messages().then(showAll).catch(() => {});
       // Nobody knows who came and left meanwhile.
       people = undefined;
       if (username !== "") takeName(username).catch(complain);
@@ -152,7 +154,7 @@ nameDialog.addEventListener("cancel", (event) => {
 /** Who was there at the last look; undefined before the first one. */
 let people: string[] | undefined;
 
-function showMembers({ names, own }: People): void {
+function showMembers({ names, own, nodes }: People): void {
   const before = people;
   people = names;
   if (before && names.length > 0) tellChange(before, names);
@@ -166,6 +168,12 @@ function showMembers({ names, own }: People): void {
     if (index === own) {
       member.dataset.you = "";
       member.append(span("you", "you"));
+    }
+    const node = nodes?.[index];
+    if (node !== undefined) {
+      const on = span("node", node);
+      on.title = `Connected to the server ${node}`;
+      member.append(on);
     }
     return member;
   }));
@@ -233,6 +241,10 @@ const unsent = new Map<string, { said: string; row: HTMLElement }>();
 
 let last: { author: string; own: boolean; time: number } | undefined;
 let unread = 0;
+
+function showAll(all: Message[]): void {
+  for (const message of all) showMessage(...message);
+}
 
 function showMessage(
   author: string,

@@ -151,7 +151,8 @@ export class PeerSocket extends WebSocket {
   /** Does so as `ws` would, but one write, and one buffer, has all that is gathered. */
   #frame(stream: Duplex, text: string): void {
     if (this.#waiting === -1 && this.#isFirst()) {
-      stream.write(framed([text]));
+      // Many may be sent it: a frame that messages share.
+      stream.write(nothing.with(text).made ??= framed([text]));
       return;
     }
     this.#gathered = this.#gathered.with(text);
@@ -361,6 +362,7 @@ function awaitNext(): void {
 function pass(): void {
   turn.isPassing = false;
   turn.number++;
+  nothing.forget();
 }
 
 /**

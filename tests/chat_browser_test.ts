@@ -65,6 +65,44 @@ for (const { name, launch } of browsers) {
   });
 
   browserTest(
+    `The chat in ${name} keeps its end in sight where lines break anew, and stays where its reader is`,
+    async () => {
+      await using chat = await startChat();
+      await using browser = await start(launch);
+      const ann = await join(browser, chat.url, "ann");
+      const texts = Array.from(
+        { length: 8 },
+        (_, n) => `${n} ${"a word and another one ".repeat(5)}`.trim(),
+      );
+      await ann.setViewport({ width: 1200, height: 420 });
+      for (const text of texts) await say(ann, text);
+      await showsMessages(ann, texts.map((text) => `ann*: ${text}`));
+      const isAtEnd = (page: Page) =>
+        page.waitForFunction(() => {
+          const log = document.querySelector("#log")!;
+          return log.scrollHeight - log.clientHeight - log.scrollTop < 1;
+        }, { polling: 100 });
+      await isAtEnd(ann);
+      for (const width of [390, 1200, 390]) {
+        await ann.setViewport({ width, height: 420 });
+        await isAtEnd(ann);
+      }
+      const topAfterFrames = () =>
+        ann.$eval("#log", async (log) => {
+          for (let frame = 0; frame < 3; frame++) {
+            await new Promise(requestAnimationFrame);
+          }
+          return log.scrollTop;
+        });
+      await ann.$eval("#log", (log) => log.scrollTop = 0);
+      assertEquals(await topAfterFrames(), 0);
+      await ann.setViewport({ width: 1200, height: 420 });
+      assertEquals(await topAfterFrames(), 0);
+      assertEquals(browser.complaints, []);
+    },
+  );
+
+  browserTest(
     `The chat in ${name} renames, refuses a name, and keeps it over a reload`,
     async () => {
       await using chat = await startChat();

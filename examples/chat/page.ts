@@ -330,8 +330,12 @@ function append(row: HTMLElement, follow: boolean, list = messages): void {
   else newer.hidden = false;
 }
 
+/** How high everything was when its end was last gone to. */
+let height = 0;
+
 function scrollToEnd(): void {
-  log.scrollTop = log.scrollHeight;
+  height = log.scrollHeight;
+  log.scrollTop = height;
 }
 
 function lookAtEnd(): void {
@@ -339,13 +343,18 @@ function lookAtEnd(): void {
 }
 
 log.addEventListener("scroll", () => {
+  // Lines that break anew move the end away, not the reader.
+  if (atEnd && log.scrollHeight > height) return scrollToEnd();
   lookAtEnd();
   if (atEnd) newer.hidden = true;
 });
-// The keyboard of a phone comes and goes, the form grows with its text.
-new ResizeObserver(() => {
+// The keyboard of a phone comes and goes, the form grows with its text, and a narrower
+// page has more lines.
+const resizes = new ResizeObserver(() => {
   if (atEnd) scrollToEnd();
-}).observe(log);
+});
+resizes.observe(log);
+resizes.observe(messages);
 
 newer.addEventListener("click", () => {
   scrollToEnd();

@@ -92,28 +92,24 @@ export function checkOptions(
   options: object,
   functions: readonly string[] = [],
 ): void {
-  const { local, limits } = options as Unread;
+  const read = options as Unread;
   for (const name of [...hooks, ...functions]) {
-    const value = (options as Unread)[name];
-    if (value === undefined || typeof value === "function") continue;
-    throw new TypeError(
-      `Cannot set ${name}: it must be a function, got ${sayWhat(value)}`,
-    );
+    checkOption(name, read[name], "function", "a function");
   }
-  if (local !== undefined && !isObject(local)) {
-    throw new TypeError(
-      `Cannot set local: it must be an object of functions, got ${
-        sayWhat(local)
-      }`,
-    );
-  }
-  if (limits !== undefined && !isObject(limits)) {
-    throw new TypeError(
-      `Cannot set limits: they must be an object, { messageLength: 65_536 }, got ${
-        sayWhat(limits)
-      }`,
-    );
-  }
+  checkOption("local", read.local, "object", "an object of functions");
+  checkOption("limits", read.limits, "object", "an object");
+}
+
+function checkOption(
+  name: string,
+  value: unknown,
+  type: "function" | "object",
+  what: string,
+): void {
+  if (value === undefined || (value !== null && typeof value === type)) return;
+  throw new TypeError(
+    `Cannot set ${name}: it must be ${what}, got ${sayWhat(value)}`,
+  );
 }
 
 function isObject(value: unknown): value is object {

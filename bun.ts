@@ -48,6 +48,7 @@ import {
   type Address,
   announce,
   checkPort,
+  checkRuntime,
   ListeningServer,
   type ListenOptions,
 } from "./src/server/listening.ts";
@@ -260,6 +261,7 @@ export function serve(
   const options = optionsOf(service, settings);
   const acceptor = new Acceptor(service, settings, silenceOf(options));
   checkPort(options);
+  checkRuntime("Bun", "/bun");
   const { port = 8000, hostname, path, cert, key, signal } = options;
   signal?.throwIfAborted();
   const { Bun } = globalThis as unknown as {

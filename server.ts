@@ -46,6 +46,7 @@ import {
 } from "./src/server/acceptor.ts";
 import {
   checkPort,
+  checkRuntime,
   type Listener,
   ListeningServer,
 } from "./src/server/listening.ts";
@@ -176,6 +177,7 @@ export function serve(
   service: ServiceClass<ServicePeer> | ServeOptions,
   settings: ServeSettings & ClassSettings = {},
 ): Server<ServicePeer> {
+  checkRuntime("Deno", "/server");
   const acceptor = new Acceptor(service, settings);
   const options = optionsOf(service, settings);
   checkPort(options);
@@ -320,6 +322,7 @@ export function upgrade(
   service: ServiceClass<ServicePeer> | UpgradeOptions,
   settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
+  checkRuntime("Deno", "/server");
   const acceptor = new Acceptor(service, settings);
   const options = optionsOf(service, settings);
   return Object.assign(createHandler(acceptor, options), {

@@ -4,9 +4,11 @@
  */
 
 import { assertRejects, assertThrows } from "@std/assert";
+import * as bun from "../bun.ts";
 import * as client from "../client.ts";
 import { Peer } from "../mod.ts";
 import * as node from "../node.ts";
+import * as deno from "../server.ts";
 import * as slim from "../slim.ts";
 import { socketPair } from "../testing.ts";
 import * as workers from "../workers.ts";
@@ -179,6 +181,28 @@ Deno.test("The servers of Cloudflare say what to give instead of what their type
     TypeError,
     "Cannot hibernate class Chat: the state of the Durable Object goes first, hibernate(ctx, Service)",
   );
+});
+
+Deno.test("serve of another runtime's says which door to take", () => {
+  const doors = "take /server on Deno, /node on Node, /bun on Bun, /workers on";
+  assertThrows(
+    () => bun.serve({}),
+    TypeError,
+    `Cannot serve: there is no Bun here, which @jsonrpcws/peer/bun is for; ${doors}`,
+  );
+  const own = Object.getOwnPropertyDescriptor(globalThis, "Deno")!;
+  Reflect.deleteProperty(globalThis, "Deno");
+  try {
+    for (const make of [deno.serve, deno.upgrade]) {
+      assertThrows(
+        () => (make as Call)({}),
+        TypeError,
+        `Cannot serve: there is no Deno here, which @jsonrpcws/peer/server is for; ${doors}`,
+      );
+    }
+  } finally {
+    Object.defineProperty(globalThis, "Deno", own);
+  }
 });
 
 const url = "ws://127.0.0.1:1/";

@@ -201,6 +201,20 @@ export class ListeningServer<
 }
 
 /**
+ * Refuses to serve by a runtime that isn't there.
+ *
+ * @param name The runtime's global name: `"Deno"`.
+ * @param door Its door: `"/server"`.
+ * @throws {TypeError} It says which doors there are.
+ */
+export function checkRuntime(name: string, door: string): void {
+  if (name in globalThis) return;
+  throw new TypeError(
+    `Cannot serve: there is no ${name} here, which @jsonrpcws/peer${door} is for; take /server on Deno, /node on Node, /bun on Bun, /workers on Cloudflare's`,
+  );
+}
+
+/**
  * Refuses a port that is none: in JavaScript it may be the string that an
  * environment variable is, which one runtime takes for a number and another for a path.
  *

@@ -10,7 +10,11 @@ import { fileURLToPath } from "node:url";
 
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
-/** What package.json says beside what deno.json does. */
+/**
+ * What package.json says beside what deno.json does. Nothing in its `exports` depends
+ * on who imports it, but for types: each door is one platform's, or everybody's, and
+ * says so where it is another one.
+ */
 const more = {
   description:
     "JSON-RPC over WebSockets where both ends are equal: each exposes methods and calls the other's, typed from end to end without generated code.",

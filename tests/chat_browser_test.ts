@@ -67,16 +67,18 @@ for (const { name, launch } of browsers) {
   browserTest(
     `The chat in ${name} keeps its end in sight where lines break anew, and stays where its reader is`,
     async () => {
+      const long = "Maximiliane-Alexandra von Hohe";
       await using chat = await startChat();
       await using browser = await start(launch);
-      const ann = await join(browser, chat.url, "ann");
+      const ann = await join(browser, chat.url, long);
+      await showsMembers(ann, [`${long}*`]);
       const texts = Array.from(
         { length: 8 },
         (_, n) => `${n} ${"a word and another one ".repeat(5)}`.trim(),
       );
       await ann.setViewport({ width: 1200, height: 420 });
       for (const text of texts) await say(ann, text);
-      await showsMessages(ann, texts.map((text) => `ann*: ${text}`));
+      await showsMessages(ann, texts.map((text) => `${long}*: ${text}`));
       const isAtEnd = (page: Page) =>
         page.waitForFunction(() => {
           const log = document.querySelector("#log")!;
@@ -87,6 +89,12 @@ for (const { name, launch } of browsers) {
         await ann.setViewport({ width, height: 420 });
         await isAtEnd(ann);
       }
+      // On a phone the names stand side by side, and none takes the strip.
+      const width = await ann.$eval(
+        "#members li",
+        (it) => it.getBoundingClientRect().width,
+      );
+      assert(width < 390 / 2, `${width}`);
       const topAfterFrames = () =>
         ann.$eval("#log", async (log) => {
           for (let frame = 0; frame < 3; frame++) {

@@ -165,6 +165,19 @@ Deno.test("disconnect() names the nodes that a lost engine doesn't reach", async
   });
 });
 
+Deno.test("disconnect() asks nobody twice where nobody hears", async () => {
+  const engine = memory();
+  await using stage = new Stage(() => Promise.resolve(engine));
+  const node = await stage.join();
+  await engine.publish(stage.all, '{"v":1,"n":"gone","k":"hello"}\n');
+  assertEquals(node.nodes, [node.id, "gone"]);
+  // Not to be taken for dead yet, but who has its inbox would have it.
+  assertEquals(await node.disconnect({ id: "gone.1" }), {
+    closed: 0,
+    missing: [],
+  });
+});
+
 Deno.test("A call may take longer than a node may be silent: its node says that it has it", async () => {
   using time = new FakeTime();
   const stage = new Stage(() => Promise.resolve(memory()));
@@ -190,5 +203,28 @@ Deno.test("Calls to a node that falls silent reject once it is taken for dead, w
   const error = await outcome;
   assert(error instanceof ConnectionClosedError);
   assertEquals(error.sent, true);
+  await stage[Symbol.asyncDispose]();
+});
+
+Deno.test("A process that was asleep hears others before it gives a call up", async () => {
+  using time = new FakeTime();
+  const engine = memory();
+  const stage = new Stage(() => Promise.resolve(engine));
+  const node = await stage.join();
+  await engine.subscribe(stage.inbox("other"), () => {});
+  let isSettled = false;
+  const asked = node.peer("other.1").request("ask").finally(() => {
+    isSettled = true;
+  });
+  asked.catch(() => {});
+  await time.flow(1_000);
+  await time.pass(20_000);
+  assertEquals(isSettled, false);
+  await time.flow(3_000);
+  await assertRejects(
+    () => asked,
+    ConnectionClosedError,
+    "its node has not said that it has the call",
+  );
   await stage[Symbol.asyncDispose]();
 });

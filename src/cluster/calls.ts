@@ -126,6 +126,10 @@ const tellTime = 1_000;
 // Milliseconds that nodes have to say whom they have closed.
 const answerTime = 2_000;
 
+// Milliseconds since the last look after which this process was asleep, or too busy to
+// read what others have said.
+const lateAfter = 2_000;
+
 const cannotRequest = "Cannot send request";
 const noResponse = "No response to request";
 
@@ -139,6 +143,8 @@ export class Calls implements Sweeper {
   readonly #asking = new Map<number, Asking>();
   readonly #outbox: Outbox;
   #last = 0;
+  /** When it was last looked who is due. */
+  #lookedAt = 0;
   #isOver = false;
   readonly #deadlines: Deadlines = new Deadlines(wordTime, this);
 
@@ -214,6 +220,7 @@ export class Calls implements Sweeper {
         },
         failed: (error) => this.#failToSend(call, error),
       };
+      if (this.#waiting.size === 0) this.#lookedAt = performance.now();
       this.#waiting.set(call, {
         letter,
         node,
@@ -356,7 +363,10 @@ export class Calls implements Sweeper {
 
   sweep(now: number): number {
     let next = Infinity;
+    const isLate = now - this.#lookedAt > lateAfter;
+    this.#lookedAt = now;
     for (const [call, waiting] of [...this.#waiting]) {
+      if (isLate && waiting.due < Infinity) waiting.due = now + lateAfter;
       const { method, timeout, deadline, due } = waiting;
       if (deadline <= now) {
         const message =

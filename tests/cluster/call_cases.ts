@@ -309,7 +309,7 @@ export const callCases: readonly Case[] = [
       const { id, page } = stage.callee(there, {
         async work() {
           const { call } = page;
-          for (let step = 0; step < 12; step++) {
+          for (let step = 0; step < 16; step++) {
             await new Promise((resolve) => setTimeout(resolve, 250));
             call.progress(step);
           }

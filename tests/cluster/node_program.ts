@@ -36,6 +36,8 @@ export interface Page {
   wait(name: string): Promise<string>;
   /** Returns a stream. */
   count(to: number): AsyncIterable<number>;
+  /** Hears of a gap in a room. */
+  gap?(room: string, why: string, node?: string): void;
 }
 
 /** How a call came out, in words that travel. */
@@ -63,6 +65,12 @@ interface Watched {
   readonly gaps: Gap[];
 }
 
+/** Who is in a room, by what its changes tell, and what they should not have told. */
+export interface Tracked {
+  readonly members: string[];
+  readonly complaints: string[];
+}
+
 const task: NodeTask = JSON.parse(Deno.args[0]!);
 const { engine, end } = await connectEngine(task.engine);
 /** What nobody was told but `onerror`. */
@@ -75,6 +83,10 @@ const nodes = await cluster({
 const watched = new Map<string, Watched>();
 /** The last number that this node has said in each room: so a ledger can be kept. */
 const numbers = new Map<string, number>();
+/** What is known of rooms by their changes. */
+const tracked = new Map<string, Tracked>();
+/** The connections that were told to join a room, who hear of its gaps. */
+const joined = new Map<string, Set<Client>>();
 /** Calls that a test may abort, by a name of its own. */
 const aborts = new Map<string, AbortController>();
 
@@ -92,12 +104,18 @@ export class Client extends Peer<Page> {
     status: (): string => nodes.status,
     errors: (): readonly string[] => errors,
 
-    join: (room: string, key?: string, data?: unknown): Promise<void> =>
-      roomOf(room).join(this, {
+    join: (room: string, key?: string, data?: unknown): Promise<void> => {
+      const all = joined.get(room) ?? new Set();
+      joined.set(room, all.add(this));
+      return roomOf(room).join(this, {
         ...key !== undefined && { key },
         ...data !== undefined && { data },
-      }),
-    leave: (room: string): void => void roomOf(room).leave(this),
+      });
+    },
+    leave: (room: string): void => {
+      joined.get(room)?.delete(this);
+      roomOf(room).leave(this);
+    },
     size: (room: string): number => roomOf(room).size,
 
     /** Sends the next number of this node to a room; returns it. */
@@ -136,6 +154,14 @@ export class Client extends Peer<Page> {
     watch: (room: string): void => watch(room),
     log: (room: string): RoomLog =>
       watched.get(room) ?? { changes: [], gaps: [] },
+    /** Begins to follow who is in rooms, and to tell their members of gaps. */
+    track: (rooms: string[]): void => rooms.forEach(track),
+    tracked: (room: string): Tracked =>
+      tracked.get(room) ?? { members: [], complaints: ["It is not tracked"] },
+    /** The last numbers that this node has said, by room. */
+    numbers: (): Record<string, number> => Object.fromEntries(numbers),
+    /** How many gaps it has told, by why. */
+    gapCounts: (): Record<string, number> => Object.fromEntries(gapCounts),
 
     ask: (
       id: string,
@@ -170,6 +196,10 @@ export class Client extends Peer<Page> {
     ): Promise<Disconnected> => nodes.disconnect(target, code, reason),
   };
 
+  override onclose(): void {
+    for (const all of joined.values()) all.delete(this);
+  }
+
   override onerror(error: unknown): void {
     errors.push(String(error));
   }
@@ -192,6 +222,50 @@ function watch(name: string): void {
   };
   (async () => {
     for await (const change of room.changes()) log.changes.push(change);
+  })();
+}
+
+const gapCounts = new Map<string, number>();
+
+function track(name: string): void {
+  if (tracked.has(name)) return;
+  const complaints: string[] = [];
+  const members = new Set<string>();
+  tracked.set(name, {
+    get members() {
+      return [...members];
+    },
+    complaints,
+  });
+  const room = roomOf(name);
+  room.ongap = ({ why, node }) => {
+    gapCounts.set(why, (gapCounts.get(why) ?? 0) + 1);
+    for (const client of joined.get(name) ?? []) {
+      client.notify(
+        "gap",
+        node === undefined ? [name, why] : [name, why, node],
+      );
+    }
+  };
+  (async () => {
+    for await (const change of room.changes()) {
+      switch (change.type) {
+        case "snapshot":
+          members.clear();
+          for (const { id } of change.members) members.add(id);
+          break;
+        case "join":
+          if (members.has(change.member.id)) {
+            complaints.push(`${change.member.id} joined twice`);
+          }
+          members.add(change.member.id);
+          break;
+        case "leave":
+          if (!members.delete(change.member.id)) {
+            complaints.push(`${change.member.id} left, and was not there`);
+          }
+      }
+    }
   })();
 }
 
@@ -230,7 +304,7 @@ console.log(JSON.stringify({ id: nodes.id, url: server.url }));
 
 // Ends with its standard input: nobody is left behind by a test that was killed.
 for await (const _ of Deno.stdin.readable);
-await server.drain();
+await server.drain({ within: 5_000, spread: 500 });
 await nodes.close();
 await engine.close();
 await end();

@@ -1,0 +1,339 @@
+/**
+ * `deno task soak:cluster`: three nodes over a real engine, a thousand clients, and
+ * everything that may befall them, for ten minutes; and an account of every message.
+ *
+ * @module
+ */
+
+import { setTimeout as sleep } from "node:timers/promises";
+import { parseArgs } from "node:util";
+import { createClient } from "@redis/client";
+import { connect } from "../client.ts";
+import type { Peer } from "../mod.ts";
+import type { Page } from "../tests/cluster/node_program.ts";
+import { type EngineKind, EngineServer } from "../tests/cluster/servers.ts";
+import {
+  type NodeProcess,
+  type Service,
+  World,
+} from "../tests/cluster/world.ts";
+import { CallLedger, MemberLedger } from "./cluster_ledger.ts";
+import { Random } from "./random.ts";
+
+const { values } = parseArgs({
+  args: Deno.args,
+  options: {
+    engine: { type: "string", default: "nats" },
+    minutes: { type: "string", default: "10" },
+    clients: { type: "string", default: "1000" },
+    nodes: { type: "string", default: "3" },
+    seed: { type: "string", default: `${Date.now() % 1_000_000}` },
+  },
+});
+const kind = values.engine as EngineKind;
+const clientCount = Number(values.clients);
+const nodeCount = Number(values.nodes);
+const seed = Number(values.seed);
+
+// Rooms that each client joins; members of a room on average.
+const roomsEach = 3;
+const roomSize = 20;
+
+// Milliseconds between two messages, and between two calls.
+const sayEvery = 20;
+const callEvery = 100;
+
+// Milliseconds in which all must be as if nothing had been: a node is dead within 8
+// seconds, a client comes back within a few, and who was doubted is asked again.
+const calm = 14_000;
+
+const violations: string[] = [];
+const random = new Random(seed);
+const rooms = Array.from(
+  { length: Math.max(1, Math.round(clientCount * roomsEach / roomSize)) },
+  (_, number) => `room ${number}`,
+);
+const calls = new CallLedger();
+
+/** A client that comes back, and joins its rooms each time. */
+class SoakClient {
+  readonly ledger: MemberLedger;
+  readonly rooms: readonly string[];
+  readonly peer: Peer<Service>;
+  /** Its id in the cluster; `undefined`: it is not in its rooms. */
+  id: string | undefined;
+
+  constructor(name: string, url: string, rooms: readonly string[]) {
+    this.ledger = new MemberLedger(name);
+    this.rooms = rooms;
+    const join = (): Promise<void> => this.#join();
+    const local: Page & { run(id: string): string } = {
+      show: (room, from, number) => this.ledger.hear(room, from, number),
+      gap: (room, _why, node) => this.ledger.gap(room, node),
+      run(id) {
+        calls.run(id);
+        return id;
+      },
+      echo: (value) => value,
+      fail(): never {
+        throw new Error("It was not asked to");
+      },
+      wait: (name) => Promise.resolve(name),
+      async *count() {},
+    };
+    this.peer = connect<Service>(url, {
+      local,
+      reconnect: { delay: 200, maxDelay: 2_000 },
+      onopen() {
+        void join();
+      },
+      onclose: () => {
+        this.id = undefined;
+        this.ledger.reset();
+      },
+      onattempt() {},
+      onerror: (error) => void violations.push(`${name}: ${error}`),
+    });
+  }
+
+  async #join(): Promise<void> {
+    const { peer } = this;
+    try {
+      const id = await peer.request("id");
+      for (const room of this.rooms) await peer.request("join", [room]);
+      this.id = id;
+    } catch {
+      // The connection was lost: the next one joins.
+    }
+  }
+}
+
+/** Says something somewhere, again and again, until it is told to stop. */
+async function talk(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const node = random.pick(world.nodes);
+    node.control.peer.notify("say", [random.pick(rooms)]);
+    await sleep(sayEvery);
+  }
+}
+
+let callNumber = 0;
+const calling = new Set<Promise<void>>();
+
+/** Calls somebody, again and again, until it is told to stop. */
+async function call(signal: AbortSignal): Promise<void> {
+  while (!signal.aborted) {
+    const { id } = random.pick(clients);
+    const node = random.pick(world.nodes);
+    if (id !== undefined) {
+      const made = askBy(node, id).finally(() => calling.delete(made));
+      calling.add(made);
+    }
+    await sleep(callEvery);
+  }
+}
+
+async function askBy(node: NodeProcess, peer: string): Promise<void> {
+  const id = `${++callNumber}`;
+  try {
+    const { peer: control } = node.control;
+    const options = { timeout: random.pick([50, 2_000, 20_000]) };
+    const outcome = await control.request("ask", [peer, "run", [id], options]);
+    const { error, sent, message } = outcome;
+    if (error === undefined) calls.settle(id, "result");
+    else if (error === "ConnectionClosedError") {
+      calls.settle(id, sent === true ? "sent" : "unsent");
+    } else if (error === "TimeoutError") calls.settle(id, "timeout");
+    else violations.push(`Call ${id}: ${error}: ${message}`);
+  } catch {
+    calls.settle(id, "lost with its node");
+  }
+}
+
+const faults = new Map<string, number>();
+
+/** What may go wrong; each ends with all as it was, but for what it has cost. */
+const strikes: Readonly<Record<string, () => Promise<void>>> = {
+  async kill() {
+    await world.kill(random.pick(world.nodes));
+    await sleep(random.between(0, 3_000));
+    await begin();
+  },
+  async end() {
+    const node = random.pick(world.nodes);
+    world.nodes.splice(world.nodes.indexOf(node), 1);
+    const { code, signal } = await node.end();
+    if (code !== 0) violations.push(`A node ended with ${signal ?? code}`);
+    await begin();
+  },
+  async stop() {
+    const node = random.pick(world.nodes);
+    node.stop();
+    await sleep(random.between(500, 12_000));
+    node.continue();
+  },
+  async "engine restart"() {
+    await server.stop(random.pick(["SIGKILL", "SIGTERM"] as const));
+    await sleep(random.between(0, 5_000));
+    await server.start();
+  },
+  async "engine freeze"() {
+    server.freeze();
+    await sleep(random.between(500, 10_000));
+    server.thaw();
+  },
+  async cut() {
+    const { line } = random.pick(world.nodes);
+    line!.cut();
+    await sleep(random.between(0, 10_000));
+    line!.restore();
+  },
+  async silence() {
+    const { line } = random.pick(world.nodes);
+    line!.die();
+    await sleep(random.between(1_000, 12_000));
+    line!.cut();
+    line!.restore();
+  },
+  async "subscribers killed"() {
+    if (kind !== "redis") return strikes.cut!();
+    const admin = createClient({ url: server.url });
+    admin.on("error", () => {});
+    await admin.connect();
+    await admin.sendCommand(["CLIENT", "KILL", "TYPE", "pubsub"]);
+    admin.destroy();
+  },
+};
+
+/** Lets one more node join. */
+async function begin(): Promise<void> {
+  const node = await world.add();
+  await node.control.peer.request("track", [rooms]);
+}
+
+/** All nodes know of all, and who is in the rooms is the truth. */
+async function check(when: string): Promise<void> {
+  const ids = world.nodes.map(({ id }) => id).sort().join();
+  const truth = new Map<string, string[]>(rooms.map((room) => [room, []]));
+  for (const { id, rooms } of clients) {
+    if (id === undefined) {
+      violations.push(`${when}: a client has not come back`);
+    } else for (const room of rooms) truth.get(room)!.push(id);
+  }
+  for (const { id, control: { peer } } of world.nodes) {
+    const complain = (what: string): void =>
+      void violations.push(`${when}, node ${id}: ${what}`);
+    const known = [...await peer.request("nodes")].sort().join();
+    if (known !== ids) complain(`it knows of ${known}, not of ${ids}`);
+    for (const room of rooms) {
+      const is = truth.get(room)!.sort().join();
+      const { members, missing } = await peer.request("who", [room]);
+      const listed = members.map(({ id }) => id).sort().join();
+      if (missing.length > 0) complain(`${room}: ${missing} is missing`);
+      if (listed !== is) complain(`${room} has ${listed}, not ${is}`);
+      const { members: told, complaints } = await peer.request("tracked", [
+        room,
+      ]);
+      if (told.sort().join() !== is) {
+        complain(`${room} was told to have ${told}, not ${is}`);
+      }
+      for (const complaint of complaints) complain(`${room}: ${complaint}`);
+    }
+  }
+}
+
+console.log(
+  `seed ${seed}, ${kind}, ${nodeCount} nodes, ${clientCount} clients`,
+);
+await using server = await EngineServer.start(kind);
+await using world = await World.start({
+  engine: server,
+  nodes: nodeCount,
+  lines: true,
+});
+for (const { control } of world.nodes) {
+  await control.peer.request("track", [rooms]);
+}
+const clients: SoakClient[] = [];
+for (let number = 0; number < clientCount; number++) {
+  const own = new Set<string>();
+  while (own.size < Math.min(roomsEach, rooms.length)) {
+    own.add(random.pick(rooms));
+  }
+  const client = new SoakClient(`client ${number}`, world.balancer.url, [
+    ...own,
+  ]);
+  clients.push(client);
+  if (number % 20 === 19) await client.peer.opened;
+}
+await Promise.all(clients.map(({ peer }) => peer.opened));
+await sleep(3_000);
+await check("At first");
+
+const over = new AbortController();
+const busy = Promise.all([talk(over.signal), call(over.signal)]);
+const end = performance.now() + Number(values.minutes) * 60_000;
+let rounds = 0;
+while (performance.now() < end) {
+  const name = random.pick(Object.keys(strikes));
+  faults.set(name, (faults.get(name) ?? 0) + 1);
+  await strikes[name]!();
+  await sleep(calm);
+  await check(`After "${name}", ${++rounds}`);
+  const { heard, missed } = totals();
+  console.log(
+    `${rounds}: ${name}; ${heard} heard, ${missed} missed and told, ${violations.length} violations`,
+  );
+  // What it was, not a thousand consequences.
+  if (violations.length > 100) break;
+}
+over.abort();
+await busy;
+await sleep(5_000);
+await Promise.all(calling);
+
+const said = new Map<string, Record<string, number>>();
+const gaps = new Map<string, number>();
+for (const { id, control: { peer } } of world.nodes) {
+  said.set(id, await peer.request("numbers"));
+  for (const [why, count] of Object.entries(await peer.request("gapCounts"))) {
+    gaps.set(why, (gaps.get(why) ?? 0) + count);
+  }
+}
+for (const { ledger } of clients) {
+  ledger.finish(said);
+  violations.push(...ledger.violations);
+}
+violations.push(...calls.violations());
+for (const { peer } of clients) peer.close();
+await Promise.all(clients.map(({ peer }) => peer.closed));
+for (const node of world.nodes.splice(0)) {
+  const { code, signal } = await node.end();
+  if (code !== 0) violations.push(`A node ended with ${signal ?? code}`);
+}
+
+const { heard, missed } = totals();
+console.log(`messages: ${heard} heard, ${missed} missed and told as gaps`);
+console.log(`gaps of the last nodes, by why: ${list(gaps)}`);
+console.log(`calls: ${list(calls.counts)}`);
+console.log(`faults: ${list(faults)}`);
+for (const violation of violations.slice(0, 50)) console.error(violation);
+if (violations.length > 0) {
+  console.error(`${violations.length} violations with seed ${seed}`);
+  Deno.exitCode = 1;
+} else console.log("no violations");
+
+/** What all clients have heard, and missed. */
+function totals(): { heard: number; missed: number } {
+  let heard = 0;
+  let missed = 0;
+  for (const { ledger } of clients) {
+    heard += ledger.heard;
+    missed += ledger.missed;
+  }
+  return { heard, missed };
+}
+
+function list(counts: ReadonlyMap<string, number>): string {
+  return Array.from(counts, ([name, count]) => `${name} ${count}`).join(", ");
+}

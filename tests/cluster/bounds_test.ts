@@ -33,7 +33,14 @@ Deno.test("Calls that wait for other nodes, and those that run for them, are bou
   );
 
   const call = (number: number) => {
-    const header = { v: 1, n: "other", k: "call", c: number, to: id, m: "wait" };
+    const header = {
+      v: 1,
+      n: "other",
+      k: "call",
+      c: number,
+      to: id,
+      m: "wait",
+    };
     return engine.publish(
       stage.inbox(node.id),
       `${JSON.stringify(header)}\n[]`,

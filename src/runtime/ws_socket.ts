@@ -318,7 +318,9 @@ class Pongs {
     const socket = this.#socket;
     if (socket.isPaused) return;
     socket.pause();
-    setTimeout(() => socket.resume(), 1);
+    // The first is due once the pings at hand are answered, before Deno has asked whether
+    // somebody else sends (turns.ts); while the second one runs, it does.
+    setTimeout(() => setTimeout(() => socket.resume(), 1));
   }
 
   /** One has left. */

@@ -113,6 +113,8 @@ export class Link implements Values {
   readonly #core: Core;
   readonly #connection: Connection;
   readonly #carriers: Carrier[] = [];
+  /** The one that decorates promises: each call would look for it. */
+  readonly #decorator: Carrier | undefined;
   /** What the peer was lent. */
   readonly #out: { [kind in Kind]: number } = { streams: 0, references: 0 };
   #isReleasing = false;
@@ -136,6 +138,7 @@ export class Link implements Values {
     for (const { make } of parts) {
       if (make !== undefined) this.#carriers.push(make(this));
     }
+    this.#decorator = this.#carriers.find(({ decorate }) => decorate);
   }
 
   /** Sends a request by this connection, and no other; see {@linkcode Peer.request}. */
@@ -390,7 +393,7 @@ export class Link implements Values {
 
   /** Lets the promise of a call be used as what it will be. */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
-    for (const carrier of this.#carriers) carrier.decorate?.(promise, options);
+    this.#decorator?.decorate!(promise, options);
   }
 
   /** Forgets what is known of the last frame, if this is another one. */

@@ -85,61 +85,55 @@ export function messagesOf(entry: Entry): readonly Entry[] {
 
 const none: Entry[] = [];
 
-// What stands in the place of an entry that has gone.
-const gone: Entry = { text: "", pending: undefined };
+// So many that were given up are worth no copy.
+const mostGivenUp = 1_024;
 
-// So many places before the first entry, or of those that were given up, are worth
-// no copy.
-const mostEmpty = 1_024;
-
-/** Entries in their order. */
+/** Entries in their order. To join and to go cost the same however many there are. */
 export class Row {
   // None, until the first one: most peers never have to wait.
-  #entries = none;
-  /** Where the first one stands; what stands before has gone. */
-  #first = 0;
+  #joined = none;
+  /** Those that stand before them, the first one last. */
+  #going = none;
 
-  /** The first entry that is still to be sent. */
+  /** The first entry that is still to be sent; those before it are let go of. */
   get first(): Entry | undefined {
-    const entries = this.#entries;
-    while (this.#first < entries.length && !isWanted(entries[this.#first]!)) {
-      this.#first++;
-    }
-    return entries[this.#first];
-  }
-
-  push(entry: Entry): void {
-    if (this.#entries === none) this.#entries = [];
-    this.#entries.push(entry);
-  }
-
-  putFirst(entries: readonly Entry[]): void {
-    this.#entries = entries.concat(this.#entries.slice(this.#first));
-    this.#first = 0;
-  }
-
-  /** Takes the first entry out, and lets go of it; `undefined`: there is none. */
-  shift(): Entry | undefined {
-    const entries = this.#entries;
-    const entry = entries[this.#first];
-    if (entry === undefined) return undefined;
-    entries[this.#first++] = gone;
-    if (this.#first === entries.length) this.clear();
-    else if (this.#first > mostEmpty && 2 * this.#first > entries.length) {
-      this.#entries = this.rest();
-      this.#first = 0;
+    let entry: Entry | undefined;
+    while ((entry = this.#turn().at(-1)) !== undefined && !isWanted(entry)) {
+      this.#going.pop();
     }
     return entry;
   }
 
+  push(entry: Entry): void {
+    if (this.#joined === none) this.#joined = [];
+    this.#joined.push(entry);
+  }
+
+  putFirst(entries: readonly Entry[]): void {
+    this.#going = this.#going.concat([...entries].reverse());
+  }
+
+  /** Takes the first entry out, wanted or not; `undefined`: there is none. */
+  shift(): Entry | undefined {
+    return this.#turn().pop();
+  }
+
+  #turn(): Entry[] {
+    if (this.#going.length === 0) {
+      this.#going = this.#joined.reverse();
+      this.#joined = none;
+    }
+    return this.#going;
+  }
+
   /** Whether it has none, wanted or not. */
   get isEmpty(): boolean {
-    return this.#first === this.#entries.length;
+    return this.#turn().length === 0;
   }
 
   /** All, also those that were given up. */
   rest(): Entry[] {
-    return this.#entries.slice(this.#first);
+    return [...this.#going].reverse().concat(this.#joined);
   }
 
   /** Those that are still to be sent. */
@@ -147,15 +141,14 @@ export class Row {
     return this.rest().filter(isWanted);
   }
 
-  /** Lets go of what has gone or was given up. */
+  /** Lets go of those that were given up. */
   tidy(): void {
-    this.#entries = this.all();
-    this.#first = 0;
+    this.#joined = this.all();
+    this.#going = none;
   }
 
   clear(): void {
-    this.#entries = none;
-    this.#first = 0;
+    this.#joined = this.#going = none;
   }
 }
 
@@ -258,7 +251,7 @@ export class Queue {
     pending.queued = 0;
     this.#left++;
     if (this.size === 0) this.clear();
-    else if (this.#left > mostEmpty && this.#left > this.size) {
+    else if (this.#left > mostGivenUp && this.#left > this.size) {
       this.#all.tidy();
       this.#passing?.tidy();
       this.#aside?.tidy();

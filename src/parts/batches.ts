@@ -333,8 +333,10 @@ class Answers implements IncomingBatch {
     keep(this.#connection, text.length + 1);
   }
 
-  hasRoom(text: string): boolean {
-    return mayKeep(this.#core, text.length + 1);
+  refuses(text: string): string | undefined {
+    return mayKeep(this.#core, text.length + 1)
+      ? undefined
+      : "no room beside batches' others";
   }
 
   /** Takes its responses off the connection's account. */

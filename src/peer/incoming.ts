@@ -585,11 +585,11 @@ function isTooLong(
   const { sentLength } = core.limits;
   if (response.length > longAnswer) core.turns?.spend();
   const length = response.length + (batch?.lengthAround() ?? 0);
-  const isShort = length <= sentLength;
-  if (isShort && batch?.hasRoom(response) !== false) return false;
-  const message = isShort
-    ? "Response has no room beside batches' others, see limits.sentLength"
-    : `Response has ${length} of at most ${sentLength} characters, see limits.sentLength`;
+  const why = length > sentLength
+    ? `${length} of at most ${sentLength} characters`
+    : batch?.refuses(response);
+  if (why === undefined) return false;
+  const message = `Response has ${why}, see limits.sentLength`;
   write(
     core,
     running,

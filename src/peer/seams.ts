@@ -68,8 +68,8 @@ export interface IncomingBatch {
   answer(text: string): void;
   /** Characters that share a frame with one more response, at most. */
   lengthAround(): number;
-  /** Whether such a response may wait for the others. */
-  hasRoom(text: string): boolean;
+  /** What it has, if such a response may not wait for the others. */
+  refuses(text: string): string | undefined;
 }
 
 /** Several messages in one frame, each way, as the specification has it. */

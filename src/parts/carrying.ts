@@ -293,6 +293,11 @@ export class Link implements Values {
     return within(this.#core, call, run);
   }
 
+  /** Counts the message that is being read no more among those nobody asked for. */
+  giveBack(): void {
+    this.#core.bounds?.giveBack();
+  }
+
   /** Why a method was not found that may have been meant to be. */
   explain(target: object, method: string): Error | undefined {
     return this.#core.hints?.explain(target, method);
@@ -393,7 +398,7 @@ export class Link implements Values {
 
   /** Lets the promise of a call be used as what it will be. */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
-    this.#decorator?.decorate!(promise, options);
+    this.#decorator?.decorate?.(promise, options);
   }
 
   /** Forgets what is known of the last frame, if this is another one. */

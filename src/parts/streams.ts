@@ -40,7 +40,6 @@ import {
 } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
-import { enumeratorNext } from "../peer/outgoing.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
 import { type Carrier, carrying, type Link } from "./carrying.ts";
 import {
@@ -71,6 +70,9 @@ const maxAhead = 4_194_304;
 
 // Milliseconds in which a stream must end for others to go on waiting for that.
 const mostTime = 10_000;
+
+// The question for a stream's next values, which waits for nobody.
+const enumeratorNext = "$/enumerator/next";
 
 /** A promise that is made iterable. */
 interface Iterable extends Promise<unknown> {
@@ -205,8 +207,13 @@ class Streams implements Carrier {
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
     if (method === enumeratorNext) {
+      // Nobody would get the values.
+      if (call.type === "notification") return undefined;
       if (producer === undefined) throw unknownStream();
-      return producer.next(call);
+      const values = producer.next(call);
+      // Who gets them asks again once he has them, and is paced by that.
+      this.#link.giveBack();
+      return values;
     }
     if (method === "$/enumerator/abort") {
       if (producer === undefined) throw unknownStream();

@@ -35,7 +35,6 @@ import {
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
 import { invoke, type Method, Methods } from "./methods.ts";
-import { enumeratorNext } from "./outgoing.ts";
 import { closedError, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
 import type { IncomingBatch, Lender, Traces } from "./seams.ts";
@@ -364,7 +363,7 @@ export function control(
 /** Does what the protocol's own methods say; `undefined`: it is none of them. */
 function answerOwn(
   core: Core,
-  { type, method, params }: Request | Notification,
+  { method, params }: Request | Notification,
   running: RunningCall,
 ): unknown {
   switch (method) {
@@ -387,14 +386,7 @@ function answerOwn(
     case "rpc.discover":
       return core.options.discover?.(core.owner.local);
   }
-  const isNext = method === enumeratorNext;
-  // Of a question that wants no answer, nobody would get the values.
-  if (isNext && type === "notification") return undefined;
-  const result = core.connection.values?.control(method, params, running);
-  // Who is given a stream's values asks again once he has them, and is paced by
-  // that.
-  if (isNext && result !== undefined) core.bounds?.giveBack();
-  return result;
+  return core.connection.values?.control(method, params, running);
 }
 
 /** Answers a call that is not to be executed, if it is a request. */

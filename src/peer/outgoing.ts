@@ -49,9 +49,6 @@ import {
   take,
 } from "./waiting.ts";
 
-/** The question for a stream's next values, which waits for nobody. */
-export const enumeratorNext = "$/enumerator/next";
-
 // What a peer says that could not read a message. With any other code it could:
 // some answer notifications that they don't know, and such an answer is not about
 // a call.

@@ -259,6 +259,8 @@ export interface Traces {
 
 /** A call whose result is being written, and which may be over before it is read. */
 export interface Lender {
+  /** Whether its result goes to somebody. */
+  readonly type: "request" | "notification";
   /** Notes a sign of life from its method. */
   live(): void;
   /** Aborts the call's signal. */

@@ -6,7 +6,9 @@
 // Imported so that Deno fetches the package that has the program in it.
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { once } from "node:events";
+import { createHash } from "node:crypto";
 import { createServer } from "node:http";
+import { createServer as createTcpServer, type Socket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="@types/ws"
@@ -36,15 +38,20 @@ async function run(
   };
 }
 
-/** What a program of Deno's prints that must end well. */
-async function runDeno(script: string): Promise<string> {
-  const { printed, errors, code } = await run(
+/** What a program of Deno's prints. */
+function runProgram(script: string): ReturnType<typeof run> {
+  return run(
     Deno.execPath(),
     "eval",
     "--no-check",
     "--v8-flags=--allow-natives-syntax,--expose-gc",
     script,
   );
+}
+
+/** What one prints that must end well. */
+async function runDeno(script: string): Promise<string> {
+  const { printed, errors, code } = await runProgram(script);
   assertEquals(code, 0, errors);
   return printed;
 }
@@ -128,6 +135,87 @@ Deno.test("src/runtime/deno_frames.ts: Deno's client takes long for a frame of m
   const long = await fastest(url, 1_025);
   assert(short < 20, `${short} ms`);
   assert(long > 20, `${long} ms`);
+});
+
+/**
+ * Answers handshakes two by two, and cuts both connections while their clients are
+ * busy: they find all of it in one turn.
+ */
+async function answerTwoByTwo(): Promise<{ url: string } & AsyncDisposable> {
+  const waiting: { socket: Socket; answer: string }[] = [];
+  const server = createTcpServer((socket) => {
+    socket.on("error", () => {});
+    socket.once("data", (data: Uint8Array) => {
+      const [, key] = /^sec-websocket-key: *(.*)\r$/im.exec(`${data}`)!;
+      const accept = createHash("sha1")
+        .update(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`).digest("base64");
+      const answer =
+        `HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Accept: ${accept}\r\n\r\n`;
+      waiting.push({ socket, answer });
+      if (waiting.length % 2 === 1) return;
+      const both = waiting.splice(0);
+      setTimeout(() => {
+        for (const { socket, answer } of both) socket.write(answer);
+        setTimeout(() => {
+          for (const { socket } of both) socket.resetAndDestroy();
+        }, 20);
+      }, 50);
+    });
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const { port } = server.address() as { port: number };
+  return {
+    url: `ws://127.0.0.1:${port}/`,
+    async [Symbol.asyncDispose]() {
+      server.close();
+      await once(server, "close");
+    },
+  };
+}
+
+Deno.test("src/runtime/deno_closing.ts: Deno ends the process of who closes a socket in the turn in which its handshake is done, if it is cut", async () => {
+  await using server = await answerTwoByTwo();
+  // Whose handshake is done first closes the other.
+  const program = (open: string): string => `
+    const pair = [];
+    for (let n = 0; n < 2; n++) {
+      pair.push(${open});
+    }
+    // Their requests are written.
+    await new Promise((resolve) => setTimeout(resolve, 30));
+    const end = performance.now() + 150;
+    while (performance.now() < end);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+    console.log("alive");
+    Deno.exit();
+  `;
+  const run = async (script: string): Promise<unknown[]> => {
+    const { printed, errors, code } = await runProgram(script);
+    return [printed, code, /Connection reset by peer/.test(errors)];
+  };
+  assertEquals(
+    await run(program(`(() => {
+      const socket = new WebSocket("${server.url}");
+      socket.onopen = () => pair[1 - n].close();
+      return socket;
+    })()`)),
+    ["", 1, true],
+  );
+  for (const door of ["client.ts", "slim.ts"]) {
+    assertEquals(
+      await run(
+        `const { connect } = ${importOf(door)};` +
+          program(`connect("${server.url}", {
+            reconnect: false,
+            onattempt() {},
+            onopen: () => pair[1 - n].close(),
+          })`),
+      ),
+      ["alive", 0, false],
+      door,
+    );
+  }
 });
 
 /** A socket of `ws` that is open, and what it takes to end it. */

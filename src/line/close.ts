@@ -7,6 +7,7 @@
  */
 
 import type { CloseCode, CloseInfo } from "../wire/error.ts";
+import { closeInTurn } from "../runtime/deno_closing.ts";
 import { fit } from "../wire/utf8.ts";
 import type { Socket, SocketEvent } from "./socket.ts";
 
@@ -44,14 +45,16 @@ export function isSendable(code: number): boolean {
 /** Starts the close handshake, with another code if this one may not be said. */
 export function closeSocket(
   socket: Socket,
-  { code, reason }: Pick<CloseInfo, "code" | "reason">,
+  { code, reason }: Partial<Pick<CloseInfo, "code" | "reason">> = {},
 ): void {
-  try {
-    socket.close(code, reason);
-  } catch {
-    // A browser may not say 1001 to 1014, but close it can.
-    socket.close();
-  }
+  closeInTurn(socket, () => {
+    try {
+      socket.close(code, reason);
+    } catch {
+      // A browser may not say 1001 to 1014, but close it can.
+      socket.close();
+    }
+  });
 }
 
 /**

@@ -85,7 +85,7 @@ function attempt(core: Core): void {
   const take = (socket: Socket): void => {
     if (isWanted()) return attach(core, socket);
     socket.addEventListener("error", ignoreError);
-    socket.close();
+    closeSocket(socket);
   };
   if (socket instanceof Promise) {
     core.isFresh = true;
@@ -100,7 +100,7 @@ export function failAttempt(core: Core, error: unknown): void {
   const { ws } = core;
   core.cause = error;
   lose(core, abnormal);
-  ws?.close();
+  if (ws !== undefined) closeSocket(ws);
 }
 
 /** Listens to the socket of an attempt, or to the one that a peer was given. */

@@ -13,6 +13,7 @@ import {
   openSocket,
   type Protocols,
 } from "../line/address.ts";
+import { closeSocket, ignoreError } from "../line/close.ts";
 import { ReadyState, type Socket, type SocketMaker } from "../line/socket.ts";
 import type {
   Definition,
@@ -136,8 +137,8 @@ export function checkClient(
 async function abandon(attempt: Socket | Promise<Socket>): Promise<void> {
   try {
     const socket = await attempt;
-    socket.addEventListener("error", () => {});
-    socket.close();
+    socket.addEventListener("error", ignoreError);
+    closeSocket(socket);
   } catch {
     // There is none.
   }

@@ -33,7 +33,6 @@ import {
   type DrainOptions,
   type DrainReport,
   type Handshake,
-  isHandshake,
   type Needs,
   optionsOf,
   payloadOf,
@@ -365,11 +364,11 @@ export function upgrade(
 /** A request to connect, as Bun has it. */
 class RequestHandshake implements Handshake<ConnectionInfo> {
   readonly request: Request;
-  readonly #server: BunServer;
+  readonly server: BunServer;
 
   constructor(request: Request, server: BunServer) {
     this.request = request;
-    this.#server = server;
+    this.server = server;
   }
 
   get(name: string): string | null {
@@ -381,7 +380,7 @@ class RequestHandshake implements Handshake<ConnectionInfo> {
   }
 
   get info(): ConnectionInfo {
-    return infoOf(this.request, this.#server);
+    return infoOf(this.request, this.server);
   }
 }
 
@@ -400,16 +399,19 @@ function createHandler(
 ): Answer {
   return (request, server) => {
     const handshake = new RequestHandshake(request, server);
-    if (!isHandshake(request.method, handshake)) {
-      return answer(acceptor, fetch, request, server);
+    const asks = acceptor.asks(request.method, handshake);
+    if (asks !== true) {
+      return asks || answer(acceptor, fetch, request, server);
     }
     const admission = acceptor.admit(handshake);
     if (!(admission instanceof Promise)) {
-      return accept(request, server, admission);
+      return accept(acceptor, handshake, admission);
     }
     // Bun cuts who waits for an answer for 10 seconds.
     server.timeout(request, 0);
-    return admission.then((admission) => accept(request, server, admission));
+    return admission.then((admission) =>
+      accept(acceptor, handshake, admission)
+    );
   };
 }
 
@@ -429,11 +431,12 @@ async function answer(
 
 /** Makes a socket and its service's instance; never throws. */
 function accept(
-  request: Request,
-  server: BunServer,
+  acceptor: Acceptor<ConnectionInfo>,
+  handshake: RequestHandshake,
   admission: Response | Admission,
 ): Response | undefined {
   if (admission instanceof Response) return admission;
+  const { request, server } = handshake;
   const { protocol } = admission;
   const data = new BunSocket(protocol ?? "");
   // Without this header Bun (1.4.5) selects whatever is offered. "" is left out.
@@ -441,7 +444,8 @@ function accept(
   // It is open when this returns.
   if (!server.upgrade(request, { data, headers })) {
     admission.abandon();
-    return refuse(400, "Cannot upgrade to WebSocket");
+    const answer = refuse(400, "Cannot upgrade to WebSocket");
+    return acceptor.refuse(handshake, answer, "Bun can't upgrade it");
   }
   admission.accept(data);
   return undefined;

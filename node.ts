@@ -44,6 +44,7 @@ import {
   type ClassSettings,
   type DrainOptions,
   type DrainReport,
+  goesNowhere,
   type Handshake,
   isHandshake,
   type Needs,
@@ -524,6 +525,11 @@ function createListener(
     maxPendingAutoPongs: 0, // It would cut; see PeerSocket.pong.
     handleProtocols: () => selected ?? false,
   });
+  handshakes.on("wsClientError", (error, socket, incoming) => {
+    const handshake = new IncomingHandshake(incoming);
+    const answer = acceptor.refuse(handshake, badRequest(), error.message);
+    answerUpgrade(socket, answer);
+  });
 
   function accept(
     incoming: IncomingMessage,
@@ -537,7 +543,7 @@ function createListener(
     let isOpen = false;
     selected = admission.protocol;
     try {
-      // Calls back at once, or refuses by itself.
+      // Calls back at once, or tells what is wrong.
       handshakes.handleUpgrade(incoming, socket, head, (ws) => {
         isOpen = true;
         socket.off("error", destroy); // From now on it is for `ws` to listen.
@@ -573,7 +579,8 @@ function createListener(
         answerUpgrade(socket, response)
       );
     } else if (!goesSomewhere(incoming)) {
-      answerUpgrade(socket, badRequest());
+      const answer = acceptor.refuse(handshake, badRequest(), goesNowhere);
+      answerUpgrade(socket, answer);
     } else {
       const admission = acceptor.admit(handshake);
       if (admission instanceof Promise) {
@@ -634,9 +641,10 @@ class IncomingHandshake implements Handshake<ConnectionInfo> {
     return isSecure(this.#incoming);
   }
 
-  /** There is one: {@linkcode urlOf} was asked before. */
+  /** An empty one where it can't be made. */
   get request(): Request {
-    return this.#request ??= toRequest(this.#incoming)!;
+    return this.#request ??= toRequest(this.#incoming) ??
+      new Request("http://localhost/");
   }
 
   get info(): ConnectionInfo {
@@ -702,6 +710,9 @@ async function respond(
   const gone = new AbortController();
   outgoing.on("close", () => gone.abort());
   try {
+    const handshake = new IncomingHandshake(incoming);
+    const asks = acceptor.asks(incoming.method, handshake);
+    if (asks instanceof Response) return asks;
     const request = toRequest(incoming, gone.signal);
     return request === undefined
       ? badRequest()

@@ -33,8 +33,8 @@ import {
   type ClassSettings,
   type DrainOptions,
   type DrainReport,
+  goesNowhere,
   type Handshake,
-  isHandshake,
   type Needs,
   optionsOf,
   readIdleTimeout,
@@ -383,12 +383,19 @@ function createHandler(
   const idleTimeouts = readIdleTimeouts(acceptor, options);
   return (request, info = unknownInfo) => {
     const handshake = new RequestHandshake(request, info);
-    if (!isHandshake(request.method, handshake)) return fetch(request, info);
-    if (!goesHere(request, isSecure)) return refuse(400, "Bad request");
+    const asks = acceptor.asks(request.method, handshake);
+    if (asks !== true) return asks || fetch(request, info);
+    if (!goesHere(request, isSecure)) {
+      return acceptor.refuse(
+        handshake,
+        refuse(400, "Bad request"),
+        goesNowhere,
+      );
+    }
     const admission = acceptor.admit(handshake);
     return admission instanceof Promise
-      ? acceptLater(acceptor, idleTimeouts, request, admission)
-      : accept(acceptor, idleTimeouts, request, admission);
+      ? acceptLater(acceptor, idleTimeouts, handshake, admission)
+      : accept(acceptor, idleTimeouts, handshake, admission);
   };
 }
 
@@ -427,36 +434,38 @@ function toDeno(idleTimeout: number): number {
 async function acceptLater(
   acceptor: Acceptor<ConnectionInfo>,
   idleTimeouts: IdleTimeouts,
-  request: Request,
+  handshake: RequestHandshake,
   decision: Promise<Response | Admission>,
 ): Promise<Response> {
   let isLate = false;
   const timer = setTimeout(() => isLate = true);
   const admission = await decision;
   clearTimeout(timer);
+  const { request } = handshake;
   if (isLate && !(admission instanceof Response) && await isGone(request)) {
     admission.abandon();
     return refuse(400, "The client is gone");
   }
-  return accept(acceptor, idleTimeouts, request, admission);
+  return accept(acceptor, idleTimeouts, handshake, admission);
 }
 
 /** Makes a socket and its service's instance; never throws. */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
   idleTimeouts: IdleTimeouts,
-  request: Request,
+  handshake: RequestHandshake,
   admission: Response | Admission,
 ): Response {
   if (admission instanceof Response) return admission;
   let upgraded: Deno.WebSocketUpgrade;
   try {
     const idleTimeout = idleTimeouts[admission.isShared ? "shared" : "other"];
-    upgraded = Deno.upgradeWebSocket(request, { idleTimeout });
+    upgraded = Deno.upgradeWebSocket(handshake.request, { idleTimeout });
   } catch (error) {
     admission.abandon();
     const why = error instanceof Error ? error.message : String(error);
-    return refuse(400, `Cannot upgrade to WebSocket: ${why}`);
+    const answer = refuse(400, `Cannot upgrade to WebSocket: ${why}`);
+    return acceptor.refuse(handshake, answer, why);
   }
   // From here on Deno lets nothing but this response be returned: a throw would
   // end the whole server (seen in 2.9.5).

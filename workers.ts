@@ -303,19 +303,28 @@ class WorkerHandshake implements Handshake<ConnectionInfo> {
   }
 
   get(name: string): string | null {
-    const value = this.request.headers.get(name);
-    // What a Worker passes on to an object has what it was given, or made up.
-    if (value === null && name === "host") {
-      return new URL(this.request.url).host;
-    }
-    if (value === null && name === "sec-websocket-version") return "13";
-    return value;
+    const { headers, url } = this.request;
+    // What a Worker passes on to an object has what it was given, or made up. The
+    // runtime looks at the rest of a handshake, and may leave it out.
+    return headers.get(name) ??
+      (name === "host"
+        ? new URL(url).host
+        : headers.has("upgrade")
+        ? usual[name] ?? null
+        : null);
   }
 
   get isSecure(): boolean {
     return this.request.url.startsWith("https:");
   }
 }
+
+/** What a handshake has in any case. */
+const usual: { readonly [name: string]: string } = {
+  "connection": "Upgrade",
+  "sec-websocket-version": "13",
+  "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+};
 
 /** What the runtime has for sockets. */
 interface Runtime {
@@ -360,12 +369,10 @@ function createHandler(
   };
   return (request, env) => {
     const info = { env };
-    const upgrade = request.headers.get("upgrade") ?? "";
-    // The runtime looks at the rest of a handshake, and may leave it out.
-    if (request.method !== "GET" || !/^websocket$/i.test(upgrade)) {
-      return fetch(request, info);
-    }
-    const admission = acceptor.admit(new WorkerHandshake(request, info));
+    const handshake = new WorkerHandshake(request, info);
+    const asks = acceptor.asks(request.method, handshake);
+    if (asks !== true) return asks || fetch(request, info);
+    const admission = acceptor.admit(handshake);
     return admission instanceof Promise
       ? admission.then(accept)
       : accept(admission);

@@ -207,9 +207,13 @@ Deno.test("serve answers requests with fetch: bodies, headers, cookies", async (
 
 Deno.test("serve outlives requests that are none", async () => {
   const errors: unknown[] = [];
+  const refused: unknown[] = [];
   await using server = await serve(Witness, {
     ...quiet,
     onerror: (error) => void errors.push(error),
+    onrefuse: ({ reason, status, request }) => {
+      refused.push([reason, status, request.url]);
+    },
   });
   const upgrade = upgradeLines.join("\r\n");
   const port = Number(new URL(server.url).port);
@@ -228,6 +232,7 @@ Deno.test("serve outlives requests that are none", async () => {
       `GET http://[ HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\n\r\n`,
       "GET / HTTP/1.1\r\nHost: x/admin?\r\n\r\n",
       `GET / HTTP/1.1\r\nHost: x/admin?\r\n${upgrade}\r\n\r\n`,
+      `GET / HTTP/1.1\r\nHost: localhost\r\n${upgrade}\r\nSec-WebSocket-Protocol: a b\r\n\r\n`,
     ]
   ) {
     const conn = await Deno.connect({ hostname: "127.0.0.1", port });
@@ -239,6 +244,16 @@ Deno.test("serve outlives requests that are none", async () => {
     conn.close();
   }
   assertEquals(errors, []);
+  // Those that were to be handshakes.
+  const url = "http://localhost/";
+  assertEquals(refused, [
+    ["handshake", 405, url],
+    ["handshake", 400, url],
+    ["handshake", 400, url],
+    ["handshake", 400, url],
+    ["handshake", 400, url],
+    ["handshake", 400, url],
+  ]);
   await using client = connect<Witness["local"]>(server.url);
   assertEquals(await client.remote.echo("alive"), "alive");
 });

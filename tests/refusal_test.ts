@@ -196,3 +196,85 @@ bothTest(
     assert(lines.every((line) => !line.includes("hunter2")), `${lines}`);
   },
 );
+
+/** Handshakes that are malformed: the lines, the status, and what is said of it. */
+const malformed: readonly [
+  lines: readonly string[],
+  status: number,
+  message: RegExp,
+  method?: string,
+][] = [
+  [upgradeLines.toSpliced(3, 1), 400, /Sec-WebSocket-Key/],
+  [[...upgradeLines.slice(0, 3), "Sec-WebSocket-Key: short"], 400, /-Key/],
+  [upgradeLines.toSpliced(1, 1), 426, /Upgrade or Connection .* proxy/],
+  [upgradeLines.toSpliced(0, 1), 426, /Upgrade or Connection .* proxy/],
+  [upgradeLines.toSpliced(0, 1, "Connection: close"), 426, / proxy /],
+  [upgradeLines, 405, /method is another than GET/, "PUT"],
+];
+
+/** Sends each, and tells the statuses. */
+async function knockAll(
+  server: { url: string },
+): Promise<[status: number, isSame: boolean][]> {
+  const statuses: [number, boolean][] = [];
+  for (const [lines, status, , method] of malformed) {
+    const { head, conn } = await handshake(server, lines, method);
+    conn.close();
+    const answered = Number(head.split(" ")[1]);
+    statuses.push([answered, answered === status]);
+  }
+  return statuses;
+}
+
+bothTest(
+  "onrefuse is told of a handshake that is malformed, and fetch is not asked",
+  async (platform) => {
+    let pages = 0;
+    const told = await refusals(platform, {
+      fetch: () => {
+        pages++;
+        return new Response("A page");
+      },
+    }, async (server) => {
+      assertEquals(
+        await knockAll(server),
+        malformed.map(([, status]) => [status, true]),
+      );
+      // Which is none, and was to be none.
+      const { head, conn } = await handshake(server, ["Upgrade: h2c"]);
+      conn.close();
+      assertMatch(head, /^HTTP\/1\.1 200 /);
+    });
+    assertEquals(
+      shown(told),
+      malformed.map(([, status]) => ["handshake", status]),
+    );
+    for (const [index, { message, request }] of told.entries()) {
+      assertMatch(message, malformed[index]![2]);
+      assert(request instanceof Request);
+    }
+    assertEquals(pages, 1);
+  },
+);
+
+bothTest(
+  "A server without onrefuse warns once of each way in which handshakes are malformed",
+  async (platform) => {
+    const { warn } = console;
+    const lines: string[] = [];
+    console.warn = (...words): void => void lines.push(words.join(" "));
+    try {
+      await using server = await platform.serve(Peer, {
+        onrefuse: undefined as never,
+      });
+      for (let time = 0; time < 3; time++) await knockAll(server);
+    } finally {
+      console.warn = warn;
+    }
+    const kinds = [/-Key/, /proxy/, /GET/];
+    assertEquals(lines.length, kinds.length, lines.join("\n"));
+    for (const [index, kind] of kinds.entries()) {
+      assertMatch(lines[index]!, kind);
+    }
+  },
+);

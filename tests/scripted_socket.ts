@@ -200,7 +200,11 @@ export function settle(): Promise<void> {
 export function scriptedHandshake(
   more: { [name: string]: string } = {},
 ): Handshake<undefined> {
-  const headers = new Headers({ "sec-websocket-version": "13", ...more });
+  const headers = new Headers({
+    "sec-websocket-version": "13",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    ...more,
+  });
   return {
     get: (name) => headers.get(name),
     isSecure: false,

@@ -231,6 +231,7 @@ export function serveRecorder(
 export async function handshake(
   server: { url: string },
   lines: readonly string[],
+  method = "GET",
 ): Promise<{ head: string; conn: Deno.TcpConn }> {
   const { port: digits, pathname } = new URL(server.url);
   const port = Number(digits);
@@ -238,7 +239,13 @@ export async function handshake(
   const host = lines.some((line) => /^host:/i.test(line))
     ? []
     : [`Host: 127.0.0.1:${port}`];
-  const text = [`GET ${pathname} HTTP/1.1`, ...host, ...lines, "", ""];
+  const text = [
+    `${method} ${pathname} HTTP/1.1`,
+    ...host,
+    ...lines,
+    "",
+    "",
+  ];
   await conn.write(new TextEncoder().encode(text.join("\r\n")));
   const buffer = new Uint8Array(4096);
   const length = await conn.read(buffer) ?? 0;

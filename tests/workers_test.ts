@@ -106,14 +106,19 @@ workerTest(
 workerTest(
   "Who may not connect is refused, and the Worker answers what is no handshake",
   async (url) => {
-    const knock = async (path: string, headers: HeadersInit = {}) => {
+    const knock = async (path: string, init: RequestInit = {}) => {
       const http = `${url.replace("ws:", "http:")}${path}`;
-      const response = await fetch(http, { headers });
+      const response = await fetch(http, init);
       await response.body?.cancel();
       return response.status;
     };
     assertEquals(await knock("clock"), 426);
     assertEquals(await knock("sleeper/one"), 426);
+    // What was to be a handshake is refused as one.
+    const headers = { "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==" };
+    const method = "POST";
+    assertEquals(await knock("sleeper/one", { method, headers }), 405);
+    assertEquals(await knock("sleeper/one", { method }), 426);
     const of = (name: string, origin: string) =>
       connectByWs(`${url}sleeper/one?name=${name}`, {
         headers: { origin },

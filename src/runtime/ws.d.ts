@@ -53,6 +53,11 @@ export interface WebSocketServerOptions<Served extends WebSocket> {
 /** Does the handshakes. */
 export class WebSocketServer<Served extends WebSocket> {
   constructor(options: WebSocketServerOptions<Served>);
+  /** Whoever listens answers the handshake. */
+  on(
+    type: "wsClientError",
+    listener: (error: Error, socket: Duplex, incoming: IncomingMessage) => void,
+  ): this;
   handleUpgrade(
     incoming: IncomingMessage,
     socket: Duplex,

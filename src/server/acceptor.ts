@@ -97,7 +97,7 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
   ) => Context | Response | Promise<Context | Response>;
   /**
    * Called with each handshake that is refused: by `origins`, `hosts`, `authorize`, a
-   * limit, or because the server shuts down. Default: one `console.warn` for each
+   * limit, because it is malformed, or the server shuts down. Default: one `console.warn` for each
    * reason, but not while it shuts down; it names the option that lets such in.
    */
   onrefuse?: (this: void, refusal: Refusal<Info>) => void | Promise<void>;
@@ -354,6 +354,31 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
+   * Whether a request asks for a WebSocket, and is to be admitted; a Response: it
+   * was meant to, and can't.
+   */
+  asks(
+    method: string | undefined,
+    handshake: Handshake<Info>,
+  ): boolean | Response {
+    if (isHandshake(method, handshake)) return true;
+    // Nothing else has such a key.
+    if (handshake.get("sec-websocket-key") === null) return false;
+    if (method === "GET") {
+      const why =
+        "it has no header Upgrade or Connection that asks for a WebSocket; a proxy before the server must pass both on";
+      return this.refuse(handshake, requireUpgrade(), why);
+    }
+    const answer = refuse(405, "A handshake is a GET", { allow: "GET" });
+    return this.refuse(handshake, answer, "its method is another than GET");
+  }
+
+  /** Refuses a handshake that is malformed. */
+  refuse(handshake: Handshake<Info>, answer: Response, why: string): Response {
+    return this.#refuse(handshake, "handshake", answer, why);
+  }
+
+  /**
    * Decides about a handshake: a Response refuses it. Never throws, nor rejects;
    * a promise only where the owner's functions take their time.
    */
@@ -363,6 +388,11 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     if (handshake.get("sec-websocket-version") !== "13") {
       const why = "it is of another version of WebSocket than 13";
       return this.#refuse(handshake, "version", requireUpgrade(), why);
+    }
+    if (!key.test(handshake.get("sec-websocket-key") ?? "")) {
+      const why =
+        "its header Sec-WebSocket-Key is none, or not 16 bytes of Base64";
+      return this.refuse(handshake, refuse(400, "Bad Sec-WebSocket-Key"), why);
     }
     if (this.#dismiss !== undefined) return this.#refuseToStay(handshake);
     if (!this.#admitsHost(handshake)) {
@@ -943,6 +973,9 @@ export function payloadOf({ messageLength }: Limits): number {
     : Math.min(Math.max(3 * messageLength, usualLength), 0x7fff_ffff);
 }
 
+// RFC 6455, section 4.1: 16 bytes in Base64.
+const key = /^[+/0-9A-Za-z]{22}==$/;
+
 /** Whether a request asks for a WebSocket. */
 export function isHandshake(
   method: string | undefined,
@@ -963,6 +996,10 @@ function selectProtocol(
   const offered = offer.split(",").map((protocol) => protocol.trim());
   return protocols.find((protocol) => offered.includes(protocol));
 }
+
+/** What is wrong with a request whose address and header `Host` are not one. */
+export const goesNowhere =
+  "its address or its header Host can't be read, or they name two hosts";
 
 /** Answers what is no handshake. */
 export function requireUpgrade(): Response {

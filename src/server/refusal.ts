@@ -9,7 +9,8 @@ import type { RequestHead } from "./origin.ts";
 
 /**
  * Why a handshake is refused: by which option or limit, `"error"` for one of the
- * owner's functions that threw, `"version"` for another WebSocket than version 13.
+ * owner's functions that threw, `"version"` for another WebSocket than version 13,
+ * `"handshake"` for one that is malformed, as by a proxy that takes headers out.
  */
 export type RefusalReason =
   | "hosts"
@@ -20,6 +21,7 @@ export type RefusalReason =
   | "unauthenticated"
   | "shutdown"
   | "version"
+  | "handshake"
   | "error";
 
 /** A handshake that was refused, as `onrefuse` is told of it. */
@@ -34,7 +36,10 @@ export interface Refusal<Info = unknown> {
    * characters.
    */
   readonly message: string;
-  /** The request. To be read at once: it is gone with its answer. */
+  /**
+   * The request. To be read at once: it is gone with its answer. Without an address
+   * that can be read, its address is `http://localhost/`.
+   */
   readonly request: Request;
   /** What the server knows of whoever sent it; the same holds. */
   readonly info: Info;
@@ -45,10 +50,13 @@ interface Refused<Info> extends RequestHead {
   readonly info: Info;
 }
 
+// Reasons, and what is wrong with handshakes: few, unless a platform finds words.
+const mostWarned = 32;
+
 /** Tells the owner of refusals: by his hook, or each reason once by the log. */
 export class Refusals<Info> {
   readonly #hook: ((refusal: Refusal<Info>) => unknown) | undefined;
-  readonly #warned = new Set<RefusalReason>();
+  readonly #warned = new Set<string>();
 
   constructor(hook: ((refusal: Refusal<Info>) => unknown) | undefined) {
     this.#hook = hook;
@@ -75,8 +83,11 @@ export class Refusals<Info> {
     }
     // What leaves is asked for again and again, and what threw was reported.
     if (reason === "shutdown" || reason === "error") return undefined;
-    if (this.#warned.has(reason)) return undefined;
-    this.#warned.add(reason);
+    const kind = reason === "handshake" ? why : reason;
+    if (this.#warned.has(kind) || this.#warned.size === mostWarned) {
+      return undefined;
+    }
+    this.#warned.add(kind);
     console.warn(
       `${message}. Others of this kind are not logged; set onrefuse to hear of each`,
     );

@@ -192,8 +192,8 @@ Deno.test("nginx ends TLS and passes WebSockets on with the lines of the guide, 
     page?: Page,
   ][] = [
     [nginxOf(setup), "ann is fine"],
-    [nginxOf(setup, /proxy_set_header Upgrade .*;/), 426],
-    [nginxOf(setup, /proxy_set_header Connection .*;/), 426],
+    [nginxOf(setup, /proxy_set_header Upgrade .*;/), 426, ["handshake"]],
+    [nginxOf(setup, /proxy_set_header Connection .*;/), 426, ["handshake"]],
     [nginxOf(setup, /proxy_set_header Host .*;/), 403, ["hosts"]],
     // Without its port it is not where the page comes from.
     [nginxOf(setup, /\$http_host/, "$host"), 403, ["origins"]],

@@ -146,7 +146,10 @@ wholePeer(
     await it.time.pass(1_000);
     assertEquals(methods(it.socket), ["signIn"]);
     assertEquals(told.length, 1);
-    assert(`${told[0]}`.includes("first(() =>"), `${told[0]}`);
+    assertEquals(
+      `${told[0]}`,
+      'Error: The call of "signIn" waited 1000 ms for onopen, which may have made it: after an await, say first(() => this.remote...), with the argument of onopen',
+    );
     it.socket.receive(result(2, null));
     await it.time.pass(0);
     assertEquals(methods(it.socket), ["m"]);

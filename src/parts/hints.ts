@@ -8,7 +8,7 @@
 import type { Core, CorePart } from "../peer/core.ts";
 import { ownValue } from "../peer/methods.ts";
 import { complain } from "../peer/owner.ts";
-import type { Entry } from "../peer/pending.ts";
+import { type Entry, messagesOf } from "../peer/pending.ts";
 import type { Opening } from "../peer/seams.ts";
 import { advance } from "../peer/waiting.ts";
 
@@ -34,16 +34,24 @@ function watch(core: Core, opening: Opening): () => void {
   function look(): void {
     const isQuiet = opening.made === before && opening.answered === before;
     before = opening.made;
-    if (!isQuiet || !queue.passOthers(handshake)) {
+    const first = isQuiet ? queue.passOthers(handshake) : undefined;
+    if (first === undefined) {
       timer = setTimeout(look, patience);
       return;
     }
     opening.isLenient = true;
-    const why =
-      `A call waited ${patience} ms for onopen, which may have made it: after an await, say first(() => this.remote...), with the argument of onopen`;
+    const why = `The call of ${
+      nameOf(first)
+    } waited ${patience} ms for onopen, which may have made it: after an await, say first(() => this.remote...), with the argument of onopen`;
     complain(core, new Error(why));
     advance(core);
   }
+}
+
+/** The method of a message that waits, as it was written. */
+function nameOf(entry: Entry): string {
+  const { text } = messagesOf(entry)[0] ?? entry;
+  return /"method":("(?:[^"\\]|\\.)*")/.exec(text)?.[1] ?? "a method";
 }
 
 // Each class once, whoever asks how often.

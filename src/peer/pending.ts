@@ -227,15 +227,16 @@ export class Queue {
     else row.shift();
   }
 
-  /** Lets all that are held pass, but some; `false`: there are no others. */
-  passOthers(some: ReadonlySet<Entry>): boolean {
+  /** Lets all that are held pass, but some; returns the first of these others. */
+  passOthers(some: ReadonlySet<Entry>): Entry | undefined {
     const all = this.others;
     const others = all.filter((entry) => !some.has(entry));
-    if (others.length === 0) return false;
-    this.#all.clear();
-    this.#all.putFirst(all.filter((entry) => some.has(entry)));
-    for (const entry of others) this.#row(true).push(entry);
-    return true;
+    if (others.length > 0) {
+      this.#all.clear();
+      this.#all.putFirst(all.filter((entry) => some.has(entry)));
+      for (const entry of others) this.#row(true).push(entry);
+    }
+    return others[0];
   }
 
   /** Holds nobody any more. */

@@ -160,6 +160,39 @@ Deno.test("What was sent before a connection's end is handled before it is told"
   assertEquals(coreOf(it.peer).connection.held, 0);
 });
 
+Deno.test("Notifications that wait their turn when this side closes are told once, with their number", async () => {
+  using clock = new WorkClock();
+  const told: string[] = [];
+  let done = 0;
+  const it = await openServed(new ScriptedSocket(), {
+    local: {
+      work: () => {
+        done++;
+        clock.work(5);
+      },
+    },
+    onerror: (error) => void told.push(`${error}`),
+  });
+  const notice = { jsonrpc: "2.0", method: "work" };
+  for (let n = 0; n < 100; n++) it.socket.receive(notice);
+  const lost = 100 - done;
+  assert(lost > 0);
+  // What is no notification is told by whoever asked, or nobody's loss.
+  flood(it.socket, 10, "work");
+  it.socket.receive({ jsonrpc: "2.0", method: "$/cancelRequest", params: [1] });
+  it.socket.receive("nonsense");
+  it.socket.receive([notice, request("a", "work"), notice]);
+  it.peer.close(4_000, "enough");
+  assertEquals(told, [
+    `ConnectionClosedError: Cannot take ${
+      lost + 2
+    } notifications: the connection is closed (code 4000, enough)`,
+  ]);
+  it.socket.end();
+  await it.peer.closed;
+  assertEquals([told.length, coreOf(it.peer).connection.held], [1, 0]);
+});
+
 Deno.test("A socket that can't be paused is closed with 4429 where more waits than may be held", async () => {
   using clock = new WorkClock();
   const local = { work: () => clock.work(50) };

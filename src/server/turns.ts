@@ -19,10 +19,12 @@ import { coreOf } from "../peer/base.ts";
 import type { Core } from "../peer/core.ts";
 import { hold, letGo } from "../peer/held.ts";
 import { cut } from "../peer/life.ts";
+import { closedError, complain } from "../peer/owner.ts";
 import type { Living, Turns } from "../peer/seams.ts";
 import { isIsolating } from "../runtime/isolates.ts";
 import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
 import { tooManyRequests } from "../wire/codes.ts";
+import type { Request } from "../wire/message.ts";
 
 // Milliseconds of a turn after which who has sent much waits, and which those who
 // wait are given together.
@@ -121,6 +123,8 @@ class ConnectionTurns implements Turns, Living {
   /** Ends its rest; `undefined`: it has none. */
   #endRest: (() => void) | undefined;
   #isPaused = false;
+  /** What waited when this side closed. */
+  #left: SocketEvent[] = [];
 
   constructor(core: Core) {
     this.#core = core;
@@ -202,6 +206,16 @@ class ConnectionTurns implements Turns, Living {
 
   end(): void {
     connections--;
+    const core = this.#core;
+    const left = this.#left;
+    this.#left = [];
+    // That there were too many is what the close says; and who made a call is told
+    // by his own side.
+    if (core.connection.ended!.code === tooManyRequests) return;
+    const what = describeLost(left);
+    if (what !== undefined) {
+      complain(core, closedError(core, `Cannot take ${what}`));
+    }
   }
 
   stop(isOpen: boolean): void {
@@ -211,6 +225,7 @@ class ConnectionTurns implements Turns, Living {
     for (const event of events ?? []) {
       if (event.type === "close" && isOpen) continue;
       events!.delete(event);
+      this.#left.push(event);
     }
     this.#resume();
     const { waiting } = turn;
@@ -258,6 +273,38 @@ class ConnectionTurns implements Turns, Living {
     if (!this.#isPaused || this.#endRest !== undefined) return;
     this.#isPaused = false;
     this.#core.ws?.resume?.();
+  }
+}
+
+// Of what is lost, so much is read to count it: that takes some milliseconds.
+const mostCounted = 1_048_576;
+
+/** The notifications among what is lost; `undefined`: there are none. */
+function describeLost(events: readonly SocketEvent[]): string | undefined {
+  let count = 0;
+  let length = 0;
+  for (const { data } of events) {
+    if (typeof data !== "string") continue;
+    length += data.length;
+    if (length > mostCounted) break;
+    count += countNotifications(data);
+  }
+  if (count === 0) return undefined;
+  const more = length > mostCounted ? " or more" : "";
+  return `${count}${more} notification${count === 1 ? "" : "s"}`;
+}
+
+/** Counts the notifications in a frame, without the protocol's own. */
+function countNotifications(text: string): number {
+  try {
+    const all: unknown[] = [JSON.parse(text)].flat();
+    return all.filter((message) => {
+      const { method, id } = (message ?? {}) as Partial<Request>;
+      return id === undefined && typeof method === "string" &&
+        !method.startsWith("$/");
+    }).length;
+  } catch {
+    return 0;
   }
 }
 

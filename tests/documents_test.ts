@@ -182,7 +182,7 @@ Deno.test("What the guide to troubleshooting quotes is what the code says", asyn
       count++;
     }
   }
-  assertEquals(count, 23);
+  assertEquals(count, 25);
 });
 
 /** The paths of the sources in a folder. */

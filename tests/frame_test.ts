@@ -265,11 +265,16 @@ Deno.test("Peer takes an empty frame of messages for nothing", async () => {
 });
 
 Deno.test("Peer counts an empty frame of messages as one", async () => {
-  await using it = await share({ limits: { messageRate: 1, messageBurst: 2 } });
+  const errors: unknown[] = [];
+  await using it = await share({
+    limits: { messageRate: 1, messageBurst: 2 },
+    onerror: (error) => void errors.push(error),
+  });
   for (let n = 0; n < 2 + 2 + 1_024; n++) it.socket.receive([]);
   assertEquals(it.peer.state, "open");
   it.socket.receive([]);
   assertEquals(it.socket.closes[0]?.code, 4429);
+  assertEquals(errors, []);
 });
 
 Deno.test("Peer lets a bad message of a frame harm none of the others", async () => {

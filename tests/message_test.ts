@@ -460,17 +460,19 @@ Deno.test("completeLimits takes 0 for zero and refuses what is no count", () => 
   }
 });
 
-Deno.test("writeValue writes what JSON.stringify does", () => {
+Deno.test("writeValue writes what JSON.stringify does, undefined as null, and refuses what JSON loses", () => {
   const values = [
     ...[0, -0, 1, -1.5, 0.1 + 0.2, 1e21, 1e-7, 2 ** 53, Number.MAX_VALUE],
     ...[NaN, Infinity, -Infinity, true, false, null, undefined],
-    ...["", "1", 'a "quoted" \u{1f600}', [1], { a: NaN }, () => 1, Symbol("s")],
+    ...["", "1", 'a "quoted" \u{1f600}', [1], { a: NaN }, [undefined]],
     ...[new Date(0), Object(1), Object("text")],
   ];
   for (const value of values) {
-    assertEquals(writeValue(value), JSON.stringify(value));
+    assertEquals(writeValue(value), JSON.stringify(value) ?? "null");
   }
-  assertThrows(() => writeValue(1n), TypeError);
+  for (const value of [1n, () => 1, Symbol("s"), [Symbol("s")]]) {
+    assertThrows(() => writeValue(value), TypeError);
+  }
 });
 
 Deno.test("Long names, which may be a peer's, are not kept", () => {

@@ -5,7 +5,13 @@
  * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/exotic_types/general_marshaled_objects.md#protocol}
  */
 
-import { assert, assertEquals, assertRejects, assertThrows } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertMatch,
+  assertRejects,
+  assertThrows,
+} from "@std/assert";
 import {
   type BasePeer,
   ConnectionClosedError,
@@ -425,9 +431,9 @@ for (const parts of [[], [streams]]) {
       const params of [[fn], [1, fn], { fn }, [borrowed], { a: 1, borrowed }]
     ) {
       const call = (): Promise<unknown> => peer.request("m", params);
-      await assertRejects(call, TypeError, "without references (`use`)");
+      await assertRejects(call, TypeError, "references (`use`)");
       const tell = (): unknown => peer.notify("m", params);
-      assertThrows(tell, TypeError, "without references (`use`)");
+      assertThrows(tell, TypeError, "references (`use`)");
     }
     await assertRejects(() => peer.remote["m"]!(1, fn), TypeError);
     // What writes itself does so whole.
@@ -453,6 +459,92 @@ for (const parts of [[], [streams]]) {
     await borrower.closed;
   });
 }
+
+/** Values that JSON would lose something of, and where that stands. */
+const lossy: readonly [value: unknown, place: string][] = [
+  [{ a: { b: () => 1 } }, ".a.b"],
+  [{ list: [1, "a", { fn() {} }] }, ".list.2.fn"],
+  [[[() => 1]], ".0.0"],
+  [{ a: null, b: undefined, c: Symbol("c") }, ".c"],
+  [Object.assign(Object.create({ inherited() {} }), { own() {} }), ".own"],
+  [[Symbol("s")], ".0"],
+];
+
+/** Values that it loses nothing of which anybody has thought of. */
+const harmless: readonly [value: unknown, arrived: unknown][] = [
+  [{ at: new Date(0) }, { at: "1970-01-01T00:00:00.000Z" }],
+  [{ it: { toJSON: () => 7, fn() {} } }, { it: 7 }],
+  [Object.create({ inherited() {} }), {}],
+  [[undefined, null], [null, null]],
+  [{ left: undefined, [Symbol("key")]: 1 }, {}],
+];
+
+eachPeer(
+  "A function or a symbol deep in a value is a TypeError that says where, and never null",
+  async (face) => {
+    let value: unknown;
+    const told: string[] = [];
+    const [server, client] = pair(face, {
+      local: {
+        get: () => value,
+        later: () => Promise.resolve(value),
+        echo: (it: unknown) => it,
+        async *stream() {
+          yield await Promise.resolve(value);
+        },
+        progress(this: BasePeer) {
+          this.call.progress(value);
+        },
+      },
+      onerror: (error) => void told.push(`${error}`),
+    });
+    const says = (what: string): RegExp =>
+      new RegExp(`can't be passed as ${what.replaceAll(".", "\\.")}: JSON`);
+    for (const [lost, place] of lossy) {
+      value = lost;
+      const kind = /\.c$|^\.0$/.test(place) ? "a symbol" : "a function";
+      const byPosition = { params: ["a", lost], at: `params.1${place}` };
+      const byName = { params: { it: lost }, at: `params.it${place}` };
+      for (const { params, at } of [byPosition, byName]) {
+        await assertRejects(
+          () => client.request("echo", params),
+          TypeError,
+          `${kind} can't be passed as ${at}: JSON has none`,
+        );
+        assertThrows(
+          () => client.notify("echo", params),
+          TypeError,
+          `${kind} can't be passed as ${at}: JSON has none`,
+        );
+      }
+      for (
+        const [method, what] of [
+          ["get", "result"],
+          ["later", "result"],
+          ["progress", "params.value"],
+        ] as const
+      ) {
+        await assertRejects(() => client.request(method), RpcError, "Internal");
+        assertMatch(told.pop()!, says(what + place));
+      }
+      const stream = await client.request("stream") as AsyncIterable<unknown>;
+      await assertRejects(
+        async () => {
+          for await (const _ of stream);
+        },
+        RpcError,
+        "Internal",
+      );
+      assertMatch(told.pop()!, says(`value${place}`));
+    }
+    for (const [given, arrived] of harmless) {
+      assertEquals(await client.request<unknown>("echo", [given]), arrived);
+    }
+    assertEquals(told, []);
+    client.close();
+    await server.closed;
+  },
+);
 
 eachPeer("Hostile references harm nobody", async (face) => {
   const received: unknown[] = [];

@@ -89,6 +89,7 @@ class Subject extends Peer {
 // Each is somebody's fault, and not the peer's.
 const expected = [
   /^TypeError: Do not know how to serialize a BigInt/,
+  /^TypeError: a (function|symbol) can't be passed as result/,
   /^TypeError: Cannot (read stream|iterate the result): /,
   /^RpcError/,
   /^null$/,

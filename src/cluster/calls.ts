@@ -40,7 +40,6 @@ import {
   RpcError,
 } from "../wire/error.ts";
 import {
-  checkMembers,
   JsonText,
   type Params,
   readError,
@@ -845,7 +844,6 @@ export function writeFor(
   params: Params | undefined,
 ): string | undefined {
   try {
-    checkMembers(params);
     if (Object.values(params ?? {}).some(isStreaming)) {
       throw new TypeError("a stream can't be passed to another node");
     }

@@ -19,7 +19,7 @@ import { advance, renew } from "../peer/waiting.ts";
 import type { Limits } from "../wire/limits.ts";
 import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
-import { checkValue, JsonText, type Params } from "../wire/message.ts";
+import { JsonText, type Params, writeValue } from "../wire/message.ts";
 
 /** What is being turned into text right now. */
 let current: Writing | undefined;
@@ -329,12 +329,12 @@ export class Link implements Values {
     return isReference(value) ? startWriting(call) : undefined;
   }
 
-  /** Writes a result as JSON; `undefined` where JSON has no word for it. */
-  writeResult(value: unknown, writing: Writing): string | undefined {
+  /** Writes a result as JSON. */
+  writeResult(value: unknown, writing: Writing): string {
     const written = this.#write(value, writing);
     return written instanceof JsonText
       ? written.text
-      : withWriting(writing, () => JSON.stringify(written));
+      : withWriting(writing, () => writeValue(written));
   }
 
   #write(value: unknown, writing: Writing): unknown {
@@ -342,8 +342,6 @@ export class Link implements Values {
     for (const carrier of this.#carriers) {
       value = carrier.write(value, writing);
     }
-    // With references, what is left was borrowed, and writes itself.
-    if (writing.marshal === undefined) checkValue(value);
     return value;
   }
 

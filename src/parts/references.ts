@@ -42,7 +42,7 @@ import {
   isCalled,
   type Link,
 } from "./carrying.ts";
-import { type Params, readParam } from "../wire/message.ts";
+import { givenBack, type Params, readParam } from "../wire/message.ts";
 import { type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
@@ -367,6 +367,7 @@ class References implements Carrier {
       if (kind === 0 && this.#unwanted === undefined) {
         const lent = this.#lent?.get(handle as number);
         if (lent === undefined) throw unknownHandle();
+        givenBack.add(lent.target);
         return lent.target;
       }
       return value;

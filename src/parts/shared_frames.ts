@@ -126,7 +126,7 @@ class PeerSharing implements Sharing, Living {
     const core = this.#core;
     const values = Array.isArray(value) ? value : [value];
     // It says nothing, but who sends it is to be paced, too.
-    if (values.length === 0) core.bounds?.count();
+    if (values.length === 0) return void core.bounds?.count();
     this.#each(values, text, (value) => this.#take(value, text));
   }
 

@@ -43,10 +43,10 @@ import type { Part } from "../peer/options.ts";
 import type { Lender, Writing } from "../peer/seams.ts";
 import { type Carrier, carrying, type Link } from "./carrying.ts";
 import {
-  checkValue,
   JsonText,
   type Params,
   readParam,
+  writeValue,
 } from "../wire/message.ts";
 
 /**
@@ -431,8 +431,7 @@ class Producer {
 
   #push(value: unknown): void {
     try {
-      checkValue(value);
-      const text = JSON.stringify(value) ?? "null";
+      const text = writeValue(value, "value");
       const { sentLength } = this.#link.limits;
       if (text.length > sentLength - envelopeLength) {
         throw new RpcError(

@@ -19,7 +19,6 @@ import {
 } from "../wire/codes.ts";
 import { type ErrorObject, RpcError } from "../wire/error.ts";
 import {
-  checkValue,
   type Id,
   type Members,
   type Notification,
@@ -129,7 +128,6 @@ class Running implements RunningCall {
   }
 
   progress(value: unknown): boolean {
-    checkValue(value);
     this.live();
     return this.id !== undefined && !this.answered && this.version !== "1.0" &&
       tell(this.#core, "$/progress", { token: this.id, value });
@@ -471,7 +469,7 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
   // Nobody waits any more, but what it would have lent is let go of.
   const answered = running.answered || connection.ended !== undefined;
   const writing = values?.startResult(result, running);
-  let text: string | undefined;
+  let text: string;
   try {
     if (writing !== undefined) {
       const turn = answered ? undefined : values?.turn(result, running);
@@ -479,21 +477,17 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
         return wait(core, running, resolveAfter(turn, result));
       }
       // What nobody will read is told so, even if there is no answer.
-      text = values?.writeResult(result, writing);
+      text = values!.writeResult(result, writing);
     }
     if (id === undefined || answered) return values?.release(writing);
-    if (writing === undefined) {
-      checkValue(result);
-      text = writeValue(result);
-    }
+    if (writing === undefined) text = writeValue(result);
   } catch (error) {
     values?.release(writing);
     return fail(core, running, error);
   }
-  text ??= "null";
   const response = version === "2.0"
-    ? writeResult(id, text)
-    : core.versions!.writeResult(version, id, text);
+    ? writeResult(id, text!)
+    : core.versions!.writeResult(version, id, text!);
   if (isTooLong(core, running, response)) values?.release(writing);
   else write(core, running, response);
 }

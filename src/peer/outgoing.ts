@@ -16,7 +16,6 @@ import {
 } from "../wire/codes.ts";
 import { hide, RpcError } from "../wire/error.ts";
 import {
-  checkMembers,
   type Members,
   type Params,
   readError,
@@ -261,8 +260,6 @@ function writeCall(
   try {
     more = writeMembers(members);
     if (isOld) core.versions!.checkParams(version, params);
-    // Else the parts have looked at each.
-    if (core.connection.values === undefined) checkMembers(params);
     written = writing === undefined
       ? writeParams(params)
       : core.connection.values!.writeParams(params, writing, writeParams);

@@ -309,8 +309,8 @@ export interface Values {
     writing: Writing,
     write: (params: Params | undefined) => T,
   ): T;
-  /** Writes a result as JSON; `undefined` where JSON has no word for it. */
-  writeResult(value: unknown, writing: Writing): string | undefined;
+  /** Writes a result as JSON. */
+  writeResult(value: unknown, writing: Writing): string;
   /** Lets go of all that was kept for what was written. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
   /**

@@ -288,7 +288,10 @@ export function writeParams(params: Params | undefined): string | undefined {
     : undefined;
   // An object may write itself as something else, a Date as a string.
   const first = text?.charCodeAt(0);
-  if (first === 0x5b /* [ */ || first === 0x7b /* { */) return text;
+  if (first === 0x5b /* [ */ || first === 0x7b /* { */) {
+    checkData(params, "params");
+    return text;
+  }
   if (params instanceof JsonText) return params.text;
   throw new TypeError(
     `params must be an array or an object, got ${text ?? typeof params}`,
@@ -366,28 +369,84 @@ export function writeNotification(
 }
 
 /**
- * Refuses params with a function that nobody has replaced.
+ * Refuses what would arrive as null, or not at all: functions that nobody has
+ * replaced, and symbols. Asked of what has been written, of which it is known by then
+ * that it has an end. The look takes a sixth as long as to write it.
  *
- * @throws {TypeError} One would arrive as null, or not at all.
+ * @param what What it is, for the error.
+ * @throws {TypeError} There is one.
  */
-export function checkMembers(params: Params | undefined): void {
-  if (Array.isArray(params)) return params.forEach(checkValue);
-  // What writes itself does so whole.
-  const { toJSON } = (params ?? {}) as { toJSON?: unknown };
-  if (toJSON === undefined) Object.values(params ?? {}).forEach(checkValue);
+function checkData(value: unknown, what: string): void {
+  const lost = findLost(value, "", 0);
+  if (lost === undefined) return;
+  const [kind, ...place] = lost;
+  throw new TypeError(
+    `a ${kind} can't be passed as ${
+      [what, ...place.reverse()].join(".")
+    }: JSON has none; a function is lent by references (\`use\`), deep in a value by marshal()`,
+  );
 }
 
 /**
- * Refuses a function that nobody has replaced.
- *
- * @throws {TypeError} It is one, and would arrive as null.
+ * What the other side has given back of what it was lent: where it stored that as
+ * data, it would take the rest from all who read it. JSON says what it can.
  */
-export function checkValue(value: unknown): void {
-  if (typeof value === "function") {
-    throw new TypeError(
-      "a function can't be passed without references (`use`)",
-    );
+export const givenBack: WeakSet<object> = /* @__PURE__ */ new WeakSet();
+
+/** What there is, and where, the innermost name first; `undefined`: nothing. */
+function findLost(
+  value: unknown,
+  key: string | number,
+  depth: number,
+): (string | number)[] | undefined {
+  const type = typeof value;
+  if (type === "symbol") return [type];
+  const isFunction = type === "function";
+  if (!isFunction && type !== "object" || value === null) return undefined;
+  const { toJSON } = value as { toJSON?: unknown };
+  const isWritten = typeof toJSON === "function";
+  // What was lent to this side writes itself, to where it came from and nobody else.
+  if (isFunction) {
+    return isWritten && toJSON.call(value, key) !== undefined ||
+        givenBack.has(value as object)
+      ? undefined
+      : [type];
   }
+  // What writes itself does so whole. What is deeper has no room on the stack.
+  if (isWritten || depth === mostDepth) return undefined;
+  if (Array.isArray(value)) {
+    for (let index = 0; index < value.length; index++) {
+      const lost = findIn(value, index, depth);
+      if (lost !== undefined) return lost;
+    }
+    return undefined;
+  }
+  for (const name in value as object) {
+    const lost = findIn(value as object, name, depth);
+    // What is inherited is not written.
+    if (
+      lost !== undefined && Object.hasOwn(value as object, name) &&
+      !givenBack.has(value as object)
+    ) return lost;
+  }
+  return undefined;
+}
+
+const mostDepth = 1_000;
+
+function findIn(
+  holder: object,
+  name: string | number,
+  depth: number,
+): (string | number)[] | undefined {
+  const member = (holder as { [name: string | number]: unknown })[name];
+  // So are most.
+  if (typeof member === "string" || typeof member === "number") {
+    return undefined;
+  }
+  const lost = findLost(member, name, depth + 1);
+  lost?.push(name);
+  return lost;
 }
 
 /**
@@ -416,10 +475,18 @@ export function readMembers(source: object): Members {
   return members;
 }
 
-/** Writes a result; `undefined` where JSON has no word for it. */
-export function writeValue(value: unknown): string | undefined {
+/**
+ * Writes a result, or another value; `undefined` as null.
+ *
+ * @param what What it is, for the error.
+ * @throws {TypeError} JSON has no word for it, or for something in it.
+ */
+export function writeValue(value: unknown, what = "result"): string {
   // A number is its own text, and not to be looked for in anything (bench/).
-  return Number.isFinite(value) ? `${value}` : JSON.stringify(value);
+  if (Number.isFinite(value)) return `${value}`;
+  const text: string | undefined = JSON.stringify(value);
+  checkData(value, what);
+  return text ?? "null";
 }
 
 /** Writes an id, which mostly is a number. */

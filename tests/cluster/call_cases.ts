@@ -364,7 +364,7 @@ export const callCases: readonly Case[] = [
         [[new ReadableStream()], "a stream can't be passed to another node"],
         [[marshal({})], "Cannot pass by reference"],
         [[{ deep: marshal({}) }], "Cannot pass by reference"],
-        [[lent], "can't be passed"],
+        [[lent], "Cannot pass on what another peer lent"],
         [[{ lent }], "Cannot pass on what another peer lent"],
         [[1n], "BigInt"],
         [1, "params must be an array or an object"],

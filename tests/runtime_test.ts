@@ -8,14 +8,17 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { once } from "node:events";
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { createServer as createTcpServer, type Socket } from "node:net";
+import { createServer as createTcpServer, type Socket as TcpSocket } from "node:net";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="@types/ws"
 import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { countedWrites } from "./counted_writes.ts";
 import { node24 } from "./interop/node_program.ts";
-import { quiet, upgradeLines } from "./servers.ts";
+import { serve } from "../server.ts";
+import type { Socket } from "../src/line/socket.ts";
+import { canLeave, leave, makeLeavable, readOn } from "../src/runtime/deno_pausing.ts";
+import { quiet, until, upgradeLines } from "./servers.ts";
 
 const root = new URL("../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
@@ -142,7 +145,7 @@ Deno.test("src/runtime/deno_frames.ts: Deno's client takes long for a frame of m
  * busy: they find all of it in one turn.
  */
 async function answerTwoByTwo(): Promise<{ url: string } & AsyncDisposable> {
-  const waiting: { socket: Socket; answer: string }[] = [];
+  const waiting: { socket: TcpSocket; answer: string }[] = [];
   const server = createTcpServer((socket) => {
     socket.on("error", () => {});
     socket.once("data", (data: Uint8Array) => {
@@ -216,6 +219,79 @@ Deno.test("src/runtime/deno_closing.ts: Deno ends the process of who closes a so
       door,
     );
   }
+});
+
+/** A process of its own that makes calls as fast as it can, and what it prints. */
+function callFast(url: string, calls: number, length: number): Promise<string> {
+  return runDeno(`
+    const { connect } = ${importOf("client.ts")};
+    const client = connect(${JSON.stringify(url)});
+    await client.opened;
+    const params = ["x".repeat(${length})];
+    const calls = Array.from(
+      { length: ${calls} },
+      () => client.request("lengthOf", params),
+    );
+    const all = await Promise.allSettled(calls);
+    console.log(
+      all.filter(({ value }) => value === ${length}).length,
+      client.state,
+    );
+    Deno.exit();
+  `);
+}
+
+Deno.test("src/runtime/deno_pausing.ts: Deno reads a socket on whatever is done with it, unless its own code is led to leave it", async () => {
+  const log: string[] = [];
+  const { promise: opened, resolve } = Promise.withResolvers<WebSocket>();
+  await using server = Deno.serve(quiet, (request) => {
+    const { socket, response } = Deno.upgradeWebSocket(request);
+    makeLeavable(socket);
+    socket.onopen = (): void => resolve(socket);
+    socket.onmessage = ({ data }): void => {
+      log.push(data);
+      if (data !== "leave") return;
+      // Whatever follows before it is read no more can be sent.
+      queueMicrotask(() => socket.send("left"));
+      leave(socket);
+    };
+    socket.onclose = (): void => void log.push("close");
+    return response;
+  });
+  const client = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
+  const [there] = await Promise.all([opened, once(client, "open")]);
+  assert(canLeave(there));
+  assert(!canLeave(client as unknown as Socket));
+  const answered = async (text: string): Promise<void> => {
+    const answer = once(client, "message");
+    there.send(text);
+    assertEquals((await answer)[0].data, text);
+  };
+  for (const text of ["a", "leave", "b", "c"]) client.send(text);
+  assertEquals((await once(client, "message"))[0].data, "left");
+  await until(() => log.length === 2);
+  // By now it would have been told of all, and what is sent to it arrives.
+  for (let n = 0; n < 20; n++) await answered(`${n}`);
+  assertEquals([log, there.readyState], [["a", "leave"], WebSocket.OPEN]);
+  readOn(there);
+  await until(() => log.length === 4);
+  assertEquals(log, ["a", "leave", "b", "c"]);
+
+  // Closed while it is left, it hears that this is answered.
+  client.send("leave");
+  await until(() => log.length === 5);
+  const closed = once(client, "close");
+  there.close(4_000);
+  readOn(there);
+  assertEquals((await closed)[0].code, 4_000);
+  await until(() => log.at(-1) === "close");
+});
+
+Deno.test("A client that makes 60 long calls at once is answered each by Deno's own server, which can't pause it by itself", async () => {
+  const local = { lengthOf: (text: string) => text.length };
+  await using server = serve({ ...quiet, local });
+  const printed = await callFast(server.url, 60, 800_000);
+  assertEquals(printed, "60 open");
 });
 
 /** A socket of `ws` that is open, and what it takes to end it. */

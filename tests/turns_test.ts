@@ -219,6 +219,39 @@ Deno.test("A burst of 5,000 small calls is no more than may wait for its turn", 
   assertEquals([idsOf(it.socket), it.socket.closes], [ids(5_000), []]);
 });
 
+Deno.test("Of long messages one is handled in a turn, however many connections send them", async () => {
+  using clock = new WorkClock();
+  let done = 0;
+  // Within one turn nothing comes between.
+  let together = 0;
+  const options: PeerOptions = {
+    local: {
+      work: () => {
+        done++;
+        assertEquals(++together, 1);
+        queueMicrotask(() => together = 0);
+        clock.work(2);
+      },
+    },
+  };
+  await using left = await openServed(new ScriptedSocket(), options);
+  await using right = await openServed(new ScriptedSocket(), options);
+  for (let id = 0; id < 10; id++) {
+    for (const { socket } of [left, right]) {
+      socket.receive(request(id, "work", ["x".repeat(100_000)]));
+    }
+  }
+  assertEquals(done, 1);
+  await until(() => done === 20);
+  for (const { socket } of [left, right]) {
+    const answers = Array.from(
+      { length: 10 },
+      (_, id) => ({ jsonrpc: "2.0", result: null, id }),
+    );
+    assertEquals(socket.take(), answers);
+  }
+});
+
 Deno.test("Short messages that are answered at length wait their turn as long ones do", async () => {
   using clock = new WorkClock();
   const local = {

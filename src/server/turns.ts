@@ -21,6 +21,12 @@ import { hold, letGo } from "../peer/held.ts";
 import { cut } from "../peer/life.ts";
 import { closedError, complain } from "../peer/owner.ts";
 import type { Living, Turns } from "../peer/seams.ts";
+import {
+  canLeave,
+  leave,
+  makeLeavable,
+  readOn,
+} from "../runtime/deno_pausing.ts";
 import { isIsolating } from "../runtime/isolates.ts";
 import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
 import { tooManyRequests } from "../wire/codes.ts";
@@ -30,10 +36,12 @@ import type { Request } from "../wire/message.ts";
 // wait are given together.
 const span = 10;
 
-// The same for short messages of a socket that can't be paused. Deno tells of so many
-// of them in a turn as takes it no longer to handle them, and of more than that if
-// nothing is done with them (seen in 2.9.5).
+// The same for short messages of a socket that can't be paused: to handle them takes
+// no longer than to let them wait.
 const longSpan = 40;
+
+// Of longer ones only one is handled in a turn: 1 MiB takes as long as a turn may, to
+// parse alone.
 const longLength = 65_536;
 
 // Milliseconds of them that one is given before the next.
@@ -65,6 +73,10 @@ const turn = {
   isWatched: false,
   /** Whether somebody sent much in it. */
   isBusy: false,
+  /** Whether a long message was handled in it. */
+  hasLong: false,
+  /** Whether the next one waits until all sockets were heard. */
+  isPausing: false,
   /** Those of whom something waits, in the order of their turns. */
   waiting: [] as ConnectionTurns[],
 };
@@ -84,15 +96,20 @@ export function shareTurns(peer: object): void {
 
 /** Ends the turn, and begins the next with what waits. */
 function endTurn(): void {
+  if (turn.isPausing) return;
   const { waiting } = turn;
   turn.number++;
+  turn.hasLong = false;
   turn.isWatched = waiting.length > 0 || needsTimers && turn.isBusy;
   turn.isBusy = false;
   if (!turn.isWatched) return;
   let now = turn.start = performance.now();
   if (waiting.length === 0) return void afterTurn(endTurn);
   turn.since = now;
-  for (const end = now + span; now < end && waiting.length > 0;) {
+  for (
+    const end = now + span;
+    now < end && waiting.length > 0 && !turn.hasLong;
+  ) {
     const first = waiting.shift()!;
     now = first.serve(now + slice);
     if (first.isWaiting) waiting.push(first);
@@ -103,8 +120,14 @@ function endTurn(): void {
 
 /** Lets everybody else be heard before the next turn. */
 function pause(): void {
-  if (needsTimers) afterEvents(endTurn);
-  else afterTurn(endTurn);
+  if (!needsTimers) return void afterTurn(endTurn);
+  turn.isPausing = true;
+  afterEvents(endPause);
+}
+
+function endPause(): void {
+  turn.isPausing = false;
+  endTurn();
 }
 
 /** What one connection has sent, and waits. */
@@ -128,6 +151,7 @@ class ConnectionTurns implements Turns, Living {
 
   constructor(core: Core) {
     this.#core = core;
+    if (core.ws !== undefined) makeLeavable(core.ws);
   }
 
   get isWaiting(): boolean {
@@ -161,9 +185,19 @@ class ConnectionTurns implements Turns, Living {
   /** Whether the turn has taken long enough. */
   #isOver(length: number, now: number): boolean {
     const time = now - turn.start;
-    return this.#core.ws?.pause === undefined
-      ? time >= (length < longLength ? longSpan : span)
-      : time >= span || connections > 1 && now - turn.since >= rest;
+    const isLong = length >= longLength;
+    if (isLong) {
+      if (turn.hasLong) return true;
+      turn.hasLong = true;
+    }
+    return this.#isPausable
+      ? time >= span || connections > 1 && now - turn.since >= rest
+      : time >= (isLong ? span : longSpan);
+  }
+
+  get #isPausable(): boolean {
+    const { ws } = this.#core;
+    return ws?.pause !== undefined || canLeave(ws);
   }
 
   /** Handles what waits until a time, one event at least; returns what time it is. */
@@ -185,7 +219,8 @@ class ConnectionTurns implements Turns, Living {
       this.#hasSpent = false;
       work = 0;
       now = performance.now();
-      if (now >= until) break;
+      if (length >= longLength) turn.hasLong = true;
+      if (now >= until || turn.hasLong) break;
     }
     this.#isServed = false;
     if (events.size === 0) this.#resume();
@@ -197,6 +232,8 @@ class ConnectionTurns implements Turns, Living {
   }
 
   rest(): void {
+    // Deno's would rest after each message, where others do after a chunk of them.
+    if (this.#core.ws?.pause === undefined) return;
     if (this.#endRest !== undefined || !this.#pause()) return;
     this.#endRest = startTimer(restTime, () => {
       this.#endRest = undefined;
@@ -232,8 +269,9 @@ class ConnectionTurns implements Turns, Living {
     const place = waiting.indexOf(this);
     if (place === -1 || this.isWaiting) return;
     waiting.splice(place, 1);
-    if (waiting.length > 0 || !needsTimers) return;
+    if (waiting.length > 0 || !turn.isPausing) return;
     cancelEvents();
+    turn.isPausing = false;
     afterTurn(endTurn);
   }
 
@@ -256,15 +294,17 @@ class ConnectionTurns implements Turns, Living {
       return false;
     }
     this.#pause();
-    return this.#keep(event);
+    this.#keep(event);
+    // The last thing that is done with what the socket tells.
+    if (this.#isPaused && core.ws?.pause === undefined) leave(core.ws!);
+    return false;
   }
 
   /** Whether the socket is paused, because it can be. */
   #pause(): boolean {
-    const { ws } = this.#core;
-    if (!this.#isPaused && ws?.pause !== undefined) {
+    if (!this.#isPaused && this.#isPausable) {
       this.#isPaused = true;
-      ws.pause();
+      this.#core.ws!.pause?.();
     }
     return this.#isPaused;
   }
@@ -272,7 +312,9 @@ class ConnectionTurns implements Turns, Living {
   #resume(): void {
     if (!this.#isPaused || this.#endRest !== undefined) return;
     this.#isPaused = false;
-    this.#core.ws?.resume?.();
+    const { ws } = this.#core;
+    if (ws?.pause === undefined) readOn(ws!);
+    else ws.resume!();
   }
 }
 

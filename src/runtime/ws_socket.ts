@@ -45,10 +45,11 @@ const leastLength = 1_024;
 // What a frame has beside its text, at most.
 const mostHead = 10;
 
-// So many messages may have been on their way when this side closed. Who sends as fast
-// as he can has sent 200 times as many before his five seconds are over, and the others
-// have waited for all of them.
-const mostLate = 65_536;
+// So many bytes may have been on their way when this side closed, 65,536 short
+// messages. Who sends as fast as he can has sent 200 times as much before his five
+// seconds are over, and the others have waited for all of it.
+const mostLate = 16_777_216;
+const leastLate = 256;
 
 // So many pongs may wait in a socket. Each is an object or two there, though it has
 // two bytes for `bufferedAmount`: empty pings whose pongs nobody read took 120 bytes
@@ -92,7 +93,7 @@ export class PeerSocket extends WebSocket {
   #gathered: Gathered<Buffer> = nothing;
   /** Whether it does; `undefined`: nothing was sent yet. */
   #isFraming: boolean | undefined;
-  /** Messages that came after this side's close. */
+  /** Bytes that came after this side's close. */
   #late = 0;
   /** The pongs that wait in it, once there has been a ping. */
   #pongs: Pongs | undefined;
@@ -266,8 +267,12 @@ export class PeerSocket extends WebSocket {
       : undefined;
   }
 
-  static #tellMessage(this: PeerSocket, data: object, isBinary: boolean): void {
-    if (this.readyState === ReadyState.Closing) return this.#countLate();
+  static #tellMessage(
+    this: PeerSocket,
+    data: Uint8Array,
+    isBinary: boolean,
+  ): void {
+    if (this.readyState === ReadyState.Closing) return this.#countLate(data);
     this.#onmessage?.({
       type: "message",
       data: isBinary ? data : data.toString(),
@@ -275,8 +280,9 @@ export class PeerSocket extends WebSocket {
   }
 
   /** Nobody hears of what comes after the close; who goes on is cut. */
-  #countLate(): void {
-    if (++this.#late > mostLate) this.terminate();
+  #countLate({ byteLength }: Uint8Array): void {
+    this.#late += Math.max(byteLength, leastLate);
+    if (this.#late > mostLate) this.terminate();
   }
 
   static #tellError(this: PeerSocket, error: Error): void {

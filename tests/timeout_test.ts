@@ -3,7 +3,7 @@ import { type BasePeer, type Call, ConnectionClosedError } from "../mod.ts";
 import { eachPeer, whole } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { countListeners, request, result } from "./scripted_socket.ts";
-import { countTimers, never, notification, open, take } from "./stage.ts";
+import { countTimers, never, notification, open, pair, take } from "./stage.ts";
 
 eachPeer(
   "A time-out or a signal cancels a call of a peer, and a late answer is dropped",
@@ -303,6 +303,40 @@ eachPeer(
       "at last",
       "$/cancelRequest",
     ]);
+  },
+);
+
+eachPeer(
+  "A callback without a sign for a minute is given up by who called it; its progress is one",
+  async (face) => {
+    using time = new FakeTime();
+    const [server, client] = pair(face, {
+      local: {
+        ask: (callback: () => Promise<unknown>) =>
+          callback().catch(({ message }) => message),
+      },
+    });
+    await time.pass(0);
+    const gate = Promise.withResolvers<string>();
+    const silent = client.request<unknown>("ask", [() => gate.promise]);
+    await time.flow(70_000);
+    assertEquals(
+      await silent,
+      'No sign of life from request "$/invokeProxy/1/invoke" within 60000 ms',
+    );
+    const lively = client.request<unknown>("ask", [async () => {
+      const { call } = client;
+      for (let n = 0; n < 4; n++) {
+        await new Promise((resolve) => setTimeout(resolve, 50_000));
+        call.progress(n);
+      }
+      return "done";
+    }]);
+    await time.flow(250_000);
+    assertEquals(await lively, "done");
+    client.close();
+    await time.pass(0);
+    await server.closed;
   },
 );
 

@@ -8,7 +8,10 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { once } from "node:events";
 import { createHash } from "node:crypto";
 import { createServer } from "node:http";
-import { createServer as createTcpServer, type Socket as TcpSocket } from "node:net";
+import {
+  createServer as createTcpServer,
+  type Socket as TcpSocket,
+} from "node:net";
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="@types/ws"
@@ -17,7 +20,12 @@ import { countedWrites } from "./counted_writes.ts";
 import { node24 } from "./interop/node_program.ts";
 import { serve } from "../server.ts";
 import type { Socket } from "../src/line/socket.ts";
-import { canLeave, leave, makeLeavable, readOn } from "../src/runtime/deno_pausing.ts";
+import {
+  canLeave,
+  leave,
+  makeLeavable,
+  readOn,
+} from "../src/runtime/deno_pausing.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
 
 const root = new URL("../", import.meta.url);

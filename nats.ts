@@ -176,6 +176,7 @@ class Nats implements Engine {
         `Cannot publish ${payload.length} bytes: the server's max_payload is ${most}`,
       );
     }
+    this.#flushSoon();
     try {
       this.#connection.publish(subject, payload);
     } catch (cause) {
@@ -198,6 +199,7 @@ class Nats implements Engine {
     };
     const unsubscribe = (): void => this.#unsubscribe(subscription);
     this.#subscriptions.add(subscription);
+    this.#flushSoon();
     try {
       this.#listen(subscription);
       await this.#confirm(new Unconfirmed("subscribe", subject));
@@ -256,15 +258,20 @@ class Nats implements Engine {
     if (client !== undefined) guard(() => client.unsubscribe());
   }
 
-  /** Settles with the flush after this one, which the server answers in order. */
+  /** Settles with the flush that comes after it, since the server answers in order. */
   #confirm(written: Unconfirmed): Promise<undefined> {
     this.#written.push(written);
-    if (this.#flushed === undefined) {
-      this.#flushed = [];
-      // All of this turn's by one.
-      queueMicrotask(() => this.#flush());
-    }
     return written.promise;
+  }
+
+  /**
+   * Flushes what this turn is going to write. Asked for before it is written: so this
+   * comes before the client's own microtask, and all of it leaves as one.
+   */
+  #flushSoon(): void {
+    if (this.#flushed !== undefined) return;
+    this.#flushed = [];
+    queueMicrotask(() => this.#flush());
   }
 
   #flush(): void {

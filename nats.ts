@@ -1,6 +1,6 @@
 /**
  * A cluster through NATS: by a connection of your own, made with the client of NATS
- * (`@nats-io/transport-node` 3, on Deno and Bun, too, or `@nats-io/transport-deno`).
+ * (`@nats-io/transport-node` 3, on Deno and Bun, too).
  *
  * ```ts ignore
  * import { connect } from "@nats-io/transport-node";

@@ -3,6 +3,9 @@
  * through a real Redis.
  */
 
+// Imported so that Deno fetches the package that has the program in it.
+import "@oven/bun-linux-x64/package.json" with { type: "json" };
+import { fileURLToPath } from "node:url";
 import { connect, type NatsConnection } from "@nats-io/transport-node";
 import { createClient } from "@redis/client";
 import {
@@ -25,6 +28,8 @@ import { node24 } from "../interop/node_program.ts";
 import { until } from "../interop/processes.ts";
 import { TcpProxy } from "../tcp_proxy.ts";
 import { type EngineKind, EngineServer } from "./servers.ts";
+
+const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
 const kinds = ["memory", "nats", "redis"] as const;
 const real = ["nats", "redis"] as const;
@@ -55,6 +60,7 @@ class Bus implements AsyncDisposable {
       maxReconnectAttempts: -1,
       reconnectTimeWait: 50,
       reconnectJitter: 0,
+      timeout: 500,
       pingInterval: 200,
       ...options,
     });
@@ -564,6 +570,103 @@ eachReal(
   },
 );
 
+eachReal(
+  "tells of every loss, whatever happens to its connections",
+  async (stage) => {
+    const { port, server } = stage;
+    await using near = new TcpProxy(port);
+    await using far = new TcpProxy(port);
+    stage.port = near.port;
+    const publisher = await stage.engine();
+    stage.port = far.port;
+    const subscriber = await stage.engine();
+
+    // What the subscriber gets, in its order: numbers, and words of its engine.
+    const events: (number | EngineStatus)[] = [];
+    await subscriber.subscribe("a", (text) => events.push(Number(text)));
+    subscriber.watch((status) => events.push(status));
+    // How each number went; who is lost itself can't know what others hear.
+    const outcomes: ("had" | "refused" | "unknown")[] = [];
+    let isEnough = false;
+    const publishing = (async () => {
+      const under = new Set<Promise<void>>();
+      while (!isEnough) {
+        const number = outcomes.push("unknown") - 1;
+        const publication = publisher.publish("a", `${number}`).then(() => {
+          outcomes[number] = "had";
+        }, (error) => {
+          assertInstanceOf(error, EngineError);
+          if (!error.sent) outcomes[number] = "refused";
+        });
+        under.add(publication);
+        publication.then(() => under.delete(publication));
+        if (number % 20 === 0) await new Promise((go) => setTimeout(go, 1));
+      }
+      await Promise.all(under);
+    })();
+
+    const pause = (): Promise<void> => new Promise((go) => setTimeout(go, 60));
+    const isOpen = (): Promise<void> =>
+      until(
+        () => publisher.status === "open" && subscriber.status === "open",
+        "both are open",
+      );
+    const cut = async (proxy: TcpProxy): Promise<void> => {
+      proxy.cut();
+      await pause();
+      proxy.restore();
+    };
+    const faults = [
+      () => cut(near),
+      () => cut(far),
+      () => Promise.all([cut(near), cut(far)]),
+      () => server.restart(),
+      () => server.restart("SIGTERM"),
+      async () => {
+        server.freeze();
+        await pause();
+        server.thaw();
+      },
+      async () => {
+        far.mute();
+        await until(() => subscriber.status === "lost", "it is lost");
+        // An attempt of meanwhile has lost some of its answers, which no TCP does.
+        await cut(far);
+      },
+    ];
+    for (const fault of [...faults, ...faults.toReversed()]) {
+      await pause();
+      await fault();
+      await isOpen();
+    }
+    await pause();
+    isEnough = true;
+    await publishing;
+    await settle(publisher, [subscriber]);
+
+    let next = 0;
+    let isLost = false;
+    for (const event of [...events, outcomes.length]) {
+      if (typeof event === "string") {
+        isLost ||= event === "lost";
+        continue;
+      }
+      assert(event >= next, `${event} came after ${next - 1}`);
+      for (; next < event; next++) {
+        assert(
+          isLost || outcomes[next] !== "had",
+          `${next} was lost in silence`,
+        );
+      }
+      assert(outcomes[event] !== "refused", `${event} was sent later`);
+      next = event + 1;
+      isLost = false;
+    }
+    assert(outcomes.includes("refused") && outcomes.includes("had"));
+    assert(events.includes("lost"));
+  },
+);
+
 Deno.test("The engine through Redis is lost when its subscriber is killed, and hears again", async () => {
   await using stage = await Stage.start("redis");
   const [engine, other] = [await stage.engine(), await stage.engine()];
@@ -823,7 +926,7 @@ Deno.test("The permissions that docs/guide/engines.md prints suffice, and allow 
   });
 });
 
-Deno.test("The engines do the same in Node", async (test) => {
+Deno.test("The engines do the same in Node and in Bun", async (test) => {
   const folder = await Deno.makeTempDir({ prefix: "engines_" });
   try {
     const root = new URL("../../", import.meta.url);
@@ -837,18 +940,20 @@ Deno.test("The engines do the same in Node", async (test) => {
       cwd: root,
     }).output();
     assert(bundled.success, new TextDecoder().decode(bundled.stderr));
-    for (const kind of real) {
-      await test.step(name[kind], async () => {
-        await using server = await EngineServer.start(kind);
-        const { stdout, stderr } = await new Deno.Command(node24, {
-          args: [bundle, kind, `${server.port}`],
-        }).output();
-        assertEquals(
-          new TextDecoder().decode(stdout).trim(),
-          "open 1000 closed",
-          new TextDecoder().decode(stderr),
-        );
-      });
+    for (const [runtime, program] of [["Node", node24], ["Bun", bun]]) {
+      for (const kind of real) {
+        await test.step(`${name[kind]}, in ${runtime}`, async () => {
+          await using server = await EngineServer.start(kind);
+          const { stdout, stderr } = await new Deno.Command(program!, {
+            args: [bundle, kind, `${server.port}`],
+          }).output();
+          assertEquals(
+            new TextDecoder().decode(stdout).trim(),
+            "open 1000 closed",
+            new TextDecoder().decode(stderr),
+          );
+        });
+      }
     }
   } finally {
     await Deno.remove(folder, { recursive: true });

@@ -7,7 +7,7 @@ import * as node from "../../node.ts";
 import type { PeerSocket } from "../../src/runtime/ws_socket.ts";
 import { frame, Opcode, RawSocket } from "../interop/raw_socket.ts";
 import { failure, request, result } from "../scripted_socket.ts";
-import { bothTest, quiet, until } from "../servers.ts";
+import { bothTest, cloudflares, quiet, until } from "../servers.ts";
 import { ask, hear, hostileTest, toText } from "./stage.ts";
 
 const ping = request("ping", "rpc.ping");
@@ -341,4 +341,5 @@ bothTest(
     for (const socket of sockets) socket[Symbol.dispose]();
     await until(() => server.peers.size === 0);
   },
+  cloudflares.buffered,
 );

@@ -4,7 +4,12 @@
  * each of them are lines that must not compile.
  */
 
-import { assert, assertEquals, assertStringIncludes } from "@std/assert";
+import {
+  assert,
+  assertEquals,
+  assertRejects,
+  assertStringIncludes,
+} from "@std/assert";
 import { fileURLToPath } from "node:url";
 import { node24 } from "../interop/node_program.ts";
 import { browsers, browserTest, start } from "../pages.ts";
@@ -238,9 +243,9 @@ for (const [door, name, others] of draws) {
   });
 }
 
-Deno.test("A program in Deno takes the clone by links, as README says", async () => {
-  const project = `${folder}/deno`;
-  await Deno.mkdir(project);
+/** A project in Deno that has the clone as README says, with one program. */
+async function denoProject(program: string): Promise<string> {
+  const project = await Deno.makeTempDir({ dir: folder, prefix: "deno_" });
   const [, specifier] = /"@jsonrpcws\/peer": ("jsr:[^"]+")/.exec(
     await Deno.readTextFile(new URL("../../../README.md", sources)),
   )!;
@@ -251,12 +256,37 @@ Deno.test("A program in Deno takes the clone by links, as README says", async ()
       imports: { "@jsonrpcws/peer": JSON.parse(specifier!) },
     }),
   );
-  await Deno.writeTextFile(
-    `${project}/main.ts`,
+  await Deno.writeTextFile(`${project}/main.ts`, program);
+  return project;
+}
+
+Deno.test("A program in Deno takes the clone by links, as README says", async () => {
+  const project = await denoProject(
     'import { connect } from "@jsonrpcws/peer/client"; console.log(typeof connect);',
   );
   const printed = await run(Deno.execPath(), ["run", "main.ts"], project);
   assertEquals(printed, "function\n");
+});
+
+Deno.test("A forgotten authorize is reported by its name, on Deno's server too", async () => {
+  const begin = `
+    import { Peer } from "@jsonrpcws/peer";
+    import { serve } from "@jsonrpcws/peer/server";
+    class Chat extends Peer<unknown, { user: string }> {}`;
+  const wrong: [call: string, why: string][] = [
+    ["serve(Chat);", "The class has a context: give authorize, which tells it"],
+    ["serve(Chat, { port: 8000 });", "Property 'authorize' is missing"],
+  ];
+  for (const [call, why] of wrong) {
+    const project = await denoProject(`${begin} ${call}`);
+    const error = await assertRejects(
+      () => run(Deno.execPath(), ["check", "main.ts"], project),
+      Error,
+      why,
+    );
+    // What it said before.
+    assertEquals(/'(key|cert)'/.test(error.message), false, error.message);
+  }
 });
 
 Deno.test("npm would publish the package as it is, for everybody", async () => {

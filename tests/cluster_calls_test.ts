@@ -212,6 +212,7 @@ Deno.test("A process that was asleep hears others before it gives a call up", as
   const stage = new Stage(() => Promise.resolve(engine));
   const node = await stage.join();
   await engine.subscribe(stage.inbox("other"), () => {});
+  await engine.publish(stage.all, '{"v":1,"n":"other","k":"hello"}\n');
   let isSettled = false;
   const asked = node.peer("other.1").request("ask").finally(() => {
     isSettled = true;

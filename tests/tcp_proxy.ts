@@ -74,6 +74,8 @@ export class TcpProxy implements AsyncDisposable {
       port: this.#port,
     }).catch(() => undefined);
     if (server === undefined) return close(client); // The server is down.
+    // What comes in pieces is not to wait for the other side's word.
+    for (const end of [client, server]) end.setNoDelay();
     this.#held.push(server);
     if (this.#isCut) return close(client);
     this.#ends.add(client);

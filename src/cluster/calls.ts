@@ -195,6 +195,8 @@ export class Calls implements Sweeper {
         if (core === undefined) throw refuse("there is no such peer");
         return resolve(ask(core, method, text, { ...options, timeout }));
       }
+      // A node that was only paused would run it when it is back.
+      if (!this.#node.isAlive(node)) throw refuse("its node is not there");
       if (this.#waiting.size >= mostCalls) {
         throw new RangeError(
           `${cannotRequest} "${method}": ${mostCalls} of at most ${mostCalls} wait for other nodes`,
@@ -248,7 +250,7 @@ export class Calls implements Sweeper {
       const core = this.#node.resident(id)?.core;
       return core !== undefined && tell(core, method, text);
     }
-    if (this.#node.status !== "open") return false;
+    if (this.#node.status !== "open" || !this.#node.isAlive(node)) return false;
     this.#send(node, "tell", { to: id, m: method }, text);
     return true;
   }

@@ -183,6 +183,11 @@ export class Node implements Sleeper, BusOwner {
     return (this.#others.get(node)?.bornAt ?? -Infinity) > time;
   }
 
+  /** Whether another node is alive, as far as is known. */
+  isAlive(node: string): boolean {
+    return this.#others.has(node);
+  }
+
   // Its peers.
 
   /** The peer as others know it; from now on they do. */

@@ -19,6 +19,7 @@ Deno.test("Calls that wait for other nodes, and those that run for them, are bou
   const inbox = stage.inbox("other");
   const answers: string[] = [];
   await engine.subscribe(inbox, (text) => void answers.push(text));
+  await engine.publish(stage.all, '{"v":1,"n":"other","k":"hello"}\n');
   const most = 65_536;
 
   let rejected = 0;

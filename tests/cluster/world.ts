@@ -296,9 +296,10 @@ export class Balancer implements AsyncDisposable {
     for await (const client of this.#listener) this.#run(this.#join(client));
   }
 
-  async #join(client: Deno.Conn): Promise<void> {
+  async #join(client: Deno.TcpConn): Promise<void> {
     const server = await this.#connect();
     if (server === undefined) return close(client);
+    for (const end of [client, server]) end.setNoDelay();
     this.#ends.add(client).add(server);
     await Promise.all([
       client.readable.pipeTo(server.writable).catch(() => {}),
@@ -310,7 +311,7 @@ export class Balancer implements AsyncDisposable {
     close(server);
   }
 
-  async #connect(): Promise<Deno.Conn | undefined> {
+  async #connect(): Promise<Deno.TcpConn | undefined> {
     const ports = this.#ports();
     for (const _ of ports) {
       const port = ports[this.#next++ % ports.length]!;

@@ -226,17 +226,18 @@ async function check(when: string): Promise<void> {
     const known = [...await peer.request("nodes")].sort().join();
     if (known !== ids) complain(`it knows of ${known}, not of ${ids}`);
     for (const room of rooms) {
-      const is = truth.get(room)!.sort().join();
       const { members, missing } = await peer.request("who", [room]);
-      const listed = members.map(({ id }) => id).sort().join();
       if (missing.length > 0) complain(`${room}: ${missing} is missing`);
-      if (listed !== is) complain(`${room} has ${listed}, not ${is}`);
+      const listed = members.map(({ id }) => id);
+      compare(listed, truth.get(room)!, (what) => {
+        complain(`${room} is listed with ${what}`);
+      });
       const { members: told, complaints } = await peer.request("tracked", [
         room,
       ]);
-      if (told.sort().join() !== is) {
-        complain(`${room} was told to have ${told}, not ${is}`);
-      }
+      compare(told, truth.get(room)!, (what) => {
+        complain(`${room} was told to have ${what}`);
+      });
       for (const complaint of complaints) complain(`${room}: ${complaint}`);
     }
   }
@@ -322,6 +323,19 @@ if (violations.length > 0) {
   console.error(`${violations.length} violations with seed ${seed}`);
   Deno.exitCode = 1;
 } else console.log("no violations");
+
+/** Says by what one list differs from another. */
+function compare(
+  is: readonly string[],
+  truth: readonly string[],
+  say: (what: string) => void,
+): void {
+  const more = is.filter((id) => !truth.includes(id));
+  const less = truth.filter((id) => !is.includes(id));
+  if (more.length > 0) say(`${more.length} too many: ${more}`);
+  if (less.length > 0) say(`${less.length} too few: ${less}`);
+  if (new Set(is).size < is.length) say("somebody twice");
+}
 
 /** What all clients have heard, and missed. */
 function totals(): { heard: number; missed: number } {

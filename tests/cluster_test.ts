@@ -415,6 +415,18 @@ Deno.test("What ongap throws, now or later, is told to onerror", async () => {
   ]);
 });
 
+Deno.test("A room that nobody has joined has no gaps, and is subscribed to by nobody", async () => {
+  await using lab = new Lab();
+  const { node, engine, gaps } = await lab.join();
+  const before = engine.subscribed;
+  engine.lose();
+  node.room("lobby").notify("show", ["nobody"]);
+  engine.find();
+  await lab.time.flow(4_000);
+  assertEquals(node.status, "open");
+  assertEquals([gaps, engine.subscribed], [[], before]);
+});
+
 Deno.test("An engine that is closed leaves a node with its own members", async () => {
   const engine = memory();
   const errors: unknown[] = [];
@@ -429,6 +441,12 @@ Deno.test("An engine that is closed leaves a node with its own members", async (
   assertEquals(node.room("lobby").notify("show", ["own"]), 1);
   await lab.time.pass(0);
   assertEquals(page.shown, ["own"]);
+  const error = await assertRejects(
+    () => node.room("lobby").publish("show", ["own, too"]),
+    EngineError,
+    "the engine is closed",
+  );
+  assert(!error.sent);
   assertEquals(errors.length, 1);
 });
 

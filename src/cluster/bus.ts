@@ -185,6 +185,7 @@ export class Topic {
 
   /** Whether nobody but this node hears what is published now; `false`: unknown. */
   get isAlone(): boolean {
+    if (this.#bus.status !== "open") return false;
     const heard = this.#engine.listeners?.(this.subject);
     return heard !== undefined &&
       heard <= (this.#release === undefined ? 0 : 1);

@@ -577,6 +577,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   /** Messages arrive again: until now any may have been missed. */
   restored(why: "engine" | "paused"): void {
+    if (!this.#topic.isKept) return;
     this.#topic.confirmed().then(() => {
       // The next time will tell it.
       if (this.#node.isBroken || this.#node.isClosed) return;

@@ -193,16 +193,30 @@ Deno.test("Notifications that wait their turn when this side closes are told onc
   assertEquals([told.length, coreOf(it.peer).connection.held], [1, 0]);
 });
 
-Deno.test("A socket that can't be paused is closed with 4429 where more waits than may be held", async () => {
+Deno.test("What a socket that can't be paused sends beyond what may wait is handled as it arrives, in order", async () => {
   using clock = new WorkClock();
   const local = { work: () => clock.work(50) };
   const limits = { held: 100_000 };
   await using it = await openServed(new ScriptedSocket(), { local, limits });
   flood(it.socket, 200, "work");
+  const { held } = coreOf(it.peer).connection;
+  assert(held > 90_000 && held <= 100_000);
+  assert(it.socket.sent.length > 100);
+  await until(() => it.socket.sent.length === 200);
+  assertEquals([idsOf(it.socket), it.socket.closes], [ids(200), []]);
+});
+
+Deno.test("A message that is longer than may wait is closed with 4429 where it has to", async () => {
+  using clock = new WorkClock();
+  const local = { work: () => clock.work(50) };
+  const limits = { held: 10_000 };
+  await using it = await openServed(new ScriptedSocket(), { local, limits });
+  flood(it.socket, 40, "work");
+  it.socket.receive(request("long", "work", ["x".repeat(10_000)]));
   const { length } = it.socket.sent;
   assertEquals(it.socket.closes, [{
     code: 4429,
-    reason: "More than 100000 characters wait for their turn",
+    reason: "More than 10000 characters wait for their turn",
   }]);
   // Nothing of it is handled any more.
   await new Promise((resolve) => setTimeout(resolve, 20));
@@ -234,8 +248,8 @@ Deno.test("Of long messages one is handled in a turn, however many connections s
       },
     },
   };
-  await using left = await openServed(new ScriptedSocket(), options);
-  await using right = await openServed(new ScriptedSocket(), options);
+  await using left = await openServed(new PausableSocket(), options);
+  await using right = await openServed(new PausableSocket(), options);
   for (let id = 0; id < 10; id++) {
     for (const { socket } of [left, right]) {
       socket.receive(request(id, "work", ["x".repeat(100_000)]));

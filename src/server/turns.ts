@@ -19,7 +19,7 @@ import { coreOf } from "../peer/base.ts";
 import type { Core } from "../peer/core.ts";
 import { hold, letGo } from "../peer/held.ts";
 import { cut } from "../peer/life.ts";
-import { closedError, complain } from "../peer/owner.ts";
+import { closedError, complain, isClosed } from "../peer/owner.ts";
 import type { Living, Turns } from "../peer/seams.ts";
 import {
   canLeave,
@@ -186,13 +186,12 @@ class ConnectionTurns implements Turns, Living {
   #isOver(length: number, now: number): boolean {
     const time = now - turn.start;
     const isLong = length >= longLength;
+    if (!this.#isPausable) return time >= (isLong ? span : longSpan);
     if (isLong) {
       if (turn.hasLong) return true;
       turn.hasLong = true;
     }
-    return this.#isPausable
-      ? time >= span || connections > 1 && now - turn.since >= rest
-      : time >= (isLong ? span : longSpan);
+    return time >= span || connections > 1 && now - turn.since >= rest;
   }
 
   get #isPausable(): boolean {
@@ -204,6 +203,8 @@ class ConnectionTurns implements Turns, Living {
   serve(until: number): number {
     const core = this.#core;
     const events = this.#events!;
+    // It may have been served out of its turn.
+    if (events.size === 0) return performance.now();
     let now = 0;
     let work = 0;
     this.#isServed = true;
@@ -219,7 +220,7 @@ class ConnectionTurns implements Turns, Living {
       this.#hasSpent = false;
       work = 0;
       now = performance.now();
-      if (length >= longLength) turn.hasLong = true;
+      if (length >= longLength && this.#isPausable) turn.hasLong = true;
       if (now >= until || turn.hasLong) break;
     }
     this.#isServed = false;
@@ -278,16 +279,24 @@ class ConnectionTurns implements Turns, Living {
   /** Lets something wait: `false`, as {@linkcode takes} says it. */
   #keep(event: SocketEvent): false {
     const events = this.#events ??= new Set();
-    if (events.size === 0 && turn.waiting.push(this) === 1 && needsTimers) {
-      pause();
-    }
+    const { waiting } = turn;
+    if (
+      events.size === 0 && !waiting.includes(this) &&
+      waiting.push(this) === 1 && needsTimers
+    ) pause();
     events.add(event);
     return false;
   }
 
   #hold(event: SocketEvent, length: number): false {
     const core = this.#core;
-    if (!hold(core, length)) {
+    while (!hold(core, length)) {
+      // Who can't be paused sends nothing while what he has sent is handled.
+      if (this.isWaiting) {
+        this.serve(0);
+        if (isClosed(core)) return false;
+        continue;
+      }
       const reason =
         `More than ${core.limits.held} characters wait for their turn`;
       cut(core, tooManyRequests, reason);

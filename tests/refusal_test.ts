@@ -255,6 +255,7 @@ bothTest(
     }
     assertEquals(pages, 1);
   },
+  cloudflares.address,
 );
 
 bothTest(
@@ -277,4 +278,5 @@ bothTest(
       assertMatch(lines[index]!, kind);
     }
   },
+  cloudflares.address,
 );

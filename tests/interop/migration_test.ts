@@ -17,6 +17,7 @@ import { Client, Server as RpcServer } from "rpc-websockets";
 import { Server as IoServer, type Socket as IoSocket } from "socket.io";
 import { io, type Socket as IoClient } from "socket.io-client";
 import { connect } from "../../client.ts";
+import { cluster, memory } from "../../cluster.ts";
 import {
   broadcast,
   ConnectionClosedError,
@@ -150,7 +151,9 @@ migrationTest("Socket.IO", async () => {
 
   const said: string[] = [];
   const left: string[] = [];
-  const rooms = new Map<string, Set<Chat>>();
+  const engine = memory();
+  const nodes = await cluster({ engine });
+  const others = await cluster({ engine });
   class Chat extends Peer<
     { welcome(is: boolean): void; said(text: string): void },
     string
@@ -160,12 +163,13 @@ migrationTest("Socket.IO", async () => {
       save: (text: string) => (said.push(text), `id of ${text}`),
       never: () => new Promise<void>(() => {}),
       who: () => this.#user,
-      join: (name: string) => {
-        rooms.set(name, (rooms.get(name) ?? new Set()).add(this));
+      join: async (name: string) => {
+        await nodes.room(name).join(this, { key: this.#user });
         return "joined";
       },
       tell: (name: string, text: string) =>
-        broadcast(rooms.get(name) ?? [], "said", [text]),
+        nodes.room(name).notify("said", [text]),
+      id: () => nodes.idOf(this),
       leave: () => this.close(),
       async *naturals(from: number) {
         for (let n = from;; n++) yield await Promise.resolve(n);
@@ -176,7 +180,6 @@ migrationTest("Socket.IO", async () => {
     }
     override onclose(): void {
       left.push(this.#user);
-      for (const room of rooms.values()) room.delete(this);
     }
   }
   const server: Server<Chat> = serve(Chat, {
@@ -276,6 +279,55 @@ migrationTest("Socket.IO", async () => {
         const [bob, heard] = hearsNow();
         await bob.remote.join("garden");
         bob.notify("tell", ["garden", "hello"]);
+        return await heard;
+      },
+    },
+    '`io.in("room").fetchSockets()`': {
+      async then() {
+        await ann.emitWithAck("join", "pond");
+        const members = await sockets.in("pond").fetchSockets();
+        return members.map(({ data }) => data.user);
+      },
+      async now() {
+        await annNow.remote.join("pond");
+        const { members } = await nodes.room("pond").members();
+        return members.map(({ key }) => key);
+      },
+    },
+    "`socket.id`": {
+      async then() {
+        ann.on("question", (text, done) => done(`fine (${text})`));
+        const to = sockets.to(ann.id!).timeout(5_000);
+        return await to.emitWithAck("question", "how?");
+      },
+      async now() {
+        const question = (text: string) => `fine (${text})`;
+        const eve = meet("eve", { question });
+        const id = await eve.remote.id();
+        return [await others.peer(id).request("question", ["how?"])];
+      },
+    },
+    '`io.in("room").disconnectSockets()`': {
+      async then() {
+        const fay = await open("fay");
+        await fay.emitWithAck("join", "cellar");
+        const closed = new Promise((resolve) => fay.on("disconnect", resolve));
+        sockets.in("cellar").disconnectSockets();
+        return await closed !== undefined;
+      },
+      async now() {
+        const fay = meet("fay");
+        await fay.remote.join("cellar");
+        await others.disconnect({ key: "fay" });
+        return await fay.closed !== undefined;
+      },
+    },
+    "an adapter for several servers": {
+      // Of Socket.IO's a Redis would be needed.
+      async now() {
+        const [gil, heard] = hearsNow();
+        await gil.remote.join("hall");
+        await others.room("hall").publish("said", ["from afar"]);
         return await heard;
       },
     },
@@ -393,6 +445,8 @@ migrationTest("Socket.IO", async () => {
       for (const peer of peers) peer.close();
       await Promise.all(peers.map((peer) => peer.closed));
       await sockets.close();
+      await others[Symbol.asyncDispose]();
+      await nodes[Symbol.asyncDispose]();
       await admin.drain();
       other.close();
       await server.shutdown();

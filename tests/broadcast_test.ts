@@ -1,4 +1,5 @@
 import { assert, assertEquals, assertThrows } from "@std/assert";
+import { connect } from "../client.ts";
 import { broadcast, Peer, type PeerOptions } from "../mod.ts";
 import {
   openScripted,
@@ -6,6 +7,7 @@ import {
   ScriptedSocket,
   settle,
 } from "./scripted_socket.ts";
+import { bothTest } from "./servers.ts";
 
 /** Peers that are open, and whose sockets note what they are sent. */
 async function open(
@@ -270,3 +272,49 @@ Deno.test("broadcast has said to a peer that closes in the turn what came before
   await settle();
   assertEquals(it.take(1), []);
 });
+
+/** Somebody who is told something. */
+class Listener extends Peer<{ hear(what: number | string): void }> {
+  static all: Listener[] = [];
+  override local = { stay: () => void Listener.all.push(this) };
+}
+
+for (const sharedFrames of [false, true]) {
+  const how = sharedFrames ? "in shared frames" : "frame by frame";
+  bothTest(
+    `what many are told reaches each in order, whole and before the end, ${how}`,
+    async (platform) => {
+      await using server = await platform.serve(Listener);
+      await using open = new AsyncDisposableStack();
+      const heard: unknown[][] = [[], [], [], []];
+      const clients = heard.map((all) =>
+        open.use(connect<Listener["local"]>(server.url, {
+          sharedFrames,
+          reconnect: false,
+          local: { hear: (what: unknown) => void all.push(what) },
+        }))
+      );
+      const peers: Listener[] = Listener.all = [];
+      for (const client of clients) await client.remote.stay();
+      const numbers = Array.from({ length: 300 }, (_, n) => n);
+      // Long ones leave before the turn is over.
+      const told = (n: number) => n % 50 === 7 ? `${n}${"é".repeat(9_000)}` : n;
+      for (const n of numbers) {
+        broadcast(peers, "hear", [told(n)]);
+        if (n === 100) peers[1]!.notify("hear", ["only you"]);
+        if (n === 200) peers[2]!.close(4000, "enough");
+      }
+      assertEquals((await clients[2]!.closed).code, 4000);
+      await Promise.all(
+        [0, 1, 3].map((index) => peers[index]!.request("rpc.ping")),
+      );
+      const all = numbers.map(told);
+      assertEquals(heard, [
+        all,
+        [...all.slice(0, 101), "only you", ...all.slice(101)],
+        all.slice(0, 201),
+        all,
+      ]);
+    },
+  );
+}

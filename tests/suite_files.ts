@@ -5,6 +5,7 @@
  */
 
 await import("./admission_test.ts");
+await import("./broadcast_test.ts");
 await import("./drain_test.ts");
 await import("./frame_test.ts");
 await import("./heartbeat_test.ts");

@@ -7,6 +7,7 @@
  * @module
  */
 
+import { Gathered, telling, textsOf } from "../line/gathered.ts";
 import { ReadyState, type Socket, type SocketEvent } from "../line/socket.ts";
 
 /** The part of a socket of Bun's that a peer uses. */
@@ -15,6 +16,8 @@ export interface ServerWebSocket {
   binaryType?: string;
   /** Bytes that were sent; -1: they wait; 0: they were dropped. */
   send(data: string): number;
+  /** Hands all that is sent meanwhile to the system together. */
+  cork(send: () => void): unknown;
   /** Says why, and is told of the close at once. */
   close(code?: number, reason?: string): void;
   /** Cuts the connection. */
@@ -26,6 +29,22 @@ export interface ServerWebSocket {
 }
 
 type Listener = (event: SocketEvent) => void;
+
+// As much of what is for many is gathered before it leaves.
+const mostLength = 16_384;
+
+// Who has gathered nothing has this, so that all who are told the same share it.
+const nothing = new Gathered<readonly string[]>();
+
+/** Those that have gathered something. */
+let gathering: BunSocket[] = [];
+
+function endTurn(): void {
+  const all = gathering;
+  gathering = [];
+  for (const socket of all) socket.flush();
+  nothing.forget();
+}
 
 /** Why Bun (1.4.5) cuts a connection because of what arrived; the others are 1002. */
 const closeCodes: { readonly [reason: string]: number } = {
@@ -41,6 +60,10 @@ const pongHead = 2;
 /**
  * One side of a connection, which is the `data` of a socket of Bun's. The peer is
  * taken to be who listens first, and is told without ado; others are told after it.
+ *
+ * Bun itself hands to the system together what a socket is sent while its own message
+ * is heard. What is for many is sent by all of their sockets, so it is gathered here:
+ * with a hundred of them and eight messages a turn that takes a tenth of the time.
  */
 export class BunSocket implements Socket {
   /** Read by nobody: it is always `"arraybuffer"`. */
@@ -51,6 +74,8 @@ export class BunSocket implements Socket {
   #onmessage: Listener | undefined;
   /** Everybody else who listens, and to what. */
   #listeners: { readonly type: string; readonly listener: Listener }[] = [];
+  /** What waits until all sockets have been heard. */
+  #gathered: Gathered<readonly string[]> = nothing;
   /** Bytes of the pongs that were sent since nothing waited. */
   #pongs = 0;
   /** The close that waits until what was sent has left. */
@@ -68,7 +93,7 @@ export class BunSocket implements Socket {
 
   /** See {@linkcode Socket.bufferedAmount}. */
   get bufferedAmount(): number {
-    return this.#ws?.getBufferedAmount() ?? 0;
+    return (this.#ws?.getBufferedAmount() ?? 0) + this.#gathered.length;
   }
 
   /** Bun has opened it. */
@@ -109,6 +134,7 @@ export class BunSocket implements Socket {
     const isOwn = this.#readyState === ReadyState.Closing;
     this.#readyState = ReadyState.Closed;
     this.#ws = undefined;
+    this.#gathered = nothing;
     const isRefused = code === 1006 && reason.startsWith("Received ");
     const told = isRefused ? closeCodes[reason] ?? 1002 : code;
     const event = { type: "close", code: told, reason };
@@ -120,13 +146,34 @@ export class BunSocket implements Socket {
   /** See {@linkcode Socket.send}. */
   send(data: string): void {
     if (this.#readyState !== ReadyState.Open) return;
+    if (this.#gathered === nothing) {
+      if (!telling.isForMany) return this.#send(data);
+      if (gathering.push(this) === 1) setImmediate(endTurn);
+    }
+    this.#gathered = this.#gathered.with(data);
+    if (this.#gathered.length >= mostLength) this.flush();
+  }
+
+  #send(text: string): void {
     // Nothing more can be right on a connection that has lost a message.
-    if (this.#ws!.send(data) === 0 && data !== "") this.terminate();
+    if (this.#ws?.send(text) === 0 && text !== "") this.terminate();
+  }
+
+  /** Sends what was gathered. */
+  flush(): void {
+    const gathered = this.#gathered;
+    if (gathered === nothing) return;
+    this.#gathered = nothing;
+    const texts = gathered.made ??= textsOf(gathered);
+    this.#ws?.cork(() => {
+      for (const text of texts) this.#send(text);
+    });
   }
 
   /** See {@linkcode Socket.close}. */
   close(code?: number, reason?: string): void {
     if (this.#readyState > ReadyState.Open) return;
+    this.flush();
     this.#readyState = ReadyState.Closing;
     this.#ending = {
       ...code !== undefined && { code },
@@ -147,11 +194,13 @@ export class BunSocket implements Socket {
   terminate(): void {
     if (this.#readyState === ReadyState.Closed) return;
     this.#readyState = ReadyState.Closing;
+    this.#gathered = nothing;
     this.#ws?.terminate();
   }
 
   /** Asks for a sign of life, which is told as a `"pong"`. */
   ping(): void {
+    this.flush();
     this.#ws?.ping();
   }
 

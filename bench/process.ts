@@ -31,12 +31,16 @@ export class Process implements AsyncDisposable {
   // The end of what it wrote beside its answers: packages that log would drown the tables.
   #log = "";
 
-  /** Runs a command on this core; its greeting is the first {@linkcode read}. */
-  constructor(core: number, name: string, ...command: string[]) {
+  /**
+   * Runs a command; its greeting is the first {@linkcode read}.
+   *
+   * @param core Where; `undefined`: on whichever is free.
+   */
+  constructor(core: number | undefined, name: string, ...command: string[]) {
     this.#name = name;
     const [program, ...args] = [
       ...openFiles,
-      ...(pinned ? ["taskset", "-c", `${core}`] : []),
+      ...(pinned && core !== undefined ? ["taskset", "-c", `${core}`] : []),
       ...command,
     ];
     this.#child = new Deno.Command(program!, {

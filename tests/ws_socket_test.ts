@@ -448,3 +448,42 @@ Deno.test("A server's socket lets ws write where that writes to something else",
   // A head and a text for each.
   assert(second!.length >= 200);
 });
+
+Deno.test("Who speaks 1.0 is told in that, as one buffer for all who do", async () => {
+  const server = await serve(Parrot, quiet);
+  const open = await Promise.all(
+    (["2.0", "1.0", "1.0", "2.0"] as const).map(async (version) => {
+      const seen: number[] = [];
+      const client = connect<Methods>(server.url, {
+        local: { tick: (n: number) => void seen.push(n) },
+        reconnect: false,
+        version,
+      });
+      await client.remote.echo("It is heard by this.");
+      return { client, seen };
+    }),
+  );
+  const peers = [...server.peers];
+  const written = peers.map(({ ws }) => {
+    const { stream } = ws as PeerSocket;
+    const { write } = stream!;
+    const all: unknown[] = [];
+    stream!.write = (...args: unknown[]): boolean => {
+      all.push(args[0]);
+      return Reflect.apply(write, stream, args);
+    };
+    return all;
+  });
+  for (const n of [1, 2]) broadcast(peers, "tick", [n, ""]);
+  await settled({ peers });
+  for (const { seen } of open) assertEquals(seen, [1, 2]);
+  const buffers = new Map<unknown, Set<unknown>>();
+  for (const [index, { version }] of peers.entries()) {
+    const set = buffers.get(version) ?? new Set();
+    buffers.set(version, set.add(written[index]![0]));
+  }
+  assertEquals([...buffers.keys()].sort(), ["1.0", "2.0"]);
+  for (const set of buffers.values()) assertEquals(set.size, 1);
+  for (const { client } of open) await client[Symbol.asyncDispose]();
+  await server.shutdown();
+});

@@ -20,8 +20,9 @@ export class Gathered<Made> {
   readonly length: number;
   /** What was made of all of them, once it was. */
   made: Made | undefined;
-  /** The last that followed it, whose ever. */
+  /** The last two that followed it, whose ever: not all speak the same version. */
   #next: Gathered<Made> | undefined;
+  #other: Gathered<Made> | undefined;
 
   constructor(before?: Gathered<Made>, text = "") {
     this.before = before;
@@ -33,13 +34,17 @@ export class Gathered<Made> {
   /** The same with one text more. */
   with(text: string): Gathered<Made> {
     const next = this.#next;
-    if (next !== undefined && next.text === text) return next;
+    if (next === undefined) return this.#next = new Gathered(this, text);
+    if (next.text === text) return next;
+    const other = this.#other;
+    if (other !== undefined && other.text === text) return other;
+    this.#other = next;
     return this.#next = new Gathered(this, text);
   }
 
   /** Forgets what followed: nobody else will be told that. */
   forget(): void {
-    this.#next = undefined;
+    this.#next = this.#other = undefined;
   }
 }
 

@@ -16,7 +16,7 @@ import { Peer } from "../mod.ts";
 import { socketPair } from "../testing.ts";
 import { FaultyEngine } from "./cluster/faulty_engine.ts";
 import { roomCases } from "./cluster/room_cases.ts";
-import { Stage } from "./cluster/stage.ts";
+import { Stage, until } from "./cluster/stage.ts";
 import { FakeTime } from "./fake_time.ts";
 
 Deno.test("Nodes of one engine know each other once both have begun, and no more when one has left", async () => {
@@ -519,3 +519,33 @@ for (const { name, run } of roomCases) {
     await run(stage);
   });
 }
+
+Deno.test("What arrives in one turn with the proof that the engine is back is no gap of its own", async () => {
+  const bus = memory();
+  await using stage = new Stage(() => Promise.resolve(bus));
+  const engine = new FaultyEngine(bus);
+  const subscribe = engine.subscribe.bind(engine);
+  let behind: string | undefined;
+  engine.subscribe = (subject, receive) =>
+    subscribe(subject, (text) => {
+      receive(text);
+      if (behind !== undefined && text.includes('"beat"')) receive(behind);
+    });
+  const here = await stage.join(engine);
+  const there = await stage.join();
+  const page = stage.page(here);
+  const lobby = here.room("lobby");
+  const gaps: string[] = [];
+  lobby.ongap = ({ why }) => void gaps.push(why);
+  await lobby.join(page.peer);
+  await there.room("lobby").publish("show", ["hello"]);
+  await until(() => page.shown.length === 1);
+  engine.lose();
+  behind = `{"v":1,"n":"${there.id}","k":"beat","i":99,"at":[["lobby",9]]}\n`;
+  engine.find();
+  await until(() => gaps.length > 0);
+  behind = undefined;
+  await there.room("lobby").publish("show", ["again"]);
+  await until(() => page.shown.length === 2);
+  assertEquals(gaps, ["engine"]);
+});

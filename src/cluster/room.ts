@@ -225,6 +225,8 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   readonly #members = new Map<object, Membership>();
   /** The number of what each other node has said in it. */
   readonly #heard = new Map<string, number>();
+  /** Whether the gap of the node is still to be told. */
+  #isRestoring = false;
   /** Since when what is said in it is heard. */
   #since = 0;
   /** When something was last said. */
@@ -520,7 +522,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   #missed(node: string, missed?: number): void {
     this.#view?.doubt(node);
     // What is missed until then will be told for all nodes.
-    if (this.#node.isBroken) return;
+    if (this.#node.isBroken || this.#isRestoring) return;
     const why = "hole";
     const gap: Gap = { room: this.name, why, node };
     this.#tell(missed === undefined ? gap : { ...gap, missed });
@@ -578,9 +580,11 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   /** Messages arrive again: until now any may have been missed. */
   restored(why: "engine" | "paused"): void {
     if (!this.#topic.isKept) return;
+    this.#isRestoring = true;
     this.#topic.confirmed().then(() => {
       // The next time will tell it.
       if (this.#node.isBroken || this.#node.isClosed) return;
+      this.#isRestoring = false;
       this.#heard.clear();
       this.#since = performance.now();
       if (this.#members.size > 0 || this.#view !== undefined) {

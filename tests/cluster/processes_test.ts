@@ -478,8 +478,9 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
     // It takes nobody for dead: that it hears nothing is no news of others.
     const { changes } = await third.control.remote.log(room);
     assertEquals(changes.filter(({ type }) => type === "leave"), []);
-    await until(async () => await leaves(first, room) === 1, "one leave");
+    // Long before it hears again, or it could not be told from what is missed then.
     await second.control.remote.publish(room);
+    await until(async () => await leaves(first, room) === 1, "one leave");
     third.line!.cut();
     third.line!.restore();
     await until(async () => await third.control.remote.status() === "open");

@@ -334,6 +334,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   }
 
   released(): void {
+    this.#isRestoring = false;
     this.#heard.clear();
     this.#rooms.keep(this, this.isKept);
   }

@@ -82,7 +82,7 @@ export type {
   PeerOptions,
   PeerSettings,
 } from "./src/peer/options.ts";
-export type { AnyPeer, BasePeer } from "./src/peer/base.ts";
+export type { AnyPeer, BasePeer, theirs, TheirsOf } from "./src/peer/base.ts";
 export { Peer, type ServiceClass } from "./src/presets/everything.ts";
 export { guard, type Verdict } from "./src/methods/guard.ts";
 export {

@@ -93,14 +93,15 @@ export class Chat extends Peer<Page> {
      * connection left it open whether it was said, it is said once.
      */
     say: (text: string, id?: string): void => {
-      const params: Message = [this.username, checkedText(text)];
+      const said = checkedText(text);
       const known = checkedId(id);
-      if (known !== undefined) {
-        if (Chat.#messages.has(known)) return;
-        params.push(known, Date.now());
-        Chat.#keep(known, params);
+      if (known === undefined) {
+        broadcast(Chat.members, "message", [this.username, said]);
+      } else if (!Chat.#messages.has(known)) {
+        const time = Date.now();
+        Chat.#keep(known, [this.username, said, known, time]);
+        broadcast(Chat.members, "message", [this.username, said, known, time]);
       }
-      broadcast(Chat.members, "message", params);
     },
 
     /** The last messages that have an id, the newest last. */

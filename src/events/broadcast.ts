@@ -7,8 +7,13 @@
  */
 
 import { telling } from "../line/gathered.ts";
-import { coreOf } from "../peer/base.ts";
-import type { MethodName, MethodOf, ParamsFor } from "../peer/contract.ts";
+import { coreOf, type TheirsOf } from "../peer/base.ts";
+import type {
+  MethodName,
+  MethodOf,
+  OtherName,
+  ParamsFor,
+} from "../peer/contract.ts";
 import type { Core } from "../peer/core.ts";
 import { deliver, writeNotice } from "../peer/outgoing.ts";
 import { versionOf } from "../peer/sending.ts";
@@ -56,11 +61,15 @@ export function broadcast<Theirs, Method extends MethodName<Theirs>>(
   ...params: ParamsFor<MethodOf<Theirs, Method>>
 ): number;
 /**
- * Sends a notification to many peers whose other sides' types are not known.
+ * Sends a notification to many peers by a name that the types of their other sides
+ * don't know.
  */
-export function broadcast(
-  peers: Iterable<Pick<Peer, "version">>,
-  method: string,
+export function broadcast<
+  Member extends Pick<Peer, "version">,
+  Method extends string,
+>(
+  peers: Iterable<Member>,
+  method: OtherName<Method, TheirsOf<Member>>,
   params?: Params,
 ): number;
 export function broadcast(

@@ -77,7 +77,18 @@ export function keepPeer(
  * for npm leaves out the members whose names are symbols.
  */
 export interface BasePeer<Theirs = unknown, Context = unknown>
-  extends AsyncReleasable {}
+  extends AsyncReleasable {
+  /** Never there: by this the compiler finds `Theirs` in a subclass. */
+  readonly [theirs]?: Theirs | undefined;
+}
+
+/** The key of a member that there never is. */
+export declare const theirs: unique symbol;
+
+/** The type of the other side of a peer's, or of those of several kinds. */
+export type TheirsOf<Member> = [Member] extends [never] ? unknown
+  : Member extends { readonly [theirs]?: infer Theirs } ? NonNullable<Theirs>
+  : unknown;
 
 /**
  * One end of a JSON-RPC connection: it calls the other end's methods and lets the

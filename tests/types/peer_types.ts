@@ -5,6 +5,7 @@
 
 import { connect } from "../../client.ts";
 import {
+  broadcast,
   type CannotTravel,
   marshal,
   type Marshaled,
@@ -13,6 +14,7 @@ import {
   type Remote,
   type Socket,
   streams,
+  type TheirsOf,
 } from "../../mod.ts";
 import { socketPair } from "../../testing.ts";
 
@@ -311,4 +313,22 @@ export async function wide(peer: Peer<Wide>): Promise<void> {
     true,
   );
   isSame<MethodName<unknown>, never>(true);
+}
+
+/** What is told to many is checked as what is told to one. */
+export function told(): void {
+  const chats = new Set<Chat>();
+  const any = new Set<Peer>();
+  const both = new Set<Chat | Peer>();
+  isSame<TheirsOf<Chat>, Page>(true);
+  broadcast(chats, "message", ["ann", "hello"]);
+  broadcast(chats, "joined", [1]);
+  broadcast(any, "message", [1]);
+  broadcast(both, "message", [1]);
+  // @ts-expect-error: an argument is missing.
+  broadcast(chats, "message", ["ann"]);
+  // @ts-expect-error: the user is no text.
+  broadcast(chats, "message", [1, "hello"]);
+  // @ts-expect-error: the arguments are missing.
+  broadcast(chats, "message");
 }

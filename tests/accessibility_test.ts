@@ -98,6 +98,7 @@ browserTest("axe-core finds nothing on the chat", async () => {
   await ben.waitForSelector("#name-dialog[open]");
   await ben.type("#username", "ben");
   await ben.keyboard.press("Enter");
+  await shows(ben, "#status", "Connected");
   await say(ben, "hello");
   await page.bringToFront();
   await say(page, "hi");

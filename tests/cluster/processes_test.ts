@@ -4,6 +4,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { createClient } from "@redis/client";
+import type { Change, Gap } from "../../cluster.ts";
 import { connectEngine } from "./engines.ts";
 import { type EngineKind, EngineServer } from "./servers.ts";
 import {
@@ -457,7 +458,7 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
     }
     // To the others nothing has happened.
     for (const room of names) {
-      const { changes, gaps } = await first.control.remote.log(room);
+      const { changes, gaps } = await logOf(first, room);
       assertEquals(gaps, []);
       assertEquals(changes.filter(({ type }) => type === "leave"), []);
     }
@@ -512,8 +513,8 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
     try {
       await admin.sendCommand(["CLIENT", "KILL", "TYPE", "pubsub"]);
       await until(async () => {
-        for (const { control } of stage.nodes) {
-          if ((await control.remote.log(room)).gaps.length === 0) return false;
+        for (const node of stage.nodes) {
+          if ((await logOf(node, room)).gaps.length === 0) return false;
         }
         return true;
       }, "a gap at each node");
@@ -541,7 +542,7 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
       for (let turn = 0; turn < 50; turn++) await admin.publish(subject, text);
       third.continue();
       await until(async () => {
-        const { gaps } = await third.control.remote.log(room);
+        const { gaps } = await logOf(third, room);
         return gaps.length === 2;
       }, "a second gap");
       await until(async () => await third.control.remote.status() === "open");
@@ -549,7 +550,7 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
       for (const member of members) {
         await member.until(() => member.heard.length === 2);
       }
-      const { changes, gaps } = await first.control.remote.log(room);
+      const { changes, gaps } = await logOf(first, room);
       assertEquals(gaps.length, 1);
       assertEquals(changes.filter(({ type }) => type === "leave"), []);
     } finally {
@@ -585,15 +586,32 @@ async function settled(
   }
 }
 
+/**
+ * What a node was told in a room. Who knows no number of another yet may be told of
+ * one hole too many, by a beat that was long on its way (docs/cluster.md).
+ */
+async function logOf(
+  { control }: NodeProcess,
+  room: string,
+): Promise<{ changes: readonly Change[]; gaps: readonly Gap[] }> {
+  const { changes, gaps } = await control.remote.log(room);
+  return {
+    changes,
+    gaps: gaps.filter(({ why, missed }) =>
+      why !== "hole" || missed !== undefined
+    ),
+  };
+}
+
 /** Nodes have one gap in each of some rooms, and nobody has left. */
 async function onlyGaps(
   nodes: readonly NodeProcess[],
   rooms: readonly string[],
   why: string,
 ): Promise<void> {
-  for (const { control } of nodes) {
+  for (const node of nodes) {
     for (const room of rooms) {
-      const log = () => control.remote.log(room);
+      const log = () => logOf(node, room);
       await until(async () => (await log()).gaps.length > 0, "a gap");
       const { changes, gaps } = await log();
       assertEquals(gaps.map(({ why }) => why), [why]);

@@ -83,7 +83,7 @@ export interface BasePeer<Theirs = unknown, Context = unknown>
 }
 
 /** The key of a member that there never is. */
-export declare const theirs: unique symbol;
+export const theirs: unique symbol = /* @__PURE__ */ Symbol();
 
 /** The type of the other side of a peer's, or of those of several kinds. */
 export type TheirsOf<Member> = [Member] extends [never] ? unknown

@@ -28,7 +28,13 @@ import {
   EngineError,
   type EngineStatus,
 } from "./src/cluster/engine.ts";
-import { checkSubject, guard, Status } from "./src/cluster/status.ts";
+import {
+  type Act,
+  checkSubject,
+  failure,
+  guard,
+  Status,
+} from "./src/cluster/status.ts";
 import { Deferred } from "./src/line/deferred.ts";
 import { afterTurn } from "./src/line/task.ts";
 
@@ -107,10 +113,10 @@ export function nats(connection: NatsConnection): Engine {
 
 /** What waits for the server's confirmation. */
 class Unconfirmed extends Deferred<undefined> {
-  readonly what: "publish" | "subscribe";
+  readonly what: Act;
   readonly subject: string;
 
-  constructor(what: "publish" | "subscribe", subject: string) {
+  constructor(what: Act, subject: string) {
     super();
     this.what = what;
     this.subject = subject;
@@ -217,7 +223,7 @@ class Nats implements Engine {
     return Promise.resolve();
   }
 
-  #mustBeOpen(what: "publish" | "subscribe", subject: string): void {
+  #mustBeOpen(what: Act, subject: string): void {
     if (this.status === "open") return;
     const why = this.status === "lost"
       ? "there is no connection to NATS"
@@ -384,17 +390,3 @@ const reasons = {
   staleConnection: "NATS does not answer",
   forceReconnect: "The connection to NATS is being made again",
 };
-
-function failure(
-  what: "publish" | "subscribe",
-  subject: string,
-  why: string,
-  sent: boolean,
-  cause?: unknown,
-): EngineError {
-  return new EngineError(
-    `Cannot ${what} ${JSON.stringify(subject)}: ${why}`,
-    sent,
-    cause === undefined ? {} : { cause },
-  );
-}

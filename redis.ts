@@ -39,7 +39,13 @@ import {
   EngineError,
   type EngineStatus,
 } from "./src/cluster/engine.ts";
-import { checkSubject, guard, Status } from "./src/cluster/status.ts";
+import {
+  type Act,
+  checkSubject,
+  failure,
+  guard,
+  Status,
+} from "./src/cluster/status.ts";
 import { Deferred } from "./src/line/deferred.ts";
 
 export { EngineError };
@@ -100,8 +106,6 @@ export function redis(
 ): Engine {
   return new Redis(publisher, subscriber);
 }
-
-type What = "publish" | "subscribe";
 
 /** Who wants to hear of a subject. */
 interface Receiver {
@@ -235,7 +239,7 @@ class Redis implements Engine {
     return this.#publisher.isReady && this.#subscriber.isReady;
   }
 
-  #mustBe(isReady: boolean, what: What, subject: string): void {
+  #mustBe(isReady: boolean, what: Act, subject: string): void {
     if (isReady && this.status !== "closed") return;
     const why = this.status === "closed"
       ? "the engine is closed"
@@ -327,17 +331,3 @@ class Redis implements Engine {
 }
 
 const lost = "the connection to Redis was lost meanwhile";
-
-function failure(
-  what: What,
-  subject: string,
-  why: string,
-  sent: boolean,
-  cause?: unknown,
-): EngineError {
-  return new EngineError(
-    `Cannot ${what} ${JSON.stringify(subject)}: ${why}`,
-    sent,
-    cause === undefined ? {} : { cause },
-  );
-}

@@ -1,10 +1,10 @@
 /**
- * Where an engine is, and who is told of it: what every engine does alike.
+ * What every engine does alike: where it is, who is told of it, what it refuses.
  *
  * @module
  */
 
-import type { Engine, EngineStatus } from "./engine.ts";
+import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
 
 type Told = Parameters<Engine["watch"]>[0];
 
@@ -51,6 +51,24 @@ export function guard<Args extends unknown[]>(
   } catch {
     // Nobody is left to tell.
   }
+}
+
+/** What an engine is asked for. */
+export type Act = "publish" | "subscribe";
+
+/** The error of an engine that could not do what it was asked for. */
+export function failure(
+  what: Act,
+  subject: string,
+  why: string,
+  sent: boolean,
+  cause?: unknown,
+): EngineError {
+  return new EngineError(
+    `Cannot ${what} ${JSON.stringify(subject)}: ${why}`,
+    sent,
+    cause === undefined ? {} : { cause },
+  );
 }
 
 const subjects = /^(?!\.)(?!.*\.\.)(?!.*\.$)[\x21-\x7e]{1,1000}$/;

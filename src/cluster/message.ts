@@ -58,7 +58,22 @@ export function writeMessage(
   body = "",
 ): string {
   const more = JSON.stringify(fields).slice(1);
-  const header = `${head}"k":"${kind}"${more === "}" ? "" : ","}${more}`;
+  const isBare = more === "}";
+  return withBody(
+    kind,
+    `${head}"k":"${kind}"${isBare ? "" : ","}${more}`,
+    body,
+  );
+}
+
+/**
+ * Puts a body behind a header.
+ *
+ * @param header Whole, as its sender wrote it.
+ *
+ * @throws {RangeError} The header is too long.
+ */
+export function withBody(kind: string, header: string, body: string): string {
   if (header.length > mostHeader) {
     throw new RangeError(
       `Cannot send to other nodes: the header of "${kind}" has ${header.length} of at most ${mostHeader} characters`,

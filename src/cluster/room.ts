@@ -35,6 +35,7 @@ import {
   mostHeader,
   readCount,
   readText,
+  withBody,
 } from "./message.ts";
 import { mostNodes, type Node, type Numbered, type Resident } from "./node.ts";
 import {
@@ -438,16 +439,12 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     this.#saidAt = performance.now();
     const header =
       `${node.head}"k":"${kind}","s":${number}${first}${before}${fields}}`;
-    if (header.length > mostHeader) {
-      return Promise.reject(
-        new RangeError(
-          `Cannot send to other nodes: the header of "${kind}" has ${header.length} of at most ${mostHeader} characters`,
-        ),
-      );
+    let text: string;
+    try {
+      text = withBody(kind, header, body);
+    } catch (error) {
+      return Promise.reject(error);
     }
-    const text = body.length < 256
-      ? `${header}\n${body}`
-      : [header, body].join("\n");
     return node.bus.publish(this.#topic.subject, text);
   }
 

@@ -10,7 +10,7 @@
  * @module
  */
 
-import { abnormal, cutReason, isSendable } from "../line/close.ts";
+import { abnormal, checkCode, cutReason, isSendable } from "../line/close.ts";
 import { Deadlines, type Sweeper } from "../line/deadlines.ts";
 import { startTimer } from "../line/timers.ts";
 import { writePlain } from "../parts/carrying.ts";
@@ -24,12 +24,13 @@ import type {
   Remote,
   ResultOf,
 } from "../peer/contract.ts";
-import type { Core } from "../peer/core.ts";
+import { type Core, usualTimeout } from "../peer/core.ts";
 import { close } from "../peer/life.ts";
-import { notify, request } from "../peer/outgoing.ts";
+import { checkMethod, notify, rejectLate, request } from "../peer/outgoing.ts";
 import { entrustedTo, stateOf } from "../peer/owner.ts";
 import { createRemote } from "../peer/remote.ts";
-import { versionOf } from "../peer/sending.ts";
+import { cannotNotify, versionOf } from "../peer/sending.ts";
+import { cannotRequest } from "../peer/waiting.ts";
 import { namedError, reasonOf } from "../runtime/errors.ts";
 import { readAmount } from "../wire/amount.ts";
 import { busy, internalError, responseTooLarge } from "../wire/codes.ts";
@@ -110,8 +111,6 @@ interface Asking {
   readonly finish: () => void;
 }
 
-const usualTimeout = 60_000;
-
 // Most calls that wait for other nodes, and most that run for them.
 const mostCalls = 65_536;
 
@@ -129,7 +128,6 @@ const answerTime = 2_000;
 // read what others have said.
 const lateAfter = 2_000;
 
-const cannotRequest = "Cannot send request";
 const noResponse = "No response to request";
 
 /** The calls between this node's peers and those of others. */
@@ -181,7 +179,7 @@ export class Calls implements Sweeper {
     options: RemoteCallOptions = {},
   ): Promise<unknown> {
     return new Promise((resolve, reject) => {
-      checkMethod(method);
+      checkMethod(cannotRequest, method);
       const { signal, idempotent = false } = options;
       const timeout = readAmount("timeout", options.timeout ?? usualTimeout);
       if (signal?.aborted) throw reasonOf(signal);
@@ -242,8 +240,8 @@ export class Calls implements Sweeper {
 
   /** Sends a notification to a peer; see {@linkcode RemotePeer.notify}. */
   notify(id: string, method: string, params?: Params): boolean {
-    checkMethod(method);
-    const text = writeFor(`Cannot send notification "${method}"`, params);
+    checkMethod(cannotNotify, method);
+    const text = writeFor(`${cannotNotify} "${method}"`, params);
     const node = readPeerId(id)?.node;
     if (node === undefined || this.#isOver) return false;
     if (node === this.#node.id) {
@@ -486,22 +484,21 @@ export class Calls implements Sweeper {
       return reject(this.#entrusted(new RangeError(message, { cause })));
     }
     if (fields.e === undefined) return resolve(value);
-    resolve(this.#rejected(method, idempotent, fields.e, value));
+    const { e } = fields;
+    resolve(rejectLate(() => this.#errorOf(method, idempotent, e, value)));
   }
 
-  /** Rejects two turns later, so that the error has the stack of its caller. */
-  async #rejected(
+  /** The error of a call that failed on its node. */
+  #errorOf(
     method: string,
     idempotent: boolean,
     kind: unknown,
     value: unknown,
-  ): Promise<never> {
-    await undefined;
-    await undefined;
+  ): Error {
     if (kind === "rpc") {
       const error = this.#entrusted(readError(value));
       hide(error, "method", method);
-      throw error;
+      return error;
     }
     const said = (typeof value === "object" ? value : null) as {
       readonly [member: string]: unknown;
@@ -517,16 +514,16 @@ export class Calls implements Sweeper {
           reason: typeof reason === "string" ? reason : "",
           wasClean: wasClean === true,
         };
-        throw this.#closedError(method, sent !== false, info, idempotent);
+        return this.#closedError(method, sent !== false, info, idempotent);
       }
       case "time":
-        throw this.#entrusted(namedError(message, "TimeoutError"));
+        return this.#entrusted(namedError(message, "TimeoutError"));
       case "type":
-        throw this.#entrusted(new TypeError(message));
+        return this.#entrusted(new TypeError(message));
       case "range":
-        throw this.#entrusted(new RangeError(message));
+        return this.#entrusted(new RangeError(message));
     }
-    throw this.#entrusted(new Error(message));
+    return this.#entrusted(new Error(message));
   }
 
   #closedError(
@@ -818,22 +815,6 @@ export function remotePeer<Theirs>(
     throw new TypeError(`Cannot call a peer: its id is a ${typeof id}`);
   }
   return new Distant(calls, id) as unknown as RemotePeer<Theirs>;
-}
-
-/** @throws {TypeError} A method has no name. */
-function checkMethod(method: unknown): void {
-  if (typeof method === "string") return;
-  throw new TypeError(
-    `Cannot call a peer: method must be a string, got ${typeof method}`,
-  );
-}
-
-/** @throws {RangeError} A code can't be sent. */
-function checkCode(code: number): void {
-  if (isSendable(code)) return;
-  throw new RangeError(
-    `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
-  );
 }
 
 /**

@@ -58,19 +58,14 @@ export function writeMessage(
   body = "",
 ): string {
   const more = JSON.stringify(fields).slice(1);
-  const isBare = more === "}";
-  return withBody(
-    kind,
-    `${head}"k":"${kind}"${isBare ? "" : ","}${more}`,
-    body,
-  );
+  const comma = more === "}" ? "" : ",";
+  return withBody(kind, `${head}"k":"${kind}"${comma}${more}`, body);
 }
 
 /**
  * Puts a body behind a header.
  *
  * @param header Whole, as its sender wrote it.
- *
  * @throws {RangeError} The header is too long.
  */
 export function withBody(kind: string, header: string, body: string): string {

@@ -17,8 +17,9 @@ import type {
   ParamsFor,
 } from "../peer/contract.ts";
 import type { Core } from "../peer/core.ts";
-import { writeNotice } from "../peer/outgoing.ts";
+import { checkMethod, writeNotice } from "../peer/outgoing.ts";
 import { isClosed, messageOf } from "../peer/owner.ts";
+import { cannotNotify } from "../peer/sending.ts";
 import type { Peer } from "../presets/everything.ts";
 import { isDeeperThan } from "../wire/depth.ts";
 import {
@@ -208,8 +209,6 @@ const mostExcept = 256;
 
 /** What a notification begins with that may be passed on. */
 const noticeHead = '{"jsonrpc":"2.0","method":';
-
-const what = "Cannot send notification";
 
 /** A room, as its node has it. */
 export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
@@ -405,7 +404,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     const all = Array.isArray(except) ? except : [except];
     if (all.length > mostExcept) {
       throw new RangeError(
-        `${what}: except has ${all.length} of at most ${mostExcept} peers`,
+        `${cannotNotify}: except has ${all.length} of at most ${mostExcept} peers`,
       );
     }
     const ids = new Set<string>();
@@ -932,13 +931,12 @@ function writeData(cannot: string, data: unknown): string | undefined {
  *
  * @throws {TypeError} The params can't be written as JSON.
  */
-function writeDetached(method: unknown, params: Params | undefined): string {
-  if (typeof method !== "string") {
-    throw new TypeError(
-      `${what} "${method}": method must be a string, got ${typeof method}`,
-    );
-  }
-  return writeNotification(method, writeFor(`${what} "${method}"`, params));
+function writeDetached(method: string, params: Params | undefined): string {
+  checkMethod(cannotNotify, method);
+  return writeNotification(
+    method,
+    writeFor(`${cannotNotify} "${method}"`, params),
+  );
 }
 
 /** Writes one anew that came in 2.0, for a peer of another version. */

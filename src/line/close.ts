@@ -42,6 +42,14 @@ export function isSendable(code: number): boolean {
   return /^(100[0-37-9]|101[0-4]|[34]\d{3})$/.test(`${code}`);
 }
 
+/** @throws {RangeError} A close frame may not carry the code. */
+export function checkCode(code: number): void {
+  if (isSendable(code)) return;
+  throw new RangeError(
+    `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
+  );
+}
+
 /** Starts the close handshake, with another code if this one may not be said. */
 export function closeSocket(
   socket: Socket,

@@ -187,7 +187,8 @@ export interface Handlers {
   complain(core: Core, error: unknown): void;
 }
 
-const usualTimeout = 60_000;
+/** Milliseconds of {@linkcode Core.timeout}, if its owner names none. */
+export const usualTimeout = 60_000;
 
 /** All that a peer knows. */
 export class Core {

@@ -9,10 +9,10 @@
 
 import {
   abnormal,
+  checkCode,
   closeSocket,
   cutReason,
   ignoreError,
-  isSendable,
 } from "../line/close.ts";
 import { Deferred, isThenable } from "../line/deferred.ts";
 import { type FailedAttempt, wait } from "../line/retry.ts";
@@ -249,11 +249,7 @@ export function cut(core: Core, code: number, reason: string): void {
 
 /** Ends a peer for good; see {@linkcode Peer.close}. */
 export function close(core: Core, code: number, reason: string): void {
-  if (!isSendable(code)) {
-    throw new RangeError(
-      `Cannot close with code ${code}: use 1000 or 3000 to 4999`,
-    );
-  }
+  checkCode(code);
   if (core.state === "closed" || core.leaving !== undefined) return;
   const info = { code, reason: cutReason(reason), wasClean: true };
   const { queue, opening } = core;

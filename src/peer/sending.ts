@@ -15,6 +15,8 @@ import type { Core } from "./core.ts";
 import { isSending } from "./owner.ts";
 import type { Pending, QueuedBatch } from "./pending.ts";
 
+export const cannotNotify = "Cannot send notification";
+
 /** The version of what this side sends of itself. */
 export function versionOf({ connection }: Core): Version {
   return connection.spoken ?? "2.0";
@@ -91,7 +93,7 @@ export function sendFrame(core: Core, frame: string): boolean {
 export function tell(core: Core, method: string, params: Params): boolean {
   if (versionOf(core) !== "2.0") return false;
   const text = writeNotification(method, writeParams(params));
-  checkLength(core, "Cannot send notification", method, text);
+  checkLength(core, cannotNotify, method, text);
   return sendAside(core, text);
 }
 

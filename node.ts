@@ -41,10 +41,10 @@ import {
   Acceptor,
   type AcceptSettings,
   type Admission,
+  badRequest,
   type ClassSettings,
   type DrainOptions,
   type DrainReport,
-  goesNowhere,
   type Handshake,
   isHandshake,
   type Needs,
@@ -579,8 +579,7 @@ function createListener(
         answerUpgrade(socket, response)
       );
     } else if (!goesSomewhere(incoming)) {
-      const answer = acceptor.refuse(handshake, badRequest(), goesNowhere);
-      answerUpgrade(socket, answer);
+      answerUpgrade(socket, acceptor.refuseAddress(handshake));
     } else {
       const admission = acceptor.admit(handshake);
       if (admission instanceof Promise) {
@@ -720,10 +719,6 @@ async function respond(
   } catch (error) {
     return acceptor.fail(error);
   }
-}
-
-function badRequest(): Response {
-  return refuse(400, "Bad request");
 }
 
 /** Answers an upgrade with a response, and ends its connection. */

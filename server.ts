@@ -33,7 +33,6 @@ import {
   type ClassSettings,
   type DrainOptions,
   type DrainReport,
-  goesNowhere,
   type Handshake,
   type Needs,
   optionsOf,
@@ -385,13 +384,7 @@ function createHandler(
     const handshake = new RequestHandshake(request, info);
     const asks = acceptor.asks(request.method, handshake);
     if (asks !== true) return asks || fetch(request, info);
-    if (!goesHere(request, isSecure)) {
-      return acceptor.refuse(
-        handshake,
-        refuse(400, "Bad request"),
-        goesNowhere,
-      );
-    }
+    if (!goesHere(request, isSecure)) return acceptor.refuseAddress(handshake);
     const admission = acceptor.admit(handshake);
     return admission instanceof Promise
       ? acceptLater(acceptor, idleTimeouts, handshake, admission)

@@ -43,9 +43,8 @@ export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
 // whose sake a bundler would keep the class where nobody uses it.
 let coreIn: ((peer: object) => Core | undefined) | undefined;
 
-// What a definition may say, which takes the place of what the class does.
-const defined = [
-  "local",
+/** The hooks that a definition may have. */
+export const hooks = [
   "onopen",
   "onresume",
   "onclose",
@@ -53,6 +52,9 @@ const defined = [
   "onerror",
   "oninvalid",
 ] as const;
+
+// What a definition says takes the place of what the class does.
+const defined = ["local", ...hooks] as const;
 
 /** The core of a peer. For modules of this package: who uses it has `local`. */
 export function coreOf(peer: object): Core {

@@ -5,19 +5,11 @@
  * @module
  */
 
+import { hooks } from "../peer/base.ts";
 import { Peer } from "./everything.ts";
 
 /** The options that are functions, of whatever makes peers. */
-const hooks: readonly string[] = [
-  "onopen",
-  "onresume",
-  "onclose",
-  "onattempt",
-  "onerror",
-  "oninvalid",
-  "discover",
-  "createSocket",
-];
+const functionNames: readonly string[] = [...hooks, "discover", "createSocket"];
 
 /** Options of which nothing is known yet. */
 type Unread = { readonly [name: string]: unknown };
@@ -93,7 +85,7 @@ export function checkOptions(
   functions: readonly string[] = [],
 ): void {
   const read = options as Unread;
-  for (const name of [...hooks, ...functions]) {
+  for (const name of [...functionNames, ...functions]) {
     checkOption(name, read[name], "function", "a function");
   }
   checkOption("local", read.local, "object", "an object of functions");

@@ -373,6 +373,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return this.refuse(handshake, answer, "its method is another than GET");
   }
 
+  /** Refuses a handshake whose address and header `Host` are not one. */
+  refuseAddress(handshake: Handshake<Info>): Response {
+    const why =
+      "its address or its header Host can't be read, or they name two hosts";
+    return this.refuse(handshake, badRequest(), why);
+  }
+
   /** Refuses a handshake that is malformed. */
   refuse(handshake: Handshake<Info>, answer: Response, why: string): Response {
     return this.#refuse(handshake, "handshake", answer, why);
@@ -997,9 +1004,10 @@ function selectProtocol(
   return protocols.find((protocol) => offered.includes(protocol));
 }
 
-/** What is wrong with a request whose address and header `Host` are not one. */
-export const goesNowhere =
-  "its address or its header Host can't be read, or they name two hosts";
+/** Answers what can't be read. */
+export function badRequest(): Response {
+  return refuse(400, "Bad request");
+}
 
 /** Answers what is no handshake. */
 export function requireUpgrade(): Response {

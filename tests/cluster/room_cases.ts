@@ -58,6 +58,26 @@ async function next(changes: AsyncIterator<Change>): Promise<Change> {
 
 const numbers = Array.from({ length: 200 }, (_, n) => `${n}`);
 
+/**
+ * A node whose engine can be told to fail, and another one that hears of gaps and has a
+ * page in the room.
+ */
+async function besideFaulty(stage: Stage): Promise<{
+  engine: FaultyEngine;
+  here: Cluster;
+  there: Cluster;
+  page: ReturnType<Stage["page"]>;
+  gaps: Gap[];
+}> {
+  const engine = new FaultyEngine(await stage.engine());
+  const here = await stage.join(engine);
+  const there = await stage.join();
+  const page = stage.page(there);
+  const gaps = gapsOf(there);
+  await room(there).join(page.peer);
+  return { engine, here, there, page, gaps };
+}
+
 /** The cases. */
 export const roomCases: readonly Case[] = [
   {
@@ -414,12 +434,7 @@ export const roomCases: readonly Case[] = [
     name:
       "What is lost on its way is told with the next that arrives, and who came meanwhile is known",
     async run(stage) {
-      const engine = new FaultyEngine(await stage.engine());
-      const here = await stage.join(engine);
-      const there = await stage.join();
-      const page = stage.page(there);
-      const gaps = gapsOf(there);
-      await room(there).join(page.peer);
+      const { engine, here, there, page, gaps } = await besideFaulty(stage);
       await using changes = room(there).changes();
       await next(changes);
       await room(here).publish("show", ["one"]);
@@ -445,12 +460,7 @@ export const roomCases: readonly Case[] = [
   {
     name: "What is lost last is told by a beat",
     async run(stage) {
-      const engine = new FaultyEngine(await stage.engine());
-      const here = await stage.join(engine);
-      const there = await stage.join();
-      const page = stage.page(there);
-      const gaps = gapsOf(there);
-      await room(there).join(page.peer);
+      const { engine, here, gaps } = await besideFaulty(stage);
       await room(here).publish("show", ["one"]);
       engine.loses = (text) => !text.includes('"beat"');
       await room(here).publish("show", ["two"]);
@@ -464,12 +474,7 @@ export const roomCases: readonly Case[] = [
     name:
       "publish rejects where too much is not confirmed, and others are told of the hole",
     async run(stage) {
-      const engine = new FaultyEngine(await stage.engine());
-      const here = await stage.join(engine);
-      const there = await stage.join();
-      const page = stage.page(there);
-      const gaps = gapsOf(there);
-      await room(there).join(page.peer);
+      const { engine, here, page, gaps } = await besideFaulty(stage);
       await room(here).publish("show", ["first"]);
       const confirmed = Promise.withResolvers<number>();
       engine.confirms = confirmed.promise;

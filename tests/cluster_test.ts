@@ -16,7 +16,8 @@ import { Peer } from "../mod.ts";
 import { socketPair } from "../testing.ts";
 import { FaultyEngine } from "./cluster/faulty_engine.ts";
 import { roomCases } from "./cluster/room_cases.ts";
-import { Stage, until } from "./cluster/stage.ts";
+import { Stage } from "./cluster/stage.ts";
+import { until } from "./interop/processes.ts";
 import { FakeTime } from "./fake_time.ts";
 
 Deno.test("Nodes of one engine know each other once both have begun, and no more when one has left", async () => {

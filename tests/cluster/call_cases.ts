@@ -13,7 +13,8 @@ import {
   marshal,
   RpcError,
 } from "../../mod.ts";
-import { type Case, type Stage, until } from "./stage.ts";
+import { until } from "../interop/processes.ts";
+import type { Case, Stage } from "./stage.ts";
 
 /** A promise, and how to settle it. */
 function deferred<T = void>(): PromiseWithResolvers<T> {

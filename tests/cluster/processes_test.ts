@@ -6,12 +6,12 @@ import { assert, assertEquals } from "@std/assert";
 import { createClient } from "@redis/client";
 import type { Change, Gap } from "../../cluster.ts";
 import { connectEngine } from "./engines.ts";
+import { until } from "../interop/processes.ts";
 import { type EngineKind, EngineServer } from "./servers.ts";
 import {
   connectClient,
   type NodeProcess,
   type TestClient,
-  until,
   World,
 } from "./world.ts";
 

@@ -15,7 +15,8 @@ import {
 } from "../../cluster.ts";
 import { marshal } from "../../mod.ts";
 import { FaultyEngine } from "./faulty_engine.ts";
-import { type Case, type PageMethods, type Stage, until } from "./stage.ts";
+import { until } from "../interop/processes.ts";
+import type { Case, PageMethods, Stage } from "./stage.ts";
 
 const lobby = "the lobby";
 const encoded = "the%20lobby";

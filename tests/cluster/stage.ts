@@ -123,12 +123,3 @@ export class Stage implements AsyncDisposable {
     return this.#stack.disposeAsync();
   }
 }
-
-/** Waits until something holds that a network brings about. */
-export async function until(holds: () => unknown): Promise<void> {
-  const end = performance.now() + 20_000;
-  while (!await holds()) {
-    if (performance.now() > end) throw new Error(`It never held: ${holds}`);
-    await new Promise((resolve) => setTimeout(resolve, 2));
-  }
-}

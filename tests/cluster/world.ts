@@ -8,6 +8,7 @@
 import { lines } from "../../bench/lines.ts";
 import { connect } from "../../client.ts";
 import { type Peer, RpcError } from "../../mod.ts";
+import { until } from "../interop/processes.ts";
 import { TcpProxy } from "../tcp_proxy.ts";
 import type { EngineAddress } from "./engines.ts";
 import type { Client, NodeTask, Page } from "./node_program.ts";
@@ -414,24 +415,5 @@ export class World implements AsyncDisposable {
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all(this.nodes.map((node) => node[Symbol.asyncDispose]()));
     await this.balancer[Symbol.asyncDispose]();
-  }
-}
-
-/**
- * Waits until something holds that nobody tells of; looked at every 20 ms.
- *
- * @throws {Error} It doesn't within 20 s.
- */
-export async function until(
-  holds: () => boolean | Promise<boolean>,
-  what = "what is waited for",
-  within: number = patience,
-): Promise<void> {
-  const end = performance.now() + within;
-  while (!await holds()) {
-    if (performance.now() > end) {
-      throw new Error(`Not within ${within} ms: ${what}`);
-    }
-    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }

@@ -230,7 +230,7 @@ export async function start(
 /** Waits until a condition holds; for what tells nobody when it happens. */
 export async function until(
   holds: () => boolean | Promise<boolean>,
-  what: string,
+  what = `${holds}`,
   timeout = 20_000,
 ): Promise<void> {
   const end = performance.now() + timeout;

@@ -77,30 +77,35 @@ export type {
   WithoutSettings,
 };
 
-/** The part of a server of `Bun.serve` that is used. */
+/** The part of `Bun.serve`'s server that is used. */
 export interface BunServer {
-  /** Makes a WebSocket of a request; `false`: it can't. */
+  /** Upgrades a request to a WebSocket; `false` if that isn't possible. */
   upgrade(
     request: Request,
     options: { data: unknown; headers?: { [name: string]: string } },
   ): boolean;
-  /** Where a request comes from; `null`: from a Unix socket. */
+  /** The address that a request comes from; `null` for a Unix socket. */
   requestIP(request: Request): { address: string; port: number } | null;
-  /** Sets the seconds that a request may take; 0: any number. */
+  /** Sets the seconds that a request may take; 0 for no limit. */
   timeout(request: Request, seconds: number): void;
 }
 
 /** The option `websocket` of `Bun.serve`. */
 export interface WebSocketHandler {
-  /** Bytes of a message, twice the characters of the limit and more. */
+  /**
+   * Most bytes of a message: three for each character of the limit `messageLength`.
+   */
   readonly maxPayloadLength: number;
-  /** 16 minutes at most: who is silent is asked for a sign of life before. */
+  /**
+   * Seconds of silence: 960, or 0 for no limit. The heartbeat closes a silent
+   * connection before.
+   */
   readonly idleTimeout: number;
-  /** Not by Bun. */
+  /** `false`: the heartbeat sends its own pings. */
   readonly sendPings: false;
-  /** None: what waits for a slow reader is bounded by the limits. */
+  /** 0, no limit of Bun's: the limits bound what waits for a slow reader. */
   readonly backpressureLimit: 0;
-  /** Nothing is compressed. */
+  /** `false`: nothing is compressed. */
   readonly perMessageDeflate: false;
   /** A socket is open. */
   open(ws: ServerWebSocket & { data: unknown }): void;
@@ -109,14 +114,14 @@ export interface WebSocketHandler {
     ws: ServerWebSocket & { data: unknown },
     message: string | ArrayBufferLike | Uint8Array,
   ): void;
-  /** Some of what waited has left. */
+  /** Some of the data that waited in the socket has been sent. */
   drain(ws: ServerWebSocket & { data: unknown }): void;
-  /** A ping was answered. */
+  /** A ping has arrived, and Bun has answered it. */
   ping(
     ws: ServerWebSocket & { data: unknown },
     data: ArrayBufferLike | Uint8Array,
   ): void;
-  /** A sign of life. */
+  /** A pong has arrived: a sign of life. */
   pong(ws: ServerWebSocket & { data: unknown }): void;
   /** A socket is closed. */
   close(
@@ -126,11 +131,11 @@ export interface WebSocketHandler {
   ): void;
 }
 
-/** The origin of a request. */
+/** The sender of a request. */
 export interface ConnectionInfo {
-  /** Where it comes from; of a proxy, the proxy's. */
+  /** The address that the request comes from; behind a proxy, the proxy's. */
   readonly remoteAddr: Address;
-  /** The server that it came to, as Bun knows it. */
+  /** The server that received the request. */
   readonly server: BunServer;
 }
 
@@ -138,8 +143,9 @@ export interface ConnectionInfo {
 export interface UpgradeSettings<Context = unknown>
   extends AcceptSettings<Context, ConnectionInfo> {
   /**
-   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required. A throw reaches `onerror`, and the client as a bare 500.
+   * Answers requests that are no WebSocket handshake: pages, health checks.
+   * Default: 426 Upgrade Required. If it throws, the error goes to `onerror`, and
+   * the client gets 500 without a reason.
    */
   fetch?: (
     this: void,
@@ -153,7 +159,7 @@ export interface ServeSettings<Context = unknown>
   extends UpgradeSettings<Context>, ListenOptions {}
 
 /**
- * The options of `upgrade`, a definition and settings in one. In the definition's
+ * The definition and settings of `upgrade` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type UpgradeOptions<Theirs = unknown, Context = unknown> =
@@ -162,7 +168,7 @@ export type UpgradeOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * The options of `serve`, a definition and settings in one. In the definition's
+ * The definition and settings of `serve` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type ServeOptions<Theirs = unknown, Context = unknown> =
@@ -176,22 +182,27 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
   Address
 >;
 
-/** A handler of HTTP requests, that makes an instance for each WebSocket. */
+/**
+ * A handler of HTTP requests, which makes an instance of the service for each
+ * WebSocket.
+ */
 export interface Handler<Service extends ServicePeer = ServicePeer> {
-  /** Answers one request; `undefined`: it has become a WebSocket. */
+  /** Answers one request; `undefined` if it has become a WebSocket. */
   (
     request: Request,
     server: BunServer,
   ): Response | undefined | Promise<Response | undefined>;
-  /** The option `websocket` of the server that it is mounted in. */
+  /** The option `websocket` for the `Bun.serve` that calls this handler. */
   readonly websocket: WebSocketHandler;
   /** See {@linkcode ListeningServer.peers}. */
   readonly peers: ReadonlySet<Service>;
-  /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
+  /**
+   * As {@linkcode ListeningServer.drain}, but the HTTP server goes on listening.
+   */
   drain(options?: DrainOptions): Promise<DrainReport>;
 }
 
-/** What `Bun.serve` is asked for. */
+/** The options of `Bun.serve` that are used. */
 interface BunOptions {
   port?: number;
   hostname?: string;
@@ -203,9 +214,9 @@ interface BunOptions {
   websocket: WebSocketHandler;
 }
 
-/** What it makes. */
+/** The server that `Bun.serve` makes. */
 interface BunListener extends BunServer {
-  /** Of a Unix socket its path. */
+  /** The host and port; of a Unix socket, its path. */
   readonly address:
     | { readonly address: string; readonly port: number }
     | string;
@@ -220,15 +231,15 @@ type Answer = (
 /**
  * Listens, and makes a new peer with this definition for each connection.
  *
- * `onopen` is called after the handshake, `onclose` exactly once, however the
- * connection ends.
+ * `onopen` is called after the handshake, `onclose` exactly once, in whatever way
+ * the connection ends.
  *
- * @param options A definition, of what the other side may call;
- * {@linkcode ListenOptions}; and {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match, a port that is a string.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
- * @throws {Error} It can't listen there.
+ * @param options A definition (what the other side may call),
+ * {@linkcode ListenOptions} and {@linkcode UpgradeSettings}.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
+ * @throws {Error} The address can't be listened on, as when the port is taken.
  */
 export function serve<Theirs = unknown, Context = unknown>(
   options: ServeOptions<Theirs, Context>,
@@ -246,8 +257,8 @@ export function serve<Service extends ServicePeer, Context = unknown>(
  * Listens, and makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings Where to listen, and {@linkcode UpgradeSettings}, with
- * `authorize` if the class has a context.
+ * @param settings Where to listen and how connections are accepted; `authorize` is
+ * required if the class has a context.
  */
 export function serve<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -272,9 +283,9 @@ export function serve(
     ...cert !== undefined && {
       tls: { cert, ...key !== undefined && { key } },
     },
-    // Its page of an error shows the source.
+    // In development, Bun's page of an error shows the source.
     development: false,
-    // Else, where that is so, two of them may listen on one port (seen in 1.4.5).
+    // Bun (1.4.5) may let two servers listen on one port otherwise.
     reusePort: false,
     fetch: createHandler(acceptor, options),
     websocket: createSockets(acceptor.connectionLimits),
@@ -296,8 +307,8 @@ export function serve(
 }
 
 /**
- * Makes a handler for a server of `Bun.serve` that exists, that makes a new peer
- * with this definition for each connection.
+ * Makes a handler for a `Bun.serve` of your own, which makes a new peer with this
+ * definition for each connection.
  *
  * ```ts ignore
  * import { upgrade } from "@jsonrpcws/peer/bun";
@@ -314,21 +325,22 @@ export function serve(
  * await http.stop();
  * ```
  *
- * A server has one option `websocket` for all: of several handlers in it, that of
- * any will do for each, with its limit of a message's length.
+ * A `Bun.serve` has a single option `websocket`. If it has several handlers, give
+ * it the `websocket` of one of them: it serves all, with that one's limit of a
+ * message's length.
  *
- * @param options A definition, of what the other side may call, and
+ * @param options A definition (what the other side may call) and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match, a port that is a string.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
   options: UpgradeOptions<Theirs, Context>,
 ): Handler<Peer<Theirs, Context>>;
 /**
- * Makes a handler for a server of `Bun.serve` that exists, that makes a new
- * instance of a class for each connection.
+ * Makes a handler for a `Bun.serve` of your own, which makes a new instance of a
+ * class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
@@ -337,12 +349,12 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Handler<Service>;
 /**
- * Makes a handler for a server of `Bun.serve` that exists, that makes a new
- * instance of a class for each connection.
+ * Makes a handler for a `Bun.serve` of your own, which makes a new instance of a
+ * class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings How connections are accepted, with `authorize` if the class has
- * a context.
+ * @param settings How connections are accepted; `authorize` is required if the
+ * class has a context.
  */
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -361,7 +373,7 @@ export function upgrade(
   });
 }
 
-/** A request to connect, as Bun has it. */
+/** A handshake, read from Bun's request. */
 class RequestHandshake implements Handshake<ConnectionInfo> {
   readonly request: Request;
   readonly server: BunServer;
@@ -392,7 +404,10 @@ function infoOf(request: Request, server: BunServer): ConnectionInfo {
   return { remoteAddr, server };
 }
 
-/** Makes a handler that answers at once, unless somebody is asked who takes time. */
+/**
+ * Makes a handler. It answers in the same turn unless `origins`, `authorize` or
+ * `fetch` return a promise.
+ */
 function createHandler(
   acceptor: Acceptor<ConnectionInfo>,
   { fetch = requireUpgrade }: UpgradeSettings,
@@ -407,7 +422,7 @@ function createHandler(
     if (!(admission instanceof Promise)) {
       return accept(acceptor, handshake, admission);
     }
-    // Bun cuts who waits for an answer for 10 seconds.
+    // Bun would cut a client that waits 10 seconds for its answer.
     server.timeout(request, 0);
     return admission.then((admission) =>
       accept(acceptor, handshake, admission)
@@ -415,7 +430,7 @@ function createHandler(
   };
 }
 
-/** Answers what is no handshake; never rejects. */
+/** Answers a request that is no handshake; never rejects. */
 async function answer(
   acceptor: Acceptor<ConnectionInfo>,
   fetch: Required<UpgradeSettings>["fetch"],
@@ -429,7 +444,9 @@ async function answer(
   }
 }
 
-/** Makes a socket and its service's instance; never throws. */
+/**
+ * Upgrades a request and makes the service's instance for its socket; never throws.
+ */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
   handshake: RequestHandshake,
@@ -439,9 +456,9 @@ function accept(
   const { request, server } = handshake;
   const { protocol } = admission;
   const data = new BunSocket(protocol ?? "");
-  // Without this header Bun (1.4.5) selects whatever is offered. "" is left out.
+  // Without this header Bun (1.4.5) selects whatever is offered; it leaves out "".
   const headers = { "sec-websocket-protocol": protocol ?? "" };
-  // It is open when this returns.
+  // When this returns, the socket is open.
   if (!server.upgrade(request, { data, headers })) {
     admission.abandon();
     const answer = refuse(400, "Cannot upgrade to WebSocket");
@@ -451,13 +468,16 @@ function accept(
   return undefined;
 }
 
-/** Makes what hears of all sockets; `data` of each is what {@linkcode accept} made. */
+/**
+ * Makes the handler of all sockets' events. The `data` of each socket is the
+ * BunSocket that {@linkcode accept} made.
+ */
 function createSockets(limits: Limits): WebSocketHandler {
   const silence = limits.pingAfter + limits.pingWithin;
   return {
     maxPayloadLength: payloadOf(limits) || 0x7fff_ffff,
-    // With none, Bun (1.4.5) waits for ever for whoever was closed to go; with the
-    // longest that it takes, 16 seconds.
+    // Bun (1.4.5) without a timeout waits for ever for a peer that doesn't answer a
+    // close; with 960, the most it takes, it waits 16 seconds.
     idleTimeout: silence < 900_000 ? 960 : 0,
     sendPings: false,
     backpressureLimit: 0,

@@ -1,6 +1,7 @@
 /**
- * Many servers: rooms, presence, and calls to a peer on whatever server, through an
- * engine that passes messages between them; and rooms of one server, without any.
+ * Many servers as one: rooms, presence, and calls to a peer on any of the servers.
+ * An engine passes messages between them; without an engine, the rooms are those of
+ * one server.
  *
  * ```ts
  * import { cluster } from "@jsonrpcws/peer/cluster";

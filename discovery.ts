@@ -1,6 +1,5 @@
 /**
- * Discovery: an OpenRPC document of what a peer lets be called, the answer to
- * `rpc.discover`.
+ * Discovery: an OpenRPC document of a peer's methods, the answer to `rpc.discover`.
  *
  * ```ts
  * import { method } from "@jsonrpcws/peer";

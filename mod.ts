@@ -3,9 +3,9 @@
  * calls the other's, in JSON-RPC 2.0 and 1.0, over anything with the WebSocket
  * interface.
  *
- * The server is in `@jsonrpcws/peer/server`, that of Node in
- * `@jsonrpcws/peer/node`, the client in `@jsonrpcws/peer/client`, an in-memory
- * socket pair for tests in `@jsonrpcws/peer/testing`.
+ * Servers are in `@jsonrpcws/peer/server` (Deno), `/node`, `/bun` and `/workers`;
+ * the client in `@jsonrpcws/peer/client`; an in-memory socket pair for tests in
+ * `@jsonrpcws/peer/testing`.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";

@@ -1,10 +1,11 @@
 /**
- * The server and the client for Node, over `node:http` and the package `ws`: a new
- * instance of a service for every connection.
+ * The server and the client for Node: a server over `node:http` and the package
+ * `ws` with a new instance of a service for every connection, and a client over
+ * sockets of `ws`.
  *
- * Its server bounds what `Deno.serve` can't: a message is refused before it has
- * arrived whole, in however many fragments, and a peer that doesn't answer a
- * close is cut. It runs in Deno, too, for who wants that there.
+ * This server has bounds that `Deno.serve` lacks: a message that is too long is
+ * refused before all of it has arrived, and a connection whose peer doesn't answer
+ * a close is cut. Therefore it may be used in Deno, too.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -109,11 +110,11 @@ export type {
 };
 export type { FailedAttempt, ReconnectOptions } from "./src/line/retry.ts";
 
-/** The origin of a request. */
+/** The sender of a request. */
 export interface ConnectionInfo {
-  /** Where it comes from; of a proxy, the proxy's. */
+  /** The address that the request comes from; behind a proxy, the proxy's. */
   readonly remoteAddr: Address;
-  /** The request as Node knows it, with its socket: a TLS client's certificate. */
+  /** Node's request, with its socket: for the certificate of a TLS client. */
   readonly incoming: IncomingMessage;
 }
 
@@ -121,19 +122,20 @@ export interface ConnectionInfo {
 export interface SocketSettings<Context = unknown>
   extends AcceptSettings<Context, ConnectionInfo> {
   /**
-   * Whether messages are compressed, and how: see `ws`. It costs memory and time
-   * for each connection. Default `false`.
+   * Whether messages are compressed, and how: see `ws`. Compression costs memory
+   * and time for each connection. Default `false`.
    */
   perMessageDeflate?: boolean | object;
 }
 
-/** The settings of `upgrade`: how connections are accepted, and which. */
+/** The settings of `upgrade`: how connections are accepted, and for which path. */
 export interface UpgradeSettings<Context = unknown>
   extends SocketSettings<Context> {
   /**
-   * The path whose requests are for this service: `"/rpc"`, compared whole, without
-   * the query. All others are left alone; where nobody else listens, refused with
-   * 404. Default: every request is for it.
+   * The path of this service, `"/rpc"`: a request is for it if its path, without
+   * the query, is the same. Other requests are left to the other listeners of the
+   * event; if all of them are this library's, the last one answers 404. Default:
+   * every request is for this service.
    */
   path?: string;
 }
@@ -142,8 +144,9 @@ export interface UpgradeSettings<Context = unknown>
 export interface ServeSettings<Context = unknown>
   extends SocketSettings<Context>, ListenOptions {
   /**
-   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required. A throw reaches `onerror`, and the client as a bare 500.
+   * Answers requests that are no WebSocket handshake: pages, health checks.
+   * Default: 426 Upgrade Required. If it throws, the error goes to `onerror`, and
+   * the client gets 500 without a reason.
    */
   fetch?: (
     this: void,
@@ -153,7 +156,7 @@ export interface ServeSettings<Context = unknown>
 }
 
 /**
- * The options of `upgrade`, a definition and settings in one. In the definition's
+ * The definition and settings of `upgrade` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type UpgradeOptions<Theirs = unknown, Context = unknown> =
@@ -162,7 +165,7 @@ export type UpgradeOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * The options of `serve`, a definition and settings in one. In the definition's
+ * The definition and settings of `serve` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type ServeOptions<Theirs = unknown, Context = unknown> =
@@ -177,31 +180,33 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
 >;
 
 /**
- * A listener to the event "upgrade" of an HTTP server. It leaves alone what isn't
- * its own, and what somebody else has taken.
+ * A listener to the event "upgrade" of an HTTP server. It ignores requests for
+ * another path, and sockets that another listener has taken.
  */
 export interface UpgradeListener<Service extends ServicePeer = ServicePeer> {
-  /** Answers one request, by making a service's instance or by refusing. */
+  /** Answers one request: makes an instance of the service, or refuses. */
   (incoming: IncomingMessage, socket: Duplex, head: Uint8Array): void;
   /** See {@linkcode ListeningServer.peers}. */
   readonly peers: ReadonlySet<Service>;
-  /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
+  /**
+   * As {@linkcode ListeningServer.drain}, but the HTTP server goes on listening.
+   */
   drain(options?: DrainOptions): Promise<DrainReport>;
 }
 
 /**
  * Listens, and makes a new peer with this definition for each connection.
  *
- * `onopen` is called after the handshake, `onclose` exactly once, however the
- * connection ends.
+ * `onopen` is called after the handshake, `onclose` exactly once, in whatever way
+ * the connection ends.
  *
- * @param options A definition, of what the other side may call;
- * {@linkcode ListenOptions}; and {@linkcode UpgradeSettings}.
- * @returns Resolves when it listens.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match, a port that is a string.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
- * @throws {Error} It can't listen there.
+ * @param options A definition (what the other side may call),
+ * {@linkcode ListenOptions} and {@linkcode ServeSettings}.
+ * @returns Resolves when the server listens.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
+ * @throws {Error} The address can't be listened on, as when the port is taken.
  */
 export function serve<Theirs = unknown, Context = unknown>(
   options: ServeOptions<Theirs, Context>,
@@ -219,9 +224,9 @@ export function serve<Service extends ServicePeer, Context = unknown>(
  * Listens, and makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings Where to listen, and {@linkcode UpgradeSettings}, with
- * `authorize` if the class has a context.
- * @returns Resolves when it listens.
+ * @param settings Where to listen and how connections are accepted; `authorize` is
+ * required if the class has a context.
+ * @returns Resolves when the server listens.
  */
 export function serve<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -237,13 +242,13 @@ export async function serve(
   const { fetch = requireUpgrade, cert, key, signal } = options;
   signal?.throwIfAborted();
   const upgrades: object = {
-    // What is offered another protocol (h2c) is a request like any other, with a
-    // body. Node knows of this since 24.9.
+    // A request that offers to upgrade to another protocol (h2c) is answered as an
+    // ordinary one, with its body. Node has this option since 24.9.
     shouldUpgradeCallback: (incoming: IncomingMessage): boolean =>
       isHandshake(incoming.method, new IncomingHandshake(incoming)),
   };
-  // Imported by who listens alone: in Node it loads all of `fetch`, 20 ms of a
-  // client's first call (bench/, "first call").
+  // Imported here, so that a client doesn't load it: in Node, `node:http` loads all
+  // of `fetch`, 20 ms of a client's first call (bench/, "first call").
   const http: HttpServer = cert === undefined
     ? (await import("node:http")).createServer(upgrades)
     : (await import("node:https")).createServer({ ...upgrades, cert, key });
@@ -279,10 +284,9 @@ export async function serve(
 }
 
 /**
- * Makes a listener to the event "upgrade" of an HTTP server that exists, Node's
- * own or a framework's, that makes a new peer with this definition for each
- * connection. Others may listen beside it, Vite or Socket.IO, if it has a `path` of
- * its own.
+ * Makes a listener to the event "upgrade" of an HTTP server, Node's own or a
+ * framework's, which makes a new peer with this definition for each connection.
+ * With a `path`, others may listen beside it, such as Vite or Socket.IO.
  *
  * ```ts
  * import { connect, upgrade } from "@jsonrpcws/peer/node";
@@ -305,18 +309,18 @@ export async function serve(
  * http.close();
  * ```
  *
- * @param options A definition, of what the other side may call, and
+ * @param options A definition (what the other side may call) and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin, a host or a path
- * that could never match.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin, a host or a
+ * path that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
   options: UpgradeOptions<Theirs, Context>,
 ): UpgradeListener<Peer<Theirs, Context>>;
 /**
- * Makes a listener to the event "upgrade" of an HTTP server that exists, that
- * makes a new instance of a class for each connection.
+ * Makes a listener to the event "upgrade" of an HTTP server, which makes a new
+ * instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
@@ -325,12 +329,12 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): UpgradeListener<Service>;
 /**
- * Makes a listener to the event "upgrade" of an HTTP server that exists, that
- * makes a new instance of a class for each connection.
+ * Makes a listener to the event "upgrade" of an HTTP server, which makes a new
+ * instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings How connections are accepted, with `authorize` if the class has
- * a context.
+ * @param settings How connections are accepted; `authorize` is required if the
+ * class has a context.
  */
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -371,21 +375,23 @@ export function upgrade(
 /** The headers of a handshake. */
 export type HandshakeHeaders = Readonly<Record<string, string>>;
 
-/** The settings of a client; a class has them behind it. */
+/**
+ * The settings of a client: the third argument of `connect(url, Class, settings)`.
+ */
 export interface ConnectSettings<Context = unknown>
   extends Omit<AnyConnectSettings<Context>, "createSocket"> {
   /**
    * Headers of the handshake: cookies, credentials. Default: none. A function is
-   * asked before each attempt, for a token that grows old: also once more after a
-   * 401.
+   * called before each attempt, for a token that expires; after an answer of 401
+   * there is one more attempt with new headers.
    */
   headers?:
     | HandshakeHeaders
     | ((this: void) => HandshakeHeaders | Promise<HandshakeHeaders>);
   /**
-   * What else `ws` takes: `ca`, `cert`, `key`, `agent`, `perMessageDeflate`,
-   * `maxPayload`. Default: no compression, three bytes for each character of
-   * `messageLength`, else what `ws` does by itself.
+   * Further options of `ws`: `ca`, `cert`, `key`, `agent`, `perMessageDeflate`,
+   * `maxPayload`. Default: no compression, a `maxPayload` of three bytes for each
+   * character of the limit `messageLength`, and the defaults of `ws`.
    *
    * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md#new-websocketaddress-protocols-options}
    */
@@ -393,8 +399,8 @@ export interface ConnectSettings<Context = unknown>
 }
 
 /**
- * The options of a client, a definition and settings in one. In the definition's
- * functions `this` is the peer.
+ * A client's definition and settings in one object. In the definition's functions
+ * `this` is the peer.
  */
 export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & Definition
@@ -403,13 +409,13 @@ export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * Connects to a server, as `connect` of `@jsonrpcws/peer/client` does, by sockets
- * of `ws`.
+ * Connects to a server, as `connect` of `@jsonrpcws/peer/client` does, but by
+ * sockets of `ws`.
  *
- * They can send headers, and hand the messages of one turn to the system together,
- * which takes half of the time that one after the other does. The first leaves at
- * once, the others when the turn ends or there is enough of them: a process that
- * ends in the midst of a turn loses those.
+ * These sockets can send headers. They also hand the messages of one turn to the
+ * system together, which takes half the time of one write each: the first message
+ * leaves at once, the others when the turn ends or enough have been gathered. A
+ * process that exits within a turn loses those others.
  *
  * ```ts
  * import { connect, serve } from "@jsonrpcws/peer/node";
@@ -430,9 +436,9 @@ export type ConnectOptions<Theirs = unknown, Context = unknown> =
  *
  * @typeParam Theirs The type of the server's `local`.
  * @param url The server's address.
- * @param options A definition, of what the server may call, and settings.
+ * @param options A definition (what the server may call) and settings.
  * @throws {TypeError} The URL is not valid.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function connect<Theirs = unknown, Context = unknown>(
   url: Url,
@@ -444,10 +450,10 @@ export function connect<Theirs = unknown, Context = unknown>(
  * @param url The server's address.
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
  * whose `local` the server may call.
- * @param settings Settings alone: the hooks are the class's.
+ * @param settings Settings only: `local` and the hooks are members of the class.
  * @returns The instance.
  * @throws {TypeError} The URL is not valid.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function connect<Service, Context = unknown>(
   url: Url,
@@ -467,7 +473,7 @@ export function connect(
   return connectOver(address, options as AnyConnectOptions);
 }
 
-/** An address and settings by which the sockets are those of `ws`. */
+/** The arguments for `connect` of the client, with sockets of `ws`. */
 function withSockets<Service extends unknown[]>(
   url: Url,
   settings: ConnectSettings,
@@ -490,7 +496,7 @@ function withSockets<Service extends unknown[]>(
   };
   const createSocket = (url: string, protocols: string[]): PeerSocket =>
     new PeerSocket(url, protocols, usual);
-  // Asked together with the address, before each attempt.
+  // Headers are asked for together with the address, before each attempt.
   const address = typeof headers !== "function" ? url : async () => {
     usual = { ...usual, headers: await headers() };
     return typeof url === "function" ? url() : url;
@@ -503,7 +509,10 @@ type Fetch = (
   info: ConnectionInfo,
 ) => Response | Promise<Response>;
 
-/** @param others Has the sockets that upgrade to nothing, while they are open. */
+/**
+ * @param others Gets the open sockets of requests that are no handshake, so that
+ * they can be cut at the end.
+ */
 function createListener(
   acceptor: Acceptor<ConnectionInfo>,
   options: SocketSettings,
@@ -511,7 +520,7 @@ function createListener(
   others: Set<Duplex> = new Set(),
 ): (incoming: IncomingMessage, socket: Duplex, head: Uint8Array) => void {
   const { perMessageDeflate = false } = options;
-  /** Of the handshake that is being done. */
+  /** The subprotocol of the handshake that is being done. */
   let selected: string | undefined;
   const handshakes = new WebSocketServer({
     noServer: true,
@@ -520,9 +529,9 @@ function createListener(
     maxPayload: payloadOf(acceptor.connectionLimits),
     perMessageDeflate,
     skipUTF8Validation: false,
-    // Each costs memory beside its bytes.
+    // Bounded, because a fragment costs memory beside its bytes.
     maxFragments: 4_096,
-    maxPendingAutoPongs: 0, // It would cut; see PeerSocket.pong.
+    maxPendingAutoPongs: 0, // More would cut; see PeerSocket.pong.
     handleProtocols: () => selected ?? false,
   });
   handshakes.on("wsClientError", (error, socket, incoming) => {
@@ -538,15 +547,15 @@ function createListener(
     admission: Response | Admission,
   ): void {
     if (admission instanceof Response) return answerUpgrade(socket, admission);
-    // Somebody else has, while it was decided about.
+    // Another listener took the socket while the handshake was decided about.
     if (isTaken(socket)) return admission.abandon();
     let isOpen = false;
     selected = admission.protocol;
     try {
-      // Calls back at once, or tells what is wrong.
+      // Calls back in the same turn, or emits "wsClientError".
       handshakes.handleUpgrade(incoming, socket, head, (ws) => {
         isOpen = true;
-        socket.off("error", destroy); // From now on it is for `ws` to listen.
+        socket.off("error", destroy); // From here on `ws` listens.
         ws.stream = socket;
         watch(ws, admission.accept(ws));
       });
@@ -556,7 +565,7 @@ function createListener(
     if (!isOpen) admission.abandon();
   }
 
-  /** The last header `Host` that was good: parsing addresses takes its time. */
+  /** The last header `Host` that could be parsed, because parsing is slow. */
   let knownHost: string | undefined;
 
   function goesSomewhere(incoming: IncomingMessage): boolean {
@@ -569,7 +578,7 @@ function createListener(
   }
 
   return (incoming, socket, head) => {
-    // An error that nobody listens to is a throw.
+    // Without a listener an error would be thrown.
     socket.on("error", destroy);
     const handshake = new IncomingHandshake(incoming);
     if (!isHandshake(incoming.method, handshake)) {
@@ -595,7 +604,7 @@ function destroy(this: Duplex): void {
   this.destroy();
 }
 
-/** The listeners that `upgrade` has made. */
+/** The listeners that `upgrade` made. */
 const own = new WeakSet<object>();
 
 /** The path of a request, without its query. */
@@ -604,25 +613,29 @@ function pathOf(incoming: IncomingMessage): string | undefined {
   return url.startsWith("/") ? url.split("?")[0] : urlOf(incoming)?.pathname;
 }
 
-/** Whether nobody is left who could take what a listener doesn't. */
+/**
+ * Whether a listener is the last one, and all before it are this library's: then
+ * nobody else would answer.
+ */
 function isLast(server: unknown, listener: object): boolean {
   const all = (server as HttpServer | undefined)?.listeners?.("upgrade") ?? [];
   return all.at(-1) === listener && all.every((each) => own.has(each));
 }
 
-/** Whether a socket is somebody else's: he reads from it, or has ended it. */
+/** Whether another listener has taken a socket: reads from it, or has ended it. */
 function isTaken(socket: Duplex): boolean {
   return !socket.writable || socket.listenerCount("data") > 0;
 }
 
-/** Answers an upgrade, unless it is somebody else's by now. */
+/** Answers an upgrade, unless another listener has taken the socket. */
 function answerUpgrade(socket: Duplex, response: Response): void {
   if (!isTaken(socket)) write(socket, response);
 }
 
 /**
- * A request to connect, as Node has it. Making a platform's request out of it would
- * be a fifth of what a connection costs a server (bench/, "2,000 idle").
+ * A handshake, read from Node's request. A `Request` is made only if somebody reads
+ * it, since making one is a fifth of what a connection costs a server (bench/,
+ * "2,000 idle").
  */
 class IncomingHandshake implements Handshake<ConnectionInfo> {
   readonly #incoming: IncomingMessage;
@@ -640,7 +653,9 @@ class IncomingHandshake implements Handshake<ConnectionInfo> {
     return isSecure(this.#incoming);
   }
 
-  /** An empty one where it can't be made. */
+  /**
+   * The request; a GET of `http://localhost/` if its own address can't be parsed.
+   */
   get request(): Request {
     return this.#request ??= toRequest(this.#incoming) ??
       new Request("http://localhost/");
@@ -651,20 +666,23 @@ class IncomingHandshake implements Handshake<ConnectionInfo> {
   }
 }
 
-/** The close codes of what `ws` refuses to read, as the peer would have them. */
+/** The close codes for the errors of `ws`, the same that a peer would send. */
 const closeCodes: { readonly [code: string]: number } = {
   WS_ERR_INVALID_UTF8: 1007,
   WS_ERR_TOO_MANY_BUFFERED_PARTS: 1008,
   WS_ERR_UNSUPPORTED_MESSAGE_LENGTH: CloseCode.MessageTooBig,
 };
 
-/** Closes at once what `ws` would wait 30 seconds for; it has told the peer. */
+/**
+ * Closes the peer as soon as `ws` finds an invalid frame. `ws` has sent the close
+ * frame then, and would wait 30 seconds for an answer.
+ */
 function watch(ws: PeerSocket, peer: ServicePeer | undefined): void {
   ws.peer = peer;
   ws.on("error", closePeer);
 }
 
-/** No closure, since every connection has one. */
+/** One function for all sockets, instead of a closure for each connection. */
 function closePeer(
   this: PeerSocket,
   { code = "", message }: Error & { code?: string },
@@ -673,7 +691,7 @@ function closePeer(
   this.peer?.close(closeCodes[code] ?? 1002, message);
 }
 
-/** Answers what is no upgrade. */
+/** Answers a request that is no upgrade. */
 async function answer(
   acceptor: Acceptor<ConnectionInfo>,
   fetch: Fetch,
@@ -690,15 +708,16 @@ async function answer(
       await pipeline(readable(response.body), outgoing);
     }
   } catch {
-    // The client is gone, or its owner's body ended too early.
+    // The client is gone, or the body of the owner's response failed.
     outgoing.destroy();
   }
 }
 
 /**
- * What a request that is no handshake is answered; never rejects.
+ * The response to a request that is no handshake; never rejects.
  *
- * @param outgoing Where to: its end is the request's.
+ * @param outgoing Where the response goes: when it closes, the request's signal
+ * aborts.
  */
 async function respond(
   acceptor: Acceptor<ConnectionInfo>,
@@ -721,14 +740,14 @@ async function respond(
   }
 }
 
-/** Answers an upgrade with a response, and ends its connection. */
+/** Answers an upgrade with a response, and closes the connection. */
 async function write(socket: Duplex, response: Response): Promise<void> {
   try {
     const { status, body } = response;
     const headers = headersOf(response).filter(([name]) =>
       !/^(connection|transfer-encoding)$/.test(name)
     );
-    // The body ends where the connection does.
+    // With "close" the body ends where the connection does, and needs no length.
     const head = [...headers, ["connection", "close"]].map(([name, value]) =>
       `${name}: ${value}\r\n`
     ).join("");
@@ -738,7 +757,7 @@ async function write(socket: Duplex, response: Response): Promise<void> {
     if (body !== null) await pipeline(readable(body), socket);
     socket.end(() => socket.destroy());
   } catch {
-    // The client is gone, or its owner's body ended too early.
+    // The client is gone, or the body of the owner's response failed.
     socket.destroy();
   }
 }
@@ -751,7 +770,7 @@ function headersOf(response: Response): [name: string, value: string][] {
   return [...response.headers];
 }
 
-/** A request as the platform has it; `undefined` if it is none. */
+/** The web's `Request`; `undefined` if its address or its headers are invalid. */
 function toRequest(
   incoming: IncomingMessage,
   signal?: AbortSignal,
@@ -778,18 +797,22 @@ function toRequest(
   }
 }
 
-/** Where a request goes; `undefined` if a platform's request can't go there. */
+/**
+ * The URL of a request; `undefined` if it can't be parsed, or contradicts the
+ * header `Host`.
+ */
 function urlOf(incoming: IncomingMessage): URL | undefined {
   const { url: target = "" } = incoming;
   const scheme = isSecure(incoming) ? "https" : "http";
   const host = headerOf(incoming, "host") ?? "localhost";
-  // With more than a host in it, it would be a part of the path.
+  // Anything after the host, as in "host/path", would become a part of the path.
   if (!authority.test(host)) return undefined;
-  // Joined as text: "//example.com/" is a path here.
+  // Joined as text, because a base URL would take the path "//example.com/" for a
+  // host.
   if (target.startsWith("/")) {
     return URL.parse(`${scheme}://${host}${target}`) ?? undefined;
   }
-  // The whole of an address must be the one that `Host` says, which is what was
+  // A target that is a whole URL must have the host of the header `Host`, which was
   // checked: https://www.rfc-editor.org/rfc/rfc9112#section-3.2.2
   const base = URL.parse(`${scheme}://${host}`);
   const url = URL.parse(target);
@@ -800,8 +823,9 @@ function urlOf(incoming: IncomingMessage): URL | undefined {
 }
 
 /**
- * A header's value; of several they are joined, which no host and no origin is.
- * Not by a table of them, which would be made for each connection.
+ * A header's value; several values are joined by a comma, which makes an invalid
+ * host or origin of them. Read from `rawHeaders`, because Node would make the table
+ * `headers` for each connection.
  */
 function headerOf(
   { rawHeaders }: IncomingMessage,
@@ -817,7 +841,10 @@ function headerOf(
   return value;
 }
 
-/** Bun has the member on every socket, and says `false` where there is no TLS. */
+/**
+ * Whether a request came over TLS. Compared with `true`, because in Bun every
+ * socket has the member.
+ */
 function isSecure({ socket }: IncomingMessage): boolean {
   return (socket as { encrypted?: boolean }).encrypted === true;
 }

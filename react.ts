@@ -1,11 +1,11 @@
 /**
- * The client in React: a connection that lives as long as its component, what
- * becomes of it, a call and a stream as state. React is a dependency of this
- * module alone.
+ * The client in React: a connection that lives as long as its component; its
+ * status, the result of a call and the values of a stream as state. Only this
+ * module depends on React.
  *
- * On a server nothing connects: components are rendered as they are before there
- * is a connection. StrictMode mounts each component twice, and so connects twice,
- * of which the first connection is closed.
+ * During server-side rendering nothing connects: components are rendered as they
+ * are before there is a connection. StrictMode mounts each component twice, so it
+ * connects twice and closes the first connection.
  *
  * @see {@link https://react.dev/reference/react/hooks}
  *
@@ -22,41 +22,41 @@ export type { FailedAttempt } from "./src/line/retry.ts";
 export type { ConnectionState } from "./src/peer/core.ts";
 export type { ConnectionStatus, ConnectionStore } from "./src/parts/status.ts";
 
-/** What {@linkcode usePeer} closes; each {@linkcode Peer} is one. */
+/** The part of a {@linkcode Peer} that {@linkcode usePeer} needs. */
 export interface Closable {
-  /** Ends it for good. */
+  /** Closes the connection for good. */
   close(): void;
 }
 
-/** What {@linkcode useStream} reads from; each {@linkcode Peer} is one. */
+/** The part of a {@linkcode Peer} that {@linkcode useStream} needs. */
 export interface Openable {
   /** Resolves when there is a connection; see {@linkcode Peer.opened}. */
   readonly opened: Promise<void>;
 }
 
-/** What {@linkcode useConnection} shows; each {@linkcode Peer} has one. */
+/** The part of a {@linkcode Peer} that {@linkcode useConnection} needs. */
 export interface Connected {
   /** See {@linkcode Peer.connection}. */
   readonly connection: ConnectionStore;
 }
 
-/** A call, as a component shows it. */
+/** The state of a call: loading, its result, or its error. */
 export interface CallState<Result> {
-  /** What the method returned; absent until then. */
+  /** The method's result; absent until the call has succeeded. */
   readonly value?: Result;
-  /** Why it failed; absent if it didn't. */
+  /** The reason of the failure; absent if there was none. */
   readonly error?: unknown;
-  /** Whether neither is known yet. */
+  /** Whether the call has not been answered yet. */
   readonly isLoading: boolean;
 }
 
-/** A stream, as a component shows it. */
+/** The state of a stream: its latest value, and whether it has ended or failed. */
 export interface StreamState<Value> {
   /** The latest value; absent until there is one. */
   readonly value?: Value;
-  /** Why it failed; absent if it didn't. */
+  /** The reason of the failure; absent if there was none. */
   readonly error?: unknown;
-  /** Whether it has ended. */
+  /** Whether the stream has ended or failed. */
   readonly isDone: boolean;
 }
 
@@ -64,9 +64,9 @@ export interface StreamState<Value> {
  * A client for as long as the component is mounted.
  *
  * @param make Connects: `() => connect(url)`.
- * @param dependencies What it is made from: if one changes, the client is closed
- * and another one made. Default: none.
- * @returns `undefined` at first, and on a server.
+ * @param dependencies The values that `make` reads: if one changes, the client is
+ * closed and a new one is made. Default: none.
+ * @returns The client; `undefined` in the first rendering, and on a server.
  */
 export function usePeer<Peer extends Closable>(
   make: () => Peer,
@@ -87,7 +87,7 @@ export function usePeer<Peer extends Closable>(
 /**
  * The status of a connection; the component is rendered again when it changes.
  *
- * @param peer Without one yet, the status is that of a client that connects.
+ * @param peer A client; for `undefined` the status is `"connecting"`.
  */
 export function useConnection(peer: Connected | undefined): ConnectionStatus {
   const { subscribe, get } = peer?.connection ?? none;
@@ -95,13 +95,14 @@ export function useConnection(peer: Connected | undefined): ConnectionStatus {
 }
 
 /**
- * The result of a call, made once there is a peer.
+ * The state of a call, which is made as soon as there is a peer.
  *
- * @param peer A client, of {@linkcode usePeer} or of your own.
- * @param call Calls: `(peer, signal) => peer.with({ signal }).find(name)`. The
- * signal aborts when nobody waits for the result any more.
- * @param dependencies What it is called with: if one changes, it is called again,
- * and a result that is still on its way is not shown. Default: none.
+ * @param peer A client, made by {@linkcode usePeer} or elsewhere.
+ * @param call Makes the call: `(peer, signal) => peer.with({ signal }).find(name)`.
+ * The signal aborts when the component is unmounted, or the peer or a dependency
+ * changes.
+ * @param dependencies The values that `call` reads: if one changes, the call is
+ * made again, and the result of the earlier one is dropped. Default: none.
  */
 export function useCall<Peer, Result>(
   peer: Peer | undefined,
@@ -119,14 +120,15 @@ export function useCall<Peer, Result>(
 }
 
 /**
- * The latest value of a stream, which goes on over lost connections and is left
- * when nobody shows it any more.
+ * The state of a stream, which is opened again after a lost connection, and left
+ * when the component is unmounted.
  *
- * @param peer A client, of {@linkcode usePeer} or of your own.
- * @param open Opens the stream, on each connection: `(peer, last) =>
- * peer.remote.prices(last)`. `last` is the latest value, `undefined` at first.
- * @param dependencies What it is opened with: if one changes, the stream is left
- * and another one opened. Default: none.
+ * @param peer A client, made by {@linkcode usePeer} or elsewhere.
+ * @param open Opens the stream, once for each connection:
+ * `(peer, last) => peer.remote.prices(last)`. `last` is the latest value;
+ * `undefined` if there was none.
+ * @param dependencies The values that `open` reads: if one changes, the stream is
+ * left and opened again. Default: none.
  */
 export function useStream<Peer extends Openable, Value>(
   peer: Peer | undefined,
@@ -137,7 +139,7 @@ export function useStream<Peer extends Openable, Value>(
     const values = resume<Value>(peer, (last) => {
       signal.throwIfAborted();
       const values = open(peer, last)[Symbol.asyncIterator]();
-      // At once: the loop is left when the next value comes.
+      // Called here, because the loop below would notice only with the next value.
       signal.addEventListener("abort", () => values.return?.());
       return { [Symbol.asyncIterator]: () => values };
     });
@@ -150,7 +152,10 @@ export function useStream<Peer extends Openable, Value>(
   });
 }
 
-/** The state of work that begins with a peer, and anew when something changes. */
+/**
+ * The state of work that begins when there is a peer, and again when a dependency
+ * changes.
+ */
 function useWork<Peer, State extends object>(
   peer: Peer | undefined,
   dependencies: readonly unknown[],
@@ -161,7 +166,8 @@ function useWork<Peer, State extends object>(
     signal: AbortSignal,
   ) => Promise<void>,
 ): State {
-  // What is shown was found for these very dependencies, or is not shown.
+  // A new key for each set of dependencies: state that was set under an old key is
+  // not shown.
   const key = useMemo(() => ({}), [peer, ...dependencies]);
   const [shown, show] = useState<{ key: object; state: State }>({
     key,

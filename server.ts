@@ -1,6 +1,6 @@
 /**
- * The server: a new instance of a service for every connection, over
- * `Deno.serve`.
+ * The server for Deno, over `Deno.serve`: a new instance of a service for every
+ * connection.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -70,16 +70,16 @@ export type {
   WithoutSettings,
 };
 
-/** The origin of a request, as `Deno.serve` knows it. */
+/** The sender of a request, as `Deno.serve` reports it: its address. */
 export type ConnectionInfo = Deno.ServeHandlerInfo;
 
 /** The settings of `upgrade`: how connections are accepted. */
 export interface UpgradeSettings<Context = unknown>
   extends AcceptSettings<Context, ConnectionInfo> {
   /**
-   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required. A throw is answered like any throw of a handler of
-   * `Deno.serve`.
+   * Answers requests that are no WebSocket handshake: pages, health checks.
+   * Default: 426 Upgrade Required. If it throws, `Deno.serve` answers, as for any
+   * of its handlers.
    */
   fetch?: (
     this: void,
@@ -88,7 +88,7 @@ export interface UpgradeSettings<Context = unknown>
   ) => Response | Promise<Response>;
 }
 
-/** The place to listen: the options of `Deno.serve`. */
+/** The address to listen on: the options of `Deno.serve`. */
 export type ListenOptions =
   | (Deno.ServeTcpOptions & Partial<Deno.TlsCertifiedKeyPem> & {
     path?: undefined;
@@ -101,7 +101,7 @@ export type ServeSettings<Context = unknown> =
   & ListenOptions;
 
 /**
- * The options of `upgrade`, a definition and settings in one. In the definition's
+ * The definition and settings of `upgrade` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type UpgradeOptions<Theirs = unknown, Context = unknown> =
@@ -110,7 +110,7 @@ export type UpgradeOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * The options of `serve`, a definition and settings in one. In the definition's
+ * The definition and settings of `serve` in one object. In the definition's
  * functions `this` is the peer.
  */
 export type ServeOptions<Theirs = unknown, Context = unknown> =
@@ -123,28 +123,33 @@ export type Server<Service extends ServicePeer = ServicePeer> = ListeningServer<
   Deno.Addr
 >;
 
-/** A handler of HTTP requests, that makes an instance for each WebSocket. */
+/**
+ * A handler of HTTP requests, which makes an instance of the service for each
+ * WebSocket.
+ */
 export interface Handler<Service extends ServicePeer = ServicePeer> {
-  /** Answers one request; without `info`, from nowhere. */
+  /** Answers one request. Without `info`, the sender's address is `""`. */
   (request: Request, info?: ConnectionInfo): Response | Promise<Response>;
   /** See {@linkcode ListeningServer.peers}. */
   readonly peers: ReadonlySet<Service>;
-  /** As {@linkcode ListeningServer.drain}, but what listens goes on. */
+  /**
+   * As {@linkcode ListeningServer.drain}, but the HTTP server goes on listening.
+   */
   drain(options?: DrainOptions): Promise<DrainReport>;
 }
 
 /**
  * Listens, and makes a new peer with this definition for each connection.
  *
- * `onopen` is called after the handshake, `onclose` exactly once, however the
- * connection ends.
+ * `onopen` is called after the handshake, `onclose` exactly once, in whatever way
+ * the connection ends.
  *
- * @param options A definition, of what the other side may call; the options of
- * `Deno.serve` (`port`, `hostname`, `cert`, `key`, `path`, `signal`, ...); and
+ * @param options A definition (what the other side may call), the options of
+ * `Deno.serve` (`port`, `hostname`, `cert`, `key`, `path`, `signal`, ...), and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match, a port that is a string.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function serve<Theirs = unknown, Context = unknown>(
   options: ServeOptions<Theirs, Context>,
@@ -162,8 +167,8 @@ export function serve<Service extends ServicePeer, Context = unknown>(
  * Listens, and makes a new instance of a class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings The options of `Deno.serve` and {@linkcode UpgradeSettings},
- * with `authorize` if the class has a context.
+ * @param settings The options of `Deno.serve` and {@linkcode UpgradeSettings};
+ * `authorize` is required if the class has a context.
  */
 export function serve<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -187,13 +192,13 @@ export function serve(
   );
 }
 
-// Milliseconds until it is tried again to listen.
+// Milliseconds between two attempts to listen again.
 const pause = 1_000;
 
 /**
- * What listens. Deno ends it for good when it can't accept a connection, as for want
- * of file descriptors, and tells nobody who doesn't look at `finished` (2.9.5): the
- * owner is told, and it listens again as soon as it can.
+ * The HTTP server, which is started again when Deno ends it. Deno (2.9.5) ends its
+ * server for good when it can't accept a connection, as when file descriptors run
+ * out, and says so by `finished` alone. The error is reported to the owner.
  */
 class Listening implements Listener<Deno.Addr> {
   readonly addr: Deno.Addr;
@@ -239,13 +244,13 @@ class Listening implements Listener<Deno.Addr> {
   }
 
   #listenAgain(): void {
-    // The same port, if any was free.
+    // The port that was taken, even if the option said 0, any free one.
     const { port } = this.addr as Partial<Deno.NetAddr>;
     const again = port === undefined ? {} : { port };
     try {
       this.#listen({ ...this.#options, ...again, onListen() {} });
     } catch {
-      this.#wait(); // The owner knows.
+      this.#wait(); // The first error was reported.
     }
   }
 
@@ -255,18 +260,18 @@ class Listening implements Listener<Deno.Addr> {
       return this.#finish();
     }
     const stopped = this.#http.shutdown();
-    // Deno waits for ever for a client that left before its handshake was
-    // answered (seen in 2.9.5).
+    // Deno (2.9.5) would wait for ever for a client that left before its handshake
+    // was answered.
     if (!this.#acceptor.hasUnopened) await stopped;
   }
 
-  /** Deno has no way to, once it shuts down. */
+  /** Does nothing: Deno can't cut connections once its server shuts down. */
   cut(): void {}
 }
 
 /**
- * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new peer with this definition for each connection.
+ * Makes a handler, for `Deno.serve` or any router, which makes a new peer with this
+ * definition for each connection.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";
@@ -286,18 +291,18 @@ class Listening implements Listener<Deno.Addr> {
  * assertEquals(await client.request("echo", ["hello"]), "hello");
  * ```
  *
- * @param options A definition, of what the other side may call, and
+ * @param options A definition (what the other side may call) and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match, a port that is a string.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
   options: UpgradeOptions<Theirs, Context>,
 ): Handler<Peer<Theirs, Context>>;
 /**
- * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new instance of a class for each connection.
+ * Makes a handler, for `Deno.serve` or any router, which makes a new instance of a
+ * class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
  * without a context.
@@ -306,12 +311,12 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Handler<Service>;
 /**
- * Makes a handler for `Deno.serve`, or to mount under any router, that makes a
- * new instance of a class for each connection.
+ * Makes a handler, for `Deno.serve` or any router, which makes a new instance of a
+ * class for each connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings How connections are accepted, with `authorize` if the class has
- * a context.
+ * @param settings How connections are accepted; `authorize` is required if the
+ * class has a context.
  */
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -330,7 +335,7 @@ export function upgrade(
   });
 }
 
-/** A request to connect, as Deno has it. */
+/** A handshake, read from Deno's request. */
 class RequestHandshake implements Handshake<ConnectionInfo> {
   readonly request: Request;
   readonly info: ConnectionInfo;
@@ -357,10 +362,12 @@ type Answer = (
 ) => Response | Promise<Response>;
 
 /**
- * Whether a request's address is the one that its header `Host` says. Of one that has
- * a whole address for its target, Deno believes that; what is checked is the header.
+ * Whether a request's URL has the host that its header `Host` has. If the request
+ * line holds a whole URL, Deno takes that one, while `hosts` and `origins` check
+ * the header.
  *
- * @param isSecure Whether it came over TLS; `undefined`: it is not known.
+ * @param isSecure Whether the request came over TLS; `undefined` if that isn't
+ * known.
  */
 function goesHere({ url, headers }: Request, isSecure?: boolean): boolean {
   const host = headers.get("host");
@@ -372,7 +379,10 @@ function goesHere({ url, headers }: Request, isSecure?: boolean): boolean {
     : begins(isSecure ? "https" : "http");
 }
 
-/** Makes a handler that answers at once, unless somebody is asked who takes time. */
+/**
+ * Makes a handler. It answers in the same turn unless `origins`, `authorize` or
+ * `fetch` return a promise.
+ */
 function createHandler(
   acceptor: Acceptor<ConnectionInfo>,
   options: UpgradeSettings,
@@ -392,18 +402,20 @@ function createHandler(
   };
 }
 
-/** The seconds after which Deno ends a silent connection. */
+/** The option `idleTimeout` of `Deno.upgradeWebSocket`: seconds of silence. */
 interface IdleTimeouts {
-  /** Of a peer of this library's, which the heartbeat asks by `rpc.ping`. */
+  /** For a peer of this library, which the heartbeat asks by `rpc.ping`. */
   readonly shared: number;
-  /** Of all others. */
+  /** For all others. */
   readonly other: number;
 }
 
 /**
- * Deno (2.9.5) sets a timer for each message that arrives, a tenth of what a small
- * call costs a server (bench/): not for who can be asked for less. What it does
- * late shall not be later than both times of the limits together.
+ * Reads the two times. With an `idleTimeout`, Deno (2.9.5) sets a timer for each
+ * message that arrives, a tenth of what a small call costs a server (bench/). So a
+ * peer that answers `rpc.ping` gets none. For others it is nine tenths of
+ * `pingAfter` and `pingWithin` together, so that Deno doesn't notice later than the
+ * limits say.
  */
 function readIdleTimeouts(
   acceptor: Acceptor<ConnectionInfo>,
@@ -417,7 +429,10 @@ function readIdleTimeouts(
   };
 }
 
-/** The seconds as Deno has them: 0 is never, and no timer takes more than 24 days. */
+/**
+ * The seconds as Deno takes them: 0 for never, else at most 2,000,000, since no
+ * timer takes more than 24 days.
+ */
 function toDeno(idleTimeout: number): number {
   return idleTimeout === Infinity
     ? 0
@@ -442,7 +457,9 @@ async function acceptLater(
   return accept(acceptor, idleTimeouts, handshake, admission);
 }
 
-/** Makes a socket and its service's instance; never throws. */
+/**
+ * Upgrades a request and makes the service's instance for its socket; never throws.
+ */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
   idleTimeouts: IdleTimeouts,
@@ -460,8 +477,8 @@ function accept(
     const answer = refuse(400, `Cannot upgrade to WebSocket: ${why}`);
     return acceptor.refuse(handshake, answer, why);
   }
-  // From here on Deno lets nothing but this response be returned: a throw would
-  // end the whole server (seen in 2.9.5).
+  // From here on this response must be returned: a throw would end the whole server
+  // (Deno 2.9.5).
   const { socket, response } = upgraded;
   const { protocol } = admission;
   if (protocol !== undefined) {
@@ -476,12 +493,13 @@ function accept(
 }
 
 /**
- * Tells whether the client went away while it was decided about. Upgraded, its socket
- * would connect for ever and `shutdown` wait for it (Deno 2.9.5). Not asked
- * without need: Deno remarks on the use of `signal`, once in a process.
+ * Whether the client left while `authorize` or `origins` decided. Upgraded
+ * nevertheless, its socket would stay connecting for ever, and `shutdown` would
+ * wait for it (Deno 2.9.5). Called only after a decision that took longer than a
+ * turn: Deno logs a remark on the first use of `signal` in a process.
  */
 async function isGone({ signal }: Request): Promise<boolean> {
-  await Promise.resolve(); // A signal that was late is told by then.
+  await Promise.resolve(); // A signal that is about to abort has by then.
   return signal.aborted;
 }
 

@@ -1,7 +1,7 @@
 /**
- * The client in 17 kB, minified and gzipped: calls both ways, the typed
- * remote, reconnection. For a page to which the size of `connect` of
- * `@jsonrpcws/peer/client` matters more than what only that one can.
+ * The small client, 17 kB minified and gzipped: calls both ways, the typed remote,
+ * reconnection. For pages that count bytes: `connect` of `@jsonrpcws/peer/client`
+ * can do more, in 33 kB.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/slim";
@@ -15,9 +15,9 @@
  * assertEquals(await client.remote.add(1, 2), 3);
  * ```
  *
- * It speaks JSON-RPC 2.0 alone, and knows no batches, shared frames, signs of
- * life or traces, nor limits that could be set. Streams and references
- * are listed in `use`, and weigh nothing where they aren't.
+ * It speaks JSON-RPC 2.0 only, and has no batches, no shared frames, no heartbeat,
+ * no traces and no option `limits`. Streams and references are added by the option
+ * `use`; a page that doesn't import them doesn't load them.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -40,14 +40,16 @@ import {
   type ServiceClass,
 } from "./src/presets/small.ts";
 
-/** The settings of a client; a class has them behind it. */
+/**
+ * The settings of a client: the third argument of `connect(url, Class, settings)`.
+ */
 export interface ConnectSettings<Context = unknown> extends PeerSettings {
   /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
-   * connection if the server selects none of them. A function is asked before
-   * each attempt, for a ticket that is valid once.
+   * connection if the server selects none of those offered. A function is called
+   * before each attempt: for a ticket that is valid only once.
    */
   protocols?: Protocols;
   /** Makes the socket. Default: `new WebSocket(url, protocols)`. */
@@ -55,8 +57,8 @@ export interface ConnectSettings<Context = unknown> extends PeerSettings {
 }
 
 /**
- * The options of a client, a definition and settings in one. In the definition's
- * functions `this` is the peer.
+ * A client's definition and settings in one object. In the definition's functions
+ * `this` is the peer.
  */
 export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & Definition
@@ -65,15 +67,17 @@ export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
- * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
- * calls that were under way reject with a {@linkcode ConnectionClosedError}
- * unless they are `idempotent`, and calls made meanwhile wait.
+ * Connects to a server. Returns the peer at once: calls made before the handshake
+ * is done wait for it, and {@linkcode Peer.opened} resolves when it is done.
+ *
+ * A lost connection is replaced by a new one, and the peer stays the same:
+ * `onclose` and then `onopen` are called, calls that were under way reject with a
+ * {@linkcode ConnectionClosedError} unless they are `idempotent`, and calls made in
+ * between wait.
  *
  * @typeParam Theirs The type of the server's `local`.
  * @param url The server's address.
- * @param options A definition, of what the server may call, and settings.
+ * @param options A definition (what the server may call) and settings.
  * @throws {TypeError} The URL is not valid.
  */
 export function connect<Theirs = unknown, Context = unknown>(
@@ -86,7 +90,7 @@ export function connect<Theirs = unknown, Context = unknown>(
  * @param url The server's address.
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
  * whose `local` the server may call.
- * @param settings Settings alone: the hooks are the class's.
+ * @param settings Settings only: `local` and the hooks are members of the class.
  * @returns The instance.
  * @throws {TypeError} The URL is not valid.
  */

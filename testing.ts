@@ -1,5 +1,6 @@
 /**
- * Two sockets in memory, each the other's peer: for tests without a network.
+ * Two sockets in memory that are connected to each other: for tests without a
+ * network.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";

@@ -1,10 +1,11 @@
 /**
  * The server for Cloudflare's Workers and Durable Objects, over `WebSocketPair`: a
- * new instance of a service for every connection, which may sleep.
+ * new instance of a service for every connection; in a Durable Object, connections
+ * may hibernate.
  *
- * A Worker is `export default { fetch: upgrade({ local }) }`; it serves each connection
- * by itself. Where connections have to do with each other, a Durable Object has
- * them all: see {@linkcode hibernate}.
+ * A Worker is `export default { fetch: upgrade({ local }) }`: its connections know
+ * nothing of each other. For connections that speak to each other, as in a chat,
+ * use a Durable Object: see {@linkcode hibernate}.
  *
  * @see {@link https://developers.cloudflare.com/durable-objects/best-practices/websockets/}
  *
@@ -59,11 +60,12 @@ export type {
   WorkerSocket,
 };
 
-/** What a handler knows of a request beside itself. */
+/** What a handler is given beside the request. */
 export interface ConnectionInfo {
   /**
    * The bindings that the Worker's `fetch` was given; `undefined` in a Durable
-   * Object, which has its own. With a type, they are `env` of `cloudflare:workers`.
+   * Object, whose bindings are in its `env`. Import `env` of `cloudflare:workers`
+   * to have them with their types.
    */
   readonly env: unknown;
 }
@@ -71,14 +73,16 @@ export interface ConnectionInfo {
 /**
  * The settings of `upgrade` and `hibernate`: how connections are accepted.
  *
- * The heartbeat is off: it would keep a Durable Object awake, and Cloudflare ends what
- * is dead. `pingAfter` of the limits switches it on. `idleTimeout` is nobody's here.
+ * The heartbeat is off by default, because it would keep a Durable Object awake and
+ * Cloudflare closes dead connections itself. The limit `pingAfter` switches it on.
+ * There is no `idleTimeout` here.
  */
 export interface UpgradeSettings<Context = unknown>
   extends Omit<AcceptSettings<Context, ConnectionInfo>, "idleTimeout"> {
   /**
-   * Answers what is no WebSocket handshake: pages, health checks. Default: 426
-   * Upgrade Required. A throw is answered like any throw of a Worker's `fetch`.
+   * Answers requests that are no WebSocket handshake: pages, health checks.
+   * Default: 426 Upgrade Required. If it throws, the runtime answers, as for any
+   * Worker's `fetch`.
    */
   fetch?: (
     this: void,
@@ -88,7 +92,7 @@ export interface UpgradeSettings<Context = unknown>
 }
 
 /**
- * The options of `upgrade` and `hibernate`, a definition and settings in one. In the
+ * The definition and settings of `upgrade` and `hibernate` in one object. In the
  * definition's functions `this` is the peer.
  */
 export type UpgradeOptions<Theirs = unknown, Context = unknown> =
@@ -96,7 +100,7 @@ export type UpgradeOptions<Theirs = unknown, Context = unknown> =
   & UpgradeSettings<Context>
   & ThisType<Peer<Theirs, Context>>;
 
-/** The `fetch` of a Worker; the other arguments are those that it is given. */
+/** The `fetch` of a Worker: takes its arguments as the runtime gives them. */
 export type Handler = (
   request: Request,
   env?: unknown,
@@ -105,27 +109,33 @@ export type Handler = (
 
 /** The part of a Durable Object's `ctx` that is used. */
 export interface ObjectState {
-  /** Accepts a socket whose object may sleep. */
+  /** Accepts a socket, and lets the object sleep while it is silent. */
   acceptWebSocket(ws: WorkerSocket, tags?: string[]): void;
-  /** The sockets that were accepted with a tag. */
+  /** The sockets that were accepted with this tag. */
   getWebSockets(tag?: string): WorkerSocket[];
-  /** Sets what is answered without waking the object. */
+  /**
+   * Sets a message, and the answer that the runtime gives without waking the
+   * object.
+   */
   setWebSocketAutoResponse(pair?: unknown): void;
 }
 
 /**
- * The handlers of a Durable Object; made by {@linkcode hibernate}. Each is a function
- * that can be the object's as it is.
+ * The handlers of a Durable Object; made by {@linkcode hibernate}. Each one needs
+ * no `this`, and can be assigned to the object as it is.
  */
 export interface Hibernation<Service extends ServicePeer = ServicePeer> {
   /**
-   * The connections' instances, from the handshake to the close; also of those from
-   * before the object slept.
+   * The instances of all connections, from the handshake to the close, also of
+   * connections from before the object slept.
    */
   readonly peers: ReadonlySet<Service>;
-  /** Answers a request, by making a service's instance or by refusing. */
+  /** Answers a request: makes an instance of the service, or refuses. */
   readonly fetch: (request: Request) => Response | Promise<Response>;
-  /** Takes a message; sockets of others are passed over, here and below. */
+  /**
+   * Takes a message. Here and below, sockets that this module didn't accept are
+   * ignored.
+   */
   readonly webSocketMessage: (
     ws: WorkerSocket,
     message: string | ArrayBuffer,
@@ -142,23 +152,23 @@ export interface Hibernation<Service extends ServicePeer = ServicePeer> {
 }
 
 /**
- * Makes the `fetch` of a Worker, that makes a new peer with this definition for each
- * connection.
+ * Makes the `fetch` of a Worker, which makes a new peer with this definition for
+ * each connection.
  *
- * A peer can't reach another one's socket, nor can a request: that is for a Durable
- * Object, see {@linkcode hibernate}.
+ * In a Worker, neither a peer nor a request can reach the socket of another
+ * connection: that takes a Durable Object, see {@linkcode hibernate}.
  *
- * @param options A definition, of what the other side may call, and
+ * @param options A definition (what the other side may call) and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function upgrade<Theirs = unknown, Context = unknown>(
   options: UpgradeOptions<Theirs, Context>,
 ): Handler;
 /**
- * Makes the `fetch` of a Worker, that makes a new instance of a class for each
+ * Makes the `fetch` of a Worker, which makes a new instance of a class for each
  * connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance)
@@ -168,12 +178,12 @@ export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Handler;
 /**
- * Makes the `fetch` of a Worker, that makes a new instance of a class for each
+ * Makes the `fetch` of a Worker, which makes a new instance of a class for each
  * connection.
  *
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings How connections are accepted, with `authorize` if the class has
- * a context.
+ * @param settings How connections are accepted; `authorize` is required if the
+ * class has a context.
  */
 export function upgrade<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context>,
@@ -197,33 +207,34 @@ export function upgrade(
 }
 
 /**
- * Makes the handlers of a Durable Object, that make a new peer with this definition
- * for each connection. To be called by the object's constructor.
+ * Makes the handlers of a Durable Object, which make a new peer with this
+ * definition for each connection. Call it in the object's constructor.
  *
- * While nothing is under way the object may be put to sleep, and its connections live
- * on. When one of them speaks, the object is made anew, and with it a peer for each:
- * {@linkcode Peer.onresume} is called, not `onopen`. Of what a peer knew, its
- * {@linkcode Peer.context} is left, and nothing else: a copy, as `structuredClone` makes
- * it, of 16,384 bytes at most, taken when the context is set. Setting one that can't
- * be kept throws a TypeError.
+ * While nothing is under way, the runtime may put the object to sleep; its
+ * connections stay open. When one of them sends a message, the object is
+ * constructed again and makes a new peer for each connection:
+ * {@linkcode Peer.onresume} is called instead of `onopen`. Only the
+ * {@linkcode Peer.context} of a peer survives: a copy, made by `structuredClone`
+ * when the context is set, of at most 16,384 bytes. Setting a context that can't be
+ * kept throws a TypeError.
  *
- * The object stays awake while a call is under way, either way, a stream that it gave
- * is open, or what it lent is lent, and for 5 seconds more. Pings of this library's
- * clients are answered without waking it.
+ * The object stays awake while a call is under way in either direction, while a
+ * stream or a reference that it gave is in use, and for 5 seconds more. Pings of
+ * this library's clients are answered without waking it.
  *
  * @param ctx The object's state.
- * @param options A definition, of what the other side may call, and
+ * @param options A definition (what the other side may call) and
  * {@linkcode UpgradeSettings}.
- * @throws {TypeError} An option is not what it must be: an origin that could never
- * match.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {TypeError} An option is of the wrong type, or is an origin or a host
+ * that could never match.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function hibernate<Theirs = unknown, Context = unknown>(
   ctx: ObjectState,
   options: UpgradeOptions<Theirs, Context>,
 ): Hibernation<Peer<Theirs, Context>>;
 /**
- * Makes the handlers of a Durable Object, that make a new instance of a class for
+ * Makes the handlers of a Durable Object, which make a new instance of a class for
  * each connection.
  *
  * @param ctx The object's state.
@@ -235,13 +246,13 @@ export function hibernate<Service extends ServicePeer, Context = unknown>(
   Service: ServiceClass<Service, Context> & WithoutSettings<Context>,
 ): Hibernation<Service>;
 /**
- * Makes the handlers of a Durable Object, that make a new instance of a class for
+ * Makes the handlers of a Durable Object, which make a new instance of a class for
  * each connection.
  *
  * @param ctx The object's state.
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance).
- * @param settings How connections are accepted, with `authorize` if the class has
- * a context.
+ * @param settings How connections are accepted; `authorize` is required if the
+ * class has a context.
  */
 export function hibernate<Service extends ServicePeer, Context = unknown>(
   ctx: ObjectState,
@@ -292,7 +303,7 @@ function createAcceptor(
   return new Acceptor(service as Service<ConnectionInfo>, settings, silent);
 }
 
-/** A request to connect, as a Worker has it. */
+/** A handshake, read from a Worker's request. */
 class WorkerHandshake implements Handshake<ConnectionInfo> {
   readonly request: Request;
   readonly info: ConnectionInfo;
@@ -304,8 +315,8 @@ class WorkerHandshake implements Handshake<ConnectionInfo> {
 
   get(name: string): string | null {
     const { headers, url } = this.request;
-    // What a Worker passes on to an object has what it was given, or made up. The
-    // runtime looks at the rest of a handshake, and may leave it out.
+    // A request that a Worker passes on to a Durable Object may lack `Host` and the
+    // headers that the runtime has checked itself: those are filled in.
     return headers.get(name) ??
       (name === "host"
         ? new URL(url).host
@@ -319,14 +330,14 @@ class WorkerHandshake implements Handshake<ConnectionInfo> {
   }
 }
 
-/** What a handshake has in any case. */
+/** Headers that every handshake has. */
 const usual: { readonly [name: string]: string } = {
   "connection": "Upgrade",
   "sec-websocket-version": "13",
   "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
 };
 
-/** What the runtime has for sockets. */
+/** The runtime's globals for sockets. */
 interface Runtime {
   readonly WebSocketPair: new () => {
     readonly 0: unknown;
@@ -340,7 +351,9 @@ interface Runtime {
 
 const runtime = globalThis as unknown as Runtime;
 
-/** Makes a handler; `take` gets the socket of whoever is let in. */
+/**
+ * Makes a handler; `take` gets each admission and the server's end of its socket.
+ */
 function createHandler(
   acceptor: Acceptor<ConnectionInfo>,
   { fetch = requireUpgrade }: UpgradeSettings,
@@ -379,7 +392,9 @@ function createHandler(
   };
 }
 
-/** What outlives the sleep of an object, beside each of its sockets. */
+/**
+ * The state that is stored with each socket, and survives the sleep of the object.
+ */
 interface Kept {
   readonly context: unknown;
   readonly protocol: string;
@@ -387,17 +402,20 @@ interface Kept {
   readonly spoken: Version | undefined;
 }
 
-/** The sockets of this module's among an object's. */
+/**
+ * The tag of the sockets that this module accepted, since an object may have
+ * others.
+ */
 const tag = "jsonrpcws";
 
-// Milliseconds: half of those after which an object without a timer sleeps.
+// Milliseconds: half of the time after which an object without a timer sleeps.
 const span = 5_000;
 
 /** One connection of an object. */
 interface Member {
   readonly socket: HibernatingSocket;
   readonly core: Core;
-  /** Keeps what is known of it now. */
+  /** Stores the connection's state. */
   readonly keep: () => void;
   spoken: Version | undefined;
 }
@@ -417,14 +435,14 @@ class Sleep {
     for (const ws of ctx.getWebSockets(tag)) this.#resume(ws);
   }
 
-  /** Makes an instance for a new connection. */
+  /** Makes the instance of a new connection. */
   accept(admission: Admission, ws: WorkerSocket): void {
     this.#ctx.acceptWebSocket(ws, [tag]);
     const { protocol = "" } = admission;
     this.#add(ws, protocol, (socket) => admission.accept(socket))?.keep();
   }
 
-  /** Makes an instance for a connection from before the object slept. */
+  /** Makes the instance of a connection from before the object slept. */
   #resume(ws: WorkerSocket): void {
     const { context, protocol, spoken } = ws.deserializeAttachment() as Kept;
     const member = this.#add(
@@ -442,7 +460,8 @@ class Sleep {
     protocol: string,
     make: (socket: HibernatingSocket) => ServicePeer | undefined,
   ): Member | undefined {
-    // A call that is answered is under way until then.
+    // In a microtask, because the call that a frame answers counts as running until
+    // the frame has been sent.
     const look = (): void => {
       const member = this.#members.get(ws);
       if (member !== undefined) this.#look(member);
@@ -462,7 +481,7 @@ class Sleep {
     return member;
   }
 
-  /** Tells a connection's peer what its socket has to say. */
+  /** Gives an event of a socket to its peer. */
   tell(
     ws: WorkerSocket,
     event: Parameters<HibernatingSocket["receive"]>[0],
@@ -482,7 +501,7 @@ class Sleep {
     this.#look(member);
   }
 
-  /** Keeps the object awake for what it would forget. */
+  /** Keeps the object awake while a connection has something under way. */
   #look({ core }: Member): void {
     if (!this.#isAwake && isBusy(core)) this.#stay();
   }
@@ -498,7 +517,7 @@ class Sleep {
   }
 }
 
-/** Whether something is under way that would be lost. */
+/** Whether something is under way that sleep would lose. */
 function isBusy(core: Core): boolean {
   const { connection, opening, pending, state } = core;
   return state !== "closed" &&
@@ -507,7 +526,10 @@ function isBusy(core: Core): boolean {
       connection.values?.isLending === true);
 }
 
-/** Keeps the context of a peer whenever it is set; returns how to keep it as it is. */
+/**
+ * Stores the context of a peer whenever it is set; returns a function that stores
+ * the present one.
+ */
 function keepContext(
   peer: ServicePeer,
   keep: (context: unknown) => void,

@@ -1,6 +1,6 @@
 /**
- * The admission to a server, on whatever platform: who may connect, the instance
- * that each connection gets, and how they all leave.
+ * The acceptor of a server on any platform: decides about handshakes, makes an
+ * instance of the service for each connection, and closes them all at the end.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-4.2}
  *
@@ -54,7 +54,7 @@ import { ReadyState, type Socket } from "../line/socket.ts";
 import { isIsolating } from "../runtime/isolates.ts";
 import { Alarm, type Sleeper, startTimer } from "../line/timers.ts";
 
-/** The members that a server needs of an instance; every {@linkcode Peer} has them. */
+/** The members of a {@linkcode Peer} that a server needs. */
 export interface ServicePeer {
   /** See {@linkcode Peer.ws}. */
   readonly ws: Socket | undefined;
@@ -74,21 +74,22 @@ export interface ServicePeer {
  * The settings of every server: how connections are accepted.
  *
  * @typeParam Context The type of the instances' {@linkcode Peer.context}.
- * @typeParam Info The type of what the server knows of whoever sent a request.
+ * @typeParam Info The type of the sender's description, `ConnectionInfo` of each
+ * door.
  */
 export interface AcceptSettings<Context, Info> extends PeerSettings {
   /**
-   * Decides who may connect, before the handshake: a Response refuses, anything
-   * else becomes the {@linkcode Peer.context} of the connection's instance. Take
-   * from the request what the service needs of it (a cookie, a ticket, the path);
-   * it can't be read afterwards.
+   * Decides who may connect, before the handshake: a Response refuses, any other
+   * value becomes the {@linkcode Peer.context} of the connection's instance. Take
+   * from the request whatever the service needs (a cookie, a ticket, the path),
+   * because it can't be read afterwards.
    *
-   * It may take the `authorizationTime` of the limits; then the client is
-   * answered 503, and what comes late is dropped. A throw reaches `onerror`, and
-   * the client as a bare 500.
+   * After the limit `authorizationTime` the client gets 503, and a late decision is
+   * dropped. If `authorize` throws, the error goes to `onerror`, and the client
+   * gets 500 without a reason.
    *
-   * In a definition it stands before `local`, if methods there read
-   * `this.context`: TypeScript reads from the top.
+   * In a definition, write it before `local` if methods read `this.context`,
+   * because TypeScript infers from top to bottom.
    */
   authorize?: (
     this: void,
@@ -96,76 +97,82 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
     info: Info,
   ) => Context | Response | Promise<Context | Response>;
   /**
-   * Called with each handshake that is refused: by `origins`, `hosts`, `authorize`, a
-   * limit, because it is malformed, or the server shuts down. Default: one `console.warn` for each
-   * reason, but not while it shuts down; it names the option that lets such in.
+   * Called with each refused handshake: refused by `origins`, `hosts`, `authorize`
+   * or a limit, because it is malformed, or because the server shuts down. Default:
+   * one `console.warn` for each reason except the shutdown, which names the option
+   * that would admit such handshakes.
    */
   onrefuse?: (this: void, refusal: Refusal<Info>) => void | Promise<void>;
   /**
    * The pages that may connect, by their origin: a list, a function, or `"*"`.
-   * Others are answered 403, before `authorize` is asked. Default: those that
-   * come from the host and port that they connect to. Who is no browser says no
-   * origin, and is not refused for it. See {@linkcode Origins}.
+   * Others get 403, and `authorize` is not called. Default: pages from the same
+   * host and port that they connect to. A request without the header `Origin`
+   * doesn't come from a page, and passes. See {@linkcode Origins}.
    */
   origins?: Origins;
   /**
-   * The names that this server goes by in the header `Host`, without ports; asked
-   * for by another, it answers a handshake with 403. Default: those of this
-   * machine where a server listens on a loopback address (else any page could
-   * reach it by a name of its own that suddenly means 127.0.0.1), any elsewhere.
-   * Name them if a proxy before it passes the public one on. See
-   * {@linkcode Hosts}.
+   * The names of this server that the header `Host` may have, without ports; a
+   * handshake with another name gets 403. Default: any name, but `"loopback"` if
+   * the server listens on a loopback address, because a page could reach it by a
+   * name of its own that resolves to 127.0.0.1 (DNS rebinding). Set it if a proxy
+   * passes the public name on to a loopback address. See {@linkcode Hosts}.
    */
   hosts?: Hosts;
   /**
-   * The address that a connection counts for while it is not known whose it is, see
-   * `unauthenticatedPerAddress` of the limits: that in `X-Forwarded-For`, behind a
-   * proxy that can be trusted to set it. Default: the one that it comes from, unless
-   * that is a loopback or private one, which may be a proxy's and is everybody's.
+   * The client's address, by which connections without a context are counted; see
+   * the limit `unauthenticatedPerAddress`. Behind a proxy that can be trusted to
+   * set it: the one in `X-Forwarded-For`. Default: the address that the connection
+   * comes from. A loopback or private address is not counted, because it may be a
+   * proxy's, which all clients share.
    */
   addressOf?: (this: void, request: Request, info: Info) => string;
   /**
-   * Whether a connection must come to have a {@linkcode Peer.context}, by
-   * `authorize` or by a call that sets it. One that has none counts as
-   * `unauthenticated`, and is closed with 4408 `authorizationTime` after its
-   * handshake. Default `false`.
+   * Whether each connection must get a {@linkcode Peer.context}, by `authorize` or
+   * by a call that sets it. A connection without one counts for the limit
+   * `unauthenticated`, and is closed with 4408 `authorizationTime` milliseconds
+   * after its handshake. Default `false`.
    */
   requireContext?: boolean;
   /**
-   * The subprotocols that this server speaks, the preferred first. The first one
-   * that the client offers is selected. Default: none; see also `sharedFrames`.
+   * The subprotocols that this server speaks, in order of preference: the first one
+   * that the client offers is selected. Default: none. That of `sharedFrames` comes
+   * before them.
    */
   protocols?: readonly string[];
   /**
-   * Seconds: a connection silent for half of it is asked for a sign of life, by
-   * the WebSocket's own ping, and closed after the other half. Default: `pingAfter`
-   * and `pingWithin` of the limits are these times; in Deno nine tenths of both
-   * together, 31.5 seconds. `Infinity`: never.
+   * Seconds of silence after which a connection is closed. After half of them it is
+   * pinged, by the WebSocket's own ping. `Infinity`: never. Default: `pingAfter`
+   * and `pingWithin` of the limits are the two halves; in Deno nine tenths of both
+   * together, 31.5 seconds.
    */
   idleTimeout?: number;
   /**
-   * Limits that differ from {@linkcode serverLimits}, of each connection, and
-   * from {@linkcode defaultAdmissionLimits}, of all. 0 is zero, `Infinity` is no
-   * limit.
+   * Limits of each connection, default {@linkcode serverLimits}, and limits of all
+   * together, default {@linkcode defaultAdmissionLimits}. 0 is zero, `Infinity` is
+   * no limit.
    */
   limits?: Partial<Limits & AdmissionLimits>;
 }
 
-/** The settings behind a class, whose instances have their own hooks. */
+/**
+ * The settings that a server has beside a class, since the class's own `onerror`
+ * knows only its instances.
+ */
 export interface ClassSettings {
   /**
-   * Called with what `authorize`, `origins` or the class's constructor threw.
-   * Default: `console.error`.
+   * Called with errors that `authorize`, `origins` or the class's constructor
+   * threw. Default: `console.error`.
    */
   onerror?: (this: void, error: unknown) => void | Promise<void>;
 }
 
-/** A definition that each connection of a server gets a peer of. */
+/** A server's definition, of which each connection gets a peer. */
 export interface AcceptDefinition<Theirs, Context>
   extends Omit<Definition, "onerror">, NoPeer {
   /**
-   * Called with the errors of each peer, see {@linkcode Peer.onerror}; and, where
-   * `this` is `undefined`, with what `authorize` or `origins` threw.
+   * Called with the errors of each peer, see {@linkcode Peer.onerror}, and with
+   * those that `authorize` or `origins` threw; for the latter, `this` is
+   * `undefined`.
    */
   onerror?(
     this: Peer<Theirs, Context> | undefined,
@@ -175,68 +182,78 @@ export interface AcceptDefinition<Theirs, Context>
 }
 
 /**
- * The settings for a class whose instances have this context: unless it may be
- * `undefined`, `authorize` must tell where it comes from.
+ * The settings for a class with this context: `authorize` is required unless the
+ * context may be `undefined`.
  */
 export type SettingsFor<Context, Settings extends { authorize?: unknown }> =
   undefined extends Context ? Settings
     : Settings & Required<Pick<Settings, "authorize">>;
 
-/**
- * A class that needs no settings: its instances' context may be `undefined`.
- */
+/** Marks a class that needs no settings, because its context may be `undefined`. */
 export type WithoutSettings<Context> = undefined extends Context ? unknown
   : Needs<"The class has a context: give authorize, which tells it">;
 
-/** The type that nothing has, for an error of the compiler that says why. */
+/** A type that no value has: the compiler's error shows the reason. */
 export interface Needs<Why extends string> {
-  /** The reason. */
+  /** The reason, for the compiler's error. */
   readonly needs: Why;
 }
 
 /** The options of a drain. */
 export interface DrainOptions {
   /**
-   * Milliseconds that it may take. Default 30,000; `Infinity`: any number. The
-   * last tenth, a second at
-   * most, is kept for closing what has not finished.
+   * Most milliseconds that the drain takes. Default 30,000; `Infinity`: no limit.
+   * The last tenth of them, at most 1,000, is kept for closing connections that
+   * have not finished.
    */
   within?: number;
   /**
-   * Milliseconds over which the clients are asked to come back, each at a moment
-   * of its own. Default 5,000.
+   * Milliseconds over which the clients' return is spread: each is told a random
+   * number of milliseconds below this. Default 5,000.
    */
   spread?: number;
 }
 
 /** The outcome of a drain. */
 export interface DrainReport {
-  /** Number of connections that were closed in time. */
+  /** Number of connections that closed in time. */
   readonly closed: number;
-  /** Number of those that were not: their peer read no more, or didn't answer. */
+  /**
+   * Number of connections that were cut, because their peer read no more or didn't
+   * answer the close.
+   */
   readonly cut: number;
-  /** The names of the methods that still ran, one for each call. */
+  /**
+   * Names of the methods that still ran when their connection was closed, one for
+   * each call.
+   */
   readonly running: readonly string[];
 }
 
-/** A request to connect, and what the server knows of whoever sent it. */
+/** A handshake: its request, and the description of its sender. */
 export interface Handshake<Info> extends RequestHead {
   readonly info: Info;
 }
 
-/** A request that was found good: to be accepted, or else abandoned, once. */
+/** An admitted handshake. Either `accept` or `abandon` must be called, once. */
 export interface Admission {
   /** The subprotocol that was selected. */
   readonly protocol: string | undefined;
-  /** Whether it is that of this library, whose peers share frames and answer `rpc.ping`. */
+  /**
+   * Whether that is this library's subprotocol, whose peers share frames and answer
+   * `rpc.ping`.
+   */
   readonly isShared: boolean;
-  /** Makes the service's instance of the connection; never throws. */
+  /**
+   * Makes the connection's instance of the service; never throws. `undefined`: the
+   * class's constructor threw.
+   */
   accept(socket: Socket): ServicePeer | undefined;
-  /** Forgets it: there was no handshake. */
+  /** Gives the place back, because the handshake failed. */
   abandon(): void;
 }
 
-/** The decision that didn't come in time. */
+/** Stands for a decision that didn't come in time. */
 const tooLate = Symbol("too late");
 
 /** A class, or a definition with its settings. */
@@ -244,13 +261,13 @@ export type Service<Info> =
   | ServiceClass<ServicePeer>
   | AcceptDefinition<unknown, unknown> & AcceptSettings<unknown, Info>;
 
-// No timer takes more than a little longer.
+// Milliseconds: a little less than the longest that a timer can take.
 const longest = 2_000_000_000;
 
 /**
  * The options of a service: the settings of a class, or a definition.
  *
- * @throws {TypeError} It is no service.
+ * @throws {TypeError} `service` is neither a class nor a definition.
  */
 export function optionsOf<Definition extends object, Settings extends object>(
   service: ServiceClass<ServicePeer> | Definition,
@@ -260,53 +277,61 @@ export function optionsOf<Definition extends object, Settings extends object>(
   return typeof service === "function" ? settings : service as Definition;
 }
 
-/** Accepts connections for one service, and knows those that live. */
+/** Accepts connections for one service, and has a list of those that are open. */
 export class Acceptor<Info> implements Keeper, Sleeper {
-  /** The instances, from the handshake until their socket is gone. */
+  /** The instances, from the handshake until the socket is gone. */
   readonly peers: Set<ServicePeer> = new Set();
-  /** How a connection is limited. */
+  /** The limits of all connections together. */
   readonly limits: AdmissionLimits;
-  /** Whether a handshake was answered after which the socket never opened. */
+  /**
+   * Whether a peer was closed before its socket had opened: its client may have
+   * left during the handshake, and the socket may never open.
+   */
   hasUnopened = false;
   place = -1;
 
   readonly #Service: ServiceClass<ServicePeer>;
   readonly #options: AcceptSettings<unknown, Info> & ClassSettings;
-  /** The options of each peer: of a definition's, its hooks too. */
+  /** The options of each peer; with a definition, also its hooks and `local`. */
   readonly #peerOptions: PeerOptions;
   readonly #protocols: readonly string[];
   readonly #readers: Readers;
   readonly #refusals: Refusals<Info>;
-  /** The answers whose refusals the owner was told of. */
+  /** The answers of this class's own refusals, which the owner was told of. */
   readonly #told = new WeakSet<Response>();
   #hosts: Hosts;
-  /** The last header `Host` that was one of these. */
+  /** The last header `Host` that was admitted. */
   #admittedHost: string | null = null;
-  /** Handshakes that are being decided about, or done. */
+  /** Number of handshakes between the request and the instance. */
   #admitting = 0;
-  /** Of whom it was not known who they are, when last looked at. */
+  /** The connections without a known user, since `#countUnknown` last looked. */
   readonly #unknown = new Set<Unknown>();
-  /** The peers that must have opened, or have a context, by when. */
+  /**
+   * The peers that must be open or have a context, each with the time when it must.
+   */
   readonly #expected = new Map<ServicePeer, number>();
   readonly #alarm: Alarm = new Alarm();
-  /** The farewell to whoever still comes, once the server is leaving. */
+  /**
+   * Closes a peer that still connects; `undefined` until the server shuts down or
+   * drains.
+   */
   #dismiss: ((peer: ServicePeer) => void) | undefined;
   #drained: Promise<DrainReport> | undefined;
 
   /**
    * @param service A class, or a definition with its settings.
-   * @param settings Those of a class.
-   * @param limits Those that the platform adds.
-   * @throws {RangeError} A limit is not a whole number of 0 or more.
-   * @throws {TypeError} The service is none, an option is not what it must be, or an
-   * origin or a host could never match.
+   * @param settings The settings of a class; unused with a definition.
+   * @param limits Limits that the platform overrides.
+   * @throws {RangeError} A limit is negative or not a number.
+   * @throws {TypeError} The service is neither a class nor a definition, an option
+   * is of the wrong type, or an origin or a host could never match.
    */
   constructor(
     service: Service<Info>,
     settings: AcceptSettings<unknown, Info> & ClassSettings,
     limits?: Partial<Limits>,
   ) {
-    // Its `onerror` is told of no peer where nobody is: `this` is undefined.
+    // A definition's `onerror` is called by `report`, too, with `this` undefined.
     const options = optionsOf(service, settings as object) as typeof settings;
     const isClass = typeof service === "function";
     checkOptions(options, functionNames);
@@ -340,12 +365,12 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.#hosts = options.hosts ?? "*";
   }
 
-  /** The limits of each connection. */
+  /** The limits of each single connection. */
   get connectionLimits(): Limits {
     return this.#peerOptions.limits as Limits;
   }
 
-  /** Takes note of the address that the server listens on. */
+  /** Sets the default of `hosts` by the address that the server listens on. */
   listensOn(hostname: string): void {
     if (this.#options.hosts === undefined && isLoopback(hostname)) {
       this.#hosts = "loopback";
@@ -354,15 +379,16 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
-   * Whether a request asks for a WebSocket, and is to be admitted; a Response: it
-   * was meant to, and can't.
+   * Whether a request is a handshake, for `admit` to decide about. `false`: it is
+   * an ordinary request. A Response: it is a handshake with missing headers or
+   * another method than GET, and is refused.
    */
   asks(
     method: string | undefined,
     handshake: Handshake<Info>,
   ): boolean | Response {
     if (isHandshake(method, handshake)) return true;
-    // Nothing else has such a key.
+    // Only a handshake has such a key.
     if (handshake.get("sec-websocket-key") === null) return false;
     if (method === "GET") {
       const why =
@@ -373,21 +399,21 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return this.refuse(handshake, answer, "its method is another than GET");
   }
 
-  /** Refuses a handshake whose address and header `Host` are not one. */
+  /** Refuses a handshake whose URL and header `Host` differ or can't be parsed. */
   refuseAddress(handshake: Handshake<Info>): Response {
     const why =
       "its address or its header Host can't be read, or they name two hosts";
     return this.refuse(handshake, badRequest(), why);
   }
 
-  /** Refuses a handshake that is malformed. */
+  /** Refuses a malformed handshake. */
   refuse(handshake: Handshake<Info>, answer: Response, why: string): Response {
     return this.#refuse(handshake, "handshake", answer, why);
   }
 
   /**
-   * Decides about a handshake: a Response refuses it. Never throws, nor rejects;
-   * a promise only where the owner's functions take their time.
+   * Decides about a handshake; a Response refuses it. Never throws or rejects.
+   * Returns a promise only if `origins` or `authorize` did.
    */
   admit(
     handshake: Handshake<Info>,
@@ -434,7 +460,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       );
     }
 
-    // Nothing of the request can be read once it is upgraded.
+    // Read here, because nothing of the request can be read once it is upgraded.
     const protocol = selectProtocol(handshake, this.#protocols);
     this.#admitting++;
     const unknown: Unknown = { address, peer: undefined, since: 0 };
@@ -453,8 +479,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
-   * The address that a connection has a share by, while nobody knows whose it is;
-   * `undefined`: it may be anybody's.
+   * The address by which a connection without a known user is counted. `undefined`:
+   * it is not counted, because nobody is authorized here, or the address may be a
+   * proxy's.
    */
   #addressOf(handshake: Handshake<Info>): string | undefined {
     const { authorize, requireContext, origins, addressOf } = this.#options;
@@ -486,8 +513,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
-   * Ends the oldest that says nothing, of those whose address has no share: behind a
-   * proxy all have its address, and all come at once after a deploy.
+   * Closes the oldest connection that has said nothing, among those that aren't
+   * counted by address, and says whether there was one. Behind a proxy all clients
+   * have its address and all come at once after a deploy, so a share for each
+   * address can't protect them from silent connections.
    */
   #endSilent(): boolean {
     const latest = performance.now() - mostSilence;
@@ -506,7 +535,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return false;
   }
 
-  /** The limit that lets nobody more in. */
+  /** The limit that is reached; `undefined`: there is room. */
   #findFull(
     address: string | undefined,
   ): "connections" | "unauthenticated" | undefined {
@@ -519,7 +548,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       : undefined;
   }
 
-  /** Tells the owner of a refusal, and gives the answer back. */
+  /** Tells the owner of a refusal, and returns the answer. */
   #refuse(
     handshake: Handshake<Info>,
     reason: RefusalReason,
@@ -545,8 +574,8 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
-   * Makes the service's instance of a connection that was accepted before, and whose
-   * instance is gone; never throws.
+   * Makes a new instance for a connection that is still open while its former
+   * instance is gone, as after the sleep of a Durable Object; never throws.
    */
   resume(
     socket: Socket,
@@ -556,7 +585,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return this.#accept(socket, context, protocol, undefined, true);
   }
 
-  /** Forgets a peer that is gone. */
+  /** Forgets a peer whose socket is gone. */
   release(gone: object): void {
     const peer = gone as ServicePeer;
     this.peers.delete(peer);
@@ -565,7 +594,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     if (this.#expected.size === 0) this.#alarm.delete(this);
   }
 
-  /** Tells the owner of an error that is nobody else's. */
+  /** Tells the owner of an error that belongs to no peer. */
   report(error: unknown): void {
     try {
       const { onerror } = this.#options;
@@ -573,17 +602,20 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       const result = (onerror as Owner["onerror"])(error, {});
       if (isThenable(result)) Promise.resolve(result).catch(() => {});
     } catch {
-      // There is nobody left to tell.
+      // An `onerror` that throws can't be told of its own error.
     }
   }
 
-  /** Tells the owner of an error, of which a client learns no more than that. */
+  /** Tells the owner of an error; the client gets 500 without a reason. */
   fail(error: unknown): Response {
     this.report(error);
     return refuse(500, "Internal server error");
   }
 
-  /** Accepts no more, and closes each connection; resolves when all are gone. */
+  /**
+   * Accepts no more connections, and closes each one with 1001; resolves when all
+   * are gone.
+   */
   async close(): Promise<void> {
     this.#dismiss = (peer): void =>
       this.#close(peer, CloseCode.GoingAway, "Server is shutting down");
@@ -594,10 +626,11 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 
   /**
-   * Accepts no more, lets what runs finish, and closes each connection; a second
-   * time does nothing more. Takes `within` at most.
+   * Accepts no more connections, lets running methods finish, and closes each
+   * connection with 1012. Takes at most `within`. A second call returns the same
+   * promise.
    *
-   * @throws {RangeError} `within` or `spread` is no number of 0 or more.
+   * @throws {RangeError} `within` or `spread` is negative or not a number.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
     const { within = 30_000, spread = 5_000 } = options;
@@ -632,7 +665,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         peer.ws?.terminate?.();
       }
     };
-    // Unless it was closed already: then this drain is that.
+    // After `close`, new peers are dismissed as `close` does it.
     this.#dismiss ??= (peer): void => void leave(peer);
     await Promise.all(Array.from(this.peers, leave));
     callsEnd.clear();
@@ -640,9 +673,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return { closed, cut, running };
   }
 
-  /** Parsing addresses is a tenth of what a connection costs. */
+  /**
+   * Whether the header `Host` is admitted. The last one is remembered, since
+   * parsing it is a tenth of what a connection costs.
+   */
   #admitsHost(head: RequestHead): boolean {
-    // With more than a host in it, it would be a part of the path that is judged.
+    // Looked at even with `"*"` if the owner's functions see the request: anything
+    // after the host, as in "host/path", would become a part of its URL's path.
     const { authorize, origins } = this.#options;
     const isJudged = authorize !== undefined || typeof origins === "function";
     if (this.#hosts === "*" && !isJudged) return true;
@@ -653,13 +690,13 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return true;
   }
 
-  /** Asks who decides. */
+  /** Asks `origins` and `authorize`. */
   #decide(handshake: Handshake<Info>): unknown {
     const isAllowed = admitsOrigin(handshake, this.#options.origins);
     if (!isThenable(isAllowed)) {
       return this.#authorize(isAllowed, handshake, handshake);
     }
-    // Read now: of a client that goes away meanwhile nothing could be told.
+    // Read now, because they can't be read any more if the client leaves meanwhile.
     const { request, info } = handshake;
     return isAllowed.then((isAllowed) =>
       this.#authorize(isAllowed, { request, info }, handshake)
@@ -671,7 +708,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     asked: Pick<Handshake<Info>, "request" | "info">,
     handshake: Handshake<Info>,
   ): unknown {
-    // Only a clear word of a function's lets anybody in.
+    // Only `true` admits: a function that returns something else has a mistake.
     if (isAllowed !== true) {
       const origin = quoteHeader(handshake, "origin");
       return this.#refuse(
@@ -687,7 +724,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return authorize?.(asked.request, asked.info);
   }
 
-  /** What is decided in time; never rejects. */
+  /** The decision, or a refusal after `authorizationTime`; never rejects. */
   async #decided(
     decision: PromiseLike<unknown>,
     handshake: Handshake<Info>,
@@ -745,7 +782,10 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return { protocol, isShared: protocol === subprotocol, accept, abandon };
   }
 
-  /** Forgets those that are known, and counts the others. */
+  /**
+   * Number of connections without a known user, after those that have a context
+   * meanwhile are removed.
+   */
   #countUnknown(): number {
     for (const unknown of this.#unknown) {
       if (unknown.peer?.context !== undefined) this.#unknown.delete(unknown);
@@ -798,14 +838,19 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     return this.#options.requireContext === true && peer.context === undefined;
   }
 
-  /** Whether nobody is there, or nobody who is known. */
+  /**
+   * Whether the socket has not opened, or the peer lacks a context that it must
+   * have.
+   */
   #isNobody(peer: ServicePeer): boolean {
-    // Of a client that went away meanwhile, Deno (2.9.5) never tells.
+    // Deno (2.9.5) never tells of a client that left during the handshake.
     return peer.ws?.readyState === ReadyState.Connecting ||
       this.#isStranger(peer);
   }
 
-  /** Looks after a while whether somebody is there. */
+  /**
+   * Looks after `authorizationTime` whether the peer is open and has its context.
+   */
   #expect(peer: ServicePeer): void {
     const { authorizationTime } = this.limits;
     if (authorizationTime === Infinity) return;
@@ -817,9 +862,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     this.#alarm.set(this, authorizationTime);
   }
 
-  /** Looks whether they are there who should be by now. */
+  /** Looks at the peers whose time has come. */
   wake(now: number): void {
-    // All have the same time, so they are in the order in which it ends.
+    // All have the same span, so the map is in the order of their times.
     for (const [peer, end] of this.#expected) {
       if (end > now) return;
       this.#expected.delete(peer);
@@ -846,22 +891,22 @@ export class Acceptor<Info> implements Keeper, Sleeper {
   }
 }
 
-/** A connection of which it is not known whose it is. */
+/** A connection whose user is not known yet. */
 interface Unknown {
-  /** Of whose share; `undefined`: nobody's. */
+  /** The address that it is counted by; `undefined`: none. */
   readonly address: string | undefined;
-  /** `undefined`: it is being authorized. */
+  /** Its peer; `undefined` while it is being authorized. */
   readonly peer: ServicePeer | undefined;
-  /** When it was accepted. */
+  /** The time when it was accepted, of `performance.now()`. */
   readonly since: number;
 }
 
-// Milliseconds that a client has for its first message, where others wait.
+// Milliseconds that a client has for its first message while others want its place.
 const mostSilence = 1_000;
 
-/** A span of time that ends by itself, or is cleared. */
+/** A timer with a promise, which can be cleared. */
 class Timer {
-  /** Resolves when it ends; never if it is cleared. */
+  /** Resolves when the time is over; never if the timer is cleared. */
   readonly promise: Promise<void>;
   hasEnded = false;
   readonly #stop: (() => void) | undefined;
@@ -881,7 +926,7 @@ class Timer {
   }
 }
 
-/** The value of a promise within a time, or else another one. */
+/** The value of a promise if it settles in time, or else `otherwise`. */
 export async function settled<T, U>(
   promise: Promise<T>,
   milliseconds: number,
@@ -895,19 +940,22 @@ export async function settled<T, U>(
   }
 }
 
-/** Waits until what was sent has left, or the time is over, or the socket. */
+/**
+ * Waits until the socket's buffer is empty, the time is over, or the socket has
+ * closed.
+ */
 async function emptied(peer: ServicePeer, end: Timer): Promise<void> {
   const { ws } = peer;
   while (
     ws?.readyState === ReadyState.Open && !end.hasEnded &&
     ((ws.bufferedAmount ?? 0) > 0 || coreOf(peer)?.backlog?.isHolding)
   ) {
-    // No socket tells when.
+    // Asked again and again, since no socket has an event for it.
     await settled(end.promise, 20, undefined);
   }
 }
 
-/** The options of some names, those alone that were given. */
+/** The options of these names that were given. */
 function pick(options: object, names: readonly string[]): PeerOptions {
   const picked: { [name: string]: unknown } = {};
   for (const name of names) {
@@ -917,7 +965,7 @@ function pick(options: object, names: readonly string[]): PeerOptions {
   return picked;
 }
 
-/** The settings of a server that are functions. */
+/** Names of a server's settings that must be functions. */
 const functionNames: readonly string[] = [
   "authorize",
   "onrefuse",
@@ -926,7 +974,7 @@ const functionNames: readonly string[] = [
   "onListen",
 ];
 
-/** The settings of a server that are its peers'. */
+/** Names of a server's settings that are passed on to its peers. */
 const settingNames: readonly (keyof PeerSettings)[] = [
   "version",
   "stringErrors",
@@ -935,7 +983,7 @@ const settingNames: readonly (keyof PeerSettings)[] = [
   "discover",
 ];
 
-/** The members of a server's options that are its peers'. */
+/** Names of a definition's members that are passed on to the peers. */
 const optionNames: readonly (keyof PeerOptions)[] = [
   ...settingNames,
   "local",
@@ -947,9 +995,9 @@ const optionNames: readonly (keyof PeerOptions)[] = [
 ];
 
 /**
- * Reads the seconds that a connection may be silent; `undefined`: nobody chose.
+ * The option `idleTimeout`, in seconds; `undefined` if it isn't set.
  *
- * @throws {RangeError} It is no number of 0 or more.
+ * @throws {RangeError} It is negative or not a number.
  */
 export function readIdleTimeout(
   { idleTimeout }: Pick<AcceptSettings<unknown, never>, "idleTimeout">,
@@ -959,7 +1007,10 @@ export function readIdleTimeout(
     : readAmount("idleTimeout", idleTimeout, "seconds");
 }
 
-/** The limits by which a connection that is silent for so long is closed. */
+/**
+ * The limits that `idleTimeout` stands for: half of it until the ping, half for the
+ * answer.
+ */
 export function silenceOf(
   options: Pick<AcceptSettings<unknown, never>, "idleTimeout">,
 ): Partial<Limits> | undefined {
@@ -970,9 +1021,9 @@ export function silenceOf(
 }
 
 /**
- * Bytes of a message that a runtime may read; 0: any number. Three bytes of UTF-8 are the
- * most that one UTF-16 code unit can take; the peer counts the units. Short messages
- * may share a frame.
+ * Most bytes of a frame that a runtime may read; 0: no limit. The peer counts
+ * UTF-16 code units, each at most three bytes of UTF-8. At least the length of a
+ * frame that short messages share.
  */
 export function payloadOf({ messageLength }: Limits): number {
   return messageLength === Infinity
@@ -983,7 +1034,7 @@ export function payloadOf({ messageLength }: Limits): number {
 // RFC 6455, section 4.1: 16 bytes in Base64.
 const key = /^[+/0-9A-Za-z]{22}==$/;
 
-/** Whether a request asks for a WebSocket. */
+/** Whether a request has the method and the headers of a handshake. */
 export function isHandshake(
   method: string | undefined,
   head: RequestHead,
@@ -993,7 +1044,9 @@ export function isHandshake(
     /\bupgrade\b/i.test(head.get("connection") ?? "");
 }
 
-/** The first of the server's subprotocols that the client offers. */
+/**
+ * The first of the server's subprotocols that the client offers; `undefined`: none.
+ */
 function selectProtocol(
   head: RequestHead,
   protocols: readonly string[],
@@ -1004,12 +1057,12 @@ function selectProtocol(
   return protocols.find((protocol) => offered.includes(protocol));
 }
 
-/** Answers what can't be read. */
+/** The answer to a request that can't be read. */
 export function badRequest(): Response {
   return refuse(400, "Bad request");
 }
 
-/** Answers what is no handshake. */
+/** The answer to a request that is no handshake. */
 export function requireUpgrade(): Response {
   return refuse(426, "This address speaks JSON-RPC over WebSocket", {
     connection: "Upgrade",
@@ -1018,14 +1071,14 @@ export function requireUpgrade(): Response {
   });
 }
 
-/** Answers who may come again later. */
+/** The answer to a client that may come again later. */
 function unavailable(why: string): Response {
-  // Not all at the same moment.
+  // A random time, so that not all come at once.
   const seconds = 1 + Math.floor(Math.random() * 10);
   return refuse(503, why, { "retry-after": `${seconds}` });
 }
 
-/** Answers a request with a sentence. */
+/** An answer with one sentence as its text. */
 export function refuse(
   status: number,
   why: string,

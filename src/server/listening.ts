@@ -1,5 +1,5 @@
 /**
- * A server that listens, on whatever platform: where, and how it stops.
+ * A listening server on any platform: its address, its shutdown and its drain.
  *
  * @module
  */
@@ -15,51 +15,54 @@ import { Deferred } from "../line/deferred.ts";
 import type { AsyncReleasable } from "../peer/contract.ts";
 import { sayWhat } from "../presets/misuse.ts";
 
-/** The part of a platform that listens for HTTP requests. */
+/** The platform's HTTP server. */
 export interface Listener<Addr> {
-  /** Where. */
+  /** The address that it listens on. */
   readonly addr: Addr;
-  /** Whether over TLS. */
+  /** Whether it listens over TLS. */
   readonly isSecure: boolean;
-  /** Resolves when it no longer listens and every request is answered. */
+  /** Resolves when it has stopped listening and every request is answered. */
   readonly finished: Promise<void>;
-  /** Listens no more; resolves when every request is answered. */
+  /** Stops listening; resolves when every request is answered. */
   stop(): Promise<void>;
-  /** Cuts what is still connected, where the platform can. */
+  /** Cuts the connections that are left, where the platform can. */
   cut(): void;
 }
 
-/** An address: of a host, or of a Unix socket. */
+/** The address of a host or a Unix socket. */
 export interface Address {
   /** `"tcp"` or `"unix"`. */
   readonly transport: "tcp" | "unix";
-  /** The IP address; `""` of a Unix socket. */
+  /** The IP address; `""` for a Unix socket. */
   readonly hostname: string;
-  /** The port; `undefined` of a Unix socket. */
+  /** The port; absent for a Unix socket. */
   readonly port?: number;
-  /** The path of a Unix socket. */
+  /** The path of a Unix socket; absent for a host. */
   readonly path?: string;
 }
 
-/** The place to listen, on Bun and Node. */
+/** The address to listen on, for Bun and Node. */
 export interface ListenOptions {
-  /** Default 8000; any free one if 0. */
+  /** The port. Default 8000; 0 takes any free one. */
   port?: number;
-  /** Default: every address of this machine. */
+  /** The address to listen on. Default: all addresses of this machine. */
   hostname?: string;
   /** The path of a Unix socket, instead of a port. */
   path?: string;
-  /** The certificate, for TLS, with its `key`: PEM. */
+  /** The certificate for TLS, in PEM; needs `key`. */
   cert?: string;
-  /** The certificate's private key: PEM. */
+  /** The certificate's private key, in PEM. */
   key?: string;
-  /** Shuts the server down. */
+  /** Shuts the server down when it aborts. */
   signal?: AbortSignal;
-  /** Called when it listens. */
+  /** Called once the server listens. */
   onListen?: (this: void, addr: Address) => void;
 }
 
-/** `await using` shuts it down. Beside the class as that of {@linkcode BasePeer} is. */
+/**
+ * A server that listens; `await using` shuts it down. An interface beside the
+ * class, for the same reason as that of {@linkcode BasePeer}.
+ */
 export interface ListeningServer<
   Service extends ServicePeer = ServicePeer,
   Addr = unknown,
@@ -69,13 +72,13 @@ export interface ListeningServer<
  * A server that listens; made by `serve`.
  *
  * @typeParam Service The class of its connections' instances.
- * @typeParam Addr What the platform calls an address.
+ * @typeParam Addr The platform's type of an address.
  */
 export class ListeningServer<
   Service extends ServicePeer = ServicePeer,
   Addr = unknown,
 > {
-  /** The connections' instances, from the handshake to the close. */
+  /** The instances of the service, from the handshake to the close. */
   readonly peers: ReadonlySet<Service>;
 
   readonly #acceptor: Acceptor<never>;
@@ -93,14 +96,14 @@ export class ListeningServer<
     if (hostname !== undefined) acceptor.listensOn(hostname);
   }
 
-  /** Where it listens. */
+  /** The address that it listens on. */
   get addr(): Addr {
     return this.#listener.addr;
   }
 
   /**
-   * The address to connect to, `ws://localhost:8888/`; `ws+unix:` and a path
-   * for a Unix socket.
+   * The URL to connect to, `ws://localhost:8888/`; for a Unix socket `ws+unix:` and
+   * its path.
    */
   get url(): string {
     const { hostname = "", port, path } = this.addr as {
@@ -118,17 +121,17 @@ export class ListeningServer<
   }
 
   /**
-   * Resolves when the server no longer listens and every request is answered, or
-   * when a {@linkcode ListeningServer.drain} no longer waits for that.
+   * Resolves when the server has stopped listening and every request is answered,
+   * or when a {@linkcode ListeningServer.drain} has run out of time.
    */
   get finished(): Promise<void> {
     return Promise.race([this.#listener.finished, this.#left.promise]);
   }
 
   /**
-   * Stops: accepts no more connections, closes each with 1001, waits until they
-   * are gone, at most 5 seconds, and then for the answers that `fetch` and
-   * `authorize` still owe. A drain that goes on is cut short.
+   * Stops the server: accepts no more connections, closes each one with 1001, waits
+   * at most 5 seconds until they are gone, and then for the answers that `fetch`
+   * and `authorize` still owe. It cuts a running drain short.
    */
   shutdown(): Promise<void> {
     return this.#shutdown ??= this.#stop();
@@ -140,15 +143,14 @@ export class ListeningServer<
   }
 
   /**
-   * Leaves well, for a deploy: accepts no more connections (503, and `fetch` goes
-   * on), begins no more calls (-32009, not executed), lets those that run finish
-   * and their answers leave, and closes each connection with 1012 "Server
-   * restarts, retry in 1234 ms", another number for each. Then it listens no
-   * more.
+   * Stops the server without losing a call, for a deploy: refuses new connections
+   * (503; `fetch` goes on) and new calls (-32009, not executed), lets running
+   * methods finish and their answers leave, and closes each connection with 1012
+   * "Server restarts, retry in 1234 ms", a random number for each. Then it stops
+   * listening.
    *
-   * It takes `within` at most, whatever methods and peers do, and is the same if
-   * it is asked for again, or after a {@linkcode ListeningServer.shutdown}. It
-   * waits for no stream that a method has returned.
+   * It takes at most `within`, whatever methods and peers do. A second call returns
+   * the same promise. It doesn't wait for streams that a method has returned.
    *
    * ```ts
    * import { connect } from "@jsonrpcws/peer/client";
@@ -170,7 +172,8 @@ export class ListeningServer<
    * assertEquals(await drained, { closed: 1, cut: 0, running: [] });
    * ```
    *
-   * @returns How it was left.
+   * @returns Resolves with the numbers of connections that closed and were cut, and
+   * the methods that still ran.
    * @throws {RangeError} `within` or `spread` is no number of 0 or more.
    */
   drain(options: DrainOptions = {}): Promise<DrainReport> {
@@ -201,11 +204,11 @@ export class ListeningServer<
 }
 
 /**
- * Refuses to serve by a runtime that isn't there.
+ * Refuses to serve if the runtime of this door isn't there.
  *
  * @param name The runtime's global name: `"Deno"`.
  * @param door Its door: `"/server"`.
- * @throws {TypeError} It says which doors there are.
+ * @throws {TypeError} The runtime is another one; the message lists the doors.
  */
 export function checkRuntime(name: string, door: string): void {
   if (name in globalThis) return;
@@ -215,11 +218,12 @@ export function checkRuntime(name: string, door: string): void {
 }
 
 /**
- * Refuses a port that is none: in JavaScript it may be the string that an
- * environment variable is, which one runtime takes for a number and another for a path.
+ * Refuses a port that is no number of 0 to 65,535. Often it is a string from an
+ * environment variable, which one runtime takes for a number and another for a
+ * path.
  *
- * @throws {TypeError} It is no number.
- * @throws {RangeError} No port has this number.
+ * @throws {TypeError} The port is no number.
+ * @throws {RangeError} The port is not a whole number of 0 to 65,535.
  */
 export function checkPort(options: object): void {
   const { port } = options as { port?: unknown };
@@ -236,7 +240,7 @@ export function checkPort(options: object): void {
   throw new RangeError(`Cannot listen on port ${port}: ${what}`);
 }
 
-/** Tells where a server listens, and ends it with its signal. */
+/** Calls `onListen`, and shuts the server down when `signal` aborts. */
 export function announce<Server extends ListeningServer<ServicePeer, Address>>(
   server: Server,
   { signal, onListen }: ListenOptions,

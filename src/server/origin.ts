@@ -1,6 +1,7 @@
 /**
- * The pages that may connect to a server, and the names that it goes by: defence
- * against what a browser does for a page that it should not trust.
+ * The headers `Origin` and `Host` of a handshake: which pages may connect, and by
+ * which names of the server. A browser lets every page connect anywhere, with the
+ * user's cookies, so the server has to look.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-10.2}
  * @see {@link https://html.spec.whatwg.org/multipage/browsers.html#ascii-serialisation-of-an-origin}
@@ -10,25 +11,25 @@
 
 import { sayWhat } from "../presets/misuse.ts";
 
-/** The beginning of a request; the whole of it is made for who looks at it. */
+/** The head of a request. `request` may be made only when it is read. */
 export interface RequestHead {
-  /** A header's value; null if it is absent. */
+  /** A header's value; null if absent. */
   get(name: string): string | null;
-  /** Whether it came over TLS. */
+  /** Whether the request came over TLS. */
   readonly isSecure: boolean;
-  /** The whole of it. */
+  /** The whole request. */
   readonly request: Request;
 }
 
 /**
- * The origins whose pages may connect: a list of them, each as a browser writes
- * it (`https://example.com`, no slash, the port only where it isn't the scheme's
- * own); a function that decides, now or later; or `"*"`, any page whatever. A
- * slash at the end, as some programs have one there, is left out on both sides.
+ * The origins whose pages may connect: a list, each origin as a browser writes it
+ * (`https://example.com`: no path, the port only if it isn't the scheme's default);
+ * a function that decides, or returns a promise; or `"*"`, any page. A slash at the
+ * end, which some programs write, is ignored on both sides.
  *
- * A function is given what stands in the header `Origin`, `"null"` for a page
- * without one. Compare it whole: `https://example.com.evil.net` starts as yours
- * does, and `https://evilexample.com` ends so.
+ * A function is given the header `Origin`, which is `"null"` for a page without an
+ * origin. Compare the whole of it: `https://example.com.evil.net` starts like
+ * yours, and `https://evilexample.com` ends like yours.
  */
 export type Origins =
   | "*"
@@ -39,17 +40,20 @@ export type Origins =
     request: Request,
   ) => boolean | Promise<boolean>);
 
-// One origin as the standard serializes it. Two headers arrive as one, joined by
-// a comma, and a function that looks at its end alone would see the second.
+// One origin as the standard serializes it. Two headers would arrive as one, joined
+// by a comma, and a function that looks at the end would see only the second.
 const serialized = /^[a-z][a-z0-9+.-]*:\/\/[^\s,/?#@\\]+$/;
 
-/** A host and perhaps a port; a URL would also take a user, a path, a query. */
+/**
+ * A host and an optional port, and nothing else that a URL may have: no user, no
+ * path, no query.
+ */
 export const authority: RegExp = /^[^\s,/?#@\\]+$/;
 
 /**
- * Looks at a list of origins before anybody connects.
+ * Checks a list of origins when the server is made.
  *
- * @throws {TypeError} One of them would never match.
+ * @throws {TypeError} One of them could never match.
  */
 export function checkOrigins(origins: Origins | undefined): void {
   if (origins === undefined || origins === "*") return;
@@ -75,14 +79,14 @@ export function checkOrigins(origins: Origins | undefined): void {
 }
 
 /**
- * Whether the page that asks may connect. A request without the header `Origin`
- * comes from no page, and may.
+ * Whether a page may connect. A request without the header `Origin` doesn't come
+ * from a page, and may.
  *
- * Without `origins`, the page must come from the host and port that it asks, by
- * the header `Host`. Whether by `http:` or `https:` is looked at only where the
- * request came over TLS: behind a proxy that ends TLS it can't be known.
+ * Without `origins`, the page must come from the host and port in the header
+ * `Host`. The scheme is compared only if the request came over TLS, because behind
+ * a proxy that ends TLS it isn't known.
  *
- * @returns A promise only if a function of the owner's gave one.
+ * @returns A promise only if the function `origins` returned one.
  */
 export function admitsOrigin(
   head: RequestHead,
@@ -98,17 +102,18 @@ export function admitsOrigin(
     : origins.some((each) => withoutSlash(each) === origin);
 }
 
-/** An origin without the slash that Go's x/net writes behind it. */
+/** An origin without the slash that Go's x/net appends. */
 function withoutSlash(origin: string): string {
   return origin.endsWith("/") ? origin.slice(0, -1) : origin;
 }
 
-/** Whether a string is one origin, as a browser writes it. */
+/** Whether a string is a single origin, as a browser writes it. */
 function isOrigin(origin: string): boolean {
   if (origin === "null") return true;
   if (!serialized.test(origin) || !URL.canParse(origin)) return false;
   const { origin: standard } = new URL(origin);
-  // Of schemes that it doesn't know, an extension's, it says "null".
+  // URL says "null" for schemes that it doesn't know, such as a browser
+  // extension's.
   return standard === "null" || standard === origin;
 }
 
@@ -120,10 +125,10 @@ function isSameOrigin(head: RequestHead, origin: string): boolean {
 }
 
 /**
- * The host and port that a request asks for, by its header `Host`.
+ * The host and port in the header `Host`.
  *
- * @param protocol Whose own port goes without saying: `"https:"`.
- * @returns `undefined` if it is missing or is none.
+ * @param protocol The scheme whose default port may be left out: `"https:"`.
+ * @returns `undefined` if the header is missing or invalid.
  */
 function readHost(head: RequestHead, protocol: string): URL | undefined {
   const host = head.get("host");
@@ -133,16 +138,16 @@ function readHost(head: RequestHead, protocol: string): URL | undefined {
 }
 
 /**
- * The names that a server goes by in the header `Host`, without ports: a list of
- * them, `"*"` for any, `"loopback"` for those that always mean this machine:
- * `localhost`, those that end in `.localhost`, 127.0.0.0/8, `[::1]`.
+ * The names that the header `Host` may have, without ports: a list, `"*"` for any
+ * name, or `"loopback"` for names that always mean this machine: `localhost`, names
+ * that end in `.localhost`, 127.0.0.0/8, `[::1]`.
  */
 export type Hosts = "*" | "loopback" | readonly string[];
 
 /**
- * Looks at a list of hosts before anybody connects.
+ * Checks a list of hosts when the server is made.
  *
- * @throws {TypeError} One of them would never match.
+ * @throws {TypeError} One of them could never match.
  */
 export function checkHosts(hosts: Hosts | undefined): void {
   if (hosts === undefined || hosts === "*" || hosts === "loopback") return;
@@ -163,10 +168,11 @@ export function checkHosts(hosts: Hosts | undefined): void {
 }
 
 /**
- * Whether a request asks for a server by one of its names, whatever the port.
+ * Whether the header `Host` has one of the server's names, with any port.
  *
- * A page whose own name suddenly means 127.0.0.1 is of the same origin as what
- * listens there, but the header `Host` still has its name (DNS rebinding).
+ * DNS rebinding: an attacker lets the name of his page resolve to 127.0.0.1. To the
+ * browser the page then has the same origin as a server there, but the header
+ * `Host` still has the attacker's name.
  */
 export function admitsHost(head: RequestHead, hosts: Hosts): boolean {
   if (hosts === "*") {
@@ -188,14 +194,16 @@ export function isLoopback(hostname: string): boolean {
       .test(name);
 }
 
-/** Whether an address is of this machine or of a network of one's own: a proxy's. */
+/**
+ * Whether an address is a loopback, private or link-local one: it may be a proxy's.
+ */
 export function isPrivate(address: string): boolean {
   const ip = address.toLowerCase().replace(/^::ffff:/, "");
   return /^(|127\..*|10\..*|192\.168\..*|172\.(1[6-9]|2\d|3[01])\..*|169\.254\..*|::1|f[cd].*|fe[89ab].*)$/
     .test(ip);
 }
 
-/** A host name as URLs write it; `undefined` if it is none. */
+/** A host name as URLs write it; `undefined` if it is invalid or has a port. */
 function normalize(hostname: string): string | undefined {
   const host = /^[^[]*:.*:/.test(hostname) ? `[${hostname}]` : hostname;
   if (!authority.test(host) || !URL.canParse(`http://${host}`)) {

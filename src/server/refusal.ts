@@ -1,6 +1,6 @@
 /**
- * Handshakes that a server refuses, as its owner is told of them: a page that can't
- * connect can say nothing of why.
+ * Refused handshakes: the owner of the server is told of each, because a page never
+ * learns why it can't connect.
  *
  * @module
  */
@@ -8,9 +8,10 @@
 import type { RequestHead } from "./origin.ts";
 
 /**
- * Why a handshake is refused: by which option or limit, `"error"` for one of the
- * owner's functions that threw, `"version"` for another WebSocket than version 13,
- * `"handshake"` for one that is malformed, as by a proxy that takes headers out.
+ * The reason why a handshake was refused: the name of an option or a limit;
+ * `"error"`: `authorize` or `origins` threw; `"version"`: the version of WebSocket
+ * is not 13; `"handshake"`: it is malformed, as when a proxy removes headers;
+ * `"shutdown"`: the server shuts down.
  */
 export type RefusalReason =
   | "hosts"
@@ -24,36 +25,39 @@ export type RefusalReason =
   | "handshake"
   | "error";
 
-/** A handshake that was refused, as `onrefuse` is told of it. */
+/** A refused handshake, the argument of `onrefuse`. */
 export interface Refusal<Info = unknown> {
   /** See {@linkcode RefusalReason}. */
   readonly reason: RefusalReason;
   /** The HTTP status of the answer. */
   readonly status: number;
   /**
-   * One sentence for a log: what was refused, why, and which option lets it in. Of
-   * the request it says the header `Origin` or `Host` alone, quoted and cut to 100
-   * characters.
+   * One sentence for a log: the status, the reason, and the option that would admit
+   * it. Its only text from the request are the headers `Origin` and `Host`, quoted
+   * and cut to 100 characters.
    */
   readonly message: string;
   /**
-   * The request. To be read at once: it is gone with its answer. Without an address
-   * that can be read, its address is `http://localhost/`.
+   * The request. Read it before `onrefuse` returns: afterwards it is answered and
+   * gone. If its URL can't be parsed, `url` is `http://localhost/`.
    */
   readonly request: Request;
-  /** What the server knows of whoever sent it; the same holds. */
+  /** The description of the sender; read it before `onrefuse` returns, too. */
   readonly info: Info;
 }
 
-/** A request that was refused, and what the server knows of whoever sent it. */
+/** The head of a refused request, and the description of its sender. */
 interface Refused<Info> extends RequestHead {
   readonly info: Info;
 }
 
-// Reasons, and what is wrong with handshakes: few, unless a platform finds words.
+// Most different warnings. There are about 20 reasons, but a platform may report
+// malformed handshakes in many different words.
 const mostWarned = 32;
 
-/** Tells the owner of refusals: by his hook, or each reason once by the log. */
+/**
+ * Tells the owner of refusals: by `onrefuse`, or by one warning for each reason.
+ */
 export class Refusals<Info> {
   readonly #hook: ((refusal: Refusal<Info>) => unknown) | undefined;
   readonly #warned = new Set<string>();
@@ -63,9 +67,9 @@ export class Refusals<Info> {
   }
 
   /**
-   * Tells of one.
+   * Tells of one refusal.
    *
-   * @param why What was refused, and which option lets it in.
+   * @param why The reason, and the option that would admit it.
    * @returns What the hook returned.
    * @throws What the hook throws.
    */
@@ -81,7 +85,8 @@ export class Refusals<Info> {
       const { request, info } = handshake;
       return hook({ reason, status, message, request, info });
     }
-    // What leaves is asked for again and again, and what threw was reported.
+    // No warning for a shutdown, since clients try again and again, nor for an
+    // error, which `onerror` was told of.
     if (reason === "shutdown" || reason === "error") return undefined;
     const kind = reason === "handshake" ? why : reason;
     if (this.#warned.has(kind) || this.#warned.size === mostWarned) {
@@ -94,7 +99,9 @@ export class Refusals<Info> {
   }
 }
 
-/** A header of a stranger's, which must not fill or forge a log. */
+/**
+ * A header for a log, quoted and cut, so that a client can't fill or forge the log.
+ */
 export function quoteHeader(head: RequestHead, name: string): string {
   return JSON.stringify((head.get(name) ?? "").slice(0, 100));
 }

@@ -1,11 +1,11 @@
 /**
- * Turns: connections of one process share its time. Who sends beyond his share
- * waits, in his socket where it can be paused, else on this side.
+ * Turns: the connections of one process share its time. What a connection sends
+ * beyond its share waits, in the socket if that can be paused, else in memory.
  *
- * A turn is one round of the event loop. What a connection sends is handled as it
- * arrives, up to a little work; beyond that the clock is asked, and once the turn
- * has taken long enough, what else it sends waits for the next one. Those who send
- * little never wait for it, nor pay more than an addition for each message.
+ * A turn is one round of the event loop. Messages are handled as they arrive. A
+ * connection that has sent more than a little in a turn has the clock read; once
+ * the turn has taken long enough, its further messages wait for the next turn.
+ * Connections that send little never wait, and pay one addition for each message.
  *
  * @see bench/README.md, "Beside one that sends as fast as it can"
  *
@@ -32,58 +32,59 @@ import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
 import { tooManyRequests } from "../wire/codes.ts";
 import type { Request } from "../wire/message.ts";
 
-// Milliseconds of a turn after which who has sent much waits, and which those who
-// wait are given together.
+// Milliseconds: after so much of a turn, messages of a connection that has sent
+// much wait. Messages that wait are handled for as long in each turn.
 const span = 10;
 
-// The same for short messages of a socket that can't be paused: to handle them takes
-// no longer than to let them wait.
+// The same for short messages of a socket that can't be paused, since letting them
+// wait takes as long as handling them.
 const longSpan = 40;
 
-// Of longer ones only one is handled in a turn: 1 MiB takes as long as a turn may, to
-// parse alone.
+// Characters: of longer messages only one is handled in a turn, because parsing 1
+// MiB alone takes as long as a turn may.
 const longLength = 65_536;
 
-// Milliseconds of them that one is given before the next.
+// Milliseconds of a turn that one connection gets before the next one is served.
 const slice = 5;
 
-// What a message counts for beside its length, and after how much of that the clock
-// is asked: to ask it costs a hundredth of a small message.
+// Work is counted in characters: a message counts its length and 1,024. The clock
+// is read after 16,384, because reading it costs a hundredth of a small message.
 const leastLength = 1_024;
 const work = 16_384;
 
-// Milliseconds of work in many turns after which a socket that can be paused is, where
-// nobody else's would be heard before, and if there is somebody else: it takes a
-// seventh of the calls that one connection can make.
+// Milliseconds of busy turns in a row after which a socket that can be paused is
+// paused, if there are other connections, which might not be heard otherwise. It
+// costs a connection a seventh of the calls that it can make alone.
 const rest = 30;
 
-/** How many connections there are. */
+/** Number of connections. */
 let connections = 0;
 
-// Milliseconds for which nothing is read of whom too much waits for his methods to
-// end. Not until they do: it may be his answers that they wait for.
+// Milliseconds for which a connection isn't read while too many of its calls wait
+// for methods to end. A fixed time, because the methods may be waiting for its
+// answers.
 const restTime = 100;
 
 const turn = {
   number: 0,
   start: 0,
-  /** When the first of the turns began that followed each other. */
+  /** The start of the first of the busy turns in a row. */
   since: 0,
-  /** Whether its end will be told. */
+  /** Whether `endTurn` will be called. */
   isWatched: false,
-  /** Whether somebody sent much in it. */
+  /** Whether a connection sent much in it. */
   isBusy: false,
-  /** Whether a long message was handled in it. */
+  /** Whether a long message was handled in it already. */
   hasLong: false,
-  /** Whether the next one waits until all sockets were heard. */
+  /** Whether the next turn waits until all sockets have been heard. */
   isPausing: false,
-  /** Those of whom something waits, in the order of their turns. */
+  /** The connections with waiting messages, the next one first. */
   waiting: [] as ConnectionTurns[],
 };
 
 /**
- * Has a peer share the process's time with the others. Not in an isolate, whose clock
- * stands still while something runs, and whose runtime gives each its turns.
+ * Lets a peer take part in the turns. Not on Cloudflare, where the clock stands
+ * still while code runs, and the runtime itself shares the time.
  */
 export function shareTurns(peer: object): void {
   const core: Core | undefined = coreOf(peer);
@@ -94,7 +95,7 @@ export function shareTurns(peer: object): void {
   core.living.push(turns);
 }
 
-/** Ends the turn, and begins the next with what waits. */
+/** Ends the turn, and begins the next one with the messages that wait. */
 function endTurn(): void {
   if (turn.isPausing) return;
   const { waiting } = turn;
@@ -118,7 +119,7 @@ function endTurn(): void {
   else afterTurn(endTurn);
 }
 
-/** Lets everybody else be heard before the next turn. */
+/** Lets all sockets be heard before the next turn. */
 function pause(): void {
   if (!needsTimers) return void afterTurn(endTurn);
   turn.isPausing = true;
@@ -130,23 +131,28 @@ function endPause(): void {
   endTurn();
 }
 
-/** What one connection has sent, and waits. */
+/** The turns of one connection: what it has sent, and what of it waits. */
 class ConnectionTurns implements Turns, Living {
   readonly #core: Core;
-  /** The turn in which it last sent something, and how much work that was. */
+  /**
+   * The number of the turn in which it last sent something, and its work in that
+   * turn.
+   */
   #turn = -1;
   #work = 0;
-  /** Of that, how much when the clock was asked last. */
+  /** That work when the clock was last read. */
   #asked = 0;
-  /** What waits, the oldest first; made for the first of it. */
+  /**
+   * The events that wait, the oldest first; made when the first one has to wait.
+   */
   #events: Set<SocketEvent> | undefined;
   #isServed = false;
-  /** Whether something short was answered at length, which takes its time, too. */
+  /** Whether a short message had a long answer, which takes time, too. */
   #hasSpent = false;
-  /** Ends its rest; `undefined`: it has none. */
+  /** Ends the rest; `undefined`: the connection is not resting. */
   #endRest: (() => void) | undefined;
   #isPaused = false;
-  /** What waited when this side closed. */
+  /** The events that waited when this side closed. */
   #left: SocketEvent[] = [];
 
   constructor(core: Core) {
@@ -160,7 +166,7 @@ class ConnectionTurns implements Turns, Living {
 
   takes(event: SocketEvent): boolean {
     if (this.#isServed || this.#core.state === "closed") return true;
-    // What was sent before the end is handled before it.
+    // Messages from before the close are handled before it.
     if (event.type === "close") return !this.isWaiting || this.#keep(event);
     const length = lengthOf(event);
     if (this.isWaiting) return this.#hold(event, length);
@@ -182,7 +188,7 @@ class ConnectionTurns implements Turns, Living {
     return !this.#isOver(length, now) || this.#hold(event, length);
   }
 
-  /** Whether the turn has taken long enough. */
+  /** Whether the turn has taken so long that this message must wait. */
   #isOver(length: number, now: number): boolean {
     const time = now - turn.start;
     const isLong = length >= longLength;
@@ -199,11 +205,11 @@ class ConnectionTurns implements Turns, Living {
     return ws?.pause !== undefined || canLeave(ws);
   }
 
-  /** Handles what waits until a time, one event at least; returns what time it is. */
+  /** Handles events that wait, at least one, until a time; returns the time. */
   serve(until: number): number {
     const core = this.#core;
     const events = this.#events!;
-    // It may have been served out of its turn.
+    // They may have been handled out of turn, by `#hold`.
     if (events.size === 0) return performance.now();
     let now = 0;
     let work = 0;
@@ -233,7 +239,8 @@ class ConnectionTurns implements Turns, Living {
   }
 
   rest(): void {
-    // Deno's would rest after each message, where others do after a chunk of them.
+    // Deno's sockets would have to be paused after each message, others only after
+    // a chunk of messages.
     if (this.#core.ws?.pause === undefined) return;
     if (this.#endRest !== undefined || !this.#pause()) return;
     this.#endRest = startTimer(restTime, () => {
@@ -247,8 +254,7 @@ class ConnectionTurns implements Turns, Living {
     const core = this.#core;
     const left = this.#left;
     this.#left = [];
-    // That there were too many is what the close says; and who made a call is told
-    // by his own side.
+    // The reason of the close says that there were too many.
     if (core.connection.ended!.code === tooManyRequests) return;
     const what = describeLost(left);
     if (what !== undefined) {
@@ -276,7 +282,7 @@ class ConnectionTurns implements Turns, Living {
     afterTurn(endTurn);
   }
 
-  /** Lets something wait: `false`, as {@linkcode takes} says it. */
+  /** Lets an event wait; returns `false`, the answer of {@linkcode takes}. */
   #keep(event: SocketEvent): false {
     const events = this.#events ??= new Set();
     const { waiting } = turn;
@@ -291,7 +297,7 @@ class ConnectionTurns implements Turns, Living {
   #hold(event: SocketEvent, length: number): false {
     const core = this.#core;
     while (!hold(core, length)) {
-      // Who can't be paused sends nothing while what he has sent is handled.
+      // A socket that can't be paused isn't heard while its messages are handled.
       if (this.isWaiting) {
         this.serve(0);
         if (isClosed(core)) return false;
@@ -304,12 +310,12 @@ class ConnectionTurns implements Turns, Living {
     }
     this.#pause();
     this.#keep(event);
-    // The last thing that is done with what the socket tells.
+    // Last, because the next read of the socket's state says closed.
     if (this.#isPaused && core.ws?.pause === undefined) leave(core.ws!);
     return false;
   }
 
-  /** Whether the socket is paused, because it can be. */
+  /** Pauses the socket if that is possible; returns whether it is paused. */
   #pause(): boolean {
     if (!this.#isPaused && this.#isPausable) {
       this.#isPaused = true;
@@ -327,10 +333,11 @@ class ConnectionTurns implements Turns, Living {
   }
 }
 
-// Of what is lost, so much is read to count it: that takes some milliseconds.
+// Characters of lost messages that are parsed to count notifications: some
+// milliseconds' worth.
 const mostCounted = 1_048_576;
 
-/** The notifications among what is lost; `undefined`: there are none. */
+/** The number of notifications among lost events, in words; `undefined`: none. */
 function describeLost(events: readonly SocketEvent[]): string | undefined {
   let count = 0;
   let length = 0;
@@ -345,7 +352,7 @@ function describeLost(events: readonly SocketEvent[]): string | undefined {
   return `${count}${more} notification${count === 1 ? "" : "s"}`;
 }
 
-/** Counts the notifications in a frame, without the protocol's own. */
+/** Number of notifications in a frame, without the protocol's own. */
 function countNotifications(text: string): number {
   try {
     const all: unknown[] = [JSON.parse(text)].flat();

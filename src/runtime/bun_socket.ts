@@ -1,6 +1,6 @@
 /**
- * Bun's sockets, whose events one handler hears for all of them, as peers know
- * sockets.
+ * A socket with the WebSocket interface over Bun's, whose events arrive at one
+ * handler for all sockets.
  *
  * @see {@link https://bun.sh/docs/runtime/http/websockets}
  *
@@ -10,33 +10,37 @@
 import { Gathered, telling, textsOf } from "../line/gathered.ts";
 import { ReadyState, type Socket, type SocketEvent } from "../line/socket.ts";
 
-/** The part of a socket of Bun's that a peer uses. */
+/** The part of Bun's socket that is used. */
 export interface ServerWebSocket {
-  /** Set to `"arraybuffer"`, or binary messages would be Node's. */
+  /** Set to `"arraybuffer"`; by default binary messages are Node's Buffers. */
   binaryType?: string;
-  /** Bytes that were sent; -1: they wait; 0: they were dropped. */
+  /**
+   * Sends a text frame. Returns the bytes that were sent, -1 if they wait, 0 if
+   * they were dropped.
+   */
   send(data: string): number;
-  /** Hands all that is sent meanwhile to the system together. */
+  /** Calls `send`, and hands all that it sends to the system together. */
   cork(send: () => void): unknown;
-  /** Says why, and is told of the close at once. */
+  /** Sends a close frame; the handler's `close` is called before this returns. */
   close(code?: number, reason?: string): void;
   /** Cuts the connection. */
   terminate(): void;
-  /** Asks for a sign of life. */
+  /** Sends a ping. */
   ping(): number;
-  /** Bytes that wait to leave. */
+  /** Bytes that wait to be sent. */
   getBufferedAmount(): number;
 }
 
 type Listener = (event: SocketEvent) => void;
 
-// As much of what is for many is gathered before it leaves.
+// Characters of messages for many that are gathered before they are sent.
 const mostLength = 16_384;
 
-// Who has gathered nothing has this, so that all who are told the same share it.
+// The beginning of every socket's gathered texts, so that sockets that are sent the
+// same texts share them.
 const nothing = new Gathered<readonly string[]>();
 
-/** Those that have gathered something. */
+/** The sockets with gathered texts. */
 let gathering: BunSocket[] = [];
 
 function endTurn(): void {
@@ -46,42 +50,46 @@ function endTurn(): void {
   nothing.forget();
 }
 
-/** Why Bun (1.4.5) cuts a connection because of what arrived; the others are 1002. */
+/**
+ * The close codes for the reasons that Bun (1.4.5) gives when it cuts a connection
+ * because of an invalid frame; for all other reasons 1002.
+ */
 const closeCodes: { readonly [reason: string]: number } = {
   "Received too big message": 1009,
   "Received invalid UTF-8": 1007,
 };
 
-// Bytes of pongs that may wait, beside what a peer sends: they are on no account of
-// its, and Bun has no bound of theirs.
+// Most bytes of pongs that wait in a socket. They are no part of what slow readers
+// may leave waiting, and Bun has no bound for them.
 const mostPongs = 65_536;
 const pongHead = 2;
 
 /**
- * One side of a connection, which is the `data` of a socket of Bun's. The peer is
- * taken to be who listens first, and is told without ado; others are told after it.
+ * The server's end of a connection; it is the `data` of Bun's socket. The first
+ * listener to messages is taken to be the peer, and is called directly; others are
+ * called after it.
  *
- * Bun itself hands to the system together what a socket is sent while its own message
- * is heard. What is for many is sent by all of their sockets, so it is gathered here:
- * with a hundred of them and eight messages a turn that takes a tenth of the time.
+ * Bun gathers what a socket sends while it hears a message of its own. Messages for
+ * many leave by many sockets, outside such a moment, so they are gathered here: a
+ * tenth of the time, with a hundred sockets and eight messages a turn.
  */
 export class BunSocket implements Socket {
-  /** Read by nobody: it is always `"arraybuffer"`. */
+  /** Kept for the interface; it is always `"arraybuffer"`. */
   binaryType = "arraybuffer";
   readonly protocol: string;
   #readyState: number = ReadyState.Connecting;
   #ws: ServerWebSocket | undefined;
   #onmessage: Listener | undefined;
-  /** Everybody else who listens, and to what. */
+  /** All other listeners, with the types of their events. */
   #listeners: { readonly type: string; readonly listener: Listener }[] = [];
-  /** What waits until all sockets have been heard. */
+  /** The texts that wait until all sockets have been heard. */
   #gathered: Gathered<readonly string[]> = nothing;
-  /** Bytes of the pongs that were sent since nothing waited. */
+  /** Bytes of the pongs that were sent since the socket's buffer was last empty. */
   #pongs = 0;
-  /** The close that waits until what was sent has left. */
+  /** The close that waits until the buffer is empty. */
   #ending: { readonly code?: number; readonly reason?: string } | undefined;
 
-  /** @param protocol The subprotocol that was selected; `""`: none. */
+  /** @param protocol The selected subprotocol; `""`: none. */
   constructor(protocol: string) {
     this.protocol = protocol;
   }
@@ -96,7 +104,7 @@ export class BunSocket implements Socket {
     return (this.#ws?.getBufferedAmount() ?? 0) + this.#gathered.length;
   }
 
-  /** Bun has opened it. */
+  /** Bun has opened the socket. */
   open(ws: ServerWebSocket): void {
     ws.binaryType = "arraybuffer";
     this.#ws = ws;
@@ -105,7 +113,7 @@ export class BunSocket implements Socket {
     this.#tell({ type: "open" });
   }
 
-  /** Bun has a message for it. */
+  /** A message has arrived. */
   hear(data: string | ArrayBuffer): void {
     if (this.#readyState !== ReadyState.Open) return;
     const event = { type: "message", data };
@@ -113,23 +121,23 @@ export class BunSocket implements Socket {
     if (this.#listeners.length > 0) this.#tell(event);
   }
 
-  /** Bun has answered a ping of so many bytes. */
+  /** Bun has answered a ping of this length. */
   answered(length: number): void {
     if (this.bufferedAmount === 0) this.#pongs = 0;
     else if ((this.#pongs += pongHead + length) > mostPongs) this.terminate();
   }
 
-  /** Bun has had a pong for it. */
+  /** A pong has arrived. */
   hearPong(): void {
     this.#tell({ type: "pong" });
   }
 
-  /** Bun has sent what waited. */
+  /** Bun has sent some of its buffer. */
   drain(): void {
     if (this.#ending !== undefined && this.bufferedAmount === 0) this.#end();
   }
 
-  /** Bun has closed it. */
+  /** Bun has closed the socket. */
   closed(code: number, reason: string): void {
     const isOwn = this.#readyState === ReadyState.Closing;
     this.#readyState = ReadyState.Closed;
@@ -138,7 +146,7 @@ export class BunSocket implements Socket {
     const isRefused = code === 1006 && reason.startsWith("Received ");
     const told = isRefused ? closeCodes[reason] ?? 1002 : code;
     const event = { type: "close", code: told, reason };
-    // Bun tells of it while it is being closed, which no other socket does.
+    // Bun calls this from within its own `close`; other sockets tell of it later.
     if (isOwn) queueMicrotask(() => this.#tell(event));
     else this.#tell(event);
   }
@@ -155,11 +163,12 @@ export class BunSocket implements Socket {
   }
 
   #send(text: string): void {
-    // Nothing more can be right on a connection that has lost a message.
+    // A dropped message can't be told of otherwise than by the end of the
+    // connection.
     if (this.#ws?.send(text) === 0 && text !== "") this.terminate();
   }
 
-  /** Sends what was gathered. */
+  /** Sends the gathered texts. */
   flush(): void {
     const gathered = this.#gathered;
     if (gathered === nothing) return;
@@ -179,8 +188,8 @@ export class BunSocket implements Socket {
       ...code !== undefined && { code },
       ...reason !== undefined && { reason },
     };
-    // Once it is closed, Bun (1.4.5) doesn't say any more what waits, nor can it be
-    // told to cut who doesn't read that.
+    // After its `close`, Bun (1.4.5) says nothing of its buffer any more, and can't
+    // cut a peer that doesn't read it.
     if (this.#ws !== undefined && this.bufferedAmount === 0) this.#end();
   }
 
@@ -198,18 +207,18 @@ export class BunSocket implements Socket {
     this.#ws?.terminate();
   }
 
-  /** Asks for a sign of life, which is told as a `"pong"`. */
+  /** Sends a ping; the answer is told as a `"pong"`. */
   ping(): void {
     this.flush();
     this.#ws?.ping();
   }
 
-  /** As `ws` has it, of pongs. */
+  /** As in `ws`, for `"pong"`. */
   on(type: string, listener: Listener): void {
     this.addEventListener(type, listener);
   }
 
-  /** As `ws` has it, of pongs. */
+  /** As in `ws`, for `"pong"`. */
   off(type: string, listener: Listener): void {
     this.removeEventListener(type, listener);
   }

@@ -1,9 +1,9 @@
 /**
- * Deno's sockets that are closed while they connect. Where the handshake is done in
- * that very turn, and the other end has cut the connection, Deno rejects a promise that
- * nobody can listen to, and so ends the process: "Uncaught (in promise) TypeError:
- * Connection reset by peer" (seen in 2.9.5). Once the turn is over, the socket is open,
- * or its handshake can be cancelled.
+ * Closing a socket of Deno's while it connects. If the handshake ends in that same
+ * turn and the other side has cut the connection, Deno rejects a promise that
+ * nobody can listen to, which ends the process: "Uncaught (in promise) TypeError:
+ * Connection reset by peer" (seen in 2.9.5). One turn later the socket is either
+ * open, or its handshake can be cancelled.
  *
  * To be deleted when tests/runtime_test.ts says that Deno ends no process for it.
  *
@@ -17,7 +17,10 @@ const platform = globalThis as {
   setImmediate?: (task: () => void) => void;
 };
 
-/** Closes a socket: at once, unless it is Deno's own and connects. */
+/**
+ * Calls `close`: after the turn for Deno's own socket while it connects, else at
+ * once.
+ */
 export function closeInTurn(socket: Socket, close: () => void): void {
   if (
     platform.Deno !== undefined &&

@@ -1,7 +1,7 @@
 /**
- * Deno's frames: its own socket takes 44 ms for each frame of more than 1,024 bytes
- * that a client sends (seen in 2.9.5). It writes two parts, and the second one waits
- * until the other end has acknowledged the first.
+ * Long frames of Deno's client socket: each frame of more than 1,024 bytes takes 44
+ * ms (seen in 2.9.5), because Deno writes it in two parts and the second waits
+ * until the other side has acknowledged the first.
  *
  * To be deleted when tests/runtime_test.ts says that a long frame is as fast as a
  * short one.
@@ -15,7 +15,7 @@ const mostLength = 1_024;
 
 const isDeno = globalThis.navigator?.userAgent?.startsWith("Deno/") ?? false;
 
-/** Has the messages that share a frame of Deno's own socket make no longer ones. */
+/** Bounds the shared frames of Deno's own socket to the length that is fast. */
 export function boundFrames(socket: Socket): void {
   if (!isDeno) return;
   (socket as { frameLength?: number | undefined }).frameLength = mostLength;

@@ -1,16 +1,17 @@
 /**
- * Deno's sockets of a server, which can't be paused: one that sends 1 MiB frames as
- * fast as it can is read on whatever is done with them, up to a hundred in one go
- * (seen in 2.9.5). What it sent piled up on this side: of 60 calls of 800 kB that an
- * honest client makes at once, 30 were lost with their connection, for more than
- * 16 MiB that waited; and its neighbours were not heard meanwhile.
+ * Pausing a server's sockets in Deno, which have no such function. Deno goes on
+ * reading a client that sends 1 MiB frames as fast as it can, up to a hundred in
+ * one go (seen in 2.9.5), so messages pile up here. An honest client that made 60
+ * calls of 800 kB at once lost 30 of them with its connection, because more than 16
+ * MiB waited, and its neighbours were not heard meanwhile.
  *
- * The function that reads a socket goes on as long as its state is another than
- * closed, and asks for that right after it has told of a message. So a socket that is
- * to be left says closed at that one time, and the same function reads on later.
+ * Deno's function that reads a socket goes on until the socket's state is closed,
+ * and looks at the state right after each message. So a socket that is to be paused
+ * says "closed" for that one look, which ends the function; to read on, the
+ * function is called again.
  *
- * To be deleted when Deno's sockets can be paused. Where they are built otherwise than
- * this, they are read on as before; tests/runtime_test.ts tells.
+ * To be deleted when Deno's sockets can be paused. If a later Deno is built
+ * otherwise, sockets are never paused; tests/runtime_test.ts fails then.
  *
  * @module
  */
@@ -21,7 +22,7 @@ interface Internals {
   [internal: symbol]: unknown;
 }
 
-/** The property that has this name in the standard's words. */
+/** The symbol of an internal slot, by its name in the standard. */
 function findInternal(holder: object, name: string): symbol | undefined {
   return Object.getOwnPropertySymbols(holder).find(({ description }) =>
     description === `[[${name}]]`
@@ -33,7 +34,7 @@ const { Deno: deno, WebSocket: Native } = globalThis as {
   WebSocket?: { readonly prototype: object };
 };
 
-/** What reads a socket until its state is closed. */
+/** The symbol of the function that reads a socket. */
 const loop = deno === undefined || Native === undefined
   ? undefined
   : findInternal(Native.prototype, "eventLoop");
@@ -41,17 +42,19 @@ const nativeRead = loop && (Native!.prototype as Internals)[loop] as (
   this: Internals,
 ) => Promise<void>;
 
-/** Where a socket has its state; known with the first one. */
+/** The symbol of a socket's state; known with the first socket. */
 let state: symbol | undefined;
 
-// What is noted on a socket: whether it is read, whether it shall be left at the next
-// look, whether it is read on once it has been; and its state.
+// Notes on a socket: whether it is being read, whether the next look at its state
+// shall say closed, whether reading goes on after that, and its true state.
 const isRead = Symbol("is read");
 const isLeaving = Symbol("is leaving");
 const goesOn = Symbol("goes on");
 const value = Symbol("state");
 
-/** Has a socket be one that can be left, if it is Deno's own and not open yet. */
+/**
+ * Prepares a socket for {@linkcode leave}, if it is Deno's own and not open yet.
+ */
 export function makeLeavable(socket: Socket): void {
   if (loop === undefined || !(loop in socket)) return;
   state ??= findInternal(socket, "readyState");
@@ -70,14 +73,14 @@ async function read(this: Internals): Promise<void> {
   this[isRead] = false;
 }
 
-/** Whether a socket can be left. */
+/** Whether a socket was prepared for {@linkcode leave}. */
 export function canLeave(socket: Socket | undefined): boolean {
   return socket !== undefined && isRead in socket;
 }
 
 /**
- * Reads no more of a socket that can be left. To be called as the last thing that is
- * done with a message of its: who else is told of that must not look at its state.
+ * Stops reading a prepared socket. Must be the last action of a message listener,
+ * since the next look at the socket's state says closed, whoever looks.
  */
 export function leave(socket: Socket): void {
   const it = socket as unknown as Internals;
@@ -100,7 +103,7 @@ const property: PropertyDescriptor & ThisType<Internals> = {
   },
 };
 
-/** Reads on where a socket was left. */
+/** Reads a socket again after {@linkcode leave}. */
 export function readOn(socket: Socket): void {
   const it = socket as unknown as Internals;
   it[isLeaving] = false;

@@ -1,7 +1,7 @@
 /**
- * The platform's named errors, where it has them: React Native has no
- * `DOMException`, and its signals have no `reason` and no `throwIfAborted` (seen in
- * 0.82). The name is the same.
+ * Named errors for React Native, which has no `DOMException` and whose signals have
+ * no `reason` and no `throwIfAborted` (seen in 0.82). There, an Error with the same
+ * name stands in.
  *
  * To be deleted when React Native has them.
  *
@@ -10,7 +10,7 @@
  * @module
  */
 
-/** Makes an error by the name that the platform gives it. */
+/** Makes a DOMException, or an Error with its name. */
 export function namedError(
   message: string,
   name:
@@ -25,7 +25,7 @@ export function namedError(
     : Object.assign(new Error(message), { name });
 }
 
-/** Why a signal aborted. */
+/** The reason of a signal that has aborted. */
 export function reasonOf({ reason }: AbortSignal): unknown {
   return reason === undefined
     ? namedError("The operation was aborted", "AbortError")

@@ -1,7 +1,7 @@
 /**
- * The oldest Node: 22, whose `WebSocket` a client takes, and which knows
- * `Promise.withResolvers` and `URL.parse`. With 20 the first to be told of it was who
- * called `serve`: "Promise.withResolvers is not a function" (seen in 20.20.2).
+ * The oldest Node that works: 22, for its `WebSocket`, `Promise.withResolvers` and
+ * `URL.parse`. Without this check, Node 20 fails only in `serve`:
+ * "Promise.withResolvers is not a function" (seen in 20.20.2).
  *
  * @module
  */
@@ -11,9 +11,9 @@ const oldest = 22;
 /**
  * Refuses a Node that is too old.
  *
- * @param version As `process.versions.node` has it; Deno and Bun say which they are
- * like.
- * @throws {Error} It is.
+ * @param version The value of `process.versions.node`; Deno and Bun have it, too,
+ * with the version that they imitate.
+ * @throws {Error} Node is older than 22.
  */
 export function checkNode(version: string): void {
   if (parseInt(version) >= oldest) return;

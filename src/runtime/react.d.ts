@@ -1,4 +1,7 @@
-/** Of React, what `react.ts` uses: its types would be a dependency of their own. */
+/**
+ * The functions of React that `react.ts` uses, declared here because React's types
+ * are a dependency of their own.
+ */
 
 export function useEffect(
   effect: () => (() => void) | undefined,

@@ -1,11 +1,11 @@
 /**
- * Objects that are kept for their shape alone.
+ * Objects that are kept only for their shape (V8's hidden class).
  *
- * Between two messages nothing may be left of the first. A collection just then
- * finds no object of such a shape, so V8 forgets the shape, and with it all code
- * that it compiled for it: half a second of slow calls (bench/README.md). A class
- * whose objects are that short-lived keeps one itself, in a static member: a call
- * that did it would be an effect, for which a bundler keeps all that it touches.
+ * Between two messages, no object of the first may be left. If the garbage
+ * collector runs then, V8 drops the shape and all code that was compiled for it:
+ * half a second of slow calls (bench/README.md). Classes with such short-lived
+ * objects keep one in a static member; calling a function here would be a side
+ * effect, which keeps a bundler from dropping the class.
  *
  * @module
  */
@@ -16,7 +16,7 @@ const kept: { event?: SocketEvent; messages?: readonly unknown[] } = {};
 
 const mostLength = 256;
 
-// What this library writes, and what most others do.
+// The orders of members that this library writes, and most others.
 const usual = [
   '{"jsonrpc":"2.0","method":"","params":[],"id":1}',
   '{"jsonrpc":"2.0","method":"","id":1}',
@@ -26,11 +26,11 @@ const usual = [
 ];
 
 /**
- * Lets the engine remember what it learns of messages, an example of each of which
- * is kept, and of sockets' events, of which a small one of the last kind is: where they
- * are written in JavaScript, as in Deno and in `ws`, most of what an event costs is
- * getting to its listener. Not each anew: to store what is young in what is old costs
- * the collector something (bench/, "one process": 3 %).
+ * Keeps one example of each message, and the last small event of each class of
+ * events: in Deno and in `ws`, whose events are JavaScript objects, most of an
+ * event's cost is reaching its listener. Not each event is stored, because storing
+ * a young object in an old one costs the collector something (bench/, "one
+ * process": 3 %).
  */
 export function keepEvent(event: SocketEvent): void {
   kept.messages ??= usual.map((text): unknown => JSON.parse(text));

@@ -1,7 +1,8 @@
 /**
- * Deno's first timer: the first look at `setTimeout` loads Node's timers, 5 ms of a
- * first call that takes 9 (seen in 2.9.5). So a wait of a second or more is given to
- * a signal, wherever `setTimeout` is a getter. It is one after the first look, too.
+ * The first timer in Deno: the first read of `setTimeout` loads Node's timers, 5 ms
+ * of a first call that takes 9 (seen in 2.9.5). So a wait of a second or more uses
+ * `AbortSignal.timeout` wherever `setTimeout` is a getter, which it stays after the
+ * first read.
  *
  * To be deleted when tests/runtime_test.ts says that Deno has no such getter any
  * more.
@@ -11,18 +12,18 @@
  * @module
  */
 
-// What is sooner has to be exact.
+// Milliseconds: shorter waits have to be exact.
 const far = 1_000;
 
 /**
- * Calls something after some milliseconds without a timer; returns how not to, or
- * `undefined` where it is for a timer.
+ * Calls a function after some milliseconds without `setTimeout`. Returns a function
+ * that cancels it; `undefined`: not started, use a timer.
  */
 export function startTimerUnloaded(
   delay: number,
   ring: () => void,
 ): (() => void) | undefined {
-  // React Native's is a getter, too, and has no such signals.
+  // In React Native `setTimeout` is a getter, too, and there are no such signals.
   if (delay < far || isPlain() || AbortSignal.timeout === undefined) {
     return undefined;
   }
@@ -32,14 +33,14 @@ export function startTimerUnloaded(
 }
 
 /**
- * Whether `setTimeout` is no getter: on every other platform, and where somebody
- * plays with time.
+ * Whether `setTimeout` is a plain property: on every other platform, and under fake
+ * timers.
  */
 function isPlain(): boolean {
   return timerProperty()?.get === undefined;
 }
 
-/** Where the platform, or who plays with time, has `setTimeout`. */
+/** The descriptor of `setTimeout`, the platform's or a fake one's. */
 export function timerProperty(): PropertyDescriptor | undefined {
   return Object.getOwnPropertyDescriptor(globalThis, "setTimeout");
 }

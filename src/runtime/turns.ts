@@ -1,28 +1,30 @@
 /**
- * Deno's rounds: as long as there is something to do at once, a task of
- * `setImmediate` or a socket that can be read, Deno asks the system for events in one
- * of 61 rounds of its loop (seen in 2.9.5). Where each has 10 ms of work, the others'
- * sockets are not heard for 0.6 s. While all wait for a timer, it asks.
+ * Rounds of Deno's event loop. While there is something to do at once, a task of
+ * `setImmediate` or a readable socket, Deno asks the system for events only in one
+ * of 61 rounds (seen in 2.9.5). With 10 ms of work in each round, other sockets are
+ * not heard for 0.6 s. While everything waits for a timer, Deno asks.
  *
- * To be deleted when `deno task bench:fairness --server "ws on Deno"` shows the same
- * without.
+ * To be deleted when `deno task bench:fairness --server "ws on Deno"` has the same
+ * figures without it.
  *
  * @module
  */
 
-/** Whether it takes a timer that the others' sockets are heard. */
+/** Whether other sockets are heard only during a timer. */
 export const needsTimers: boolean =
   globalThis.navigator?.userAgent?.startsWith("Deno/") ?? false;
 
 let timer: ReturnType<typeof setTimeout> | undefined;
 
-/** Calls something once all sockets were heard; another time replaces it. */
+/**
+ * Calls a task once all sockets have been heard. A second call replaces the first.
+ */
 export function afterEvents(task: () => void): void {
   clearTimeout(timer);
   timer = setTimeout(task);
 }
 
-/** Does not, after all. */
+/** Cancels {@linkcode afterEvents}. */
 export function cancelEvents(): void {
   clearTimeout(timer);
 }

@@ -1,22 +1,26 @@
 /**
- * Rejections that nobody listens to. A runtime ends the process for them, Deno and
- * Node alike, and what a peer answers shall end nobody's process.
+ * Unhandled rejections. Deno and Node end the process for them, and the answer of
+ * another program must not end this one.
  *
- * Whether somebody listens is known to the runtime alone, and only to its last word:
- * `await` looks at no `then`. To mark promises instead of errors would cost every
- * call something; an error is made for the calls that fail.
+ * Only the runtime knows whether a promise has a listener, since `await` calls no
+ * `then` that could be replaced. So errors are marked, and looked up when the
+ * runtime reports them. Marking promises instead would cost every call, an error
+ * only those that fail.
  *
  * @see {@link https://html.spec.whatwg.org/multipage/webappapis.html#unhandled-promise-rejections}
  *
  * @module
  */
 
-/** Who is told of which errors, if nobody listens. */
+/** The marked errors, each with the function to call if nobody handles it. */
 const owners = new WeakMap<object, (error: unknown) => void>();
 
 let isListening = false;
 
-/** Lets an error be told to somebody rather than end the process. */
+/**
+ * Marks an error: if nobody handles its rejection, `tell` is called, and the
+ * process goes on.
+ */
 export function entrust(error: object, tell: (error: unknown) => void): void {
   owners.set(error, tell);
   if (isListening) return;
@@ -24,11 +28,11 @@ export function entrust(error: object, tell: (error: unknown) => void): void {
   listen();
 }
 
-/** Tells who is to be told, once; `false`: nobody. */
+/** Calls an error's function, once; returns whether the error was marked. */
 function take(error: unknown): boolean {
   const tell = owners.get(error as object);
   if (tell === undefined) return false;
-  // A second promise may have the same error.
+  // A second promise may be rejected with the same error.
   owners.set(error as object, ignore);
   tell(error);
   return true;
@@ -54,7 +58,7 @@ function listen(): void {
     process?: Process;
     addEventListener?: (type: string, listener: (event: Event) => void) => void;
   };
-  // Deno has the standard's event, too.
+  // Deno has both events; the standard's one is used.
   if (typeof process?.on !== "function" || process.versions.deno) {
     addEventListener?.("unhandledrejection", (event) => {
       if (take(event.reason)) event.preventDefault();
@@ -62,12 +66,12 @@ function listen(): void {
     return;
   }
   const { execArgv, env } = process;
-  // Its owner said what becomes of them.
+  // The program's owner has chosen a mode for unhandled rejections.
   if (/unhandled-rejections/.test(`${execArgv} ${env.NODE_OPTIONS}`)) return;
   const type = "unhandledRejection";
   process.on(type, (reason) => {
-    // Where others listen, it is for them to say what becomes of other errors; else
-    // it is as it would be without this one.
+    // Other errors end the process, as without this listener, unless the program
+    // has listeners of its own.
     if (!take(reason) && process.listenerCount(type) === 1) throw reason;
   });
 }

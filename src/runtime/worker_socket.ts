@@ -1,9 +1,10 @@
 /**
- * Cloudflare's server sockets, as a peer needs them.
+ * A socket with the WebSocket interface over Cloudflare's.
  *
- * One that hibernates has no events of its own: its Durable Object is called, perhaps
- * made anew for it. One that doesn't has no answer to a close frame but its owner's
- * (before the compatibility date 2026-04-07).
+ * A hibernating socket has no events: the runtime calls its Durable Object, after
+ * constructing it again if need be. On a socket that doesn't hibernate, the runtime
+ * answers no close frame (before the compatibility date 2026-04-07), so this side
+ * has to.
  *
  * @see {@link https://developers.cloudflare.com/durable-objects/best-practices/websockets/}
  *
@@ -17,34 +18,35 @@ import {
   type SocketEvent,
 } from "../line/socket.ts";
 
-/** The part of a server's socket that is used, of a `WebSocketPair`. */
+/** The server's end of a `WebSocketPair`, as far as it is used. */
 export interface WorkerSocket {
-  /** Takes the socket over, in a Worker. */
+  /** Starts the socket, in a Worker. */
   accept(): void;
   /** Sends a text frame. */
   send(data: string): void;
   /** Sends a close frame. */
   close(code?: number, reason?: string): void;
-  /** Keeps a value beside the socket while its object sleeps. */
+  /** Stores a value with the socket, which survives the sleep of its object. */
   serializeAttachment(value: unknown): void;
-  /** The value that was kept; `null`: none. */
+  /** The stored value; `null`: none. */
   deserializeAttachment(): unknown;
 }
 
-/** A socket whose events its Durable Object is told of. */
+/** A socket whose events are passed on by its Durable Object. */
 export class HibernatingSocket implements Socket {
-  /** Kept for the interface: what is binary arrives as an ArrayBuffer. */
+  /** Kept for the interface: binary frames arrive as ArrayBuffers. */
   binaryType = "arraybuffer";
   readonly protocol: string;
   readonly #ws: WorkerSocket;
   readonly #onsend: () => void;
-  // What the native one says costs a call into the runtime, and is 2 on its end.
+  // Kept here: the native one costs a call into the runtime, and says 2 when the
+  // socket is closed.
   #readyState: number = ReadyState.Open;
   readonly #listeners = new Listeners();
 
   /**
-   * @param protocol The subprotocol that was selected; `""`: none.
-   * @param onsend Told of each frame that is sent.
+   * @param protocol The selected subprotocol; `""`: none.
+   * @param onsend Called after each frame that is sent.
    */
   constructor(ws: WorkerSocket, protocol: string, onsend: () => void) {
     this.#ws = ws;
@@ -78,7 +80,10 @@ export class HibernatingSocket implements Socket {
     this.#listeners.delete(type, listener);
   }
 
-  /** Tells the listeners what the object was told; nothing after its end. */
+  /**
+   * Gives the listeners an event that the object was called with; nothing after the
+   * close.
+   */
   receive(event: SocketEvent): void {
     if (this.#readyState === ReadyState.Closed) return;
     if (event.type === "close") {
@@ -91,16 +96,16 @@ export class HibernatingSocket implements Socket {
   }
 }
 
-/** Answers a close frame, without which the other side waits for the end. */
+/** Answers a close frame; the other side waits for that. */
 export function answerClose(
   ws: WorkerSocket,
   { code, reason }: SocketEvent,
 ): void {
   try {
-    // 1005 and 1006 say that there was no code, and may not be said.
+    // 1005 stands for a close frame without a code, and may not be sent.
     if (code === 1005) ws.close();
     else ws.close(code, reason);
   } catch {
-    // It is closed already, or cut.
+    // The socket is closed already, or cut.
   }
 }

@@ -10,13 +10,13 @@ import type { IncomingMessage } from "node:http";
 import type { Duplex } from "node:stream";
 import type { Socket, SocketEvent } from "../line/socket.ts";
 
-/** One side of a connection. */
+/** One end of a connection. */
 export interface WebSocket extends Socket {}
 export class WebSocket {
-  /** @param url Where to; null: for a server that has accepted it. */
+  /** @param url The address to connect to; null: a server's socket. */
   constructor(url: string | null, protocols?: string[], options?: object);
   get bufferedAmount(): number;
-  /** The extensions that were agreed upon; `""`: none. */
+  /** The negotiated extensions; `""`: none. */
   get extensions(): string;
   send(data: string, ...rest: unknown[]): void;
   addEventListener(
@@ -36,24 +36,24 @@ export class WebSocket {
   terminate(): void;
 }
 
-/** What a server is made with. */
+/** The options of a server. */
 export interface WebSocketServerOptions<Served extends WebSocket> {
   noServer: true;
   WebSocket: new (url: null) => Served;
   clientTracking: boolean;
   maxPayload: number;
   maxFragments: number;
-  /** Since 8.23. */
+  /** New in 8.23. */
   maxPendingAutoPongs: number;
   perMessageDeflate: boolean | object;
   skipUTF8Validation: boolean;
   handleProtocols(): string | false;
 }
 
-/** Does the handshakes. */
+/** Answers handshakes. */
 export class WebSocketServer<Served extends WebSocket> {
   constructor(options: WebSocketServerOptions<Served>);
-  /** Whoever listens answers the handshake. */
+  /** A malformed handshake: the listener has to answer it. */
   on(
     type: "wsClientError",
     listener: (error: Error, socket: Duplex, incoming: IncomingMessage) => void,

@@ -1,6 +1,6 @@
 /**
- * The sockets of `ws`, made for peers: what leaves in one turn shares system calls,
- * and what arrives is told with little ado.
+ * The sockets of `ws`, made faster for peers: messages of one turn share system
+ * calls, and events go to the peer without wrappers.
  *
  * @see {@link https://github.com/websockets/ws/blob/master/doc/ws.md}
  *
@@ -14,94 +14,102 @@ import { ReadyState, type SocketEvent } from "../line/socket.ts";
 // @ts-types="./ws.d.ts"
 import { WebSocket } from "ws";
 
-/** What a server answers a handshake with; Bun doesn't tell by which connection. */
+/** The server's answer to a handshake; Bun has no socket there. */
 interface Response {
   readonly socket: Duplex | null;
 }
 
 type Listener = (event: SocketEvent) => void;
 
-// Who has gathered nothing has this, so that all who are told the same share it.
+// The beginning of every socket's gathered texts, so that sockets that are sent the
+// same texts share them.
 const nothing = new Gathered<Buffer>();
 
-/** By what `ws` (8.23) writes; not part of its documented face. */
+/** The internals by which `ws` (8.23) writes; not documented. */
 interface Writer {
   readonly _sender?: { readonly _socket?: unknown } | null;
 }
 
-/** What Node's own time-outs look at; not part of its documented face. */
+/** The internals that Node's own time-outs read; not documented. */
 interface Internals {
   readonly _handle?: { readonly writeQueueSize?: number } | null;
   readonly _writableState?: { readonly writelen?: number };
 }
 
-// As much is gathered before it leaves, so that the other end is at work on it while
-// this one goes on.
+// Characters that are gathered before they are sent. Not more, so that the other
+// side can begin on them while this one goes on.
 const mostLength = 16_384;
 
-// What a message counts for at least: a short one costs work, too.
+// A message counts at least this many characters, since a short one is work, too.
 const leastLength = 1_024;
 
-// What a frame has beside its text, at most.
+// Most bytes of a frame's head.
 const mostHead = 10;
 
-// So many bytes may have been on their way when this side closed, 65,536 short
-// messages. Who sends as fast as he can has sent 200 times as much before his five
-// seconds are over, and the others have waited for all of it.
+// Most bytes that arrive after this side's close, or 65,536 short messages: they
+// may have been on their way. A peer that goes on sending as fast as it can would
+// send 200 times as much in the five seconds until it is cut, and all others would
+// wait for it.
 const mostLate = 16_777_216;
 const leastLate = 256;
 
-// So many pongs may wait in a socket. Each is an object or two there, though it has
-// two bytes for `bufferedAmount`: empty pings whose pongs nobody read took 120 bytes
-// of memory for each of theirs.
+// Most pongs that wait in a socket. Each one is an object or two, but only two
+// bytes in `bufferedAmount`: unread pongs to empty pings took 120 bytes of memory
+// each.
 const mostPongs = 64;
 
-// After so many pings nothing is read of a socket for a millisecond: on Deno 1,300,000
-// in a second kept the neighbours waiting for 4.3 s.
+// Pings after which a socket isn't read for a millisecond: on Deno, 1,300,000 pings
+// in a second kept the other connections waiting for 4.3 s.
 const mostPings = 1_024;
 
 /**
- * A socket that hands what a peer sends in one turn of the event loop to the system
- * in few calls, which cost more than all else that a small message does (bench/, "64
- * in flight"). On the wire nothing differs. The first of a turn leaves at once, so
- * that nobody waits who asks for one thing after the other; unless it is for many.
+ * A socket that hands the messages of one turn of the event loop to the system in
+ * few calls, because a call costs more than all other work on a small message
+ * (bench/, "64 in flight"). On the wire nothing differs. The first message of a
+ * turn leaves at once, so that a caller who makes one call after the other doesn't
+ * wait; a message for many is always gathered.
  *
- * A server's that compresses nothing writes its frames itself, those of a turn into one
- * buffer, which all have who are told the same in it: `ws` makes a head and two writes
- * of each (bench/, "Rooms": a fifth of the time).
+ * A server's socket without compression writes its frames itself: all frames of a
+ * turn into one buffer, which sockets that are sent the same texts share. `ws`
+ * makes a head and two writes for each frame (bench/, "Rooms": a fifth of the
+ * time).
  *
- * It tells its peer of messages and errors by functions that all sockets share, and
- * by no more than a {@linkcode SocketEvent}: a wrapper for each, as `ws` has it, is a
- * part of what an idle connection weighs (bench/, "2,000 idle"). The peer is taken to
- * be who listens first: a service that did so before it called `super` would be told
- * so little. Everybody else is told as usual.
+ * The peer's listeners to messages and errors are called by functions that all
+ * sockets share, with only a {@linkcode SocketEvent}: `ws` makes a wrapper for each
+ * listener, a part of the memory of an idle connection (bench/, "2,000 idle"). The
+ * first listener is taken to be the peer's: a service that listens before it calls
+ * `super` gets such small events, too. All other listeners are called as usual.
  */
 export class PeerSocket extends WebSocket {
-  /** The peer of a server's, once there is one. */
+  /** The peer of a server's socket, once there is one. */
   peer: { close(code: number, reason: string): void } | undefined;
-  /** What carries it, once it is open; where it isn't known, nothing is gathered. */
+  /**
+   * The connection's stream, once the socket is open. If it isn't known, nothing is
+   * gathered.
+   */
   stream: Duplex | undefined;
   readonly #isServer: boolean;
-  /** Who is told of messages, and who of errors, in the short way. */
+  /** The listeners that are called in the short way. */
   #onmessage: Listener | undefined;
   #onerror: Listener | undefined;
-  /** The turn in which it has sent something. */
+  /** The number of the turn in which it last sent a message at once. */
   #turn = 0;
-  /** What waits for the turn's end, in characters; -1: nothing does. */
+  /** Characters that wait for the end of the turn; -1: nothing waits. */
   #waiting = -1;
-  /** The texts of it, where this side writes the frames. */
+  /** The texts that wait, if this class writes the frames. */
   #gathered: Gathered<Buffer> = nothing;
-  /** Whether it does; `undefined`: nothing was sent yet. */
+  /** Whether this class writes the frames; `undefined`: nothing was sent yet. */
   #isFraming: boolean | undefined;
-  /** Bytes that came after this side's close. */
+  /** Bytes that arrived after this side's close. */
   #late = 0;
-  /** The pongs that wait in it, once there has been a ping. */
+  /** The pongs that wait; made with the first ping. */
   #pongs: Pongs | undefined;
 
   /**
-   * @param url Where to; null: `ws` has accepted it.
+   * @param url The address to connect to; null: a server's socket, which `ws` has
+   * accepted.
    * @param protocols The subprotocols to offer.
-   * @param options Those of `ws`.
+   * @param options The options of `ws`.
    */
   constructor(url: string | null, protocols?: string[], options?: object) {
     super(url, protocols, options);
@@ -114,9 +122,10 @@ export class PeerSocket extends WebSocket {
   }
 
   /**
-   * As `ws` has it, without what has left already of a write that has not ended: all
-   * that waited for the last one is one write (1 MiB to a reader of 80 kB a second:
-   * nothing leaves for 13 seconds, and then all of it). Node alone tells.
+   * The amount that `ws` says, less the bytes of an unfinished write that have left
+   * already: all bytes that waited become one write, so 1 MiB to a reader of 80 kB
+   * a second would look stuck for 13 seconds and then gone at once. Only Node tells
+   * how much has left.
    */
   override get bufferedAmount(): number {
     const amount = super.bufferedAmount + this.#gathered.length;
@@ -135,7 +144,8 @@ export class PeerSocket extends WebSocket {
         rest.length === 0 && typeof data === "string" &&
         this.readyState === ReadyState.Open
       ) return this.#frame(stream, data);
-      // What else its owner sends may be what others have to wait for.
+      // From here on `ws` writes, since the order of its writes and of those here
+      // can't be kept otherwise.
       this.#flush();
       this.#isFraming = false;
     }
@@ -149,10 +159,13 @@ export class PeerSocket extends WebSocket {
     stream.cork();
   }
 
-  /** Does so as `ws` would, but one write, and one buffer, has all that is gathered. */
+  /**
+   * Sends a text as `ws` would, but all gathered texts are one buffer and one
+   * write.
+   */
   #frame(stream: Duplex, text: string): void {
     if (this.#waiting === -1 && this.#isFirst()) {
-      // Many may be sent it: a frame that messages share.
+      // Kept in `nothing`, because other sockets may send the same frame next.
       stream.write(nothing.with(text).made ??= framed([text]));
       return;
     }
@@ -160,7 +173,7 @@ export class PeerSocket extends WebSocket {
     if (this.#isMuch(text)) this.#flush();
   }
 
-  /** Whether what is sent leaves at once; if not, this begins to gather. */
+  /** Whether a message leaves at once; if not, this begins to gather. */
   #isFirst(): boolean {
     const isFirst = this.#turn !== turn.number && !telling.isForMany;
     if (isFirst) {
@@ -173,9 +186,10 @@ export class PeerSocket extends WebSocket {
     return isFirst;
   }
 
-  /** Whether what is gathered is to leave, with this. */
+  /** Whether enough is gathered with this text. */
   #isMuch({ length }: string): boolean {
-    // There is other work enough while many are told.
+    // While many are told there is enough other work: a short message counts only
+    // its length.
     this.#waiting += telling.isForMany ? length : Math.max(length, leastLength);
     if (this.#waiting < mostLength) return false;
     this.#waiting = 0;
@@ -183,8 +197,8 @@ export class PeerSocket extends WebSocket {
   }
 
   /**
-   * Whether frames can be written here: `ws` writes to the same stream (in Bun it is
-   * another one), and neither masks nor compresses them.
+   * Whether this class can write the frames: `ws` must write to the same stream (in
+   * Bun it doesn't), and neither mask nor compress.
    */
   #canFrame(stream: Duplex): boolean {
     return this.#isServer && this.extensions === "" &&
@@ -195,27 +209,27 @@ export class PeerSocket extends WebSocket {
     const gathered = this.#gathered;
     if (gathered === nothing) return;
     this.#gathered = nothing;
-    // One that was cut meanwhile takes nothing.
+    // A stream that was cut meanwhile takes nothing.
     if (!this.stream!.writable) return;
     this.stream!.write(gathered.made ??= framed(textsOf(gathered)));
   }
 
-  /** Begins the close handshake, after what was sent. */
+  /** Begins the close handshake, behind the gathered texts. */
   override close(code?: number, reason?: string): void {
     this.#flush();
     super.close(code, reason);
   }
 
-  /** Asks for a sign of life, after what was sent. */
+  /** Sends a ping, behind the gathered texts. */
   override ping(...rest: unknown[]): void {
     this.#flush();
     super.ping(...rest);
   }
 
   /**
-   * As `ws` has it while little waits. Beyond that the last ping alone is answered,
-   * once the others' answers have left, as RFC 6455, section 5.5.3, allows: `ws`
-   * itself (8.23) cuts who sends 61 in one piece.
+   * Answers a ping. While many pongs wait, only the last ping is answered, once the
+   * others have left, as RFC 6455, section 5.5.3, allows. `ws` (8.23) by itself
+   * would cut a peer that sends 61 pings in one piece.
    */
   override pong(data?: unknown, mask?: boolean, done?: Done): void {
     const pongs = this.#pongs ??= new Pongs(this);
@@ -227,7 +241,7 @@ export class PeerSocket extends WebSocket {
     });
   }
 
-  /** Sends what was gathered: the turn has ended. */
+  /** Ends the turn: sends the gathered texts. */
   endTurn(): void {
     this.#waiting = -1;
     if (this.#isFraming) this.#flush();
@@ -239,7 +253,7 @@ export class PeerSocket extends WebSocket {
     listener: Listener,
     options?: object,
   ): void {
-    // A server's is open before there is a peer, and won't be again.
+    // A server's socket opened before there was a peer, and won't open again.
     if (type === "open" && this.readyState === ReadyState.Open) return;
     if (options === undefined && typeof listener === "function") {
       if (type === "message") this.#onmessage ??= listener;
@@ -257,7 +271,7 @@ export class PeerSocket extends WebSocket {
     else this.off(type, tell);
   }
 
-  /** How a listener is told; `undefined`: as `ws` does it. */
+  /** The shared function that calls a listener; `undefined`: `ws` calls it. */
   #tellerOf(type: string, listener: Listener): Teller | undefined {
     if (type === "message" && listener === this.#onmessage) {
       return PeerSocket.#tellMessage;
@@ -279,7 +293,10 @@ export class PeerSocket extends WebSocket {
     });
   }
 
-  /** Nobody hears of what comes after the close; who goes on is cut. */
+  /**
+   * Counts a message that arrives after this side's close, which nobody is told of,
+   * and cuts a peer that sends too much.
+   */
   #countLate({ byteLength }: Uint8Array): void {
     this.#late += Math.max(byteLength, leastLate);
     if (this.#late > mostLate) this.terminate();
@@ -292,13 +309,13 @@ export class PeerSocket extends WebSocket {
 
 type Done = (error?: Error) => void;
 
-/** The pongs that wait in one socket. */
+/** The pings of one socket and their pongs. */
 class Pongs {
   readonly #socket: PeerSocket;
   #count = 0;
-  /** Pings since the last rest. */
+  /** Number of pings since the last rest. */
   #pings = 0;
-  /** The last ping that is not answered. */
+  /** The last ping, if it waits to be answered. */
   #last:
     | { readonly data: unknown; readonly mask: boolean | undefined }
     | undefined;
@@ -307,7 +324,10 @@ class Pongs {
     this.#socket = socket;
   }
 
-  /** Counts one more; if it is too many, it waits instead of the last that did. */
+  /**
+   * Counts a pong. If too many wait, the ping takes the place of the last one that
+   * wasn't answered.
+   */
   isFull(data: unknown, mask: boolean | undefined): boolean {
     if (this.#count === mostPongs) {
       this.#last = { data, mask };
@@ -317,19 +337,23 @@ class Pongs {
     return false;
   }
 
-  /** Lets others be heard after many pings, which have no turns as messages do. */
+  /**
+   * Pauses the socket after many pings, so that others are heard: pings don't take
+   * part in the turns (turns.ts).
+   */
   rest(): void {
     if (++this.#pings < mostPings) return;
     this.#pings = 0;
     const socket = this.#socket;
     if (socket.isPaused) return;
     socket.pause();
-    // The first is due once the pings at hand are answered, before Deno has asked whether
-    // somebody else sends (turns.ts); while the second one runs, it does.
+    // Two timers, because the first one is due before Deno has asked the system for
+    // the events of other sockets (turns.ts in this folder); during the second it
+    // does.
     setTimeout(() => setTimeout(() => socket.resume(), 1));
   }
 
-  /** One has left. */
+  /** A pong has left. */
   leave(): void {
     this.#count--;
     const last = this.#last;
@@ -341,25 +365,25 @@ class Pongs {
 
 type Teller = (this: PeerSocket, ...args: never[]) => void;
 
-// To import it would make the process's standard streams, and `node:http` all of
-// `fetch`: with that, a first call in Node would take a third longer.
+// Read from the global, because importing `node:process` makes the standard
+// streams: a first call in Node would take a third longer.
 const { nextTick } = (globalThis as unknown as {
   process: { nextTick(task: () => void): void };
 }).process;
 
-// Of all sockets.
+// The turn of all sockets.
 const turn = {
   number: 1,
   isPassing: false,
-  /** Those that gather something. */
+  /** The sockets that gather. */
   gathering: [] as PeerSocket[],
-  /** Those of them that began with what is for many. */
+  /** Those that began with a message for many. */
   told: [] as PeerSocket[],
 };
 
 /**
- * Begins the next turn once what runs is done, and what waits to follow: soon enough
- * for who sends one message at a time, whom it costs next to nothing.
+ * Begins the next turn by a microtask: cheap, and early enough for a caller who
+ * makes one call after the other.
  */
 function awaitNext(): void {
   if (turn.isPassing) return;
@@ -374,8 +398,8 @@ function pass(): void {
 }
 
 /**
- * Has a socket send what it gathers, once all that follows is done, too; what is for
- * many, once all sockets have been heard.
+ * Lets a socket send what it gathers after all microtasks; messages for many, after
+ * all sockets have been heard.
  */
 function awaitEnd(socket: PeerSocket): void {
   if (telling.isForMany) {
@@ -401,7 +425,7 @@ function leave(sockets: readonly PeerSocket[]): void {
 }
 
 /**
- * The frames of texts, one behind the other.
+ * Makes one buffer of text frames.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-5.2}
  */
@@ -412,7 +436,7 @@ function framed(texts: readonly string[]): Buffer {
   let at = 0;
   for (const text of texts) {
     const length = Buffer.byteLength(text);
-    frames[at++] = 0x81; // Text, and whole.
+    frames[at++] = 0x81; // FIN and the opcode of text.
     if (length < 126) frames[at++] = length;
     else if (length < 65_536) {
       frames[at++] = 126;

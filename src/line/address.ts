@@ -1,5 +1,6 @@
 /**
- * The address that a client connects to, and its socket to there.
+ * The address and the subprotocols of a client, and the socket that is made of
+ * them.
  *
  * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-websocket}
  *
@@ -9,9 +10,8 @@
 import type { Socket } from "./socket.ts";
 
 /**
- * Where to connect: `ws:` or `wss:`, or `http:` or `https:` for the same address;
- * in a browser also relative to the page. A function is asked before each
- * attempt.
+ * The address to connect to: `ws:` or `wss:`, or `http:` or `https:` for the same;
+ * in a browser also relative to the page. A function is called before each attempt.
  */
 export type Address =
   | string
@@ -19,8 +19,8 @@ export type Address =
   | (() => string | URL | Promise<string | URL>);
 
 /**
- * The subprotocols to offer. A function is asked before each attempt, for a ticket
- * that is valid once.
+ * The subprotocols to offer. A function is called before each attempt: for a ticket
+ * that is valid only once.
  */
 export type Protocols =
   | string
@@ -29,7 +29,7 @@ export type Protocols =
     this: void,
   ) => string | readonly string[] | Promise<string | readonly string[]>);
 
-/** Makes a socket; see `createSocket` of the options. */
+/** Makes a socket; the type of the option `createSocket`. */
 export type CreateSocket = (
   this: void,
   url: string,
@@ -37,9 +37,9 @@ export type CreateSocket = (
 ) => Socket;
 
 /**
- * The platform's own socket.
+ * Makes the platform's own socket.
  *
- * @throws {TypeError} There is none.
+ * @throws {TypeError} The platform has no WebSocket.
  */
 export function createWebSocket(url: string, protocols: string[]): Socket {
   if (typeof WebSocket !== "function") {
@@ -51,7 +51,8 @@ export function createWebSocket(url: string, protocols: string[]): Socket {
 }
 
 /**
- * Makes the socket of one attempt: later, where somebody has to be asked first.
+ * Makes the socket of one attempt; a promise if the address or the subprotocols are
+ * a function.
  *
  * @throws {TypeError} The URL is not valid.
  */
@@ -70,16 +71,20 @@ export function openSocket(
     : open(url, protocols);
 }
 
-/** What a value is, or what a function that was given in its place says. */
+/** A value, or the result of a function that was given in its place. */
 async function ask<T>(value: T | (() => T | Promise<T>)): Promise<T> {
   return typeof value === "function"
     ? await (value as () => T | Promise<T>)()
     : value;
 }
 
-/** The address as WebSocket takes it: absolute, `ws:` or `wss:`, no fragment. */
+/**
+ * The URL as every WebSocket takes it: absolute, `ws:` or `wss:`, without a
+ * fragment.
+ */
 function toWebSocketUrl(url: string | URL): string {
-  // Or a page would connect to "/undefined". A document of another realm has its URL.
+  // Checked, or a page would connect to "/undefined". By `href`, since a URL may be
+  // of another realm.
   if (typeof ((url as URL | undefined)?.href ?? url) !== "string") {
     throw new TypeError(
       `Cannot connect to ${url}: give a URL, "wss://example.com"`,

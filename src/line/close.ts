@@ -1,5 +1,5 @@
 /**
- * Close codes and reasons, as runtimes tell them and as they may be sent.
+ * Close codes and reasons: read from events, and checked before they are sent.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4}
  *
@@ -13,16 +13,16 @@ import type { Socket, SocketEvent } from "./socket.ts";
 
 const cut: typeof CloseCode.Abnormal = 1006;
 
-/** What is told of a connection that was cut. */
+/** The end of a connection that was cut. */
 export const abnormal: CloseInfo = {
   code: cut,
   reason: "",
   wasClean: false,
 };
 
-/** What a close event tells, in the standard's words on any runtime. */
+/** Reads a close event of any runtime into the standard's values. */
 export function readCloseEvent(event: SocketEvent): CloseInfo {
-  // Deno says 0 where the standard says 1006.
+  // Deno says 0 instead of 1006.
   const code = event.code || cut;
   return {
     code,
@@ -31,14 +31,14 @@ export function readCloseEvent(event: SocketEvent): CloseInfo {
   };
 }
 
-/** Cuts a close reason to the 123 bytes that a close frame has room for. */
+/** Cuts a reason to 123 bytes of UTF-8, the room of a close frame. */
 export function cutReason(reason: string): string {
   return reason.slice(0, fit(reason, 123).length);
 }
 
 /** Whether a close frame may carry a code. */
 export function isSendable(code: number): boolean {
-  // Not 1004 to 1006, which only say that there is none.
+  // Not 1004 to 1006, which are never sent.
   return /^(100[0-37-9]|101[0-4]|[34]\d{3})$/.test(`${code}`);
 }
 
@@ -50,7 +50,7 @@ export function checkCode(code: number): void {
   );
 }
 
-/** Starts the close handshake, with another code if this one may not be said. */
+/** Starts the close handshake; without a code if the platform refuses this one. */
 export function closeSocket(
   socket: Socket,
   { code, reason }: Partial<Pick<CloseInfo, "code" | "reason">> = {},
@@ -59,14 +59,14 @@ export function closeSocket(
     try {
       socket.close(code, reason);
     } catch {
-      // A browser may not say 1001 to 1014, but close it can.
+      // A browser refuses the codes 1001 to 1014.
       socket.close();
     }
   });
 }
 
 /**
- * Listens to the errors of a socket that is given up: to those of `ws`, an error
- * that nobody listens to is a throw.
+ * The listener to errors of an abandoned socket. Without a listener, a socket of
+ * `ws` throws them.
  */
 export function ignoreError(): void {}

@@ -1,55 +1,55 @@
 /**
- * The deadlines of calls and handshakes, kept by one timer for the process: a
- * timer per call would cost more than the call, and one per peer a part of its
- * connection.
+ * The deadlines of calls and handshakes, all kept by one timer of the process: a
+ * timer for each call would cost more than the call, and one for each peer a part
+ * of its connection's memory.
  *
  * @module
  */
 
 import { Alarm, alarmOf, eraOfNow, lookAtEra, type Sleeper } from "./timers.ts";
 
-/** Who has calls that are due at some time. */
+/** The owner of deadlines: a peer's core. */
 export interface Sweeper {
   /**
-   * Ends what was due before `now`, and says when the next is due: Infinity if
-   * nothing waits.
+   * Ends whatever was due before `now`. Returns the time of the next deadline;
+   * Infinity: there is none.
    */
   sweep(now: number): number;
-  /** Tells the owner of an error that is nobody else's. */
+  /** Tells the owner of an error that `sweep` threw. */
   report(error: unknown): void;
 }
 
-/** Wakes all for whom something waits. */
+/** The one timer of all deadlines. */
 const deadlineAlarm = /* @__PURE__ */ new Alarm();
 
 /**
- * Tells when calls are due, and looks for those that are.
+ * The deadlines of one peer's calls.
  *
- * Reading the clock for every call would cost as much as writing its envelope,
- * so a deadline is counted from the next look, which is never more than `grain`
- * away: a call is given its time-out at least, and a sixteenth more at most.
+ * Reading the clock for every call would cost as much as writing its envelope. So a
+ * deadline counts from the next look at the clock, which is at most `grain` away: a
+ * call gets at least its time-out, and at most a sixteenth more.
  */
 export class Deadlines implements Sleeper {
   place = -1;
   readonly #sweeper: Sweeper;
   readonly #grain: number;
   readonly #alarm: Alarm = alarmOf(deadlineAlarm);
-  /** When to look next; Infinity: nothing waits. */
+  /** The time of the next look; Infinity: there are no deadlines. */
   #next = Infinity;
-  /** In which era that is, if somebody plays with time. */
+  /** The era of that time; see {@linkcode eraOfNow}. */
   #era = 0;
   #isOver = false;
 
   /**
-   * @param shortest The shortest of the usual time-outs in milliseconds.
-   * @param sweeper Whose calls they are.
+   * @param shortest The shortest of the usual time-outs, in milliseconds.
+   * @param sweeper The owner of the deadlines.
    */
   constructor(shortest: number, sweeper: Sweeper) {
     this.#grain = Math.max(shortest / 16, 1);
     this.#sweeper = sweeper;
   }
 
-  /** The deadline of what begins now and may take `timeout` milliseconds. */
+  /** The deadline of a call that begins now and may take `timeout` milliseconds. */
   after(timeout: number): number {
     if (timeout === Infinity) return Infinity;
     if (
@@ -71,7 +71,8 @@ export class Deadlines implements Sleeper {
 
   wake(now: number): void {
     if (this.#next > now) return;
-    // Whoever is told of an end may begin something new.
+    // Set before `sweep`, because a caller that is told of an end may begin a new
+    // call.
     this.#next = Infinity;
     const next = this.#sweeper.sweep(now);
     if (next !== Infinity) {
@@ -96,7 +97,7 @@ export class Deadlines implements Sleeper {
   #lookAt(time: number, now: number): void {
     if (this.#isOver || this.#next <= time) return;
     this.#alarm.set(this, time - now);
-    // Sooner than need be, but together with others.
+    // The alarm may be due earlier, for others.
     this.#next = this.#alarm.due;
   }
 }

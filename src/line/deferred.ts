@@ -1,10 +1,10 @@
 /**
- * What is settled later: promises that others settle, and those of others.
+ * Promises: one that is settled from outside, and a look whether a value is one.
  *
  * @module
  */
 
-/** A promise and the hands that settle it. */
+/** A promise and the two functions that settle it. */
 export class Deferred<T> {
   declare readonly promise: Promise<T>;
   declare resolve: (value: T) => void;
@@ -18,7 +18,7 @@ export class Deferred<T> {
   }
 }
 
-/** Whether a value is to be waited for. */
+/** Whether a value can be awaited. */
 export function isThenable(value: unknown): value is PromiseLike<unknown> {
   return typeof value === "object" && value !== null &&
     typeof (value as { then?: unknown }).then === "function";

@@ -1,26 +1,29 @@
 /**
- * Texts that are gathered for somebody, in order. Those who are told the same gather
- * the same, and what is made of it is made once for all of them.
+ * Texts that are gathered for a socket before they are sent, in order. Sockets that
+ * gather the same texts share them, so that their frames are made only once.
  *
  * @module
  */
 
 /**
- * A text behind all that were gathered before it. Nobody changes what somebody else
- * has gathered: who is told something else goes on with a row of his own, and order
- * needs no thought.
+ * A list of texts, linked from the last one to the first. A list is never changed:
+ * adding a text makes a new one or finds one that another socket made, so sockets
+ * can share the beginning of their lists.
  */
 export class Gathered<Made> {
-  /** What was gathered before it; `undefined`: this is no text, but the beginning. */
+  /** The list without its last text; `undefined`: this is the empty list. */
   readonly before: Gathered<Made> | undefined;
   readonly text: string;
-  /** How many texts there are, with those before. */
+  /** Number of texts. */
   readonly count: number;
-  /** Their characters. */
+  /** Characters of all texts. */
   readonly length: number;
-  /** What was made of all of them, once it was. */
+  /** The frames that were made of all texts, if they were. */
   made: Made | undefined;
-  /** The last two that followed it, whose ever: not all speak the same version. */
+  /**
+   * The last two lists that were made of this one by adding a text. Two, because
+   * what many are told is written in up to two versions of JSON-RPC at a time.
+   */
   #next: Gathered<Made> | undefined;
   #other: Gathered<Made> | undefined;
 
@@ -31,7 +34,7 @@ export class Gathered<Made> {
     this.length = before === undefined ? 0 : before.length + text.length;
   }
 
-  /** The same with one text more. */
+  /** The list with one more text. */
   with(text: string): Gathered<Made> {
     const next = this.#next;
     if (next === undefined) return this.#next = new Gathered(this, text);
@@ -42,13 +45,13 @@ export class Gathered<Made> {
     return this.#next = new Gathered(this, text);
   }
 
-  /** Forgets what followed: nobody else will be told that. */
+  /** Forgets the lists that were made of this one, at the end of a turn. */
   forget(): void {
     this.#next = this.#other = undefined;
   }
 }
 
-/** All texts that were gathered, in order. */
+/** All texts of a list, in order. */
 export function textsOf<Made>(all: Gathered<Made>): string[] {
   const texts: string[] = new Array(all.count);
   for (let it = all; it.before !== undefined; it = it.before) {
@@ -57,8 +60,11 @@ export function textsOf<Made>(all: Gathered<Made>): string[] {
   return texts;
 }
 
-/** What is being told now. */
+/** The message that is being sent now. */
 export const telling: { isForMany: boolean } = {
-  /** Whether it is for many: nobody waits for it alone, and more may follow. */
+  /**
+   * Whether it is for many peers: then sockets gather it rather than send it at
+   * once.
+   */
   isForMany: false,
 };

@@ -1,6 +1,6 @@
 /**
- * When to connect again after a connection is lost, and whether: the same rules
- * for every client.
+ * The rules of reconnection: whether to connect again after a lost connection, and
+ * when; the same for every client.
  *
  * @see {@link https://aws.amazon.com/blogs/architecture/exponential-backoff-and-jitter/} for the delays
  *
@@ -11,80 +11,80 @@ import { readAmount } from "../wire/amount.ts";
 import type { CloseCode, CloseInfo } from "../wire/error.ts";
 
 /**
- * An attempt to connect that came to nothing, or a connection that was lost, as
- * {@linkcode Peer.onattempt} and `when` of the {@linkcode ReconnectOptions} are
- * told of it.
+ * A failed attempt to connect, or a lost connection: the argument of
+ * {@linkcode Peer.onattempt} and of `when` of the {@linkcode ReconnectOptions}.
  */
 export interface FailedAttempt extends CloseInfo {
   /**
-   * How many have failed in a row, since there was a connection: 1 or more; 0 for
-   * a connection that was lost.
+   * Number of attempts that have failed in a row, this one included: 1 or more. 0
+   * for a lost connection.
    */
   readonly attempt: number;
   /**
-   * What went wrong: what the function that was asked for an address threw, what
-   * the socket complained of, what `onopen` rejected with. Absent where the
-   * platform doesn't tell, as browsers don't.
+   * The error: thrown by the function for the address, told by the socket, or
+   * rejected by `onopen`. Absent if the platform tells none, as browsers do.
    */
   readonly cause?: unknown;
   /**
-   * The HTTP status of a server that refused, where the socket knows it: those of
-   * `ws` do, and Deno's.
+   * The HTTP status of the server's refusal. Only sockets of `ws` and Deno's tell
+   * it.
    */
   readonly status?: number;
-  /** The address that was tried; absent where none was told. */
+  /** The address of the attempt; absent if the function for the address failed. */
   readonly url?: string;
 }
 
 /** The rules by which a lost connection is replaced. */
 export interface ReconnectOptions {
   /**
-   * Decides whether there is another attempt, after each that failed and each
-   * connection that was lost: `true`, whatever the close code, or `false`. Default,
-   * and if it says nothing: as PROTOCOL.md, "Close codes", has it; a server that
-   * answers 401 is asked once more if there are fresh credentials, one that answers
-   * 403, 404 or 410 is not. Within `attempts` in any case.
+   * Decides after each failed attempt and each lost connection whether there is
+   * another attempt: `true`, whatever the close code, or `false`. Without it, or if
+   * it returns nothing, the close code decides (PROTOCOL.md, "Close codes"); after
+   * an HTTP answer of 401 there is one more attempt if a function gives fresh
+   * credentials, after 403, 404 and 410 none. `attempts` bounds the number in any
+   * case.
    */
   when?: (this: void, end: FailedAttempt) => boolean | void;
   /**
-   * Milliseconds: a delay is a random part of this, and of twice as much after
-   * each attempt that failed. Default 500. No delay is shorter than 100, but for
-   * that of a first attempt without `sharedFrames` after one with them.
+   * Milliseconds: the first delay is a random part of this, and the range doubles
+   * with each failed attempt. Default 500. Each delay is 100 at least, except for
+   * the attempt without `sharedFrames` that follows a failed one with them at once.
    */
   delay?: number;
   /**
-   * Milliseconds that a delay never exceeds, unless the server asks for more time:
-   * one that is overloaded for 5 seconds, any for up to a minute. Default 30,000.
+   * Longest delay in milliseconds. Default 30,000. An overloaded server (close code
+   * 1013) gets 5,000 more, and a server that asks for more time gets it, up to
+   * 60,000.
    */
   maxDelay?: number;
   /**
-   * Most attempts in a row; then the last one's close is the end. A connection
-   * that lasts for 5 seconds ends the row. Default `Infinity`.
+   * Most attempts in a row; after the last one the peer is closed. A connection
+   * that lasts 5 seconds ends the row. Default `Infinity`.
    */
   attempts?: number;
 }
 
-// A connection that lasts so long has not failed at once.
+// Milliseconds: a connection that lasts as long ends the row of attempts.
 const stableTime = 5_000;
 
 const leastDelay = 100;
 
-// No timer takes more than a little longer.
+// Milliseconds: a little less than the longest that a timer can take.
 const longest = 2_000_000_000;
 
-// An overloaded server is not asked again before.
+// Milliseconds that an overloaded server gets at least.
 const overloadDelay = 5_000;
 
-// Longer than this a server can't make its clients wait.
+// Milliseconds: a server can't make its clients wait longer.
 const mostHint = 60_000;
 
-// Numbers here, not the table of them: a client shall not carry all of that.
+// Numbers, so that a small client doesn't carry the table of all codes.
 type Code = typeof CloseCode[keyof typeof CloseCode];
 const unauthenticated: Code = 4401;
 const tryAgainLater: Code = 1013;
 
-// Of the codes that mean trouble of the moment, those below 4000; every other
-// code that a peer gives on purpose is final.
+// The close codes after which a client connects again: they mean trouble of the
+// moment. Every other code is final, since a peer gives it on purpose.
 const transient: readonly (Code | 1014 | 1015)[] = [
   1001, // GoingAway
   1005, // NoStatus
@@ -100,13 +100,13 @@ const transient: readonly (Code | 1014 | 1015)[] = [
   4429, // TooManyRequests
 ];
 
-// Of a server that refuses, the HTTP statuses that won't be others soon.
+// The HTTP statuses of a refusal that won't change soon.
 const finalStatuses: readonly number[] = [403, 404, 410];
 
-/** One client's attempts to connect, one after the other. */
+/** The attempts of one client to connect. */
 export class Retries {
   readonly #options: ReconnectOptions;
-  /** Attempts since the last connection that lasted. */
+  /** Number of attempts since the last connection that lasted. */
   #row = 0;
   #openedAt = Infinity;
   #hasRefreshed = false;
@@ -120,7 +120,7 @@ export class Retries {
     this.#options = options;
   }
 
-  /** There is a connection. */
+  /** Notes that a connection has opened. */
   open(): void {
     this.#openedAt = performance.now();
   }
@@ -131,13 +131,12 @@ export class Retries {
   }
 
   /**
-   * Decides what follows the end of a connection, or of an attempt at one.
+   * Decides what follows the end of a connection or of an attempt.
    *
-   * @param isFresh Whether an attempt brings credentials that the last one didn't
-   * have.
-   * @param isWanted What the owner says; anything but a boolean: nothing.
-   * @param retryAfter Milliseconds that the server asks for.
-   * @returns In how many milliseconds to try again; `undefined`: never.
+   * @param isFresh Whether the next attempt has fresh credentials.
+   * @param isWanted The answer of `when`; anything but a boolean counts as none.
+   * @param retryAfter Milliseconds that the server asked for.
+   * @returns The milliseconds until the next attempt; `undefined`: there is none.
    */
   delayAfter(
     { code, reason, status }: Pick<FailedAttempt, "code" | "reason" | "status">,
@@ -153,7 +152,7 @@ export class Retries {
     if (isWanted === false) return undefined;
     if (isWanted !== true) {
       if (code === unauthenticated || status === 401) {
-        // Once more, since credentials grow old.
+        // One more attempt, since credentials may have expired.
         if (!isFresh || this.#hasRefreshed) return undefined;
         this.#hasRefreshed = true;
       } else if (
@@ -166,7 +165,7 @@ export class Retries {
     const row = this.#row++;
     if (row >= attempts) return undefined;
     const hint = retryAfter ?? /retry in (\d+) ms/.exec(reason)?.[1];
-    // Where one of them is 0, the other is soon infinite: NaN.
+    // `|| 0`, because 0 times an infinite range is NaN.
     const wanted = hint !== undefined
       ? Math.min(+hint, mostHint)
       : Math.random() * (Math.min(maxDelay, delay * 2 ** row, longest) || 0) +
@@ -175,17 +174,17 @@ export class Retries {
   }
 }
 
-/** The part of a page that tells of itself; absent elsewhere. */
+/** The page's events that hurry a reconnection; absent outside of pages. */
 interface Page {
   readonly document?: EventTarget & { readonly visibilityState: string };
   addEventListener?: EventTarget["addEventListener"];
 }
 
 /**
- * Waits for a delay; on a page that is looked at no longer than until the network
- * comes back, or somebody looks at it again.
+ * Waits for a delay. A visible page waits no longer than until the network comes
+ * back or the page becomes visible.
  *
- * @returns How to stop waiting.
+ * @returns Stops waiting.
  */
 export function wait(delay: number, done: () => void): () => void {
   const { document } = globalThis as Page;

@@ -1,5 +1,5 @@
 /**
- * What a peer needs of a WebSocket.
+ * The interface of a WebSocket, as far as a peer needs it.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -10,17 +10,17 @@
 export interface SocketEvent {
   /** `"open"`, `"message"`, `"error"` or `"close"`. */
   readonly type: string;
-  /** Of a message: a string, or an ArrayBuffer. */
+  /** The data of a message: a string, or an ArrayBuffer. */
   readonly data?: unknown;
-  /** Of a close: the close code. */
+  /** The close code of a `"close"`. */
   readonly code?: number;
-  /** Of a close: the reason. */
+  /** The reason of a `"close"`. */
   readonly reason?: string;
-  /** Of a close: whether there was a close handshake. */
+  /** Whether there was a close handshake, of a `"close"`. */
   readonly wasClean?: boolean;
-  /** Of an error, where the runtime tells: what happened. */
+  /** The message of an `"error"`, where the runtime has one. */
   readonly message?: string;
-  /** Of an error, where the runtime tells: the error itself. */
+  /** The error object of an `"error"`, where the runtime has one. */
   readonly error?: unknown;
 }
 
@@ -34,13 +34,13 @@ export interface SocketEvent {
 export interface Socket {
   /** 0 connecting, 1 open, 2 closing, 3 closed. */
   readonly readyState: number;
-  /** Bytes that were sent and have not left yet; absent: nobody knows, so 0. */
+  /** Bytes that wait to be sent. Absent counts as 0. */
   readonly bufferedAmount?: number;
-  /** Set to `"arraybuffer"`, so that binary frames can be read at once. */
+  /** The type of binary messages; a peer sets it to `"arraybuffer"`. */
   binaryType: string;
-  /** The subprotocol that was selected; `""`: none. */
+  /** The selected subprotocol; `""`: none. */
   readonly protocol?: string;
-  /** Where it is connected to. */
+  /** The address that it is connected to. */
   readonly url?: string;
   /** Sends a text frame. */
   send(data: string): void;
@@ -53,29 +53,36 @@ export interface Socket {
     type: string,
     listener: (event: SocketEvent) => void,
   ): void;
-  /** Most bytes of a frame that it sends without a delay; absent: any number. */
+  /** Most bytes of a frame that it sends without a delay; absent: no limit. */
   readonly frameLength?: number | undefined;
-  /** Cuts the connection at once, where the socket can: `ws`'s. */
+  /**
+   * Cuts the connection at once. Absent where the socket can't; sockets of `ws`
+   * can.
+   */
   terminate?(): void;
-  /** Lets what arrives wait in the network, where the socket can: `ws`'s. */
+  /**
+   * Stops reading, so that what arrives waits in the network. Absent where the
+   * socket can't; sockets of `ws` can.
+   */
   pause?(): void;
-  /** Reads on. */
+  /** Reads again. */
   resume?(): void;
 }
 
-/** An answer that was no handshake. */
+/** An HTTP answer that refused a handshake. */
 export interface HttpAnswer {
-  /** The status: 401. */
+  /** The status, such as 401. */
   readonly status: number;
-  /** Milliseconds, by the header `Retry-After`. */
+  /** Milliseconds, from the header `Retry-After`; `undefined`: it has none. */
   readonly retryAfter?: number | undefined;
 }
 
 /**
- * Makes the socket of one attempt to connect, at once or later. Later means that it
- * asked for credentials, so that one more attempt has fresh ones.
+ * Makes the socket of one attempt to connect, or a promise of one. A promise means
+ * that the function asked for credentials, so that another attempt has fresh ones.
  *
- * @param offers The subprotocols that the peer itself offers, before all others.
+ * @param offers The subprotocols that the peer itself offers; they go before all
+ * others.
  */
 export type SocketMaker = (
   offers: readonly string[],
@@ -90,13 +97,13 @@ export const ReadyState = {
 } as const;
 
 /**
- * Who listens to a socket that has no events of the platform's; a function is told
- * once, however often it is added.
+ * The listeners of a socket that is no EventTarget. A listener that is added twice
+ * is called once.
  */
 export class Listeners {
   readonly #all = new Map<string, Set<(event: SocketEvent) => void>>();
 
-  /** Those who listen to a type of events, now and from here on. */
+  /** The listeners to a type of events. */
   of(type: string): Iterable<(event: SocketEvent) => void> {
     return this.#all.get(type) ?? [];
   }

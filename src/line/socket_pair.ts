@@ -1,6 +1,6 @@
 /**
- * Two sockets in memory, each the other's peer, with the events and the failure
- * modes of the WebSocket standard: for tests without a network.
+ * Two sockets in memory that are connected to each other, with the events and the
+ * failures of the WebSocket standard: for tests without a network.
  *
  * ```ts
  * import { socketPair } from "@jsonrpcws/peer/testing";
@@ -29,20 +29,19 @@ import {
   type SocketEvent,
 } from "./socket.ts";
 
-/** How a pair begins. */
+/** The options of a pair. */
 export interface SocketPairOptions {
   /**
-   * Whether the sockets are open already, as sockets are that a Node server
-   * hands over. Default `false`: they are connecting, and open in the next
-   * microtask.
+   * Whether the sockets are open from the start, as a server's sockets in Node are.
+   * Default `false`: they are connecting, and open in the next microtask.
    */
   open?: boolean;
 }
 
 /**
- * Makes two sockets, each connected to the other.
+ * Makes two sockets that are connected to each other.
  *
- * What one sends the other receives in order, in a microtask of its own.
+ * Messages arrive in order, each in a microtask of its own.
  */
 export function socketPair(
   options: SocketPairOptions = {},
@@ -53,12 +52,12 @@ export function socketPair(
   return [left, right];
 }
 
-// Set once by the class's static block: only a pair may be connected.
+// Set by the class's static block, so that only socketPair can connect two sockets.
 let connect: (left: MemorySocket, right: MemorySocket, open: boolean) => void;
 
 /** One end of an in-memory pair; made by {@linkcode socketPair}. */
 export class MemorySocket implements Socket {
-  /** Kept for the interface; text only is sent. */
+  /** Kept for the interface; only text is sent. */
   binaryType = "blob";
   #readyState: number = ReadyState.Connecting;
   #peer: MemorySocket = this;
@@ -84,15 +83,16 @@ export class MemorySocket implements Socket {
     return this.#readyState;
   }
 
-  /** Bytes of UTF-8 sent to a peer that is paused. */
+  /** Bytes of UTF-8 that were sent to the other end while it is paused. */
   get bufferedAmount(): number {
     return this.#bufferedAmount;
   }
 
   /**
-   * Sends a text message to the other end; does nothing once closing.
+   * Sends a text message to the other end; does nothing on a socket that is closing
+   * or closed.
    *
-   * @throws {DOMException} InvalidStateError: it is still connecting.
+   * @throws {DOMException} InvalidStateError: the socket is still connecting.
    */
   send(data: string): void {
     if (this.#readyState === ReadyState.Connecting) {
@@ -109,8 +109,8 @@ export class MemorySocket implements Socket {
   }
 
   /**
-   * Starts the close handshake; the other end answers it by itself, unless it
-   * is paused.
+   * Starts the close handshake, which the other end answers by itself unless it is
+   * paused.
    *
    * @param code 1000, or 3000 to 4999.
    * @param reason At most 123 bytes of UTF-8.
@@ -211,7 +211,7 @@ export class MemorySocket implements Socket {
       if (this.#readyState !== ReadyState.Connecting) return;
       this.#readyState = ReadyState.Open;
     }
-    // A socket that has begun to close delivers nothing more but its end.
+    // A socket that is closing delivers only its close.
     if (event.type === "message" && this.#readyState !== ReadyState.Open) {
       return;
     }

@@ -1,20 +1,20 @@
 /**
- * Tasks of the event loop: what is done once everybody else had a turn.
+ * Tasks of the event loop.
  *
  * @module
  */
 
 import { isIsolating } from "../runtime/isolates.ts";
 
-// A timer would be too late, by a factor of ten.
+// A MessageChannel, because a timer comes ten times as late.
 let channel: MessageChannel | undefined;
 let tasks: (() => void)[] = [];
 
 /**
- * Calls something once the events that wait have been told. Not the same as a
- * microtask, which would be before all of them.
+ * Calls a function after the events that wait now. A microtask would come before
+ * them.
  *
- * @returns What the platform knows the task by, if it does.
+ * @returns The platform's handle of the task, if there is one.
  */
 export function afterTurn(task: () => void): unknown {
   if (isIsolating) return void setTimeout(task);
@@ -22,7 +22,7 @@ export function afterTurn(task: () => void): unknown {
     setImmediate?: (task: () => void) => unknown;
   };
   if (setImmediate !== undefined) return setImmediate(task);
-  // A page of Jest's has neither.
+  // A page in Jest has neither setImmediate nor MessageChannel.
   if (typeof MessageChannel !== "function") return setTimeout(task);
   if (channel === undefined) {
     channel = new MessageChannel();

@@ -1,5 +1,5 @@
 /**
- * Timers, of which there are few, because one serves many.
+ * Timers, each shared by many peers.
  *
  * @module
  */
@@ -7,14 +7,15 @@
 import { isIsolating } from "../runtime/isolates.ts";
 import { startTimerUnloaded, timerProperty } from "../runtime/timers.ts";
 
-// Those by whom somebody plays with time put other timers, another Date and mostly
-// another clock in the place of the platform's, and take them back: what was started
-// before rings in another time, or never.
+// Fake timers, as in tests, replace the platform's timers, Date and mostly its
+// clock, and put them back later: a timer that was started before rings at another
+// time, or never. So each replacement begins an era, in which everything is started
+// again.
 let era = 0;
 let timers: unknown;
 let date: unknown;
 
-/** The number of the era, after a look whether it is another one. */
+/** The number of the era, after comparing timers and Date with those in use. */
 export function lookAtEra(): number {
   const { value, get } = timerProperty() ?? {};
   const inUse = value ?? get;
@@ -26,63 +27,64 @@ export function lookAtEra(): number {
   return era;
 }
 
-/** The number of the era, as far as a look can tell that costs nothing. */
+/** The number of the era by comparing only Date, which costs next to nothing. */
 export function eraOfNow(): number {
   return date === Date ? era : lookAtEra();
 }
 
-/** Who is woken by an {@linkcode Alarm}. */
+/** A user of an {@linkcode Alarm}. */
 export interface Sleeper {
-  /** Where its alarm has it, which nobody else says; -1: nowhere. */
+  /** Its index in the alarm's list, set by the alarm alone; -1: it is not in it. */
   place: number;
   /**
-   * Does what there is to do; now and then twice at a time, where another one has
-   * let somebody sleep.
+   * Called when the alarm rings. It may be called twice for one ring, if another
+   * sleeper removed itself or a third one during the ring.
    *
-   * @param due When the alarm should have rung.
-   * @param before When it rang the last time.
+   * @param due The time when the alarm should have rung.
+   * @param before The time when it rang before.
    */
   wake(now: number, due: number, before: number): void;
-  /** When to wake it again; Infinity: not unless it is set anew. */
+  /** The time of the next call; Infinity: none until the alarm is set again. */
   wakeAt(now: number): number;
-  /** Tells the owner of an error that is nobody else's. */
+  /** Tells the owner of an error that `wake` threw. */
   report(error: unknown): void;
 }
 
 /**
- * A timer for many, all of whom it wakes when the first of them is due: one each
- * would be a large part of an idle connection.
+ * One timer for many sleepers: it wakes all of them when the first one is due. A
+ * timer for each would be a large part of an idle connection's memory.
  */
 export class Alarm {
-  // No Set: thousands of connections come and go, and each knows its place.
+  // An array, because each sleeper knows its index: cheaper than a Set for
+  // thousands of connections that come and go.
   readonly #sleepers: Sleeper[] = [];
   #stop: (() => void) | undefined;
   #due = Infinity;
-  /** Milliseconds from when it was set to when it is due. */
+  /** Milliseconds between setting the timer and its ring. */
   #span = Infinity;
   #before = 0;
-  /** When its timer was started. */
+  /** The era in which the timer was started. */
   #era = 0;
 
-  /** When it rings, in milliseconds of the monotonic clock; Infinity: never. */
+  /** The time of the ring, of `performance.now()`; Infinity: never. */
   get due(): number {
     return this.#due;
   }
 
-  /** Wakes someone within some milliseconds. */
+  /** Wakes a sleeper within some milliseconds. */
   set(sleeper: Sleeper, within: number): void {
     if (sleeper.place === -1) {
       sleeper.place = this.#sleepers.push(sleeper) - 1;
     }
     if (this.#era !== lookAtEra()) this.#forget();
-    // No look at the clock where it rings soon enough in any case.
+    // The clock isn't read if the timer rings soon enough in any case.
     if (within >= this.#span) return;
     const now = performance.now();
     if (this.#stop === undefined) this.#before = now;
     this.#setTimer(now + within, now);
   }
 
-  /** Lets someone sleep; nothing is left of the alarm once the last one does. */
+  /** Removes a sleeper; with the last one the timer is stopped. */
   delete(sleeper: Sleeper): void {
     this.#remove(sleeper);
     if (this.#sleepers.length === 0) this.#forget();
@@ -94,7 +96,7 @@ export class Alarm {
     this.#due = this.#span = Infinity;
   }
 
-  /** The last one takes its place. */
+  /** Removes a sleeper from the list; the last one takes its place. */
   #remove(sleeper: Sleeper): void {
     if (sleeper.place === -1) return;
     const last = this.#sleepers.pop()!;
@@ -122,14 +124,15 @@ export class Alarm {
     this.#stop = undefined;
     this.#due = this.#span = Infinity;
     let next = Infinity;
-    // From the last one on: who takes another's place meanwhile has been woken.
+    // Backwards: a sleeper that takes the place of a removed one has been woken
+    // already.
     for (let index = this.#sleepers.length - 1; index >= 0; index--) {
       const sleeper = this.#sleepers[index];
-      if (sleeper === undefined) continue; // Others were let sleep, too.
+      if (sleeper === undefined) continue; // Others were removed, too.
       try {
         sleeper.wake(now, due, before);
       } catch (error) {
-        sleeper.report(error); // The others are not to blame.
+        sleeper.report(error); // Caught, so that the others are woken.
       }
       const time = sleeper.wakeAt(now);
       if (time === Infinity) this.#remove(sleeper);
@@ -139,20 +142,21 @@ export class Alarm {
   }
 }
 
-/** The alarm that serves all of the process, or one of its own where none may. */
+/** The alarm of the process, or a new one where connections can't share timers. */
 export function alarmOf(all: Alarm): Alarm {
   return isIsolating ? new Alarm() : all;
 }
 
-// A longer wait would end at once.
+// The longest delay of a timer: a longer one would ring at once.
 const most = 0x7fff_ffff;
 
-/** Calls something after some milliseconds; returns how not to. */
+/** Calls a function after some milliseconds; returns a function that cancels it. */
 export function startTimer(delay: number, ring: () => void): () => void {
   delay = Math.min(delay, most);
   const stop = startTimerUnloaded(delay, ring);
   if (stop !== undefined) return stop;
-  // Who started it stops it: others may have taken their place by then.
+  // Both are read now: fake timers may have replaced clearTimeout by the time of
+  // the stop.
   const { setTimeout, clearTimeout } = globalThis;
   const id = setTimeout(ring, delay);
   return () => clearTimeout(id);

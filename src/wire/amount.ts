@@ -1,15 +1,15 @@
 /**
- * The numbers among the options: 0 is zero, `Infinity` is no limit.
+ * Options that are numbers: 0 is zero, `Infinity` is no limit.
  *
  * @module
  */
 
 /**
- * Reads an option that is an amount.
+ * Checks an option that is a number.
  *
  * @param name The option's name, for the error.
- * @param unit What it counts, for the error; `""` if the name says it.
- * @throws {RangeError} It is less than 0, or not a number.
+ * @param unit The unit, for the error; `""` if the name has it.
+ * @throws {RangeError} The number is negative, or the value is no number.
  */
 export function readAmount(
   name: string,
@@ -23,7 +23,10 @@ export function readAmount(
   );
 }
 
-/** A number that is refused; of anything else, such as "60", what it is. */
+/**
+ * A refused value for an error: the number, or the type of anything else, such as
+ * "60".
+ */
 export function nameOf(amount: unknown): string {
   return typeof amount === "number" ? `${amount}` : typeof amount;
 }

@@ -1,6 +1,6 @@
 /**
- * The codes that a peer itself says, one constant each: a bundler writes the
- * numbers where they are used, and leaves the tables of all of them out.
+ * The codes that a peer sends or compares, one constant each: a bundler inlines the
+ * numbers and leaves out the tables of all codes.
  *
  * @module
  */

@@ -1,5 +1,5 @@
 /**
- * How deep a text is nested, told before anything is built of it.
+ * The depth of a JSON text, found before anything is built of it.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc8259#section-9}
  *
@@ -7,15 +7,15 @@
  */
 
 /**
- * Whether the arrays and objects of a JSON text are nested deeper than a limit.
- * What is no JSON is not judged beyond the place where that shows.
+ * Whether the arrays and objects of a JSON text are nested deeper than a limit. For
+ * a text that is no JSON the answer doesn't matter, since JSON.parse refuses it.
  *
- * Nearly every message is told by its length, or by how few brackets it has,
- * which are counted at the speed of `indexOf`; only one that has many is read.
+ * Nearly every message is short enough, or has few enough brackets, which are
+ * counted at the speed of `indexOf`; only a message with many is read.
  */
 export function isDeeperThan(depth: number, text: string): boolean {
-  // Each level closes what it opens, so whatever goes too deep does it before
-  // its last characters.
+  // Each level ends with a character of its own, so a text that goes too deep does
+  // so before its last `depth` characters.
   const end = text.length - depth - 1;
   if (end <= depth) return false;
   const braces = countUpTo(depth, "{", text, end);
@@ -23,7 +23,7 @@ export function isDeeperThan(depth: number, text: string): boolean {
     goesDeeperThan(depth, text, end);
 }
 
-/** Counts a character before `end`, until there are more than enough. */
+/** Counts a character before `end`; stops when there are more than `enough`. */
 function countUpTo(
   enough: number,
   character: string,
@@ -44,7 +44,7 @@ function goesDeeperThan(limit: number, text: string, end: number): boolean {
   for (let at = 0; at < end; at++) {
     const code = text.charCodeAt(at);
     if (code >= 0x5b /* [ */) {
-      // A brace is its bracket with one more bit.
+      // Setting this bit makes a brace of a bracket.
       const brace = code | 0x20;
       if (brace === 0x7b /* { */) {
         depth++;
@@ -55,30 +55,31 @@ function goesDeeperThan(limit: number, text: string, end: number): boolean {
   return false;
 }
 
-// A longer string is looked through by `indexOf`, ten times as fast where few
-// characters are escaped.
+// Characters: the rest of a longer string is searched by `indexOf`, ten times as
+// fast if few characters are escaped.
 const short = 32;
 
-/** Where a string ends that begins at `at`, or `end` if that is sooner. */
+/** The end of the string that begins at `at`, or `end` if that is sooner. */
 function endOfString(text: string, at: number, end: number): number {
   const near = Math.min(at + short, end);
   while (++at < near) {
     const code = text.charCodeAt(at);
     if (code === 0x22 /* " */) return at;
-    if (code === 0x5c /* \ */) at++; // What it escapes is part of the string.
+    if (code === 0x5c /* \ */) at++; // The escaped character is no end.
   }
   for (; at < end; at++) {
     at = text.indexOf('"', at);
     if (at === -1) return end;
     let before = at - 1;
     while (text.charCodeAt(before) === 0x5c /* \ */) before--;
-    // Of an even number each escapes another one, and not the quote.
+    // An odd number of backslashes escapes the quote; an even number only each
+    // other.
     if ((at - before) % 2 === 1) break;
   }
   return at;
 }
 
-/** The texts of the members of an array that is written in a text. */
+/** The texts of the members of a JSON array. */
 export function membersOf(text: string): string[] {
   const { length } = text;
   const members: string[] = [];

@@ -1,6 +1,6 @@
 /**
- * The error codes of JSON-RPC, the close codes of WebSocket, and the two errors
- * that callers meet.
+ * The error codes of JSON-RPC, the close codes of WebSocket, and the two classes of
+ * errors that calls reject with.
  *
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4}
@@ -9,44 +9,44 @@
  */
 
 /**
- * Error codes that this protocol gives a meaning to. The range -32768 to
- * -32000 is reserved; applications use any other integer.
+ * The error codes that have a meaning here. The range -32768 to -32000 is reserved;
+ * applications use any other integer.
  *
- * -32700 and those from -32603 to -32600 are the specification's own, those from
- * -32052 to -32050 this protocol's. The others are shared with peers that used
- * them first: Microsoft's StreamJsonRpc (-32001), EIP-1474 (-32005), jsonrpsee
- * (-32006 to -32010), the Language Server Protocol (-32800).
+ * -32700 and -32603 to -32600 are defined by the specification, -32052 to -32050 by
+ * this protocol. The others are taken from peers that used them first: Microsoft's
+ * StreamJsonRpc (-32001), EIP-1474 (-32005), jsonrpsee (-32006 to -32010), the
+ * Language Server Protocol (-32800).
  *
  * @see {@link https://www.jsonrpc.org/specification#error_object}
  */
 export const ErrorCode: {
   /** The text is not JSON. */
   readonly ParseError: -32700;
-  /** The JSON is not a request that can be answered. */
+  /** The JSON is no valid request. */
   readonly InvalidRequest: -32600;
-  /** No method of that name may be called. */
+  /** There is no method of that name. */
   readonly MethodNotFound: -32601;
   /** The method can't be called with these params. */
   readonly InvalidParams: -32602;
-  /** The method failed in a way that is its owner's business. */
+  /** The method failed; the reason is told only to its owner's `onerror`. */
   readonly InternalError: -32603;
   /** The stream or reference is unknown, or was released. */
   readonly UnknownToken: -32001;
-  /** Too many calls for now; `data.retryAfterMs` says when to try again. */
+  /** Too many calls in a short time; `data.retryAfterMs` is the time to wait. */
   readonly RateLimited: -32005;
   /** Too many streams or references are open. */
   readonly TooManyStreams: -32006;
   /** The request is longer than the callee accepts. Only read, never sent. */
   readonly RequestTooLarge: -32007;
-  /** The response is longer than its sender may write. */
+  /** The response is longer than its sender's limit. */
   readonly ResponseTooLarge: -32008;
   /** Busy or shutting down; the method was not executed. */
   readonly Busy: -32009;
   /** The batch has too many members; none was executed. */
   readonly BatchTooLarge: -32010;
-  /** The caller has not said who it is. */
+  /** The caller has not signed in. */
   readonly Unauthenticated: -32050;
-  /** The caller may not do this. */
+  /** The caller is known, but may not do this. */
   readonly Forbidden: -32051;
   /** The method took longer than its owner allows. */
   readonly HandlerTimeout: -32052;
@@ -72,19 +72,19 @@ export const ErrorCode: {
 };
 
 /**
- * Close codes that this protocol gives a meaning to: those of RFC 6455 and the
- * private range 4000 to 4999.
+ * The close codes that have a meaning here: codes of RFC 6455, and of the private
+ * range 4000 to 4999.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.4.1}
  */
 export const CloseCode: {
-  /** Done. */
+  /** The connection has done its work. */
   readonly Normal: 1000;
   /** The page or the server goes away. */
   readonly GoingAway: 1001;
-  /** A close frame without a code. Only read, never sent. */
+  /** The close frame had no code. Only read, never sent. */
   readonly NoStatus: 1005;
-  /** Cut without a close frame. Only read, never sent. */
+  /** The connection was cut without a close frame. Only read, never sent. */
   readonly Abnormal: 1006;
   /** A message was longer than the receiver accepts. */
   readonly MessageTooBig: 1009;
@@ -96,19 +96,19 @@ export const CloseCode: {
   readonly TryAgainLater: 1013;
   /** The receiver reads too slowly. */
   readonly SlowConsumer: 4008;
-  /** No sign of life in time. */
+  /** The peer gave no sign of life in time. */
   readonly HeartbeatLost: 4009;
   /** A newer connection took this one's place. */
   readonly Replaced: 4010;
-  /** What arrived is not the protocol. */
+  /** Too many messages were no JSON-RPC. */
   readonly BadProtocol: 4400;
-  /** The caller has not said who it is. */
+  /** The caller has not signed in. */
   readonly Unauthenticated: 4401;
   /** The caller may not connect. */
   readonly Forbidden: 4403;
-  /** The caller did not say in time who it is. */
+  /** The caller did not sign in in time. */
   readonly AuthorizationTimeout: 4408;
-  /** A request id was used twice at a time. Only read, never sent. */
+  /** Two requests at a time had the same id. Only read, never sent. */
   readonly DuplicateId: 4409;
   /** Too many messages. */
   readonly TooManyRequests: 4429;
@@ -142,18 +142,21 @@ export interface ErrorObject {
   readonly code: number;
   /** One sentence for a person. */
   readonly message: string;
-  /** Anything JSON can say about the error; absent if `undefined`. */
+  /** Any JSON value; absent if `undefined`. */
   readonly data?: unknown;
 }
 
-// Brands, by which an error of another copy of this package is known: of `/slim`
-// beside the whole one, of two versions in one program.
+// Brands that make `instanceof` work for errors of another copy of this package:
+// `/slim` beside the whole one, or two versions in one program.
 const isRpcError = /* @__PURE__ */ Symbol.for("@jsonrpcws/peer RpcError");
 const isClosedError = /* @__PURE__ */ Symbol.for(
   "@jsonrpcws/peer ConnectionClosedError",
 );
 
-/** Gives an error a property that is neither shown, compared nor written. */
+/**
+ * Adds a property that isn't enumerable: it is neither logged, compared nor written
+ * as JSON.
+ */
 export function hide(
   error: object,
   key: string | symbol,
@@ -162,7 +165,10 @@ export function hide(
   Object.defineProperty(error, key, { value, configurable: true });
 }
 
-/** Whether a value has the brand of a class, or is an instance of a subclass. */
+/**
+ * The implementation of `instanceof`: for the branded class by its brand, for a
+ * subclass by the prototype.
+ */
 export function isInstance(
   Class: unknown,
   Branded: unknown,
@@ -175,16 +181,16 @@ export function isInstance(
       ? (value as { readonly [brand: symbol]: unknown })[brand] === true
       : Function.prototype[Symbol.hasInstance].call(Class, value);
   } catch {
-    return false; // A proxy, which may be revoked: what is thrown may be anything.
+    return false; // A method may throw anything, even a revoked proxy.
   }
 }
 
 /**
- * An error that travels: thrown by a method it reaches the caller as it is, and
- * a call rejects with it when the response carries an error object.
+ * An error that is sent to the caller: a method throws it, and the call on the
+ * other side rejects with the same code, message and data.
  *
- * Whatever else a method throws reaches the caller as a bare -32603 "Internal
- * error", so nothing leaks by accident.
+ * Anything else that a method throws becomes -32603 "Internal error", without its
+ * message, so that nothing leaks by accident.
  *
  * ```ts
  * import { RpcError } from "@jsonrpcws/peer";
@@ -202,18 +208,20 @@ export function isInstance(
 export class RpcError extends Error implements ErrorObject {
   /** "RpcError". */
   override readonly name = "RpcError";
-  /** An integer; see {@linkcode ErrorCode}. 0 if the peer's error had none. */
+  /**
+   * An integer; see {@linkcode ErrorCode}. 0 if the peer's error had no integer
+   * code.
+   */
   declare readonly code: number;
-  /** What else the error's author had to say; `undefined` if nothing. */
+  /** More about the error, any JSON value; `undefined` if absent. */
   declare readonly data: unknown;
   /**
-   * The method that was called, of an error that a call rejected with. Not a part of
-   * its JSON. Such an error has the stack of whoever awaits the call, where the
-   * engine tells of that: V8 does.
+   * The called method, if a call rejected with this error. Not a part of its JSON.
+   * In V8 such an error has the stack of the code that awaits the call.
    */
   declare readonly method?: string;
 
-  /** Whether it is one: of this copy of the package, or of another. */
+  /** Whether a value is an instance, also one of another copy of this package. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return isInstance(this, RpcError, isRpcError, value);
   }
@@ -221,10 +229,10 @@ export class RpcError extends Error implements ErrorObject {
   /**
    * Makes an error to throw from a method.
    *
-   * @param code An integer outside -32768 to -32000, unless it means what
-   * {@linkcode ErrorCode} says.
+   * @param code An integer outside -32768 to -32000, or one of
+   * {@linkcode ErrorCode} with its meaning.
    * @param message One sentence for a person.
-   * @param data Anything JSON can say; absent on the wire if `undefined`.
+   * @param data Any JSON value; absent on the wire if `undefined`.
    * @throws {RangeError} The code is not an integer.
    */
   constructor(code: number, message: string, data?: unknown) {
@@ -252,20 +260,20 @@ export class RpcError extends Error implements ErrorObject {
  * @see {@link https://websockets.spec.whatwg.org/#the-closeevent-interface}
  */
 export interface CloseInfo {
-  /** The close code: this side's if it closed, else the peer's. 1006: cut. */
+  /**
+   * The close code, given by the side that closed; 1006 if the connection was cut.
+   */
   readonly code: number;
   /** The close reason; `""` if none was given. */
   readonly reason: string;
-  /** Whether it was closed by one of the peers rather than cut. */
+  /** Whether there was a close handshake; `false` if the connection was cut. */
   readonly wasClean: boolean;
-  /**
-   * In how many milliseconds this side tries to connect again; absent: never.
-   */
+  /** Milliseconds until this side connects again; absent if it doesn't. */
   readonly retryIn?: number;
 }
 
 /**
- * A call's connection closed before its response came. Read `sent` to know
+ * The error of a call whose connection closed before its response came. `sent` says
  * whether the method may have run.
  */
 export class ConnectionClosedError extends Error implements CloseInfo {
@@ -284,10 +292,13 @@ export class ConnectionClosedError extends Error implements CloseInfo {
    * handed to the socket; whether the method ran is unknown.
    */
   declare readonly sent: boolean;
-  /** Whether the call was marked so: it may be made again even if it was sent. */
+  /**
+   * Whether the call was marked `idempotent`: it may be made again even if it was
+   * sent.
+   */
   declare readonly idempotent: boolean;
 
-  /** Whether it is one: of this copy of the package, or of another. */
+  /** Whether a value is an instance, also one of another copy of this package. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return isInstance(this, ConnectionClosedError, isClosedError, value);
   }
@@ -295,11 +306,11 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   /**
    * Makes the error that a call rejects with.
    *
-   * @param message What could not be done.
-   * @param info How the connection ended.
-   * @param sent Whether the request had been handed to the socket.
-   * @param options `cause`: the socket's own error, where it gave one.
-   * `idempotent`: whether the call was marked so.
+   * @param message The action that failed, such as "Cannot call add".
+   * @param info The end of the connection.
+   * @param sent Whether the request was handed to the socket.
+   * @param options `cause`: the socket's own error, if it gave one. `idempotent`:
+   * whether the call was marked so.
    */
   constructor(
     message: string,
@@ -322,7 +333,10 @@ export class ConnectionClosedError extends Error implements CloseInfo {
   }
 }
 
-/** Words of others in one line, so that they neither fill a log nor forge it. */
+/**
+ * Text from the other side for an error's message: cut to 200 characters, control
+ * characters escaped, so that it can't fill or forge a log.
+ */
 function inLine(text: string): string {
   return text.slice(0, 200).replace(
     /[\p{Cc}\p{Zl}\p{Zp}]/gu,

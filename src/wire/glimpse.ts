@@ -1,6 +1,6 @@
 /**
- * What can be told of a message that is too long or too deep to be read, by its first
- * and its last characters: whether it answers something, and its id.
+ * A glimpse of a message that is too long or too deep to be parsed: its kind and
+ * its id, found in its first and last characters.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
  *
@@ -9,27 +9,27 @@
 
 import type { Id } from "./message.ts";
 
-/** What was told. */
+/** The kind and the id of a message. */
 export interface Glimpse {
-  /** `undefined`: it could not be told. */
+  /** `undefined`: not found. */
   readonly kind: "call" | "response" | undefined;
-  /** `undefined`: there is none where it was looked for. */
+  /** `undefined`: not found, or absent. */
   readonly id: Id | undefined;
 }
 
-// So much of either end, which bounds the time of the look.
+// Characters of each end that are searched.
 const length = 1_024;
 
 const simple = String.raw`"(?:[^"\\]|\\.)*"|[-+.\w]+`;
 
-// A member, and its value if that is short and no array or object.
+// A member's name, and its value unless that is an array or an object.
 const member = /* @__PURE__ */ new RegExp(
   String.raw`\s*[{,]\s*"(\w+)"\s*:\s*(${simple})?`,
   "y",
 );
 
-// Behind the last array or object: it is a member of the message, since nothing but
-// the end of the message follows.
+// An id after the last array or object. It is the message's own, since only simple
+// members and the end of the message follow.
 const lastId = /* @__PURE__ */ new RegExp(
   String
     .raw`,\s*"id"\s*:\s*(${simple})\s*(?:,\s*"\w+"\s*:\s*(?:${simple})\s*)*\}\s*$`,
@@ -43,7 +43,7 @@ const kinds: { readonly [name: string]: Glimpse["kind"] } = {
   error: "response",
 };
 
-/** Looks at both ends of a message. */
+/** Reads both ends of a message. */
 export function glimpse(text: string): Glimpse {
   const head = text.slice(0, length);
   let kind: Glimpse["kind"];
@@ -60,7 +60,7 @@ export function glimpse(text: string): Glimpse {
   return { kind, id: id === undefined ? undefined : readId(id) };
 }
 
-/** Reads an id that comes back as it was written. */
+/** Reads an id; `undefined` if it can't be sent back exactly as it was written. */
 function readId(text: string): Id | undefined {
   if (text === "null") return null;
   if (text.startsWith('"')) {

@@ -1,7 +1,6 @@
 /**
- * The wire format: text in, a request, notification, response or invalid
- * message out, and back, in the three versions of JSON-RPC that this peer
- * speaks. Pure: it knows no socket, no clock and no pending calls.
+ * The wire format: reads and writes requests, notifications and responses in three
+ * versions of JSON-RPC. Pure functions: no socket, no clock, no table of calls.
  *
  * @see {@link https://www.jsonrpc.org/specification} for 2.0
  * @see {@link https://www.jsonrpc.org/specification_v1} for 1.0
@@ -22,7 +21,7 @@ import type { Limits } from "./limits.ts";
 export type Version = "2.0" | "1.0" | "bare";
 
 /**
- * The id that ties a response to its request, as its sender wrote it.
+ * The id of a request, which its response repeats.
  *
  * @see {@link https://www.jsonrpc.org/specification#request_object}
  */
@@ -35,7 +34,7 @@ export type Id = string | number | null;
  */
 export type Params = readonly unknown[] | object;
 
-/** The members that a message has beside those of its version's specification. */
+/** The members of a message beside those of the specification. */
 export type Members = Readonly<Record<string, unknown>>;
 
 /** A call that wants a response. */
@@ -45,7 +44,7 @@ export interface Request {
   readonly id: Id;
   readonly method: string;
   readonly params: Params | undefined;
-  /** The message itself, for what else it may say. */
+  /** The parsed message, for further members. */
   readonly source: object;
 }
 
@@ -63,35 +62,38 @@ export interface Notification {
 export interface Response {
   readonly type: "response";
   readonly version: Version;
-  /** `undefined` if it was absent or no id. */
+  /** `undefined` if absent or of another type. */
   readonly id: Id | undefined;
   readonly result: unknown;
-  /** `undefined` if absent or null; else as sloppy as its sender. */
+  /** `undefined` if absent or null; else any value, not checked yet. */
   readonly error: unknown;
 }
 
-/** A frame, or a member of a batch, that is none of the three. */
+/** A frame, or a member of a batch, that is no message. */
 export interface Invalid {
   readonly type: "invalid";
-  /** `undefined` if it could not be told. */
+  /** `undefined` if it is not known. */
   readonly version: Version | undefined;
-  /** The id to answer with; `undefined` for a notification: no answer. */
+  /**
+   * The id to answer with, null if it is not known; `undefined` for a notification,
+   * which is not answered.
+   */
   readonly id: Id | undefined;
-  /** Whether it is a call, though one that can't be made: it names a method. */
+  /** Whether it has a method's name: a call, though an invalid one. */
   readonly isCall: boolean;
   readonly code: number;
   readonly message: string;
 }
 
-/** What a frame, or a member of a batch, can be. */
+/** A frame, or a member of a batch, once it is read. */
 export type Message = Request | Notification | Response | Invalid;
 
 /**
- * Reads what JSON made of a message.
+ * Reads a message from parsed JSON.
  *
- * @param text The frame that it came in, where an id's digits are looked up.
- * @param unnamed The version of a message that doesn't name one; `"2.0"`: no
- * other is spoken.
+ * @param text The frame's text, where an id's digits are looked up.
+ * @param unnamed The version of a message without `jsonrpc`. With `"2.0"`, no other
+ * version is accepted.
  */
 export function readMessage(
   value: unknown,
@@ -113,7 +115,8 @@ export function readMessage(
 
   if (method === undefined) {
     const { result, error, params } = value as { [member: string]: unknown };
-    // With neither, it may be the response of who leaves out what is undefined.
+    // Without a result and an error it may be a response, too: some peers leave out
+    // a result that is undefined.
     if (
       result !== undefined || error !== undefined ||
       id !== undefined && params === undefined
@@ -139,7 +142,7 @@ export function readMessage(
         "id must be a number that comes back as it was written";
     if (refusal) return invalid(version, null, refusal);
   }
-  // 1.0 says "no response wanted" with null, 2.0 by leaving the id out.
+  // A notification has the id null in 1.0, and no id in 2.0.
   const answerTo = jsonrpc !== "2.0" && id === null
     ? undefined
     : id as Id | undefined;
@@ -188,7 +191,7 @@ function tooLong(what: string, { length }: string, most: number): string {
   return `${what} has ${length} of at most ${most} characters`;
 }
 
-/** What is no message, and why, in the words that its sender is told. */
+/** Makes an invalid message, with the reason that its sender is told. */
 export function invalid(
   version: Version | undefined,
   id: Id | undefined,
@@ -205,7 +208,7 @@ export function invalid(
   };
 }
 
-/** A frame of which nothing can be told. */
+/** Makes an invalid message of a frame that can't be read at all. */
 export function unreadable(code: number, message: string): Invalid {
   return {
     type: "invalid",
@@ -218,12 +221,13 @@ export function unreadable(code: number, message: string): Invalid {
 }
 
 /**
- * Whether a number lost digits when it was read, so that an answer could not give
- * it back: 9007199254740993 becomes ...992, which may be another's id.
+ * Whether an id lost digits when it was parsed, so that a response could not repeat
+ * it: 9007199254740993 becomes ...992, which may be another request's id.
  *
- * JSON.parse does not say how it was written, so every number behind a key `id` is
- * looked at: each that is read as this one has to be written as this side would.
- * Among too many keys `id` none is.
+ * JSON.parse doesn't tell the digits, so every number behind a key `id` in the
+ * frame is looked at: all that are parsed to this value must be written as this
+ * side would write it. If there are too many keys `id`, all such ids count as
+ * inexact.
  */
 export function isInexact(id: number, text: string): boolean {
   if (text !== exactness.text) {
@@ -246,12 +250,12 @@ export function isInexact(id: number, text: string): boolean {
   return !exactness.isExact.get(id);
 }
 
-// More keys `id` than this have no frame of honest messages with such ids: none of
-// those is told then. To look at a megabyte of them took five times as long as to
-// parse them.
+// Most keys `id` that are looked at. No honest frame with such ids has more;
+// looking at a megabyte of them took five times as long as parsing it.
 const mostLooks = 2_048;
 
-// Of the last frame that had such an id: its batch may have a hundred of them.
+// The result for the last frame that had such an id, since a batch may have a
+// hundred of them.
 const exactness = { text: "", isExact: new Map<number, boolean>() };
 
 function isId(value: unknown): value is Id {
@@ -260,9 +264,9 @@ function isId(value: unknown): value is Id {
 }
 
 /**
- * Makes an error out of whatever a peer put in a response's `error`: the
- * specification's object, a string, or an object without a code. What the
- * error's own fields can't hold is kept in `data`, the code is then 0.
+ * Makes an RpcError of a response's `error`, whatever it is: the specification's
+ * object, a string, or anything else. Without an integer code, the code is 0 and
+ * `data` is the whole value.
  */
 export function readError(error: unknown): RpcError {
   if (typeof error === "string") return new RpcError(0, error);
@@ -286,7 +290,8 @@ export function writeParams(params: Params | undefined): string | undefined {
   const text: string | undefined = typeof params === "object"
     ? JSON.stringify(params)
     : undefined;
-  // An object may write itself as something else, a Date as a string.
+  // Looked at the text, since an object may write itself as something else: a Date
+  // as a string.
   const first = text?.charCodeAt(0);
   if (first === 0x5b /* [ */ || first === 0x7b /* { */) {
     checkData(params, "params");
@@ -298,10 +303,7 @@ export function writeParams(params: Params | undefined): string | undefined {
   );
 }
 
-/**
- * What is JSON text already, in the place of a value: a result, or the params of a
- * call.
- */
+/** A value that is JSON text already: a result, or the params of a call. */
 export class JsonText {
   readonly text: string;
 
@@ -309,25 +311,30 @@ export class JsonText {
     this.text = text;
   }
 
-  /** Says nothing to who asks as for any value, and so is asked for its text. */
+  /**
+   * JSON.stringify writes nothing for it, by which a writer knows that it may be
+   * text.
+   */
   toJSON(): undefined {}
 }
 
-// The envelopes are concatenated around what is already text: members are never
-// serialized twice (bench/ shows what that saves).
+// The envelopes are concatenated around params and results that are text already,
+// so that nothing is serialized twice (bench/).
 
 const beforeParams = ',"params":';
 
-/** What a call of a method begins with, up to its params. */
+/** The beginnings of calls, up to the params, by method. */
 const heads = new Map<string, string>();
 
-// A program calls few names often, and to quote one costs as much as the rest of
-// the envelope (bench/). Bounded, because names may be made at run time.
+// Kept, because a program calls few names often, and quoting a name costs as much
+// as the rest of the envelope (bench/). Bounded, because names may be made at run
+// time.
 function headOf(method: string): string {
   let head = heads.get(method);
   if (head === undefined) {
     head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)}${beforeParams}`;
-    // Handles are part of names that don't come back, and long ones may be a peer's.
+    // Names with handles are used for one object only; long names may come from a
+    // peer.
     if (
       heads.size < 1_024 && method.length <= 256 &&
       !method.startsWith("$/invokeProxy/")
@@ -337,9 +344,9 @@ function headOf(method: string): string {
 }
 
 /**
- * A long text in its envelope. Concatenated it would be a tree of pieces that the
- * socket has to copy together; joined it is flat at once (bench/, "1 KiB both
- * ways").
+ * Puts an envelope around a text. A long text is joined: V8 makes a flat string of
+ * it, while concatenation makes a tree of pieces, which the socket has to flatten
+ * (bench/, "1 KiB both ways").
  */
 export function wrap(head: string, text: string, tail: string): string {
   return text.length < 256 ? head + text + tail : [head, text, tail].join("");
@@ -369,12 +376,12 @@ export function writeNotification(
 }
 
 /**
- * Refuses what would arrive as null, or not at all: functions that nobody has
- * replaced, and symbols. Asked of what has been written, of which it is known by then
- * that it has an end. The look takes a sixth as long as to write it.
+ * Refuses functions and symbols, which JSON would write as null or leave out.
+ * Called after JSON.stringify, so the value is known to have no cycles. It takes a
+ * sixth of the time of writing.
  *
- * @param what What it is, for the error.
- * @throws {TypeError} There is one.
+ * @param what The name of the value, for the error.
+ * @throws {TypeError} The value has a function or a symbol in it.
  */
 function checkData(value: unknown, what: string): void {
   const lost = findLost(value, "", 0);
@@ -388,12 +395,16 @@ function checkData(value: unknown, what: string): void {
 }
 
 /**
- * What the other side has given back of what it was lent: where it stored that as
- * data, it would take the rest from all who read it. JSON says what it can.
+ * Functions and objects that this side had lent and that the other side sent back.
+ * They are written as plain JSON without their functions, rather than refused: else
+ * a peer that stored one as data would make every later message with it fail.
  */
 export const givenBack: WeakSet<object> = /* @__PURE__ */ new WeakSet();
 
-/** What there is, and where, the innermost name first; `undefined`: nothing. */
+/**
+ * The type of the first function or symbol, and the path to it, innermost name
+ * first; `undefined`: there is none.
+ */
 function findLost(
   value: unknown,
   key: string | number,
@@ -405,14 +416,14 @@ function findLost(
   if (!isFunction && type !== "object" || value === null) return undefined;
   const { toJSON } = value as { toJSON?: unknown };
   const isWritten = typeof toJSON === "function";
-  // What was lent to this side writes itself, to where it came from and nobody else.
+  // A function that the other side lent writes itself, to that side alone.
   if (isFunction) {
     return isWritten && toJSON.call(value, key) !== undefined ||
         givenBack.has(value as object)
       ? undefined
       : [type];
   }
-  // What writes itself does so whole. What is deeper has no room on the stack.
+  // An object with toJSON is written by that. The depth is bounded by the stack.
   if (isWritten || depth === mostDepth) return undefined;
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) {
@@ -423,7 +434,7 @@ function findLost(
   }
   for (const name in value as object) {
     const lost = findIn(value as object, name, depth);
-    // What is inherited is not written.
+    // JSON.stringify writes no inherited members.
     if (
       lost !== undefined && Object.hasOwn(value as object, name) &&
       !givenBack.has(value as object)
@@ -440,7 +451,7 @@ function findIn(
   depth: number,
 ): (string | number)[] | undefined {
   const member = (holder as { [name: string | number]: unknown })[name];
-  // So are most.
+  // Most members are, so they are looked at first.
   if (typeof member === "string" || typeof member === "number") {
     return undefined;
   }
@@ -450,10 +461,10 @@ function findIn(
 }
 
 /**
- * Writes members beside the envelope, to be put before the end of a request.
+ * Writes further members of a request, to be put before its closing brace.
  *
- * @throws {TypeError} One has the name of a member that a message has by itself, or
- * can't be written as JSON.
+ * @throws {TypeError} A member has a name of the envelope, or can't be written as
+ * JSON.
  */
 export function writeMembers(members: object | undefined): string {
   if (members === undefined) return "";
@@ -468,7 +479,7 @@ export function writeMembers(members: object | undefined): string {
   return more;
 }
 
-/** Reads the members beside the envelope. */
+/** Reads the further members of a message. */
 export function readMembers(source: object): Members {
   const { jsonrpc: _j, id: _i, method: _m, params: _p, ...members } =
     source as { [name: string]: unknown };
@@ -476,25 +487,26 @@ export function readMembers(source: object): Members {
 }
 
 /**
- * Writes a result, or another value; `undefined` as null.
+ * Writes a result or another value; `undefined` becomes null.
  *
- * @param what What it is, for the error.
- * @throws {TypeError} JSON has no word for it, or for something in it.
+ * @param what The name of the value, for the error.
+ * @throws {TypeError} The value can't be written as JSON, or has a function or a
+ * symbol in it.
  */
 export function writeValue(value: unknown, what = "result"): string {
-  // A number is its own text, and not to be looked for in anything (bench/).
+  // The fast way for numbers (bench/).
   if (Number.isFinite(value)) return `${value}`;
   const text: string | undefined = JSON.stringify(value);
   checkData(value, what);
   return text ?? "null";
 }
 
-/** Writes an id, which mostly is a number. */
+/** Writes an id: a number as it is, a string quoted. */
 export function writeId(id: Id): string | number {
   return typeof id === "number" ? id : JSON.stringify(id);
 }
 
-/** Writes a response in 2.0 with a result, which is JSON text already. */
+/** Writes a response in 2.0; `result` is JSON text. */
 export function writeResult(id: Id, result: string): string {
   return wrap('{"jsonrpc":"2.0","result":', result, `,"id":${writeId(id)}}`);
 }
@@ -502,7 +514,7 @@ export function writeResult(id: Id, result: string): string {
 /**
  * Writes a response in 2.0 with an error.
  *
- * @throws {TypeError} The error's `data` can't be written.
+ * @throws {TypeError} The error's `data` can't be written as JSON.
  */
 export function writeError(id: Id, error: ErrorObject): string {
   return `{"jsonrpc":"2.0","error":${JSON.stringify(error)},"id":${
@@ -510,7 +522,7 @@ export function writeError(id: Id, error: ErrorObject): string {
   }}`;
 }
 
-/** A param of one of the protocol's own methods, which come either way. */
+/** A param of one of the protocol's own methods, given by name or by position. */
 export function readParam(
   params: Params | undefined,
   name: string,

@@ -1,20 +1,20 @@
 /**
- * The length of a text in bytes of UTF-8, counted without an encoder, which not
- * every platform has: Jest's page has none.
+ * The length of a text in bytes of UTF-8. Counted without a TextEncoder, which a
+ * page in Jest lacks.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc3629#section-3}
  *
  * @module
  */
 
-/** The part of a text that fits into some bytes. */
+/** The beginning of a text that fits into some bytes. */
 export interface Fitting {
-  /** UTF-16 code units, of whole characters. */
+  /** UTF-16 code units; no character is cut in two. */
   readonly length: number;
   readonly bytes: number;
 }
 
-/** Measures how much of a text fits into some bytes; by default all of it does. */
+/** Measures how much of a text fits into `most` bytes. Default: all of it. */
 export function fit(text: string, most: number = Infinity): Fitting {
   let length = 0;
   let bytes = 0;

@@ -1,6 +1,5 @@
 /**
- * The HTTP answer that a server gave instead of a WebSocket, where the socket
- * tells it.
+ * HTTP answers that refuse a handshake, where the socket tells of them.
  *
  * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-4.1}
  *
@@ -12,7 +11,7 @@ import type { Core, CorePart } from "../peer/core.ts";
 import { failAttempt } from "../peer/life.ts";
 import { messageOf } from "../peer/owner.ts";
 
-/** Lets a peer know what it was answered. */
+/** The part that reads such answers. */
 export const answers: CorePart = {
   name: "answers",
   attach(core) {
@@ -20,7 +19,7 @@ export const answers: CorePart = {
   },
 };
 
-/** The listener of `ws`: by its own event it tells the headers, too. */
+/** The event of `ws` for an HTTP answer, with its headers. */
 interface Telling {
   once?(
     event: "unexpected-response",
@@ -34,7 +33,10 @@ interface Telling {
   ): unknown;
 }
 
-/** Ends an attempt by what is answered, where a socket has an event for it: `ws`'s. */
+/**
+ * Ends an attempt when the server answers with HTTP, if the socket has an event for
+ * that, as `ws` does.
+ */
 function listen(core: Core, socket: Socket): void {
   (socket as Telling).once?.(
     "unexpected-response",
@@ -61,7 +63,7 @@ function readRetryAfter(value: unknown): number | undefined {
   return time >= 0 ? time : undefined;
 }
 
-/** The answer of which an error's message tells: Deno's "Invalid status code: 401". */
+/** Reads the status from an error's message: Deno's "Invalid status code: 401". */
 function read(error: unknown): HttpAnswer | undefined {
   const status = /\bstatus code: (\d{3})$/.exec(messageOf(error))?.[1];
   return status === undefined ? undefined : { status: +status };

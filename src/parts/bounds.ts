@@ -1,6 +1,6 @@
 /**
- * Bounds of what the other side may send: how often, how deeply nested, how often
- * something that is no JSON-RPC, and how long a method may take for it.
+ * Bounds on the other side: its rate, the depth of its messages, the number of
+ * invalid messages, and the time of the methods that it calls.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -24,16 +24,16 @@ import {
 } from "../wire/codes.ts";
 import type { Notification, Request } from "../wire/message.ts";
 
-// Calls that may be under way before their sender hears of the first refusal.
+// Calls that may be on their way before their sender hears of the first refusal.
 const mostUnheard = 1_024;
 
-// Milliseconds: no refusal names a longer wait.
+// Milliseconds: the longest wait that a refusal names.
 const longestWait = 60_000;
 
-// The protocol's own, but for calls to what was lent.
+// The protocol's own methods, without calls to lent objects.
 const ownMethod = /^(rpc\.|\$\/(?!invokeProxy\/))/;
 
-/** Bounds what a peer may be sent. */
+/** The part that bounds the other side. */
 export const bounds: CorePart = {
   name: "bounds",
   attach(core) {
@@ -41,19 +41,22 @@ export const bounds: CorePart = {
   },
 };
 
-// So many characters of what a server sends are looked through, 5 ms at most: to look
-// through 64 MiB would take half as long as it takes to parse them.
+// Characters of a server's message that are searched for depth, 5 ms at most.
+// Searching 64 MiB would take half as long as parsing them.
 const mostTrusted = 1_048_576;
 
 class PeerBounds implements Bounds {
   readonly #core: Core;
-  /** Made for the first message, where there is a rate. */
+  /** The rate's bucket; made for the first message. */
   #rate: Bucket | undefined;
-  /** The refusals that are left: after the last of them the connection is closed. */
+  /** The bucket of refusals: when it is empty, the connection is closed. */
   #patience: Bucket | undefined;
-  /** The bucket that the last token was taken of. */
+  /** The bucket that the last token was taken from. */
   #last: Bucket | undefined;
-  /** Whether the owner was told that notifications are dropped: once a row. */
+  /**
+   * Whether the owner was told that notifications are dropped; told once in a row
+   * of them.
+   */
   #isDropping = false;
   #invalid: Recent | undefined;
 
@@ -70,7 +73,7 @@ class PeerBounds implements Bounds {
     const core = this.#core;
     const message = `More than ${core.limits.messageRate} messages a second`;
     if (core.state !== "open") return false;
-    // Else nobody could cancel, or be heard to be alive.
+    // The protocol's own methods pass: cancelling and pings must work.
     if (ownMethod.test(call.method)) return true;
     if (call.type === "request") {
       decline(core, call, batch, {
@@ -95,7 +98,7 @@ class PeerBounds implements Bounds {
     return this.#take() === 0;
   }
 
-  /** Counts a message; returns how many milliseconds too early it is. */
+  /** Counts a message; returns the milliseconds by which it is too early, or 0. */
   #take(): number {
     const { messageRate, messageBurst } = this.#core.limits;
     if (messageRate === Infinity) return 0;
@@ -109,9 +112,9 @@ class PeerBounds implements Bounds {
       const reason = `More than ${messageRate} messages a second`;
       cut(this.#core, tooManyRequests, reason);
     }
-    // Nobody was refused for a while.
+    // Nothing was refused for a while.
     if (this.#patience.missing === 1) this.#isDropping = false;
-    // A place in the row of all that were refused, or they would all come at once.
+    // Each refused call gets a later time, or all would come again at once.
     const place = this.#patience.missing / messageRate * 1_000;
     return Math.ceil(Math.min(Math.max(place, 1), longestWait));
   }
@@ -167,8 +170,8 @@ class PeerBounds implements Bounds {
 }
 
 /**
- * The time of a method is over, which nobody can end: as many as may run have their
- * places taken by others, no more.
+ * Gives the place of a method that has run out of time to others. A running
+ * function can't be ended, so this is done for at most `incoming` methods.
  */
 function leaveOverdue(core: Core, running: RunningCall): void {
   const { connection } = core;
@@ -179,7 +182,7 @@ function leaveOverdue(core: Core, running: RunningCall): void {
   overdue.add(running);
 }
 
-/** A token bucket: `burst` at once, and then as many as come back in time. */
+/** A token bucket: `burst` tokens at once, then `perSecond` of them. */
 class Bucket {
   readonly #perMillisecond: number;
   readonly #burst: number;
@@ -205,18 +208,18 @@ class Bucket {
     return true;
   }
 
-  /** How many were taken and have not come back. */
+  /** Number of tokens that are missing from a full bucket. */
   get missing(): number {
     return this.#burst - this.#tokens;
   }
 
-  /** Gives the last one back. */
+  /** Gives the last token back. */
   giveBack(): void {
     this.#tokens++;
   }
 }
 
-/** A count of what happened within some time, for what should hardly ever happen. */
+/** A count of rare events within some time. */
 class Recent {
   readonly #milliseconds: number;
   #times: number[] = [];
@@ -225,7 +228,7 @@ class Recent {
     this.#milliseconds = milliseconds;
   }
 
-  /** Adds one that happens now, and counts those within the time. */
+  /** Adds an event, and counts those within the time. */
   add(): number {
     const now = performance.now();
     const count = this.#times.push(now);

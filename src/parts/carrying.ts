@@ -1,6 +1,6 @@
 /**
- * What a connection carries beside JSON: streams, functions, objects. Each such
- * part has a file of its own, and what they share is here.
+ * Values that JSON can't say: streams, functions and objects by reference. Each
+ * part has a file of its own; this one has what they share.
  *
  * @module
  */
@@ -21,10 +21,13 @@ import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import { JsonText, type Params, writeValue } from "../wire/message.ts";
 
-/** What is being turned into text right now. */
+/** The writing that is under way now. */
 let current: Writing | undefined;
 
-/** Turns a value into text; what it holds may ask by {@linkcode currentWriting} for whom. */
+/**
+ * Runs a JSON.stringify, during which {@linkcode currentWriting} says for which
+ * peer it writes.
+ */
 function withWriting<T>(writing: Writing, run: () => T): T {
   const outer = current;
   current = writing;
@@ -35,62 +38,76 @@ function withWriting<T>(writing: Writing, run: () => T): T {
   }
 }
 
-/** What is being turned into text right now, if it is for a peer. */
+/**
+ * The writing that is under way now; `undefined`: nothing is being written for a
+ * peer.
+ */
 export function currentWriting(): Writing | undefined {
   return current;
 }
 
 /**
- * Turns a value into text that is for a peer elsewhere: nothing can be lent with it.
+ * Writes a value for a peer of another node, to which nothing can be lent.
  *
- * @throws {TypeError} It holds what is marked to be lent, or was lent by a peer.
+ * @throws {TypeError} The value holds a mark of `marshal`, or a function that a
+ * peer lent.
  */
 export function writePlain<T>(write: () => T): T {
   return withWriting({ ...startWriting(undefined), link: {} }, write);
 }
 
-/** What one part does for one connection. */
+/** A part's object for one connection. */
 export interface Carrier {
-  /** Replaces an argument or a result that JSON can't say; else returns it. */
+  /**
+   * Returns what is to be written for an argument or a result: a marker, or the
+   * value itself.
+   */
   write(value: unknown, writing: Writing): unknown;
   /**
-   * Replaces an argument or a result that the other side wrote so.
+   * Returns the value that a received argument or result stands for.
    *
-   * @param text The frame that it came in.
+   * @param text The text of its frame.
    */
   read(value: unknown, text: string): unknown;
-  /** Lets go of what a result carries that nobody waits for any more. */
+  /**
+   * Releases the streams and references in a result that nobody waits for any more.
+   */
   discard(value: unknown, text: string): void;
-  /** Finds a method that is not the owner's. */
+  /** Finds a method of an object that was lent. */
   find?(name: string): Method | undefined;
-  /** Lets the promise of a call be used as what it will be. */
+  /**
+   * Lets the promise of a call be used like its result: be iterated as a stream.
+   */
   decorate?(promise: Promise<unknown>, options: CallOptions | undefined): void;
   /**
-   * Answers one of the protocol's own methods: `undefined` if it is none of
-   * these, else its result, or a promise of it.
+   * Answers one of the protocol's own methods: returns its result or a promise;
+   * `undefined` if it is none of this part's.
    */
   control(
     method: string,
     params: Params | undefined,
     call: Lender,
   ): unknown;
-  /** For what a result must wait before it is written; `undefined`: nothing. */
+  /**
+   * A promise that a result must wait for before it is written; `undefined`: it
+   * need not wait.
+   */
   turn?(value: unknown, call: Lender): Promise<void> | undefined;
-  /** A stream that was lent has ended. */
+  /** Called when a stream that was lent has ended. */
   freed?(): void;
-  /** The connection closed. */
+  /** Called when the connection has closed. */
   end(): void;
 }
 
-/** What may be lent to the peer: so many of each. */
+/** The kinds of values that are lent, each with a limit of this name. */
 type Kind = "streams" | "references";
 
-/** A part of which each connection has its own. */
+/** A part that makes a carrier for each connection. */
 interface CarryingPart extends CorePart {
   readonly make: (link: Link) => Carrier;
 }
 
-/** Makes a part out of what makes its carrier for a connection. */
+/** Makes such a part. */
 export function carrying(
   name: string,
   make: (link: Link) => Carrier,
@@ -105,30 +122,30 @@ export function carrying(
 }
 
 /**
- * One connection, as its carriers see it: what it carries knows nothing of the next
- * one's tokens.
+ * One connection, as its carriers see it. Tokens and handles are valid on one
+ * connection only.
  */
 export class Link implements Values {
   readonly limits: Limits;
   readonly #core: Core;
   readonly #connection: Connection;
   readonly #carriers: Carrier[] = [];
-  /** The one that decorates promises: each call would look for it. */
+  /** The carrier that decorates promises; kept, or each call would look for it. */
   readonly #decorator: Carrier | undefined;
-  /** What the peer was lent. */
+  /** How many streams and references the peer was lent. */
   readonly #out: { [kind in Kind]: number } = { streams: 0, references: 0 };
   #isReleasing = false;
-  /** UTF-16 code units of the values that its streams have produced ahead. */
+  /** UTF-16 code units of the values that all streams have produced ahead. */
   ahead = 0;
-  /** The number of the frame of which the next two are told. */
+  /** The number of the frame that the next two members are about. */
   #frame = 0;
-  /** Whether it has a marker in it; `undefined`: nobody has looked. */
+  /** Whether the frame has a marker in it; `undefined`: not looked for yet. */
   #has: boolean | undefined;
-  /** How much the peer lent in it. */
+  /** How many streams and references the peer lent in the frame. */
   #taken = 0;
-  /** What it lent to the methods that run, when they were last counted. */
+  /** How many it lent to the methods that run, when last counted. */
   #borrowed = 0;
-  /** Rejects once it is known why. */
+  /** Rejects with the reason once the connection's end is known. */
   #ending: Deferred<never> | undefined;
 
   constructor(core: Core, parts: readonly Partial<CarryingPart>[]) {
@@ -141,7 +158,7 @@ export class Link implements Values {
     this.#decorator = this.#carriers.find(({ decorate }) => decorate);
   }
 
-  /** Sends a request by this connection, and no other; see {@linkcode Peer.request}. */
+  /** Sends a request by this connection only; see {@linkcode Peer.request}. */
   request(
     method: string,
     params?: Params,
@@ -156,16 +173,16 @@ export class Link implements Values {
     return (this.#ending ??= new Deferred<never>()).promise;
   }
 
-  /** Sends one of the protocol's own notifications, in version 2.0 alone. */
+  /** Sends one of the protocol's own notifications; in version 2.0 only. */
   notify(method: string, params: Params): boolean {
     return this.#connection.ended === undefined &&
       tell(this.#core, method, params);
   }
 
   /**
-   * Refuses what the connection can't carry.
+   * Checks that the version has streams and references.
    *
-   * @throws {TypeError} The version that is spoken has no such thing.
+   * @throws {TypeError} Version 1.0 or bare, which have none.
    */
   check(what: string, kind: Kind): void {
     const version = versionOf(this.#core);
@@ -174,11 +191,11 @@ export class Link implements Values {
   }
 
   /**
-   * Counts one more that is lent: a result's at once, a param's with its request,
-   * which waits until there is room.
+   * Counts one more stream or reference to lend. A result's count at once; those of
+   * params count when the request is sent, which waits until there is room.
    *
-   * @throws {TypeError} The version that is spoken has no such thing.
-   * @throws {RpcError} One more would be too many.
+   * @throws {TypeError} Version 1.0 or bare, which have none.
+   * @throws {RpcError} The limit is reached.
    */
   add(what: string, kind: Kind, writing: Writing): void {
     this.check(what, kind);
@@ -196,7 +213,7 @@ export class Link implements Values {
     if (writing.isOut) this.#out[kind]++;
   }
 
-  /** One that was lent was let go of: others may be waiting for that. */
+  /** Counts one that was released; requests may wait for its place. */
   remove(kind: Kind, writing: Writing): void {
     writing[kind]--;
     if (!writing.isOut) return;
@@ -207,10 +224,10 @@ export class Link implements Values {
   }
 
   /**
-   * Counts one more that the peer lends: in one frame and, among the arguments of
-   * methods that run, at a time, there may be as many as may be lent to it.
+   * Counts one more that the peer lends. The limit is the same as for lending, and
+   * holds for one frame, and for the arguments of all methods that run.
    *
-   * @throws {RpcError} One more would be too many: what holds it is not read.
+   * @throws {RpcError} The limit is reached; the message is not read.
    */
   borrow(kind: Kind): void {
     const most = this.limits[kind];
@@ -232,7 +249,7 @@ export class Link implements Values {
     this.#borrowed++;
   }
 
-  /** Counts again, since nobody is told when a method ends. */
+  /** Counts again, since methods don't tell of their end here. */
   #countBorrowed(current: RunningCall): number {
     let count = current.borrowed;
     for (const running of this.#connection.running ?? []) {
@@ -271,47 +288,51 @@ export class Link implements Values {
     this.#out.references += loan.references;
   }
 
-  /** Notes a sign of life from the call to which something was lent. */
+  /** Notes a sign of life from the call that something was lent to. */
   renew(loan: Loan): void {
     renew(this.#core, loan);
   }
 
-  /** Notes that this side has answered a question about what it lent. */
+  /** Notes that this side has answered a question about something it lent. */
   answer(loan: Loan): void {
     answer(this.#core, loan);
   }
 
-  /** The call that is being read, where it has to show that it is alive. */
+  /**
+   * The call whose params are being read, if its method has to give signs of life.
+   */
   get call(): Lender | undefined {
     return this.limits.handlerTimeout < Infinity
       ? this.#core.current
       : undefined;
   }
 
-  /** Runs something of the owner's as part of a call, so that `call` is it. */
+  /**
+   * Runs the owner's code as a part of a call, so that `peer.call` is that call.
+   */
   within<T>(call: Lender | undefined, run: () => T): T {
     return within(this.#core, call, run);
   }
 
-  /** Counts the message that is being read no more among those nobody asked for. */
+  /** Takes the message that is being read off the count of the peer's rate. */
   giveBack(): void {
     this.#core.bounds?.giveBack();
   }
 
-  /** Why a method was not found that may have been meant to be. */
+  /** A hint why a method was not found, for the developer. */
   explain(target: object, method: string): Error | undefined {
     return this.#core.hints?.explain(target, method);
   }
 
-  /** Tells the owner of an error that is nobody else's. */
+  /** Tells the owner of an error. */
   report(error: unknown): void {
     report(this.#core, error);
   }
 
-  // Most calls carry nothing but scalars, and pay for a look at each alone
-  // (bench/, "one process").
+  // Most calls have only scalars, which cost one look at each (bench/, "one
+  // process").
 
-  /** Begins to write params; `undefined` if they hold nothing to look at. */
+  /** Begins to write params; `undefined` if all are scalars. */
   startParams(params: Params | undefined): Writing | undefined {
     return mayHoldReference(params) ? startWriting(undefined) : undefined;
   }
@@ -324,7 +345,7 @@ export class Link implements Values {
     return undefined;
   }
 
-  /** Begins to write a call's result; `undefined` if there is nothing to look at. */
+  /** Begins to write a call's result; `undefined` if it is a scalar. */
   startResult(value: unknown, call: Lender): Writing | undefined {
     return isReference(value) ? startWriting(call) : undefined;
   }
@@ -345,7 +366,7 @@ export class Link implements Values {
     return value;
   }
 
-  /** Writes each of a call's params, and then all of them. */
+  /** Replaces each of a call's params, and then writes them. */
   writeParams<T>(
     params: Params | undefined,
     writing: Writing,
@@ -355,10 +376,10 @@ export class Link implements Values {
     return withWriting(writing, () => write(written));
   }
 
-  /** Lets go of all that was kept for what was written. */
+  /** Ends a writing: releases what was lent for the time of a call. */
   release(writing: Writing | undefined, succeeded = false): void {
     if (writing === undefined) return;
-    // Who ends a call lets others have its place, once the peer knows of it.
+    // Waiting requests go on after this, once the peer has been told.
     this.#isReleasing = true;
     for (const release of writing.releases) release(succeeded);
     this.#isReleasing = false;
@@ -376,7 +397,7 @@ export class Link implements Values {
     return value;
   }
 
-  /** Reads each of a call's params, unless they are for one who takes plain data. */
+  /** Reads each of a call's params, unless the method takes plain data. */
   readParams(
     params: Params | undefined,
     text: string,
@@ -394,12 +415,14 @@ export class Link implements Values {
     );
   }
 
-  /** Lets the promise of a call be used as what it will be. */
+  /**
+   * Lets the promise of a call be used like its result: be iterated as a stream.
+   */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     this.#decorator?.decorate?.(promise, options);
   }
 
-  /** Forgets what is known of the last frame, if this is another one. */
+  /** Begins the counts anew if this is another frame. */
   #look(): void {
     const { frame } = this.#connection;
     if (this.#frame === frame) return;
@@ -409,21 +432,23 @@ export class Link implements Values {
   }
 
   /**
-   * Whether the frame that is being read has a marker in it: looked for once, and
-   * only where an object is read, since most messages are too short to pay for it.
+   * Whether the frame has a marker in it. Looked for once in a frame, and only when
+   * an object is read, since most messages are small.
    */
   has(marker: string, text: string): boolean {
     this.#look();
     return this.#has ??= text.includes(marker);
   }
 
-  /** Lets go of what a result carries that nobody waits for any more. */
+  /**
+   * Releases the streams and references in a result that nobody waits for any more.
+   */
   discard(value: unknown, text: string): void {
     if (!isReference(value)) return;
     for (const carrier of this.#carriers) carrier.discard(value, text);
   }
 
-  /** Finds a method that is not the owner's. */
+  /** Finds a method of an object that was lent. */
   find(name: string): Method | undefined {
     for (const carrier of this.#carriers) {
       const method = carrier.find?.(name);
@@ -432,7 +457,7 @@ export class Link implements Values {
     return undefined;
   }
 
-  /** Answers one of the protocol's own methods; `undefined`: none of these. */
+  /** Answers one of the protocol's own methods; `undefined`: it is no carrier's. */
   control(
     method: string,
     params: Params | undefined,
@@ -449,7 +474,7 @@ export class Link implements Values {
     this.#ending?.reject(this.#closedError());
   }
 
-  // An error has a stack, which most connections end without.
+  // Made only when needed, because an error has a stack, which costs time.
   #closedError(): Error {
     const what = "Cannot send request";
     return closedError(
@@ -462,21 +487,21 @@ export class Link implements Values {
     );
   }
 
-  /** The connection closed. */
+  /** Called when the connection has closed. */
   end(): void {
     for (const carrier of this.#carriers) carrier.end();
   }
 }
 
 /**
- * Whether what has this name is called by itself, if it is a function: by whoever
- * awaits what it is in, or writes that as JSON.
+ * Whether the runtime itself calls a member of this name: `await` calls "then",
+ * JSON.stringify "toJSON".
  */
 export function isCalled(name: string | undefined): boolean {
   return name === "then" || name === "toJSON";
 }
 
-/** Whether a value is one that a carrier might write or read. */
+/** Whether a value is an object or a function, which a carrier may replace. */
 function isReference(value: unknown): boolean {
   return typeof value === "object" && value !== null ||
     typeof value === "function";
@@ -502,7 +527,7 @@ function startWriting(call: Lender | undefined): Writing {
   };
 }
 
-/** Params with each member replaced, the same ones if nothing was. */
+/** Replaces each member of params; returns the same object if none was. */
 function mapMembers(
   params: Params | undefined,
   replace: (member: unknown, name?: string) => unknown,
@@ -513,13 +538,13 @@ function mapMembers(
     for (let index = 0; index < params.length; index++) {
       const replacement = replace(params[index]);
       if (replacement === params[index]) continue;
-      // The caller's own array stays as it is.
+      // Copied, because the array is the caller's.
       replaced ??= params.slice();
       replaced[index] = replacement;
     }
     return replaced ?? params;
   }
-  // What writes itself does so whole.
+  // An object with toJSON writes itself.
   if (typeof (params as { toJSON?: unknown }).toJSON === "function") {
     return params;
   }

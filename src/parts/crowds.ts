@@ -1,5 +1,5 @@
 /**
- * Calls beyond what may run at a time: they wait for a method to end.
+ * Calls beyond the limit `incoming`: they wait until a running method ends.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -27,7 +27,7 @@ import { closedError, complain } from "../peer/owner.ts";
 import { busy } from "../wire/codes.ts";
 import type { Notification, Request } from "../wire/message.ts";
 
-/** Lets calls wait that are too many to run at once. */
+/** The part that lets calls wait that are too many to run at once. */
 export const crowds: CorePart = {
   name: "crowds",
   attach(core) {
@@ -54,7 +54,7 @@ function end(core: Core, connection: Connection): void {
   const waiting = connection.waiting as Set<WaitingCall> | undefined;
   connection.waiting = undefined;
   letAllGo(connection);
-  // Of these, nobody but the owner can be told.
+  // Only the owner can be told of lost notifications.
   let lost = 0;
   for (const { call } of waiting ?? []) {
     if (call.type === "notification") lost++;
@@ -75,7 +75,7 @@ const noMore = "Busy: no more calls are taken, not executed";
 class WaitingCall {
   readonly running: RunningCall;
   readonly call: Request | Notification;
-  /** The frame that it came in, and what it has of that on the account. */
+  /** The text of its frame, and the characters of it that count for `held`. */
   readonly text: string;
   readonly length: number;
 
@@ -92,10 +92,7 @@ class WaitingCall {
   }
 }
 
-/**
- * Whether a method may begin at once; if not, its call waits, or its request has been
- * answered.
- */
+/** Whether a call may begin at once. `false`: it waits, or was refused. */
 function admits(
   core: Core,
   running: RunningCall,
@@ -103,8 +100,8 @@ function admits(
   text: string,
 ): boolean {
   const { connection, draining, limits: { incoming } } = core;
-  // What was lent to the peer may be what a running method waits for, and is counted
-  // by itself.
+  // Calls to lent functions count by themselves, because a running method may be
+  // waiting for one.
   const lent = isLent(running);
   const size = sizeOf(connection, lent);
   const isFull = size >= incoming || !lent && connection.waiting !== undefined;
@@ -129,12 +126,12 @@ function admits(
   return false;
 }
 
-/** How many methods run: those that were lent to the peer, or the others. */
+/** The number of running methods: of lent functions, or of all others. */
 function sizeOf({ running, lentRunning }: Connection, lent: boolean): number {
   return lent ? lentRunning : (running?.size ?? 0) - lentRunning;
 }
 
-/** Lets a call wait for a method to end; `false`: too much waits already. */
+/** Lets a call wait; `false`: too much waits already. */
 function letWait(
   core: Core,
   running: RunningCall,
@@ -142,13 +139,13 @@ function letWait(
   text: string,
 ): boolean {
   const { connection, limits } = core;
-  // What came together has its frame on the account once.
+  // The members of one frame count its text once.
   const length = connection.isCharged ? 0 : text.length;
   if (!hold(core, length)) return false;
   connection.isCharged = true;
   const waiting = connection.waiting ??= new Set();
   waiting.add(new WaitingCall(running, call, text, length));
-  // So that it can be cancelled, and its id is taken.
+  // In the table, so that it can be cancelled and its id is in use.
   if (call.type === "request") {
     (connection.unanswered ??= new Map()).set(running.id ?? running, running);
   }
@@ -156,10 +153,11 @@ function letWait(
   return true;
 }
 
-// Methods that don't take any time could all be begun at once.
+// Calls that begin in one turn: methods that take no time could otherwise all begin
+// at once.
 const mostBegun = 64;
 
-/** Begins calls that wait, as many as there is room for. */
+/** Begins waiting calls, as many as there is room for. */
 function beginWaiting(core: Core, connection: Connection): void {
   const { waiting } = connection;
   if (waiting === undefined || connection.ended !== undefined) return;
@@ -181,7 +179,7 @@ function beginWaiting(core: Core, connection: Connection): void {
 }
 
 function begin(core: Core, { running, call, text }: WaitingCall): void {
-  if (running.answered) return; // It was cancelled.
+  if (running.answered) return; // Cancelled meanwhile.
   running.connection.frame++;
   try {
     const method = find(core, call.method);
@@ -192,7 +190,7 @@ function begin(core: Core, { running, call, text }: WaitingCall): void {
   }
 }
 
-/** Answers the requests that wait: no more methods begin. */
+/** Refuses the requests that wait, because no more methods may begin. */
 export function refuseWaiting(core: Core): void {
   const { connection } = core;
   for (const one of (connection.waiting ?? []) as Iterable<WaitingCall>) {

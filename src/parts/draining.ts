@@ -1,5 +1,5 @@
 /**
- * A peer before its end: no more methods begin, and those that run are waited for.
+ * Draining a peer: no more methods begin, and running ones are waited for.
  *
  * @module
  */
@@ -9,16 +9,17 @@ import type { Core } from "../peer/core.ts";
 import { refuseWaiting } from "./crowds.ts";
 import type { Draining } from "../peer/seams.ts";
 
-/** Lets no more methods begin; resolves when the last has answered. */
+/** Lets no more methods begin; resolves when the last one has answered. */
 export function finishCalls(core: Core): Promise<void> {
   const draining = core.draining as PeerDraining ??
     (core.draining = new PeerDraining(core));
-  // One that is before its first `await`, which may be who asks, counts too.
+  // In a microtask, so that a method that calls this before its first `await`
+  // counts as running.
   queueMicrotask(() => draining.look());
   return draining.finished.promise;
 }
 
-/** The names of the methods that run and have not answered. */
+/** The names of the running methods that have not answered. */
 export function runningNames({ connection }: Core): string[] {
   const names: string[] = [];
   for (const { answered, method } of connection.running ?? []) {

@@ -1,6 +1,6 @@
 /**
- * Signs of life: a peer that has been silent is asked for one, and given up when it
- * gives none. One timer looks after all the peers of the process.
+ * The heartbeat: a silent peer is pinged, and its connection closed if no sign of
+ * life comes. One timer serves all peers of the process.
  *
  * @see PROTOCOL.md, "Liveness"
  *
@@ -15,7 +15,7 @@ import type { Heartbeat, Living } from "../peer/seams.ts";
 import { sendFrame, versionOf } from "../peer/sending.ts";
 import { heartbeatLost } from "../wire/codes.ts";
 
-/** Lets a peer look whether the other one lives. */
+/** The part that watches whether the other side is alive. */
 export const heartbeat: CorePart = {
   name: "heartbeat",
   attach(core) {
@@ -25,78 +25,86 @@ export const heartbeat: CorePart = {
   },
 };
 
-/** Wakes those that are looked after, from their open event to their end. */
+/**
+ * The timer of all heartbeats; each is in it from the open event to the end of its
+ * connection.
+ */
 const alarm = /* @__PURE__ */ new Alarm();
 
-// Milliseconds; limits of 0 must not keep a process busy.
+// Milliseconds: the shortest time between two looks, so that limits of 0 don't keep
+// a process busy.
 const least = 10;
 
-// Between a look that was late and the messages that wait to be handled, nobody
-// can be said to be silent. But where every look is late, as in a page in the
-// background, the end must come at some time.
+// How often a late look is excused. When a look is late, the process was busy, and
+// messages may wait that it has not heard. But if every look is late, as in a page
+// in the background, a dead connection must end at some time.
 const mostReprieves = 3;
 
-// An id that nobody else's call has.
+// The id of the ping: no call has it, since their ids are numbers.
 const id = "rpc.ping";
-/** The question. */
+/** The request that asks for a sign of life. */
 export const ping: string =
   `{"jsonrpc":"2.0","method":"rpc.ping","params":[],"id":"${id}"}`;
 
-/** What a peer answers it. */
+/** The answer to {@linkcode ping}. */
 export const pong: string = `{"jsonrpc":"2.0","result":null,"id":"${id}"}`;
 
 /**
- * The mark of who answers `rpc.ping`: a space, which says nothing in JSON. A client
- * whose socket has no ping ends its first frame with it, a server of this library
- * then the frame after that. Nobody else's text or reader is touched by it.
+ * The mark by which a peer shows that it answers `rpc.ping`: a space at the end of
+ * a frame, which means nothing in JSON. A client whose socket has no ping marks its
+ * first frame, and a server of this library marks its next frame in return. Other
+ * programs notice nothing.
  */
 const mark = " ";
 
-// Characters of a frame that is marked; no limit is met because of it.
+// Most characters of a frame that is marked, so that the mark exceeds no limit.
 const longest = 65_536;
 
-/** The part of the sockets of `ws` by which the other end can be asked. */
+/** The part of a `ws` socket that pings. */
 interface PingingSocket {
   ping(): void;
   on(type: "pong", listener: (event: never) => void): void;
   off(type: "pong", listener: (event: never) => void): void;
 }
 
-/** The heartbeat of one connection after the other. */
+/** The heartbeat of a peer, over all of its connections. */
 class PeerHeartbeat implements Heartbeat, Living, Sleeper {
-  /** Whether anything arrived since the last look: all that a message costs. */
+  /**
+   * Whether anything arrived since the last look. Setting it is all that a message
+   * costs.
+   */
   isHeard = true;
-  /** Whether the next frame is to end with the mark. */
+  /** Whether the next frame gets the mark. */
   isMarking = false;
-  /** Whether the other side has shown by the mark that it answers `rpc.ping`. */
+  /** Whether the other side has sent the mark: it answers `rpc.ping`. */
   isMarked = false;
   place = -1;
   readonly #core: Core;
   readonly #alarm: Alarm = alarmOf(alarm);
-  /** The look before the last message came. */
+  /** The time of the look before the last message came. */
   #heard = 0;
-  /** Since when an answer is awaited. */
+  /** The time of the ping that is not answered; `undefined`: there is none. */
   #asked: number | undefined;
   #reprieves = 0;
-  /** How much waited to leave at the last look since. */
+  /** The socket's `bufferedAmount` at the last look. */
   #waiting = 0;
-  /** The socket whose pongs are listened to. */
+  /** The socket whose pongs this listens to. */
   #socket: PingingSocket | undefined;
   /** Whether the last ping was not answered. */
   #isUnanswered = false;
-  /** Whether an error without an id may be about the last ping. */
+  /** Whether an error without an id may be the answer to the last ping. */
   #isBlamable = false;
-  /** Whether it was sent since the last look. */
+  /** Whether the last ping was sent since the last look. */
   #isNew = false;
-  /** The call that ran when the peer was asked, the longest; 0: none. */
+  /** The id of the oldest call that was under way at the last ping; 0: none. */
   #call = 0;
-  /** Whether a ping was answered, on whatever connection. */
+  /** Whether a ping was ever answered, on any connection. */
   #isKnown = false;
-  /** Whether one was, while a call ran. */
+  /** Whether one was answered while a call was under way. */
   #isReady = false;
-  /** Whether the other side has spoken, but answered no ping. */
+  /** Whether the other side has sent messages, but never answered a ping. */
   #isMute = false;
-  /** Whether a connection ended for the question. */
+  /** Whether a connection ended right after a ping: then no more are sent. */
   #isShy = false;
 
   constructor(core: Core) {
@@ -110,16 +118,17 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   }
 
   mark(frame: string): string {
-    // To copy a long one would cost more than to wait for the next.
+    // Copying a long frame would cost more than marking a later one.
     if (frame.length > longest) return frame;
     this.isMarking = false;
     return frame + mark;
   }
 
   hearMark(frame: string): void {
-    // Who writes white space writes more, or nothing else: that is no mark.
+    // A mark stands right behind the closing bracket; a program that writes white
+    // space for other reasons writes more of it.
     if (!/[}\]]$/.test(frame.slice(-2, -1))) return;
-    // Whoever made the socket began, and is answered.
+    // The client marks first, the server answers.
     if (!this.isMarked) this.isMarking = this.#core.makeSocket === undefined;
     this.isMarked = true;
   }
@@ -131,8 +140,9 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return true;
   }
 
-  // The first word after a ping is about that: every call waits for longer. So it
-  // is after a pong, too: aria2 (1.36) takes pings for messages.
+  // The first error without an id after a ping is taken for the ping's answer,
+  // since all calls that wait are older. Even after a pong: aria2 (1.36) answers a
+  // ping, and takes it for a message, too.
   isBlamed(): boolean {
     const isBlamed = this.#isBlamable && this.#asked !== undefined;
     if (isBlamed) this.#isBlamable = false;
@@ -140,8 +150,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   }
 
   /**
-   * Milliseconds between two looks, at most. With a quarter of the shorter time,
-   * what is rounded up to a look adds up to less than both times together.
+   * Milliseconds between two looks: a quarter of the shorter time, so that rounding
+   * up to looks never exceeds both times together.
    */
   get period(): number {
     const { pingAfter, pingWithin } = this.#core.limits;
@@ -157,7 +167,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.isMarking = makeSocket !== undefined && sharing === undefined &&
       !this.#canPing() && versionOf(this.#core) === "2.0";
     const { period } = this;
-    // Who never asks has nothing to look for, and lets a Durable Object sleep.
+    // Without pings there is no timer, so that a Durable Object can sleep.
     if (this.#core.limits.pingAfter !== Infinity) this.#alarm.set(this, period);
   }
 
@@ -169,9 +179,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#alarm.delete(this);
   }
 
-  /** Looks for what arrived. */
+  /** Looks whether anything arrived, and pings or gives up if not. */
   wake(now: number, due: number, before: number): void {
-    // The process slept or was busy: what arrived may not have been handled.
+    // The process slept or was busy; messages may have arrived that it has not
+    // handled.
     const isLate = now - due > this.period / 2;
     this.#isNew = false;
     if (this.#asked !== undefined && this.#isReading()) this.isHeard = true;
@@ -183,7 +194,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     }
     const { pingAfter, pingWithin } = this.#core.limits;
     if (this.#asked === undefined) {
-      // The next look may be too late to ask and still be done in time.
+      // Pings now if the next look would be too late.
       const isSilent = now + 2 * this.period > this.#heard + pingAfter;
       if (isSilent && this.#ask()) this.#asked = now;
     } else if (isLate && this.#reprieves < mostReprieves) {
@@ -205,7 +216,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#core.report(error);
   }
 
-  /** Asks for a sign of life, unless the peer may not know how to give one. */
+  /** Pings the other side; returns `false` if it may not know how to answer. */
   #ask(): boolean {
     return this.#ping() || this.#request();
   }
@@ -216,12 +227,12 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return typeof ping === "function" && typeof on === "function";
   }
 
-  /** Asks by the WebSocket's own ping, where the socket has one. */
+  /** Pings by the WebSocket's own ping, if the socket has one. */
   #ping(): boolean {
     const core = this.#core;
     const ws = core.ws as unknown as PingingSocket;
     if (!this.#canPing() || this.#isShy || !isSending(core)) return false;
-    // Node's inspector (24) closes.
+    // Node's inspector (24) closes the connection after a ping.
     if (core.makeSocket !== undefined && core.options.version === "bare") {
       return false;
     }
@@ -235,8 +246,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   }
 
   /**
-   * Asks by a call, beside all the others. To who doesn't know it, that could be
-   * the answer to a call of his own.
+   * Pings by the request `rpc.ping`. Only to peers that are known to answer it: to
+   * others the frame might look like the answer to a call of theirs.
    */
   #request(): boolean {
     const core = this.#core;
@@ -248,7 +259,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     return true;
   }
 
-  /** Takes note of what runs, which may be why no answer comes. */
+  /**
+   * Notes the oldest call that is under way, which may be the reason if no answer
+   * comes.
+   */
   #note(): void {
     if (this.#isUnanswered && !this.#isKnown) this.#isMute = true;
     this.#isNew = this.#isBlamable = this.#isUnanswered = true;
@@ -257,7 +271,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     this.#call = calls.find(({ sent }) => sent)?.id ?? 0;
   }
 
-  /** Whether something has left since the last look: the question stands behind it. */
+  /**
+   * Whether the socket has sent something since the last look. The ping stands
+   * behind it in the buffer.
+   */
   #isReading(): boolean {
     const before = this.#waiting;
     this.#waiting = this.#core.ws?.bufferedAmount ?? 0;
@@ -269,12 +286,12 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   }
 
   /**
-   * Whether silence may have another reason than death: many a server takes one
-   * call at a time, and nothing meanwhile.
+   * Whether there may be another reason for the silence: many servers handle one
+   * call at a time, and read nothing meanwhile.
    */
   #isExcused(): boolean {
-    // The question waits behind something long: it is for slow_readers.ts to say
-    // whether anybody takes that.
+    // The ping waits behind long messages; slow_readers.ts decides whether anybody
+    // reads those.
     if (this.#core.backlog?.isHolding) return true;
     if (this.#core.sharing?.isShared || this.isMarked) return false;
     return this.#isMute && !this.#isKnown ||

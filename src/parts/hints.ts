@@ -1,6 +1,7 @@
 /**
- * Hints for developers who may have meant something else: a method that a class has
- * and nobody can call, a call that `onopen` has made and holds back itself.
+ * Hints for developers about two mistakes: a method that an instance only inherits,
+ * so that nobody can call it; and a call in `onopen` that waits for `onopen`
+ * itself.
  *
  * @module
  */
@@ -12,7 +13,7 @@ import { type Entry, messagesOf } from "../peer/pending.ts";
 import type { Opening } from "../peer/seams.ts";
 import { advance } from "../peer/waiting.ts";
 
-/** Lets a peer tell what may have been meant. */
+/** The part that gives hints. */
 export const hints: CorePart = {
   name: "hints",
   attach(core) {
@@ -20,11 +21,11 @@ export const hints: CorePart = {
   },
 };
 
-// Milliseconds without anything of its own under way, after which a call that waits
-// may be what `onopen` itself waits for.
+// Milliseconds: if `onopen` has had nothing under way for so long, it may be
+// waiting for a call that waits for it.
 const patience = 1_000;
 
-/** Looks from time to time whether an `onopen` waits for a call that waits for it. */
+/** Looks every second whether an `onopen` waits for a call that waits for it. */
 function watch(core: Core, opening: Opening): () => void {
   const { queue } = core;
   const handshake: ReadonlySet<Entry> = new Set(queue.others);
@@ -48,20 +49,20 @@ function watch(core: Core, opening: Opening): () => void {
   }
 }
 
-/** The method of a message that waits, as it was written. */
+/** The method's name in a message's text, quoted. */
 function nameOf(entry: Entry): string {
   const { text } = messagesOf(entry)[0] ?? entry;
   return /"method":("(?:[^"\\]|\\.)*")/.exec(text)?.[1] ?? "a method";
 }
 
-// Each class once, whoever asks how often.
+// The classes that were explained: each once.
 const explained = /* @__PURE__ */ new WeakSet<object>();
 
 /**
- * Why a method was not found that its author may have meant to be: a class has it,
- * of which an instance is a group of methods, or all of them.
+ * The reason why a method was not found: the class of `local`, or of a group in it,
+ * has it, but only own functions can be called.
  *
- * @returns The reason, the first time for each class.
+ * @returns The error for the owner, the first time for each class.
  */
 export function explain(holder: object, name: string): TypeError | undefined {
   for (let dot = -1; (dot = name.indexOf(".", dot + 1)) !== -1;) {

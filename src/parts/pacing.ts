@@ -1,5 +1,6 @@
 /**
- * The pace of calls: a peer that has a rate says when it takes more of them.
+ * Pacing: calls that were refused by the other side's rate are sent again when it
+ * allows.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -14,7 +15,7 @@ import type { Entry, Pending } from "../peer/pending.ts";
 import type { Pace, Pause } from "../peer/seams.ts";
 import { advance, sendEntry } from "../peer/waiting.ts";
 
-/** Lets a peer obey the rate of the other one. */
+/** The part that keeps to the other side's rate. */
 export const pacing: CorePart = {
   name: "pacing",
   attach(core) {
@@ -24,9 +25,9 @@ export const pacing: CorePart = {
 
 class PeerPace implements Pace, Pause {
   readonly #core: Core;
-  /** The calls that go first afterwards, each with the time at which it may. */
+  /** The refused calls, each with the time when it may be sent again. */
   #entries: (Entry & { readonly at: number })[] = [];
-  /** When the first of them may. */
+  /** The time of the first of them. */
   #at = Infinity;
   #stop: (() => void) | undefined;
 
@@ -35,10 +36,12 @@ class PeerPace implements Pace, Pause {
   }
 
   /**
-   * Lets a call that was not executed be sent again when the peer says, if that is
-   * within its time; until then those wait that were not sent yet.
+   * Keeps a refused call to be sent again, if the time that the other side names is
+   * before its deadline. Until then, new calls wait, too. Returns `false` if the
+   * error is to reject the call.
    *
-   * An application's own error of that code doesn't say that nothing was executed.
+   * `executed: false` is required, because an application may have errors of its
+   * own with this code.
    */
   postpone(pending: Pending, error: unknown): boolean {
     const core = this.#core;
@@ -68,7 +71,10 @@ class PeerPace implements Pace, Pause {
     this.#stop = startTimer(at - performance.now(), () => this.#sendDue());
   }
 
-  /** Sends the calls whose time has come; after the last of them, all that waits. */
+  /**
+   * Sends the calls whose time has come; with the last of them, everything that
+   * waits.
+   */
   #sendDue(): void {
     const now = performance.now();
     const later = this.#entries.filter(({ at }) => at > now);

@@ -1,10 +1,10 @@
 /**
- * Functions and objects by reference: the other side gets something that it can
- * call, and calls it here.
+ * Functions and objects by reference: the other side gets a proxy, and calls of the
+ * proxy run here.
  *
  * The protocol is that of StreamJsonRpc's marshalable objects:
  * `{"__jsonrpc_marshaled":1,"handle":5}` stands for the object,
- * `$/invokeProxy/5/method` calls it, `$/releaseMarshaledObject` lets go of it.
+ * `$/invokeProxy/5/method` calls it, `$/releaseMarshaledObject` releases it.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -48,8 +48,9 @@ import type { Marshaled, Releasable } from "../peer/contract.ts";
 import { createMethod } from "../peer/remote.ts";
 
 /**
- * The functions and objects that a peer lends, and those lent to it. Every
- * {@linkcode Peer} has them; that of `@jsonrpcws/peer/slim` with `use`.
+ * The part for functions and objects by reference, in both directions. Every
+ * {@linkcode Peer} has it; the small one of `@jsonrpcws/peer/slim` if `use` lists
+ * it.
  */
 export const references: Part = /* @__PURE__ */ carrying(
   "references",
@@ -59,24 +60,25 @@ export const references: Part = /* @__PURE__ */ carrying(
 /** The lifetime of a reference. */
 export interface MarshalOptions {
   /**
-   * `"call"`, the default of arguments: until the call that it is passed to is
-   * answered. `"explicit"`: until either side lets go of it with
-   * `Symbol.dispose`, or the connection closes; what is returned always is.
+   * `"call"`, the default for arguments: until the call that it is passed to is
+   * answered. `"explicit"`: until either side releases it by `Symbol.dispose`, or
+   * the connection closes. A result is always explicit.
    *
-   * What is explicit was handed over: when nobody has it any more, its own
-   * `Symbol.asyncDispose`, else `Symbol.dispose`, is called. Not if it was the owner
-   * who let go, nor where the request that lent it was never sent. What is lent for
-   * a call stays the owner's, unless the other side disposes of it.
+   * An explicit object is handed over: once nobody has it any more, its own
+   * `Symbol.asyncDispose`, else `Symbol.dispose`, is called; not if the owner
+   * released it, nor if the request that lent it was never sent. An object that is
+   * lent for a call stays the owner's, unless the other side disposes of it.
    */
   lifetime?: "call" | "explicit";
 }
 
 /**
- * Marks an object or a function to be passed by reference, wherever it stands in
- * arguments or results. An argument or a result that is a function needs no mark.
+ * Marks an object or a function to be passed by reference, at any depth of
+ * arguments or results. A function needs no mark if it is itself an argument or the
+ * result.
  *
- * The other side can call the object's own functions, found as those of `local`
- * are. Disposing of the mark lets go of it at every peer.
+ * The other side can call the object's own functions, by the same rules as for
+ * `local`. Disposing of the mark releases the object at every peer.
  *
  * ```ts
  * import { marshal, Peer } from "@jsonrpcws/peer";
@@ -98,7 +100,7 @@ export interface MarshalOptions {
  * ```
  *
  * @param target The object or function.
- * @param options How long it can be called.
+ * @param options The lifetime of the reference.
  */
 export function marshal<Target extends object>(
   target: Target,
@@ -107,11 +109,11 @@ export function marshal<Target extends object>(
   return new Mark(target, options.lifetime) as unknown as Marshaled<Target>;
 }
 
-/** An object that is to be passed by reference. */
+/** The mark of an object that is passed by reference. */
 class Mark implements Releasable {
   readonly target: object;
   readonly lifetime: "call" | "explicit" | undefined;
-  /** How to let go of it, at each peer that it was lent to. */
+  /** The functions that release it, one for each peer that it was lent to. */
   readonly releases: Set<() => void> = new Set();
 
   constructor(target: object, lifetime: "call" | "explicit" | undefined) {
@@ -119,7 +121,7 @@ class Mark implements Releasable {
     this.lifetime = lifetime;
   }
 
-  /** Asked for while it is turned into text, at whatever depth it stands. */
+  /** Called by JSON.stringify, at any depth. */
   toJSON(): unknown {
     const marshal = currentWriting()?.marshal;
     if (marshal === undefined) {
@@ -135,33 +137,35 @@ class Mark implements Releasable {
   }
 }
 
-/** What was lent to the peer. */
+/** An object or a function that was lent to the peer. */
 interface Lent {
   readonly target: object;
   readonly methods: Methods;
-  /** With what it was lent. */
+  /** The params or the result that lent it. */
   readonly loan: Loan;
-  /** Whether it was lent for longer than a call: handed over. */
+  /** Whether it was handed over: its lifetime is explicit. */
   readonly isGiven: boolean;
   /**
-   * Takes it out of this table, and out of its mark's.
+   * Removes it from this table and from its mark.
    *
-   * @param isLeft Whether the other side let go of it.
+   * @param isLeft Whether the other side released it.
    */
   readonly forget: (isLeft: boolean) => void;
 }
 
-/** An object whose disposal is called when nobody has it any more. */
+/** The count of an object whose disposal is called when nobody has it any more. */
 interface Holding {
-  /** How often it is lent, to whatever peer. */
+  /** How often it is lent, to all peers together. */
   count: number;
-  /** Whether one of these let go of it. */
+  /** Whether one of these peers released it. */
   isLeft: boolean;
 }
 
 const holdings = new WeakMap<object, Holding>();
 
-/** Notes that an object is lent once more; `undefined`: it need not be told. */
+/**
+ * Counts an object that is lent once more; `undefined`: it has no disposal to call.
+ */
 function hold(target: object): Holding | undefined {
   if (disposerOf(target) === undefined) return undefined;
   const holding = holdings.get(target) ?? { count: 0, isLeft: false };
@@ -170,7 +174,7 @@ function hold(target: object): Holding | undefined {
   return holding;
 }
 
-/** What is called when nobody has an object any more; as `await using` does. */
+/** The disposal of an object, chosen as `await using` chooses it. */
 function disposerOf(target: object): (() => unknown) | undefined {
   const { [Symbol.asyncDispose]: later, [Symbol.dispose]: now } = target as {
     [Symbol.asyncDispose]?: () => unknown;
@@ -179,17 +183,17 @@ function disposerOf(target: object): (() => unknown) | undefined {
   return later ?? now;
 }
 
-/** What a proxy of the other side's object stands for. */
+/** An object of the other side, behind a proxy. */
 interface Borrowed {
   readonly link: Link;
   readonly handle: number;
-  /** Whether it was ever called, and so was no mere data. */
+  /** Whether the proxy was ever called, so that it is no mere data. */
   isUsed: boolean;
-  /** Whether anybody was told that it can't be passed on. */
+  /** Whether the owner was told that it can't be passed on. */
   isTold: boolean;
   /**
-   * Whether to tell of its disposal by StreamJsonRpc's names, beside the release:
-   * StreamJsonRpc writes no lifetime, and to others one message says all.
+   * Whether it came without a lifetime, as from StreamJsonRpc: then its disposal is
+   * also told by StreamJsonRpc's methods, beside the release.
    */
   readonly isBare: boolean;
 }
@@ -199,23 +203,26 @@ const borrowed = new WeakMap<object, Borrowed>();
 const marker = "__jsonrpc_marshaled";
 const writtenMarker = /* @__PURE__ */ JSON.stringify(marker);
 
-// The name by which a function is called, as if it were an object with one method.
+// The method by which a function is called, as if it were an object.
 const invoke = "invoke";
 
 const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
 
-// How StreamJsonRpc disposes of an object, and of one that is a mere IDisposable.
+// The methods by which StreamJsonRpc disposes of an object: of a typed one, and of
+// a mere IDisposable.
 const disposals = ["Dispose", "dispose"];
 
 class References implements Carrier {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
-  /** How many calls to what the peer lent are in flight. */
+  /** Number of calls in flight to what the peer lent. */
   #calls = 0;
-  /** Those that wait for their turn. */
+  /** The calls that wait for their turn. */
   #turns: Set<() => void> | undefined;
-  /** Where to note what is borrowed only to be given back. */
+  /**
+   * The list for proxies that are made only to be released; `undefined` otherwise.
+   */
   #unwanted: object[] | undefined;
 
   constructor(link: Link) {
@@ -230,7 +237,7 @@ class References implements Carrier {
     if (its === undefined) {
       return this.#lend(new Mark(value, undefined), writing);
     }
-    // It stands for itself; see #borrow.
+    // A borrowed function has a toJSON; see #borrow.
     if (its.link !== this.#link) throw passedOn();
     return value;
   }
@@ -245,7 +252,7 @@ class References implements Carrier {
     try {
       this.#revive(value, 0);
     } catch {
-      return; // More than may be lent: each would be answered.
+      return; // Over the limit: none of them is released.
     } finally {
       this.#unwanted = undefined;
     }
@@ -286,11 +293,11 @@ class References implements Carrier {
   control(method: string, params: Params | undefined): unknown {
     let handle: unknown;
     if (method === "$/releaseMarshaledObject") {
-      // What the other side owns is not kept here.
+      // An object that its sender owns is not in this table.
       if (readParam(params, "ownedBySender", 1) === true) return null;
       handle = readParam(params, "handle", 0);
     } else {
-      // An object without a method of that name: its other side lets go of it.
+      // StreamJsonRpc's release of an object that has no method of that name.
       const match = invokeProxy.exec(method);
       if (match === null || !disposals.includes(match[2]!)) return undefined;
       handle = Number(match[1]);
@@ -318,8 +325,8 @@ class References implements Carrier {
       this.#link.remove("references", writing);
       if (holding !== undefined) this.#letGo(target, holding, isLeft);
     };
-    // StreamJsonRpc would take a message about what this side owns for one about
-    // the object of its own that has the handle; and nobody else needs one.
+    // No message is sent: StreamJsonRpc would take it for one about its own object
+    // with this handle, and other peers need none.
     const release = (): void => forget(false);
     const methods = new Methods(target);
     all.set(handle, { target, methods, forget, isGiven, loan: writing });
@@ -327,12 +334,12 @@ class References implements Carrier {
     writing.releases.push((succeeded) => {
       if (!isGiven || !succeeded) forget(isGiven && writing.isOut);
     });
-    // Never "call": for who disposes of such a one, StreamJsonRpc closes the
-    // connection.
+    // Never "call": StreamJsonRpc closes the connection when such a reference is
+    // disposed of.
     return { [marker]: 1, handle, lifetime: "explicit" };
   }
 
-  /** An object is lent once less. */
+  /** Counts an object that is lent once less. */
   #letGo(target: object, holding: Holding, isLeft: boolean): void {
     holding.count--;
     holding.isLeft ||= isLeft;
@@ -349,7 +356,10 @@ class References implements Carrier {
     }
   }
 
-  /** Replaces what stands for something by something that can be called. */
+  /**
+   * Replaces the markers in a value by proxies, and by this side's own objects that
+   * come back.
+   */
   #revive(value: unknown, depth: number): unknown {
     if (typeof value !== "object" || value === null || depth > maxDepth) {
       return value;
@@ -377,7 +387,7 @@ class References implements Carrier {
       const member = (value as { [key: string]: unknown })[key];
       const revived = this.#revive(member, depth + 1);
       if (revived === member) continue;
-      // Not by assignment: a member named "__proto__" must stay a member.
+      // Not by assignment, because a member may be named "__proto__".
       Object.defineProperty(value, key, {
         value: revived,
         configurable: true,
@@ -388,7 +398,7 @@ class References implements Carrier {
     return value;
   }
 
-  /** @param isBare Whether it came without a lifetime; see {@linkcode Borrowed}. */
+  /** @param isBare Whether the marker had no lifetime; see {@linkcode Borrowed}. */
   #borrow(handle: number, isBare: boolean): object {
     this.#link.borrow("references");
     const path = `$/invokeProxy/${handle}/`;
@@ -423,8 +433,9 @@ class References implements Carrier {
     call: Lender | undefined,
   ): Promise<unknown> {
     const promise = this.#call(method, params, call);
-    // Whoever calls back and doesn't wait must not end the process, nor must a
-    // peer that puts its function where something else is called by itself.
+    // Caught, because a rejection that nobody waits for would end the process: of a
+    // callback that isn't awaited, or of a proxy that the other side put where the
+    // runtime calls a function by itself.
     promise.catch(() => {});
     return promise;
   }
@@ -436,8 +447,8 @@ class References implements Carrier {
   ): Promise<unknown> {
     const { outgoing, queued } = this.#link.limits;
     this.#link.check("call by reference", "references");
-    // In a queue of their own: what a callback waits for may be the calls in the
-    // other one.
+    // A queue of their own, because the calls in the other queue may be waiting for
+    // this callback.
     if (this.#calls < outgoing) this.#calls++;
     else if ((this.#turns ??= new Set()).size < queued) {
       await new Promise<void>((resolve) => this.#turns!.add(resolve));
@@ -455,7 +466,7 @@ class References implements Carrier {
     }
   }
 
-  /** Gives the place of a call to the next one. */
+  /** Ends a call, and gives its place to the next one. */
   #pass(): void {
     const [next] = this.#turns ?? [];
     if (next === undefined) this.#calls--;
@@ -465,16 +476,20 @@ class References implements Carrier {
     }
   }
 
-  /** Sent back to where it came from, it is the original again. */
+  /**
+   * The JSON of a borrowed function: a marker for the side that it came from, where
+   * it becomes the original again.
+   */
   #returned(its: Borrowed): object | undefined | null {
     const writing = currentWriting();
-    // Printed, or for a peer without references: as a function is.
+    // For a log, or for a peer without references: written like any function.
     if (writing?.link === undefined) return undefined;
     const { handle } = its;
     if (writing.link === this.#link) return { [marker]: 0, handle };
-    // To another peer the handle would be something of its own.
+    // Another peer would take the handle for an object of its own.
     if (writing.call === undefined || its.isUsed) throw passedOn();
-    // Deep in what was stored as data: who stored it would take the rest from all.
+    // Deep in stored data it becomes null, rather than an error: else whoever
+    // stored it would make every later message with it fail.
     if (!its.isTold) (writing.link as Link).report(passedOn());
     its.isTold = true;
     return null;
@@ -493,7 +508,7 @@ class References implements Carrier {
   }
 }
 
-// Deeper than any sensible message; what is deeper stays data.
+// Deeper values stay data; no sensible message is as deep.
 const maxDepth = 1_000;
 
 function passedOn(): TypeError {

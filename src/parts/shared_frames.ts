@@ -1,6 +1,6 @@
 /**
- * Messages that share a frame, where both ends have agreed to: what costs is the
- * frame, not the message.
+ * Shared frames: many messages in one frame, if both sides agreed to it. Most of a
+ * small message's cost is its frame.
  *
  * @see PROTOCOL.md, "Shared frames"
  *
@@ -19,7 +19,7 @@ import { isIsolating } from "../runtime/isolates.ts";
 import { membersOf } from "../wire/depth.ts";
 import { unreadable } from "../wire/message.ts";
 
-/** Lets a peer offer to share frames, and do so where the other end does. */
+/** The part that offers shared frames, and uses them if the other side does. */
 export const sharedFrames: CorePart = {
   name: "sharedFrames",
   attach(core) {
@@ -31,35 +31,37 @@ export const sharedFrames: CorePart = {
   },
 };
 
-/** The subprotocol by which two peers agree to share frames. */
+/** The subprotocol by which two peers agree on shared frames. */
 export const subprotocol = "jsonrpcws.v1";
 
 /**
- * Most bytes of a frame with more than one message: one as long as this costs
- * little more than its messages do.
+ * Most bytes of a frame with more than one message: longer ones would save little
+ * more.
  */
 export const usualLength = 16_384;
 
-// The first frame of a turn is short, so that the other end is at work on it while
-// this one goes on; each that follows may be twice as long.
+// Most messages of the first frame of a turn, so that the other side can begin
+// while this one goes on; each following frame may have twice as many, up to 256.
 const firstMembers = 32;
 const mostMembers = 256;
 
-// Made for the first frame that has to be measured: not every platform has one.
+// Made for the first frame that has to be measured; not every platform has a
+// TextEncoder.
 let encoder: TextEncoder | undefined;
 
-// Where frames are written to be measured: into one array, because to make one for
-// each would take six times as long.
+// The array that frames are encoded into to be measured. One for all, because a new
+// one for each takes six times as long.
 let bytes = /* @__PURE__ */ new Uint8Array();
 
 const none: readonly string[] = [];
 
 const offer: readonly string[] = [subprotocol];
 
-// An array of no messages: to a client that offered, and to nobody else.
+// The server's agreement: an array without messages, sent only to a client that
+// offered.
 const word = "[]";
 
-/** One peer's offer to share, and the frames of its connection. */
+/** One peer's offer, and the shared frames of its connection. */
 class PeerSharing implements Sharing, Living {
   readonly mostLength: number;
   readonly #core: Core;
@@ -70,7 +72,8 @@ class PeerSharing implements Sharing, Living {
     this.mostLength = frameLimit(core.limits.messageLength);
   }
 
-  // A browser fails where a server selects nothing of what it is offered.
+  // Offered in every other attempt: a browser fails if the server selects nothing
+  // of the offer.
   offers(failures: number): readonly string[] {
     return failures % 2 === 0 ? offer : none;
   }
@@ -83,8 +86,8 @@ class PeerSharing implements Sharing, Living {
     return this.#frames !== undefined;
   }
 
-  // A client waits for the server's word: many a server selects whatever it is
-  // offered. No other program's client offers this.
+  // A client waits for the server's agreement, because many servers select whatever
+  // is offered. A server needs none: no other program's client offers this.
   open(): void {
     const core = this.#core;
     if (core.makeSocket !== undefined) return;
@@ -125,12 +128,12 @@ class PeerSharing implements Sharing, Living {
   receive(value: unknown, text: string): void {
     const core = this.#core;
     const values = Array.isArray(value) ? value : [value];
-    // It says nothing, but who sends it is to be paced, too.
+    // An empty array has no message, but counts for the rate.
     if (values.length === 0) return void core.bounds?.count();
     this.#each(values, text, (value) => this.#take(value, text));
   }
 
-  // Its other messages are not to blame, and who sent one too deep is told which.
+  // Only the member that is too deep is refused, under its own id.
   receiveDeep(text: string): void {
     const core = this.#core;
     this.#each(membersOf(text), text, (member) => {
@@ -172,28 +175,29 @@ class PeerSharing implements Sharing, Living {
       try {
         take(message);
       } catch (error) {
-        complain(core, error); // The others are not to blame.
+        complain(core, error); // Caught, so that the others are taken.
       }
     }
   }
 }
 
-/** What the messages of a turn become. */
+/** The frames that were made of a turn's messages. */
 interface Frames {
-  /** Most bytes of one with more than one message. */
+  /** The limit that they were made for. */
   readonly mostLength: number;
   readonly all: readonly string[];
 }
 
-// Who has gathered nothing has this, so that all who are told the same share it.
+// The beginning of every connection's gathered texts, so that connections that are
+// sent the same texts share them.
 const nothing = /* @__PURE__ */ new Gathered<Frames>();
 
 /**
  * Gathers the messages of a turn into frames, in their order.
  *
- * The first of a turn leaves at once, so that who waits for one call's answer
- * before making the next loses no time; unless it is for many, or the last frame that
- * arrived had several messages, which means that there will be more to say.
+ * The first message of a turn leaves at once, so that a caller who makes one call
+ * after the other loses no time; unless it is for many, or the last frame that
+ * arrived had several messages, whose answers will follow.
  */
 class SharedFrames {
   readonly #send: (frame: string) => void;
@@ -201,9 +205,9 @@ class SharedFrames {
   #gathered: Gathered<Frames> = nothing;
   /** Most messages of the next frame. */
   #most = firstMembers;
-  /** Whether the turn in which something was sent has not ended. */
+  /** Whether something was sent in this turn. */
   #isTurn = false;
-  /** Whether the messages of the last frame that arrived had company. */
+  /** Whether the last frame that arrived had more than one message. */
   isBusy = false;
 
   /**
@@ -223,7 +227,7 @@ class SharedFrames {
       if (!this.isBusy && !telling.isForMany) return this.#send(wrap(text));
     }
     const { count, length } = this.#gathered;
-    // Were they ASCII: two brackets, and the commas.
+    // The length in bytes if all is ASCII, with two brackets and the commas.
     const bytes = length + text.length + count + 2;
     if (bytes > this.#maxLength || count === this.#most) {
       this.flush();
@@ -232,12 +236,12 @@ class SharedFrames {
     this.#gathered = this.#gathered.with(text);
   }
 
-  /** Forgets what was gathered: its connection is gone. */
+  /** Forgets the gathered texts, because the connection is gone. */
   discard(): void {
     this.#gathered = nothing;
   }
 
-  /** Sends what was gathered. */
+  /** Sends the gathered texts. */
   flush(): void {
     const gathered = this.#gathered;
     if (gathered === nothing) return;
@@ -251,7 +255,7 @@ class SharedFrames {
     for (const frame of made.all) this.#send(frame);
   }
 
-  /** The turn in which something was sent has ended. */
+  /** Ends the turn. */
   endTurn(): void {
     this.#isTurn = false;
     this.#most = firstMembers;
@@ -259,7 +263,7 @@ class SharedFrames {
   }
 }
 
-/** Puts messages into one frame, or into as many as it takes. */
+/** Puts messages into one frame, or into several if that is too long. */
 function fill(
   frames: string[],
   texts: readonly string[],
@@ -276,9 +280,9 @@ function fill(
 }
 
 function fits(frame: string, mostLength: number): boolean {
-  // Three bytes is the most that one UTF-16 code unit takes.
+  // One UTF-16 code unit takes at most three bytes.
   if (3 * frame.length <= mostLength) return true;
-  // Without one, only what is sure to fit shares a frame.
+  // Without an encoder it can't be measured, so it counts as too long.
   if (typeof TextEncoder !== "function") return false;
   if (bytes.length < mostLength) bytes = new Uint8Array(mostLength);
   encoder ??= new TextEncoder();
@@ -287,14 +291,18 @@ function fits(frame: string, mostLength: number): boolean {
 }
 
 /**
- * How long a frame may be where no message may be longer than a limit: the
- * shortest ones share frames, too, and the longest batch has brackets around it.
+ * The longest frame for a limit of messages. Two more characters, for the brackets
+ * around the longest batch; at least the usual length, so that short messages share
+ * frames under any limit.
  */
 function frameLimit(messageLength: number): number {
   return Math.max(messageLength + 2, usualLength);
 }
 
-/** A message alone is its own frame; a batch alone must not be taken for one. */
+/**
+ * A single message is a frame by itself. A single batch gets brackets around it, or
+ * it would be read as a shared frame.
+ */
 function wrap(text: string): string {
   return text.startsWith("[") ? `[${text}]` : text;
 }
@@ -303,17 +311,17 @@ function join(texts: readonly string[]): string {
   return texts.length === 1 ? wrap(texts[0]!) : `[${texts.join()}]`;
 }
 
-// A microtask would be too soon, since each frame that arrives is an event of its
-// own. And one task is for all connections, or what is told to many at once would
-// cost as many.
+// A turn ends by a task, since each frame that arrives is an event of its own and a
+// microtask would end the turn after each. One task serves all connections, or a
+// message to many would cost as many tasks.
 const turn = {
-  /** Those that have sent something in it. */
+  /** The connections that have sent something in it. */
   sending: [] as SharedFrames[],
-  /** The task that ends it; the last one is kept for its shape (shapes.ts). */
+  /** The task that ends it; kept for its shape (shapes.ts). */
   task: undefined as unknown,
 };
 
-/** Tells when this turn of the event loop ends. */
+/** Calls `endTurn` at the end of this turn of the event loop. */
 function atEndOfTurn(frames: SharedFrames): void {
   if (isIsolating) {
     return void afterTurn(() => {

@@ -1,7 +1,7 @@
 /**
- * Readers that are too slow: what this side says faster than the other one reads
- * waits here, message by message, in order; and who reads nothing at all is given up
- * before it costs the memory of all others.
+ * Slow readers: messages that the other side doesn't read fast enough wait here, in
+ * order, and a connection whose other side reads nothing is closed before it uses
+ * up the memory.
  *
  * @see {@link https://websockets.spec.whatwg.org/#dom-websocket-bufferedamount}
  *
@@ -19,7 +19,10 @@ import { hand } from "../peer/sending.ts";
 import { abandon, advance, take } from "../peer/waiting.ts";
 import { slowConsumer } from "../wire/codes.ts";
 
-/** Lets a peer look how much waits to leave, and hold back what is too much. */
+/**
+ * The part that watches the socket's buffer, and holds back messages beyond
+ * `buffered`.
+ */
 export const slowReaders: CorePart = {
   name: "slowReaders",
   attach(core) {
@@ -30,44 +33,48 @@ export const slowReaders: CorePart = {
 };
 
 /**
- * How much may be sent between two looks, because to look is a call into the
- * runtime; how much may wait for what is called little; and how much has to leave
- * within `bufferedTime`, or a reader of a byte now and then would never be cut.
+ * One amount for three purposes: characters that are sent between two looks at the
+ * buffer, since a look is a call into the runtime; bytes that may wait when
+ * `drained` resolves; bytes that must leave within `bufferedTime`, or a reader of a
+ * byte now and then would never be cut.
  */
 const step = 65_536;
 
-// Milliseconds between two looks, which are more and more seldom while nothing
-// leaves: there is no event for it.
+// Most milliseconds between two looks, without and with a `drained` that waits.
+// There is no event for it; the time doubles while nothing leaves.
 const mostDelay = 64;
 const mostDelayAwaited = 16;
 
-/** The account of what waits for all the readers of a server. */
+/** The account of the messages that wait for all slow readers of a server. */
 export class Readers {
   readonly #most: number;
-  /** Characters of all. */
+  /** Characters of all of them. */
   #length = 0;
   readonly #slow: Set<PeerBacklog> = new Set();
 
-  /** @param most How many there may be. */
+  /** @param most The limit `bufferedTotal`. */
   constructor(most: number) {
     this.#most = most;
   }
 
-  /** Puts what waits for a peer on the account, from now on. */
+  /** Adds a peer to the account. */
   add(peer: object): void {
     const core: Core | undefined = coreOf(peer);
     const backlog = core?.backlog;
     if (backlog instanceof PeerBacklog) backlog.readers = this;
   }
 
-  /** Takes note that so much more waits for one of them, or less. */
+  /** Counts characters that wait more, or less. */
   count(backlog: PeerBacklog, length: number): void {
     this.#length += length;
     if (backlog.length > 0) this.#slow.add(backlog);
     else this.#slow.delete(backlog);
   }
 
-  /** Ends those for whom most waits, as long as it is too much. */
+  /**
+   * Closes the connections for which most waits, until the rest is within the
+   * limit.
+   */
   look(): void {
     while (this.#length > this.#most) {
       let slowest: PeerBacklog | undefined;
@@ -81,35 +88,38 @@ export class Readers {
   }
 }
 
-/** What waits in one peer's socket, and for it. */
+/** The messages that wait in one peer's socket, and those held back from it. */
 class PeerBacklog implements Backlog, Living {
   isHolding = false;
   readonly #core: Core;
   readonly #step: number;
-  /** Characters that were sent since the last look. */
+  /** Characters sent since the last look. */
   #unseen = 0;
-  /** Whether more waits in the socket than may be added to. */
+  /** Whether the socket's buffer has more than `buffered`. */
   #isFull = false;
-  /** What waited in the socket when it was last looked at. */
+  /** The socket's buffer at the last look. */
   #amount = 0;
-  /** Since when too little has left. */
+  /** The time since which too little has left. */
   #since = 0;
-  /** Bytes that left since then. */
+  /** Bytes that have left since then. */
   #left = 0;
-  /** The longest message that may be in the socket, if it is longer than a step. */
+  /**
+   * The longest message that may be in the socket's buffer, if it is longer than a
+   * step.
+   */
   #longest = 0;
 
-  /** What is held back. */
+  /** The messages that are held back. */
   #held: Row | undefined;
   #length = 0;
-  /** The account of its server; `undefined`: it has none. */
+  /** The account of the server; `undefined`: this is no server's peer. */
   readers: Readers | undefined;
 
   #hasOpened = false;
-  /** Who waits until little waits. */
+  /** The promise of `drained`, while somebody waits for it. */
   #drained: Deferred<void> | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
-  /** When the timer should ring. */
+  /** The time when the timer should ring. */
   #due = 0;
   #delay = 1;
 
@@ -118,7 +128,7 @@ class PeerBacklog implements Backlog, Living {
     this.#step = Math.min(step, core.limits.buffered);
   }
 
-  /** Characters of what is held back. */
+  /** Characters that are held back. */
   get length(): number {
     return this.#length;
   }
@@ -129,13 +139,13 @@ class PeerBacklog implements Backlog, Living {
     if (more !== 0) this.readers?.count(this, more);
   }
 
-  /** Takes note of what was sent. */
+  /** Counts a message that was sent. */
   add(length: number): void {
     this.#unseen += length;
     if (this.#unseen >= this.#step) this.#check(length);
   }
 
-  /** Looks whether the socket has room for more. */
+  /** Looks whether the socket's buffer is full. */
   #check(length: number): void {
     this.#unseen = 0;
     const amount = this.#read();
@@ -162,7 +172,7 @@ class PeerBacklog implements Backlog, Living {
   hold(entry: Entry): boolean {
     const { bufferedMost } = this.#core.limits;
     const { length } = entry.text;
-    // Those that were given up meanwhile wait no more.
+    // Messages of calls that were given up meanwhile are removed first.
     if (this.#length + length > bufferedMost) this.#tidy();
     const total = this.#length + length;
     if (total > bufferedMost) {
@@ -176,7 +186,10 @@ class PeerBacklog implements Backlog, Living {
     return !isClosed(this.#core);
   }
 
-  /** Rejects what can be: a request, or a batch of them; `false`: it is none. */
+  /**
+   * Rejects a request or a batch; `false`: it is a notification or an answer, which
+   * can't be rejected.
+   */
   #refuse({ pending, batch }: Entry, why: string): boolean {
     if (pending === undefined && batch === undefined) return false;
     const what = pending === undefined
@@ -198,11 +211,11 @@ class PeerBacklog implements Backlog, Living {
     this.#setLength(length);
   }
 
-  /** Sends what was held back, until the socket has no more room. */
+  /** Sends messages that were held back, until the socket's buffer is full. */
   #release(): void {
     this.#isFull = false;
     while (!this.#isFull && this.#held?.isEmpty === false) {
-      if (!isSending(this.#core)) return; // The socket is about to tell why.
+      if (!isSending(this.#core)) return; // The socket is closing.
       const entry = this.#held.shift()!;
       this.#setLength(this.#length - entry.text.length);
       if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
@@ -212,7 +225,7 @@ class PeerBacklog implements Backlog, Living {
     if (!this.isHolding) advance(this.#core);
   }
 
-  /** The socket did not take it. */
+  /** Rejects what the socket did not take. */
   #fail(entry: Entry): void {
     for (const { pending } of messagesOf(entry)) {
       if (pending === undefined) continue;
@@ -221,7 +234,7 @@ class PeerBacklog implements Backlog, Living {
     }
   }
 
-  /** Resolves when little waits. */
+  /** Resolves when no more than 65,536 bytes wait. */
   drained(): Promise<void> {
     if (isClosed(this.#core)) return Promise.reject(this.#error());
     if (this.#isLittle()) return Promise.resolve();
@@ -232,7 +245,7 @@ class PeerBacklog implements Backlog, Living {
     return this.#drained.promise;
   }
 
-  /** A new connection has sent nothing. */
+  /** Begins anew, since a new connection has sent nothing. */
   open(): void {
     this.#hasOpened = true;
     this.#unseen = 0;
@@ -240,7 +253,8 @@ class PeerBacklog implements Backlog, Living {
 
   stop(isOpen: boolean): void {
     if (isOpen) {
-      // As what the socket has already. Nobody waits for the requests any more.
+      // Notifications and answers leave before the close frame. Requests don't:
+      // nobody waits for them any more.
       for (const { text, pending } of this.#rest()) {
         if (pending === undefined) hand(this.#core, text);
       }
@@ -255,7 +269,7 @@ class PeerBacklog implements Backlog, Living {
         if (pending !== undefined) this.#core.pending.mark(pending, false);
       }
     }
-    // They never left, and may go by the next connection.
+    // Requests that never left may go by the next connection.
     this.#core.queue.putFirst(requests);
     this.#forget();
     this.#isFull = this.isHolding = false;
@@ -263,13 +277,13 @@ class PeerBacklog implements Backlog, Living {
     if (this.#drained === undefined) clearTimeout(this.#timer);
   }
 
-  /** Nothing will be sent any more. */
+  /** Ends for good. */
   end(): void {
     clearTimeout(this.#timer);
     this.#drained?.reject(this.#error());
   }
 
-  /** What is held back, also what was given up meanwhile. */
+  /** The messages that are held back, with those given up meanwhile. */
   #rest(): readonly Entry[] {
     return this.#held?.rest() ?? [];
   }
@@ -279,7 +293,7 @@ class PeerBacklog implements Backlog, Living {
     this.#setLength(0);
   }
 
-  /** What never opened has sent nothing. */
+  /** The error of `drained`. `sent` is false if the connection never opened. */
   #error(): Error {
     return closedError(this.#core, "Cannot drain", this.#hasOpened);
   }
@@ -297,7 +311,7 @@ class PeerBacklog implements Backlog, Living {
     }, delay);
   }
 
-  /** Looks what has left meanwhile. */
+  /** Looks what has left since the last look. */
   look(): void {
     const before = this.#amount;
     if (this.#isFull && !this.#progresses()) return;
@@ -312,19 +326,22 @@ class PeerBacklog implements Backlog, Living {
     this.#poll(hasLeft ? 1 : Math.min(2 * this.#delay, most));
   }
 
-  /** Whether a full socket may go on; what there is room for is sent. */
+  /**
+   * Sends what there is room for; `false`: the other side reads too slowly and was
+   * cut.
+   */
   #progresses(): boolean {
     const { heartbeat, limits: { buffered, bufferedTime } } = this.#core;
     const now = performance.now();
     const amount = this.#read();
     this.#left += Math.max(this.#amount - amount, 0);
     this.#amount = amount;
-    // The process slept or was busy, and couldn't send meanwhile.
+    // The process slept or was busy, and couldn't send.
     const isLate = now - this.#due > bufferedTime / 2;
     if (this.#left >= Math.max(this.#step, 1)) {
       this.#left = 0;
       this.#since = now;
-      // Nobody takes what is sent to him without being there.
+      // Reading is a sign of life.
       if (heartbeat !== undefined) heartbeat.isHeard = true;
     } else if (isLate) this.#since = now;
     if (amount <= buffered) this.#release();
@@ -339,8 +356,8 @@ class PeerBacklog implements Backlog, Living {
   }
 
   /**
-   * Milliseconds in which something has to leave. A runtime tells that a message has
-   * left when all of it has, so a long one is given more time.
+   * Milliseconds in which a step must leave. Runtimes say that a message has left
+   * when all of it has, so a long one gets more time.
    */
   #patience(): number {
     const { buffered, bufferedTime } = this.#core.limits;
@@ -353,12 +370,12 @@ class PeerBacklog implements Backlog, Living {
       this.#read() <= step;
   }
 
-  /** Bytes that the socket has not sent yet. */
+  /** Bytes in the socket's buffer. */
   #read(): number {
     return this.#core.ws?.bufferedAmount ?? 0;
   }
 
-  /** Gives it up. */
+  /** Cuts the connection. */
   close(why: string): false {
     this.drop();
     cut(this.#core, slowConsumer, `Slow consumer: ${why}`);

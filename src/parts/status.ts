@@ -1,6 +1,6 @@
 /**
- * What becomes of a connection, for who shows it: a page's "connecting again in
- * 4 seconds".
+ * The status of a connection, for a page that shows "connecting again in 4
+ * seconds".
  *
  * @module
  */
@@ -10,24 +10,24 @@ import type { ConnectionState, Core, Watched } from "../peer/core.ts";
 import { runHook, stateOf } from "../peer/owner.ts";
 
 /**
- * Where a connection is in its life, and how the last one or the last attempt
- * ended; of that nothing is left once there is a connection.
+ * The state of a connection, and the end of the last connection or attempt, which
+ * is absent while a connection is open.
  */
 export interface ConnectionStatus extends Partial<FailedAttempt> {
   /** See {@linkcode Peer.state}. */
   readonly state: ConnectionState;
-  /** How many attempts have failed in a row; 0: none. */
+  /** Number of attempts that have failed in a row. */
   readonly attempt: number;
   /**
-   * In how many milliseconds the next attempt is: counts down second by second.
-   * Absent while there is a connection or an attempt, and if there won't be.
+   * Milliseconds until the next attempt; subscribers are told each second. Absent
+   * if no attempt is being waited for.
    */
   readonly retryIn?: number;
 }
 
 /**
- * The status of a connection, to be read and to be subscribed to, in the form that
- * frameworks take as it is. Its functions need no `this`.
+ * The status of a connection, to read and to subscribe to, in the form that
+ * frameworks accept. Its functions need no `this`.
  *
  * React: `useSyncExternalStore(connection.subscribe, connection.get)`. Svelte: it is
  * a store, `$connection.state`. Vue: `connection.subscribe((it) => status.value = it)`.
@@ -36,17 +36,17 @@ export interface ConnectionStore {
   /** The status; the same object until something changes. */
   readonly get: () => ConnectionStatus;
   /**
-   * Calls a function with the status, at once and each time that it has changed:
-   * after the hook that tells of the same.
+   * Calls a function with the status, now and after each change, after the peer's
+   * own hook for it.
    *
-   * @returns How to stop.
+   * @returns Ends the subscription.
    */
   readonly subscribe: (
     listener: (status: ConnectionStatus) => void,
   ) => () => void;
 }
 
-/** Makes the status of a core's connection, once somebody asks for it. */
+/** The status of a core's connection, made when it is first asked for. */
 export function watch(core: Core): ConnectionStore {
   return (core.watched ??= new Store(core)) as Store;
 }
@@ -63,7 +63,7 @@ class Store implements ConnectionStore, Watched {
 
   readonly get = (): ConnectionStatus => {
     const left = this.#left();
-    // A second has passed, and nobody subscribed who would have had it told.
+    // Without subscribers there is no timer, so a passed second is noticed here.
     if (
       left !== undefined && seconds(left) !== seconds(this.#status?.retryIn)
     ) {
@@ -75,7 +75,7 @@ class Store implements ConnectionStore, Watched {
   readonly subscribe = (
     listener: (status: ConnectionStatus) => void,
   ): () => void => {
-    // Twice the same function is two subscriptions.
+    // Wrapped, so that the same function can be subscribed twice.
     const entry = (status: ConnectionStatus): void => listener(status);
     this.#listeners.add(entry);
     this.#tell(entry);
@@ -97,7 +97,7 @@ class Store implements ConnectionStore, Watched {
     runHook(this.#core, () => listener(this.get()));
   }
 
-  /** Tells of the next second, if an attempt is waited for. */
+  /** Starts the timer for the next second, if an attempt is being waited for. */
   #count(): void {
     clearTimeout(this.#timer);
     const left = this.#left();

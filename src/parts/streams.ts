@@ -3,8 +3,8 @@
  * side iterates it. The values are produced as they are asked for.
  *
  * The protocol is that of StreamJsonRpc's `IAsyncEnumerable<T>`: a stream is
- * `{ token, values }`, `$/enumerator/next` asks for more, `$/enumerator/abort`
- * for no more.
+ * `{ token, values }`, `$/enumerator/next` asks for more values,
+ * `$/enumerator/abort` ends it.
  *
  * ```ts
  * import { connect } from "@jsonrpcws/peer/client";
@@ -50,65 +50,65 @@ import {
 } from "../wire/message.ts";
 
 /**
- * The streams that a peer returns, takes and passes: async iterables, async
- * generators, ReadableStreams. Every {@linkcode Peer} has them; that of
- * `@jsonrpcws/peer/slim` with `use`.
+ * The part for streams as arguments and results: async iterables, async generators,
+ * ReadableStreams. Every {@linkcode Peer} has it; the small one of
+ * `@jsonrpcws/peer/slim` if `use` lists it.
  */
 export const streams: Part = /* @__PURE__ */ carrying(
   "streams",
   (link) => new Streams(link),
 );
 
-// A batch of values is what is ready, within these bounds; as much is produced
-// ahead while a batch is on its way.
+// Most values, and most characters of them, in one answer. As much is produced
+// ahead while an answer is on its way.
 const maxValues = 256;
 const maxLength = 32_768;
 
-// Of all streams of a connection together: beyond it they produce what they are
-// asked for, and nothing ahead.
+// Characters that all streams of a connection may have produced ahead. Beyond that
+// they produce only what they are asked for.
 const maxAhead = 4_194_304;
 
-// Milliseconds in which a stream must end for others to go on waiting for that.
+// Milliseconds that results wait for some stream to end.
 const mostTime = 10_000;
 
-// The question for a stream's next values, which waits for nobody.
+// The method that asks for a stream's next values. It never waits in the queue.
 const enumeratorNext = "$/enumerator/next";
 
-/** A promise that is made iterable. */
+/** A promise that can be iterated. */
 interface Iterable extends Promise<unknown> {
   [Symbol.asyncIterator]?: (this: unknown) => Consumer;
 }
 
-/** A stream as it stands in a message. */
+/** A stream in a message. */
 interface Enumerable {
   readonly token?: unknown;
   readonly values?: unknown;
 }
 
 /**
- * By which connection came what was read and may be a stream: not the one of its
- * call if that was lost.
+ * The origins of received objects that may be streams. The connection may be
+ * another than the call's, if that was lost.
  */
 const origins = new WeakMap<object, Origin>();
 
-/** Where a stream came from: by a connection, for a call of the other side. */
+/** The connection that a stream came by, and the call that it came for. */
 interface Origin {
   readonly link: Link;
   readonly call: Lender | undefined;
-  /** Whether it was iterated, and so was a stream. */
+  /** Whether it was iterated, and so is a stream rather than data. */
   isStream: boolean;
 }
 
 const oneStream = { streams: 1, references: 0 };
 
-/** Whether a value is a stream, and not data that might be one. */
+/** Whether a value is a stream; received data counts only if it was iterated. */
 export function isStreaming(value: unknown): boolean {
   return isStream(value) && origins.get(value)?.isStream !== false;
 }
 
 /**
- * Leaves the stream that a result is, as peers of this library write one; `false`: it
- * is none.
+ * Leaves a stream that came as a result; returns `false` if the result is none, as
+ * peers of this library write it.
  */
 export function leaveStream(value: unknown): boolean {
   const { link } = origins.get(value as object) ?? {};
@@ -121,15 +121,16 @@ export function leaveStream(value: unknown): boolean {
 class Streams implements Carrier {
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
-  /** The results that wait until there is room for one more stream. */
+  /** The results that wait for a stream's place. */
   #turns: Set<Deferred<void>> | undefined;
   #stopTimer: (() => void) | undefined;
   /** Whether a stream has ended since the timer began. */
   #hasEnded = false;
-  /** Whether none has ended for so long that nothing waits any more. */
+  /** Whether no stream has ended for so long that results wait no more. */
   #isStuck = false;
   #nextToken = 1;
-  // One for all promises: a closure for each would cost as much as the call.
+  // One function for all promises: a closure for each would cost as much as the
+  // call.
   #iterate: ((this: unknown) => Consumer) | undefined;
 
   constructor(link: Link) {
@@ -137,8 +138,8 @@ class Streams implements Carrier {
   }
 
   write(value: unknown, writing: Writing): unknown {
-    // Back where it came from, and wherever nobody found a stream in it, it is what it
-    // was.
+    // Received data is written as it came: to the side that it came from, and
+    // everywhere if nobody iterated it.
     if (isData(value, this.#link)) return value;
     const iterator = iteratorOf(value);
     if (iterator === undefined) return value;
@@ -146,7 +147,7 @@ class Streams implements Carrier {
     try {
       this.#link.add("open stream", "streams", writing);
     } catch (error) {
-      // It was made for nothing; whoever made it is told.
+      // The iterator is stopped, since nobody will read it.
       stop(iterator, () => {});
       throw error;
     }
@@ -171,10 +172,10 @@ class Streams implements Carrier {
     const { call } = this.#link;
     const origin: Origin = { link: this.#link, call, isStream: false };
     origins.set(value, origin);
-    // It stays the data that it may be after all: only who iterates it finds a
-    // stream.
+    // The object stays as it is, because it may be data: only iterating it shows
+    // that it is a stream.
     return Object.defineProperty(value, Symbol.asyncIterator, {
-      // With the time of the call's method it is over.
+      // It ends when the call's method has run out of time.
       value: () => {
         origin.isStream = true;
         return new Consumer(this.#link, value, call?.signal, call);
@@ -192,7 +193,7 @@ class Streams implements Carrier {
 
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     const signal = options?.signal;
-    // Assigned: to define it would cost several times as much.
+    // Assigned, because defining the property would cost several times as much.
     (promise as Iterable)[Symbol.asyncIterator] = signal === undefined
       ? this.#iterate ??= iterateBy(this.#link, undefined)
       : iterateBy(this.#link, signal);
@@ -207,11 +208,11 @@ class Streams implements Carrier {
     const token = readParam(params, "token", 0);
     const producer = this.#producers?.get(token as number);
     if (method === enumeratorNext) {
-      // Nobody would get the values.
+      // A notification can't be answered with values.
       if (call.type === "notification") return undefined;
       if (producer === undefined) throw unknownStream();
       const values = producer.next(call);
-      // Who gets them asks again once he has them, and is paced by that.
+      // Not counted for the rate: the next question comes only after this answer.
       this.#link.giveBack();
       return values;
     }
@@ -223,7 +224,7 @@ class Streams implements Carrier {
     return undefined;
   }
 
-  // One that is too many waits for another one's end, which may be near.
+  // A result with one stream too many waits for another stream to end.
   turn(value: unknown, call: Lender): Promise<void> | undefined {
     if (
       this.#link.hasRoom(oneStream) || this.#isStuck ||
@@ -232,7 +233,7 @@ class Streams implements Carrier {
     ) return undefined;
     const turn = new Deferred<void>();
     (this.#turns ??= new Set()).add(turn);
-    // Who asks no longer needs none.
+    // A cancelled call needs no place.
     call.signal.addEventListener("abort", () => this.#begin(turn));
     this.#stopTimer ??= startTimer(mostTime, () => this.#look());
     return turn.promise;
@@ -253,7 +254,9 @@ class Streams implements Carrier {
     this.#stopTimer = undefined;
   }
 
-  /** Where no stream has ended for long, those that wait are refused. */
+  /**
+   * Refuses the results that wait if no stream has ended in the last 10 seconds.
+   */
   #look(): void {
     this.#isStuck = !this.#hasEnded;
     this.#hasEnded = false;
@@ -275,7 +278,9 @@ class Streams implements Carrier {
   }
 }
 
-/** Iterates the promise that it is a function of, which it doesn't keep. */
+/**
+ * A function that iterates the promise that it is a member of, without keeping it.
+ */
 function iterateBy(
   link: Link,
   signal: AbortSignal | undefined,
@@ -285,18 +290,18 @@ function iterateBy(
   };
 }
 
-/** The side that has the values. */
+/** A stream that this side produces. */
 class Producer {
   readonly #link: Link;
   readonly #iterator: AsyncIterator<unknown>;
-  /** With what it was lent. */
+  /** The params or the result that lent it. */
   readonly #writing: Writing;
   readonly #forget: () => void;
-  /** Values that were produced and wait to be asked for, as JSON. */
+  /** The values that were produced and not asked for yet, as JSON. */
   #values: string[] = [];
   #length = 0;
   #isPumping = false;
-  /** The last value was produced, or producing failed. */
+  /** Whether the last value was produced, or producing failed. */
   #isOver = false;
   #isReleased = false;
   #failure: { readonly error: unknown } | undefined;
@@ -326,7 +331,7 @@ class Producer {
     if (this.#values.length === 0 && !this.#isOver) {
       const asking = this.#asking = new Deferred<JsonText>();
       this.#writing.asked++;
-      // Who asks no longer must not take values with him.
+      // A cancelled question must not take values.
       call.signal.addEventListener("abort", () => {
         if (this.#asking === asking) this.#takeAsking();
       });
@@ -338,7 +343,7 @@ class Producer {
     return values;
   }
 
-  /** Stops producing: nobody asks any more. */
+  /** Stops producing, because the stream has ended or was left. */
   release(): void {
     if (this.#isReleased) return;
     this.#isReleased = true;
@@ -354,7 +359,7 @@ class Producer {
     stop(this.#iterator, (error) => this.#link.report(error));
   }
 
-  /** Takes who waits for values, and is to be told now. */
+  /** Takes the question that waits, to answer it. */
   #takeAsking(): Deferred<JsonText> | undefined {
     const asking = this.#asking;
     if (asking === undefined) return undefined;
@@ -363,7 +368,7 @@ class Producer {
     return asking;
   }
 
-  /** Counts what was produced ahead. */
+  /** Counts characters that were produced ahead. */
   #count(length: number): void {
     this.#length += length;
     this.#link.ahead += length;
@@ -391,7 +396,7 @@ class Producer {
     return new JsonText(`{"values":[${values}],"finished":${finished}}`);
   }
 
-  /** Answers who waits, as soon as there is something to say. */
+  /** Answers the question that waits. */
   #answer(): void {
     const asking = this.#takeAsking();
     if (asking === undefined) return;
@@ -442,32 +447,32 @@ class Producer {
       this.#values.push(text);
       this.#count(text.length + 1);
     } catch (error) {
-      // The iterator doesn't know, and is told to stop as by any reader.
+      // The iterator hasn't failed, so it is told to stop.
       stop(this.#iterator, () => {});
       throw error;
     }
   }
 }
 
-// Room for what is around the values in a response, the longest id included.
+// Characters of a response around its values, with the longest id.
 const envelopeLength = 1_024;
 
-/** The side that reads the values. */
+/** A stream that this side reads. */
 class Consumer implements AsyncIterableIterator<unknown> {
   #link: Link;
   readonly #signal: AbortSignal | undefined;
-  /** The call among whose params it came. */
+  /** The call that it came with, as a param. */
   readonly #call: Lender | undefined;
   readonly #abort = (): void => this.#fail(reasonOf(this.#signal!));
-  /** Ends the question that is being asked when nobody wants its answer. */
+  /** Cancels the question that is under way when the stream is left. */
   readonly #leaving = new AbortController();
   readonly #left: Promise<never>;
-  /** The stream, or the promise of it, until it is known. */
+  /** The stream or a promise of it; `undefined` once its token is known. */
   #source: unknown;
   #token: unknown;
   #values: readonly unknown[] = [];
   #index = 0;
-  /** The next values, which came while these are read. */
+  /** The next values, if they came while the present ones are read. */
   #ahead: readonly unknown[] | undefined;
   #isOver = false;
   #error: { readonly reason: unknown } | undefined;
@@ -496,7 +501,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
     for (;;) {
       if (this.#index < this.#values.length) {
         const value = this.#values[this.#index++];
-        // The next batch travels while this one is read.
+        // Asks for the next values while these are read.
         if (this.#ahead === undefined) this.#ask();
         return { value, done: false };
       }
@@ -527,7 +532,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
     return this;
   }
 
-  /** Asks for values, unless they have been asked for; never rejects. */
+  /** Asks for values, unless a question is under way; never rejects. */
   #ask(): Promise<void> {
     if (this.#isOver) return Promise.resolve();
     return this.#asking ??= this.#fetchOrLeave().then(
@@ -541,8 +546,10 @@ class Consumer implements AsyncIterableIterator<unknown> {
   }
 
   /**
-   * Who waits for the source can't tell it to stop. It is waited for once: a race
-   * for each batch would leave its traces on a promise that is there to the end.
+   * Fetches values, or ends when the stream is left. The first fetch waits for the
+   * source, which can't be cancelled, so it is raced. Later ones end by the signal:
+   * a race for each would add a reaction to `#left`, which lives as long as the
+   * stream.
    */
   #fetchOrLeave(): Promise<void> {
     return this.#source === undefined
@@ -601,13 +608,14 @@ class Consumer implements AsyncIterableIterator<unknown> {
     this.#leave();
   }
 
-  /** Ends it before its end. */
+  /** Ends the stream early. */
   #leave(): void {
     if (this.#isOver) return;
     this.#finish();
     this.#release();
     this.#leaving.abort();
-    // A stream that nobody began to read has to be known to be left.
+    // The token of a stream that nobody began to read has to be fetched before it
+    // can be left.
     if (this.#source !== undefined && this.#asking === undefined) {
       this.#fetch().catch(() => {});
     }
@@ -620,7 +628,7 @@ class Consumer implements AsyncIterableIterator<unknown> {
   }
 }
 
-/** Tells an iterator that nobody reads it any more. */
+/** Calls an iterator's `return`. */
 function stop(
   iterator: AsyncIterator<unknown>,
   report: (error: unknown) => void,
@@ -639,7 +647,7 @@ function unknownStream(): RpcError {
   );
 }
 
-/** Whether a value was read, and is to be written as it came. */
+/** Whether a value was received, and is to be written as it came. */
 function isData(value: unknown, link: Link): boolean {
   const origin = origins.get(value as object);
   return origin !== undefined && (origin.link === link || !origin.isStream);
@@ -652,19 +660,22 @@ function isStream(value: unknown): value is object {
         "function" || isReadable(value));
 }
 
-/** Whether it is a stream of the platform's: neither React Native nor Jest has any. */
+/** Whether a value is a ReadableStream; React Native and Jest have none. */
 function isReadable(value: object): value is ReadableStream {
   return typeof ReadableStream === "function" &&
     value instanceof ReadableStream;
 }
 
-/** An iterator over what can be iterated asynchronously, and is no text. */
+/**
+ * The iterator of an async iterable or a ReadableStream; `undefined` for anything
+ * else.
+ */
 function iteratorOf(value: unknown): AsyncIterator<unknown> | undefined {
   if (typeof value !== "object" || value === null) return undefined;
   const { [Symbol.asyncIterator]: iterate } = value as AsyncIterable<unknown>;
   if (typeof iterate === "function") return iterate.call(value);
   if (isReadable(value)) {
-    // Safari's can't be iterated yet.
+    // In Safari a ReadableStream isn't iterable yet.
     const reader = value.getReader() as ReadableStreamDefaultReader<unknown>;
     return {
       next: () => reader.read() as Promise<IteratorResult<unknown>>,
@@ -677,7 +688,9 @@ function iteratorOf(value: unknown): AsyncIterator<unknown> | undefined {
   return undefined;
 }
 
-/** Whether an object may be a stream: it has a token or values, nothing else. */
+/**
+ * Whether an object may be a stream: it has a token or values, and nothing else.
+ */
 function isEnumerable(value: unknown): value is Enumerable {
   if (typeof value !== "object" || value === null) return false;
   const { token, values } = value as Enumerable;

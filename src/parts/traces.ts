@@ -1,5 +1,5 @@
 /**
- * Distributed traces: a call names its place in one as members of its message.
+ * Distributed traces: a call carries its trace context as members of its message.
  *
  * @see {@link https://www.w3.org/TR/trace-context/}
  * @see {@link https://github.com/microsoft/vs-streamjsonrpc/blob/main/docfx/docs/tracecontext.md}
@@ -13,7 +13,10 @@ import type { Traces } from "../peer/seams.ts";
 import type { Trace, TraceContext } from "../peer/trace.ts";
 import type { Notification, Request } from "../wire/message.ts";
 
-/** Lets a peer read the place in a trace of each call, and take part. */
+/**
+ * The part that reads the trace context of each call, and writes one if the option
+ * `trace` is set.
+ */
 export const traces: CorePart = {
   name: "traces",
   attach(core) {
@@ -29,7 +32,7 @@ const reading: Traces = {
   run: (_call, method) => method(),
 };
 
-/** A peer's part in traces. */
+/** The traces of a peer with the option `trace`. */
 class Tracing implements Traces {
   readonly isOn = true;
   readonly read = read;
@@ -61,10 +64,13 @@ function read({ source, params }: Request | Notification): TraceContext {
 
 const shape = /^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$/;
 
-// The standard asks for no more to be passed on.
+// The standard requires no more to be passed on.
 const maxStateLength = 512;
 
-/** Takes the context out of a message, or of its `_meta` as MCP puts it there. */
+/**
+ * Reads the context of a message, from its members or from `_meta` of its params,
+ * as in MCP.
+ */
 export function readTrace(message: object, params: unknown): TraceContext {
   const { traceparent, tracestate } = message as { [name: string]: unknown };
   if (typeof traceparent === "string") {

@@ -1,6 +1,6 @@
 /**
- * Messages that are too long or too deep to be read: the call that one answers is
- * rejected, or its caller is answered.
+ * Messages that are too long or too deep to be parsed: a response rejects its call,
+ * a request is answered with an error.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -20,7 +20,7 @@ import {
 import { glimpse } from "../wire/glimpse.ts";
 import { unreadable } from "../wire/message.ts";
 
-// So many bytes of either end of a long message are enough for a glimpse.
+// Bytes of each end of a long binary message that are decoded for a glimpse.
 const endLength = 4_096;
 
 /** Refuses a message that is too long. */
@@ -50,8 +50,8 @@ export function refuseDepth(core: Core, text: string): void {
 }
 
 /**
- * Refuses a message that is not read: the call that it answers is rejected, or its
- * caller is answered, if a glimpse tells which.
+ * Refuses a message by a glimpse at its ends: rejects the call that it answers, or
+ * answers its caller.
  */
 function refuseUnread(
   core: Core,
@@ -67,14 +67,15 @@ function refuseUnread(
   if (isStranger && code === requestTooLarge) {
     return cut(core, messageTooBig, `Message is too long: ${why}`);
   }
-  // What a server sends as a batch is the answer to one.
+  // A batch from a server is taken for the answer to a batch.
   const isBatch = !isStranger && text.startsWith("[");
   if (isBatch && core.batches?.settle(unreadError(core, "batch", why), true)) {
     return;
   }
   const isKnown = id !== undefined &&
     !(typeof id === "string" && id.length > core.limits.idLength);
-  // A stranger's caller may be waiting; a server is told nothing but to its calls.
+  // A client is always answered, since it may be waiting; a server only if it has
+  // made a call.
   const answerTo = isStranger
     ? isKnown ? id : null
     : isKnown && kind === "call"
@@ -89,8 +90,8 @@ function refuseUnread(
 }
 
 /**
- * Settles a request with a response that is too long or too deep to be read; `false`:
- * none waits for it.
+ * Rejects the request that an unread response answers; `false`: no request waits
+ * for it.
  */
 function settleUnread(core: Core, id: unknown, why: string): boolean {
   const pending = take(core, id);

@@ -1,7 +1,7 @@
 /**
  * The older versions: JSON-RPC 1.0, and "bare", which is 2.0 without the member
- * `jsonrpc`. A peer that was told neither adopts 1.0 when the first message that
- * it receives names no version.
+ * `jsonrpc`. A peer without the option `version` changes to 1.0 if the first
+ * message that it receives names no version.
  *
  * @see {@link https://www.jsonrpc.org/specification_v1}
  *
@@ -18,7 +18,7 @@ import {
   writeId,
 } from "../wire/message.ts";
 
-/** Lets a peer speak JSON-RPC 1.0 and bare. */
+/** The part that speaks JSON-RPC 1.0 and bare. */
 export const versions: CorePart = {
   name: "versions",
   attach(core) {
@@ -66,7 +66,7 @@ const usual: Versions = {
   },
 };
 
-/** Some 1.0 peers take no other errors. */
+/** Some 1.0 peers accept errors only as strings. */
 const withStringErrors: Versions = /* @__PURE__ */ Object.assign({}, usual, {
   writeError: (version: Version, id: Id, error: ErrorObject) =>
     writeError(version, id, version === "1.0" ? error.message : error),

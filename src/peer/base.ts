@@ -1,6 +1,6 @@
 /**
- * The peer: one end of a connection, as those see it who use it. What it can do
- * beside calls depends on its parts; see `presets/`.
+ * The peer: one end of a connection, with the members that its users see. What it
+ * can do beside calls depends on its parts; see `presets/`.
  *
  * @see {@link https://www.jsonrpc.org/specification}
  *
@@ -36,14 +36,14 @@ import { notify, request } from "./outgoing.ts";
 import { describeAttempt, quote, stateOf } from "./owner.ts";
 import { createRemote } from "./remote.ts";
 
-/** A peer, whatever its other side and its context are. */
+/** A peer with any other side and any context. */
 export type AnyPeer = Pick<BasePeer, "close" | "closed" | "opened" | "state">;
 
-// Set by the first peer, so that its core stays its own. Not by a static block, for
-// whose sake a bundler would keep the class where nobody uses it.
+// Reads the private core of a peer; set by the first one. Not in a static block,
+// because a bundler would keep the class even where it is unused.
 let coreIn: ((peer: object) => Core | undefined) | undefined;
 
-/** The hooks that a definition may have. */
+/** The names of the hooks. */
 export const hooks = [
   "onopen",
   "onresume",
@@ -53,17 +53,17 @@ export const hooks = [
   "oninvalid",
 ] as const;
 
-// What a definition says takes the place of what the class does.
+// The members of a definition that replace the class's.
 const defined = ["local", ...hooks] as const;
 
-/** The core of a peer. For modules of this package: who uses it has `local`. */
+/** The core of a peer, for modules of this package. */
 export function coreOf(peer: object): Core {
   return coreIn?.(peer)!;
 }
 
 /**
- * Keeps a peer until it is gone: what {@linkcode Peer.closed} tells, for servers,
- * which have thousands and no need of as many promises.
+ * Calls the keeper's `release` once the peer is gone. As {@linkcode Peer.closed},
+ * but without a promise, since a server has thousands of peers.
  */
 export function keepPeer(
   keeper: Keeper,
@@ -75,52 +75,55 @@ export function keepPeer(
 }
 
 /**
- * `await using` closes it. Beside the class, because what turns it into a package
- * for npm leaves out the members whose names are symbols.
+ * A peer; `await using` closes it. An interface beside the class, because the tool
+ * that makes the package for npm leaves out members of classes whose names are
+ * symbols.
  */
 export interface BasePeer<Theirs = unknown, Context = unknown>
   extends AsyncReleasable {
-  /** Never there: by this the compiler finds `Theirs` in a subclass. */
+  /** Never set: the compiler infers `Theirs` of a subclass by this member. */
   readonly [theirs]?: Theirs | undefined;
 }
 
-/** The key of a member that there never is. */
+/** The key of a member that is never set, see {@linkcode TheirsOf}. */
 export const theirs: unique symbol = /* @__PURE__ */ Symbol();
 
-/** The type of the other side of a peer's, or of those of several kinds. */
+/** The type of a peer's other side; of a union of peers, the union of theirs. */
 export type TheirsOf<Member> = [Member] extends [never] ? unknown
   : Member extends { readonly [theirs]?: infer Theirs } ? NonNullable<Theirs>
   : unknown;
 
 /**
  * One end of a JSON-RPC connection: it calls the other end's methods and lets the
- * other end call its own. What {@linkcode Peer} is, whatever its parts are.
+ * other end call its own. The base of {@linkcode Peer}, the whole one and the small
+ * one.
  *
  * @typeParam Theirs The type of the other side's `local`.
  * @typeParam Context The type of {@linkcode BasePeer.context}.
  */
 export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
-   * What the other side may call: the own functions of this object, and those
-   * of plain objects in it by dotted names (`math.add`). Nothing inherited, no
-   * getter, nothing else is reachable.
+   * The methods that the other side may call: the own functions of this object, and
+   * those of plain objects in it, by dotted names (`math.add`). Inherited functions
+   * and getters can't be called.
    *
-   * A method's return value or what its promise resolves to is the result,
-   * `undefined` is written as null. A thrown {@linkcode RpcError} reaches the
-   * caller; anything else reaches {@linkcode Peer.onerror} and the caller only
-   * as "Internal error". Params by position are the arguments; params by name
-   * are one argument, the object.
+   * The result is the method's return value, or the value of its promise;
+   * `undefined` is written as null. A thrown {@linkcode RpcError} is sent to the
+   * caller; any other error goes to {@linkcode Peer.onerror}, and the caller gets
+   * "Internal error". Params by position are the arguments; params by name are one
+   * argument, the object.
    *
-   * The class's methods are called on the object they stand in, a definition's
-   * on the peer. Names starting with `rpc.` or `$/` can't be defined here.
+   * `this` is the peer in a definition's methods, and the object that holds the
+   * function in a class's. Names that start with `rpc.` or `$/` are reserved, and
+   * never found here.
    */
   local: object = {};
 
   /**
-   * What `authorize` or whoever made this peer knows of the connection: whose it
-   * is. Its owner may set it, when somebody signs in by a call, or again with
-   * other rights; the next call finds the new one. Replace it rather than change
-   * what is in it: a method that runs may have read it.
+   * The owner's data about the connection, such as its user: set by `authorize`, by
+   * the option `context`, or by a method that signs somebody in. The next call sees
+   * the new value. Replace the value rather than change it, because running methods
+   * may have read it.
    */
   context: Context;
 
@@ -137,8 +140,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * @param ws Any object with the WebSocket interface, connecting or open; or a
    * function that makes one: then a connection that is lost is replaced.
    * @param options A definition and settings.
-   * @param parts What it can do beside calls.
-   * @param limits How much it takes and gives.
+   * @param parts Its parts, for everything beside calls.
+   * @param limits Its limits, complete.
    */
   constructor(
     ws: Socket | SocketMaker,
@@ -157,7 +160,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * The socket of the connection, or of the attempt at one; `undefined` while a
+   * The socket of the connection or of the attempt to connect; `undefined` while a
    * client waits for its next attempt.
    */
   get ws(): Socket | undefined {
@@ -167,32 +170,32 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   /**
    * `"connecting"` until the handshake is done and an asynchronous
    * {@linkcode Peer.onopen} has settled, and again while a lost connection is
-   * replaced; `"open"`; `"closed"` for good. {@linkcode Peer.onopen} and
-   * {@linkcode Peer.onclose} are called when it changes.
+   * replaced; then `"open"`; at last `"closed"`, for good. {@linkcode Peer.onopen}
+   * and {@linkcode Peer.onclose} are called when it changes.
    */
   get state(): ConnectionState {
     return stateOf(this.#core);
   }
 
   /**
-   * The other side's methods, to be called as if they were here. `add` of
-   * `remote.math.add(1, 2)` is called by the name "math.add", with params by
-   * position; trailing `undefined` are left out.
+   * The other side's methods, to be called like local ones. `remote.math.add(1, 2)`
+   * calls "math.add" with params by position; trailing arguments that are
+   * `undefined` are left out.
    *
-   * A method is a function: what every function has (`apply`, `bind`, `name`) is
-   * its own, and what tools look up in any value (`then`, `toJSON`, `$$typeof`) is
-   * `undefined`. Methods by an {@linkcode OwnName} are within reach of
-   * {@linkcode Peer.request} alone.
+   * Each method is a function, so members that every function has (`apply`, `bind`,
+   * `name`) are the function's, and names that tools look up in any value (`then`,
+   * `toJSON`, `$$typeof`) are `undefined`. Call methods of such names, see
+   * {@linkcode OwnName}, by {@linkcode Peer.request}.
    *
-   * The promise rejects as that of {@linkcode Peer.request} does.
+   * A call rejects as {@linkcode Peer.request} does.
    */
   get remote(): Remote<Theirs> {
     return this.#remote ??= this.#createRemote(undefined);
   }
 
   /**
-   * The other side's methods, like {@linkcode Peer.remote}, each called with
-   * these options.
+   * The other side's methods, as {@linkcode Peer.remote}, but called with these
+   * options.
    *
    * ```ts
    * import { Peer } from "@jsonrpcws/peer";
@@ -213,8 +216,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * The call that is being handled. To be read before the method's first
-   * `await`, since calls overlap.
+   * The call that is being handled. Read it before the method's first `await`,
+   * because calls overlap.
    *
    * @throws {TypeError} No method is running.
    */
@@ -230,9 +233,10 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
 
   /**
    * Resolves when the handshake is done and {@linkcode Peer.onopen} has settled.
-   * While a lost connection is replaced, it is the promise of the next one.
+   * While a lost connection is replaced, this is a new promise, for the next
+   * connection.
    *
-   * @throws {ConnectionClosedError} It closed before it opened.
+   * @throws {ConnectionClosedError} The peer was closed before a connection opened.
    */
   get opened(): Promise<void> {
     return whenOpened(this.#core);
@@ -248,31 +252,31 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * "Peer": to who makes what is plain reactive, as Vue and MobX do, it is none of
-   * that, and stays as it is.
+   * "Peer". Vue and MobX make plain objects reactive, and recognize by this that a
+   * peer is none.
    */
   get [Symbol.toStringTag](): string {
     return "Peer";
   }
 
   /**
-   * Called when the connection is open, each time if lost ones are replaced;
-   * before any message of the peer is handled and before calls that waited for
-   * the handshake are sent.
+   * Called when a connection has opened, each time if lost ones are replaced:
+   * before any message of the other side is handled, and before calls that waited
+   * for the handshake are sent.
    *
-   * One that returns a promise holds them back until that has settled, with
-   * {@linkcode Peer.opened} and what is called meanwhile: sign in here. What it calls
-   * itself passes: before its first `await`, and after an `await` of a call that
-   * passed. After an `await` of something else nobody can tell whose a call is: say it
-   * with `first`, which runs a function whose calls pass. What isn't said so waits, and
-   * after a second with nothing else under way passes, too, and
-   * {@linkcode Peer.onerror} is told.
+   * If it returns a promise, all other calls, and {@linkcode Peer.opened}, wait
+   * until that has settled: sign in here. The hook's own calls pass: those before
+   * its first `await`, and those after an `await` of a call that passed. After an
+   * `await` of anything else, a call can't be recognized as the hook's: wrap it in
+   * `first`, whose calls pass. A call that isn't wrapped waits; after a second with
+   * nothing else under way it passes, too, and {@linkcode Peer.onerror} is told.
    *
-   * What it throws or rejects with is told to `onerror`, and the connection is not
-   * used: it is closed with 1011, for which a client tries again and
-   * {@linkcode Peer.onattempt} is told; with 4401 for an RpcError that says -32050 or
-   * 401, and with 4403 for any other one that a method of the server threw for its
-   * caller: those are final, unless `reconnect` has another word.
+   * If it throws or rejects, `onerror` is told, and the connection is closed with
+   * 1011; a client then connects again, and {@linkcode Peer.onattempt} is told. If
+   * a client's hook fails with an RpcError, the server has refused: the connection
+   * is closed with 4401 for the codes -32050 and 401, and with 4403 for others,
+   * except those of a busy or failing server. Both are final, unless
+   * `reconnect.when` decides otherwise.
    *
    * ```ts
    * import { connect } from "@jsonrpcws/peer/client";
@@ -303,61 +307,62 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   onopen(_first: First): void | Promise<void> {}
 
   /**
-   * Called instead of {@linkcode Peer.onopen} where this peer is made anew for a
+   * Called instead of {@linkcode Peer.onopen} if this peer was made for a
    * connection that is open already: in a Durable Object that has slept. The other
-   * side has noticed nothing. What it returns or throws means the same.
+   * side notices nothing. A promise or an error means the same as in `onopen`.
    */
   onresume(_first: First): void | Promise<void> {}
 
   /**
-   * Called exactly once when the connection ends for good, however it ends, even
-   * if it never opened. Every call has been rejected by then, and nothing of
-   * this peer acts afterwards.
+   * Called exactly once when the connection ends for good, in whatever way, even if
+   * it never opened. All calls have been rejected by then, and the peer does
+   * nothing afterwards.
    *
-   * Where lost connections are replaced, called for each of them, too, with
-   * `retryIn`; the calls that wait for the next one go on waiting.
+   * If lost connections are replaced, also called for each of those, with
+   * `retryIn`; calls that wait for the next connection go on waiting.
    */
   onclose(_event: CloseInfo): void | Promise<void> {}
 
   /**
-   * Called with each attempt to connect that fails, of a peer that makes its
-   * sockets: why, as far as the socket tells, and with `retryIn` when the next one
-   * is; without, it was the last, and {@linkcode Peer.onclose} follows. Default:
-   * `console.warn` for the first of a row.
+   * Called with each failed attempt to connect of a client: the reason, as far as
+   * the socket tells it, and `retryIn`, the time until the next attempt. Without
+   * `retryIn` it was the last one, and {@linkcode Peer.onclose} follows. Default:
+   * `console.warn` for the first attempt of a row.
    */
   onattempt(failed: FailedAttempt): void | Promise<void> {
     if (failed.attempt === 1) console.warn(describeAttempt(failed));
   }
 
   /**
-   * Called with what a method or hook of this side threw and should not have,
-   * with errors that the peer reports without saying to which call, and with those of
-   * calls that nobody listens to, which end no process; the second argument says
-   * which method of this side threw, if one did. Default: `console.error`, with that
-   * method's name; of an {@linkcode RpcError}, which is mostly the peer's, its code and
-   * what was called alone.
+   * Called with errors that no caller gets: those that a method or a hook of this
+   * side threw (other than an {@linkcode RpcError} of a method), those that the
+   * other side reports without the id of a call, and rejections of calls that
+   * nobody handles, which therefore don't end the process. `context` says which
+   * method of this side threw, if one did. Default: `console.error` with that
+   * method's name; of an RpcError, whose message is mostly the other side's, only
+   * the code and the called method.
    */
   onerror(error: unknown, context?: ErrorContext): void | Promise<void> {
-    // Or whoever can connect could write into the log.
+    // Without its message, since anybody who can connect could write into the log.
     const said = error instanceof RpcError
       ? `RpcError ${error.code}${
         error.method === undefined ? "" : ` of call ${quote(error.method)}`
       }, message withheld: set onerror to see it`
       : error;
-    // A name that `local` has. The stack of what JSON refuses doesn't tell it.
+    // The name helps where the stack doesn't, as for a result that JSON can't
+    // write. It is one of `local`, so it can't forge a log.
     const method = context?.method;
     if (method === undefined) console.error(said);
     else console.error("In method", `${quote(method)}:`, said);
   }
 
   /**
-   * Called with a frame that is no JSON-RPC, some servers send such things
-   * beside it. Return `true` to have dealt with it; otherwise it is answered as
-   * the specification says, unless it is empty. A peer that makes its sockets, a
-   * client, answers only what names a method.
+   * Called with a frame that is no JSON-RPC; some servers send such frames. Return
+   * `true` if you have handled it. Otherwise it is answered as the specification
+   * says, unless it is empty; a client answers only if it names a method.
    *
    * @param _text The frame.
-   * @param _error What the answer would be.
+   * @param _error The error that it would be answered with.
    */
   oninvalid(_text: string, _error: RpcError): boolean | void {}
 
@@ -420,15 +425,15 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Sends a notification: a call without a response. Nothing tells how fast the
-   * peer reads them; to send many, await {@linkcode Peer.drained} between them.
+   * Sends a notification: a call without a response. To send many, await
+   * {@linkcode Peer.drained} between them, since nothing else tells how fast the
+   * other side reads.
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
-   * @returns Whether it was taken: handed to the socket, or left to wait for a
-   * connection, also if the peer is closed meanwhile, or behind calls that wait for
-   * their turn; `false` once the connection is closing or closed, or if too many
-   * messages wait.
+   * @returns `true` if it was taken: handed to the socket, or put into the queue to
+   * wait for a connection or behind calls that wait. `false` if the connection is
+   * closing or closed, or if too many messages wait.
    * @throws {TypeError} The params can't be written as JSON.
    * @throws {RangeError} The message is too long.
    * @see {@link https://www.jsonrpc.org/specification#notification}
@@ -449,16 +454,17 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Answers a request before its method returns; the return value is then
-   * ignored. To answer after the method's first `await`, keep the id; not beyond
-   * the connection that it came by, since the next one has ids of its own.
+   * Answers a request before its method returns; the return value is then ignored.
+   * To answer after the method's first `await`, keep the id, but only as long as
+   * the connection: the next one has ids of its own.
    *
-   * @param id The request's id, as {@linkcode Peer.call} gives it. A request with
-   * id null can be answered so before its method's first `await` alone.
+   * @param id The request's id, of {@linkcode Peer.call}. A request with the id
+   * null can be answered only before its method's first `await`.
    * @param result The result, if there is no error.
-   * @param error What the method would have thrown; `undefined` or null: none.
-   * @returns `false` if no request of that id is waiting: it was answered, or
-   * the connection is closed.
+   * @param error The error that the method would have thrown; `undefined` or null:
+   * none.
+   * @returns `false` if no request of that id waits, because it was answered or the
+   * connection is closed.
    * @see {@link https://www.jsonrpc.org/specification#response_object}
    */
   respond(id: Id, result: unknown, error?: unknown): boolean {
@@ -466,17 +472,17 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
   }
 
   /**
-   * Closes the connection for good. At once: calls that wait are rejected,
-   * running methods' results are dropped, {@linkcode Peer.onclose} is called. A
-   * second close does nothing.
+   * Closes the connection for good. In the same turn, calls that wait are rejected,
+   * results of running methods are dropped, and {@linkcode Peer.onclose} is called.
+   * A second close does nothing.
    *
-   * Notifications that wait for the handshake, or for an asynchronous `onopen`, were
-   * taken, and are sent first: calls are rejected at once and no more are taken, but
-   * the connection opens, if it does so within 5 seconds, and closes then.
+   * If notifications wait for the handshake or an asynchronous `onopen`, they are
+   * sent first: calls are rejected now and no more are taken, but the connection
+   * closes only once it has opened, or after 5 seconds.
    *
-   * @param code 1000 (the default) or 3000 to 4999; where the socket allows it,
-   * as a server's does, also 1001 to 1014.
-   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
+   * @param code 1000 (the default) or 3000 to 4999; also 1001 to 1014 if the socket
+   * allows it, as a server's does.
+   * @param reason At most 123 bytes of UTF-8; the rest is cut off.
    * @throws {RangeError} The code can't be sent.
    * @see {@link https://www.rfc-editor.org/rfc/rfc6455#section-7.1.2}
    */

@@ -1,5 +1,5 @@
 /**
- * A call, as the method that handles it sees it, and as the caller makes it.
+ * A call, as its method sees it, and the options by which its caller makes it.
  *
  * @module
  */
@@ -7,87 +7,92 @@
 import type { Id, Members } from "../wire/message.ts";
 import type { TraceContext } from "./trace.ts";
 
-/** The call that a method is handling. Keep it whole: its parts need each other. */
+/**
+ * The call that a method is handling. Don't take its functions off it: they need
+ * `this`.
+ */
 export interface Call {
-  /** The request's id as the caller wrote it; `undefined` for a notification. */
+  /** The request's id; `undefined` for a notification. */
   readonly id: Id | undefined;
-  /** The name that was called. */
+  /** The called name. */
   readonly method: string;
   /**
-   * Aborts when the caller cancels the call, when the connection closes, and
-   * after `handlerTimeout` without a sign of life. Its reason says which. Listeners run
-   * right after that, in the AsyncLocalStorage in which the signal was first asked for.
+   * Aborts when the caller cancels the call, when the connection closes, and after
+   * the limit `handlerTimeout` without a sign of life; the reason says which.
+   * Listeners run in the AsyncLocalStorage context in which the signal was first
+   * read.
    */
   readonly signal: AbortSignal;
   /**
-   * The caller's place in a distributed trace; empty if the call had none.
+   * The caller's trace context; empty if the call had none.
    *
    * @see {@link https://www.w3.org/TR/trace-context/}
    */
   readonly trace: TraceContext;
   /**
-   * The members that the message has beside `jsonrpc`, `id`, `method` and `params`,
-   * as the caller wrote them: the `sessionId` of Chrome DevTools. Empty if it has
-   * none.
+   * The further members of the message, beside `jsonrpc`, `id`, `method` and
+   * `params`, such as the `sessionId` of Chrome DevTools. Empty if there are none.
    */
   readonly members: Members;
   /**
-   * Tells the caller how far the method is; see `onprogress` of
-   * {@linkcode CallOptions}. It is a sign of life, whether somebody listens or not.
+   * Tells the caller of the method's progress; see `onprogress` of
+   * {@linkcode CallOptions}. It is a sign of life even if the caller doesn't
+   * listen.
    *
-   * @param value Any JSON.
+   * @param value Any JSON value.
    * @returns Whether it was sent: `false` for a notification, in JSON-RPC 1.0
    * and bare, and once the call was answered.
    */
   progress(value: unknown): boolean;
 }
 
-/** How one call is made. */
+/** The options of one call. */
 export interface CallOptions {
   /**
-   * Members that its message has beside `jsonrpc`, `id`, `method` and `params`, for a
-   * peer that asks for some: the `sessionId` of Chrome DevTools. Any JSON; those of
-   * the value `undefined` are left out. One that the message has by itself is a
+   * Further members of the message, beside `jsonrpc`, `id`, `method` and `params`,
+   * for peers that need some, such as the `sessionId` of Chrome DevTools. Any JSON
+   * values; `undefined` is left out. A name of the envelope rejects with a
    * TypeError. Default: none.
    */
   members?: Members;
   /**
-   * Cancels the call: it rejects at once with the signal's reason, the peer is
-   * told with `$/cancelRequest`, and an answer that comes late is dropped.
+   * Cancels the call when it aborts: the call rejects at once with the signal's
+   * reason, the other side is told by `$/cancelRequest`, and a late answer is
+   * dropped.
    */
   signal?: AbortSignal;
   /**
-   * Milliseconds without a sign of life after which, or at most a sixteenth later,
-   * the call is cancelled and rejects with a `TimeoutError`. Signs are progress,
-   * questions for a stream among its params and calls of what it lends; the time
-   * that it waits for its turn counts. Default: the peer's `timeout`, 60,000.
-   * `Infinity`: never. For a total there is `AbortSignal.timeout`.
+   * Milliseconds without a sign of life after which the call is cancelled and
+   * rejects with a `TimeoutError`, at most a sixteenth later. Signs of life are
+   * progress, questions for a stream in its params, and calls of functions in its
+   * params. The time in the queue counts. Default: the peer's `timeout`, 60,000.
+   * `Infinity`: never. To limit the whole time, use `AbortSignal.timeout`.
    */
   timeout?: number;
   /**
-   * Called with what the method tells of its progress, in order, each time
-   * before the call is settled.
+   * Called with each value that the method passes to `progress`, in order, before
+   * the call is settled.
    */
   onprogress?: (value: unknown) => void;
   /**
-   * Whether the method may as well be executed twice. Then a client that replaces
-   * a lost connection sends the call again on the next one, unless it passes a
-   * stream or a reference; and a ConnectionClosedError says so to whoever decides
-   * about calling again. Default `false`.
+   * Whether executing the method twice does no harm. Then a client sends the call
+   * again on the next connection if the first one is lost, unless it passes a
+   * stream or a reference; and a ConnectionClosedError has it as `idempotent`, for
+   * code that decides whether to call again. Default `false`.
    */
   idempotent?: boolean;
 }
 
 /**
- * The argument of {@linkcode Peer.onopen}: runs a function whose calls are those of
- * `onopen`, and returns what that returns. Needed after an `await` of something that
- * is no call; does no harm anywhere.
+ * The argument of {@linkcode Peer.onopen}: runs a function, whose calls count as
+ * the hook's own, and returns its result. Needed after an `await` of anything but a
+ * call; harmless anywhere else.
  */
 export type First = <Result>(call: () => Result) => Result;
 
-/** Where an error comes from that {@linkcode Peer.onerror} is told of. */
+/** The origin of an error that {@linkcode Peer.onerror} is told of. */
 export interface ErrorContext {
-  /** The method of this side that threw; absent if none did, but a hook. */
+  /** The method of this side that threw; absent if it was no method. */
   readonly method?: string;
   /** The call that it was handling. */
   readonly call?: Call;

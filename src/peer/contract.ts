@@ -1,27 +1,27 @@
 /**
- * The contract between the two sides, in types alone: how one side's `local`
- * looks from the other side.
+ * The contract between the two sides, in types: how one side's `local` looks from
+ * the other.
  *
  * @module
  */
 
 /**
- * The remote of a peer whose type was not told: any name but an
- * {@linkcode OwnName}, any params.
+ * The remote of a peer without a type: any name except an {@linkcode OwnName}, any
+ * params.
  */
 export type UntypedRemote =
   & { readonly [name: string]: UntypedMethod }
   & { readonly [Name in Exclude<OwnName, ObjectName>]: undefined };
 
-/** A method of the other side's, of any name and params, or a group of methods. */
+/** A method of the other side with any params, or a group of methods. */
 export interface UntypedMethod {
-  /** Calls it. */
+  /** Calls the method. */
   (...params: unknown[]): Promise<unknown>;
   /** A method in the group. */
   readonly [name: string]: UntypedMethod;
 }
 
-/** The names that every object has. */
+/** The names of members that every object has. */
 export type ObjectName =
   | "hasOwnProperty"
   | "isPrototypeOf"
@@ -36,10 +36,10 @@ export type ObjectName =
   | "__proto__";
 
 /**
- * The names that are no method's, in a {@linkcode Remote} and a
- * {@linkcode RemoteReference}: those that every function has are the function's,
- * those that the language and tools look up in any value are `undefined`. Methods
- * of these names are within reach of {@linkcode Peer.request}.
+ * The names that are no methods in a {@linkcode Remote} and a
+ * {@linkcode RemoteReference}: members of every function are the function's, and
+ * names that the language and tools look up in any value are `undefined`. Methods
+ * of these names can be called by {@linkcode Peer.request}.
  */
 export type OwnName =
   | ObjectName
@@ -68,10 +68,9 @@ export type OwnName =
   | `$$${string}`;
 
 /**
- * The other side's `local` as it looks from here: each function returns a
- * promise, or a {@linkcode RemoteStream}; each nested object is a group of dotted
- * names. A method that may be left out can be called, and rejects with -32601
- * where it is.
+ * The other side's `local` as it looks from here: each function returns a promise
+ * or a {@linkcode RemoteStream}; each nested object is a group, with dotted names.
+ * An optional method can be called; if it is missing, the call rejects with -32601.
  */
 export type Remote<Theirs> = unknown extends Theirs ? UntypedRemote : {
   readonly [
@@ -92,7 +91,7 @@ export type RemoteMember<Member> = Member extends
     ? CannotTravel<"An instance is no group of methods: list them">
   : Remote<Member>;
 
-/** The value that a call has for its caller. */
+/** The value that a call returns to its caller: a promise or a stream. */
 export type RemoteResult<Result> = IsAny<Result> extends true ? Promise<Result>
   : [Result] extends [never] ? Promise<never>
   : [Result] extends [AsyncIterable<infer Value> | ReadableStream<infer Value>]
@@ -100,21 +99,21 @@ export type RemoteResult<Result> = IsAny<Result> extends true ? Promise<Result>
   : Promise<RemoteItem<Result>>;
 
 /**
- * A stream of the other side's. It is iterated directly; awaiting it first tells
- * whether the call succeeded, and gives the same values.
+ * A stream of the other side. It can be iterated directly; awaiting it first tells
+ * whether the call succeeded, and gives an iterable of the same values.
  */
 export type RemoteStream<Value> =
   & AsyncIterable<Value>
   & PromiseLike<AsyncIterable<Value>>;
 
 /**
- * A result, an item of a stream or of an array, as it arrives: there `undefined` is
- * written as null. What a method that returns nothing returns is nobody's to read.
+ * A result, or an item of a stream or an array, as it arrives: `undefined` is
+ * written as null.
  */
 export type RemoteItem<Value> = Value extends undefined ? null
   : RemoteValue<Value>;
 
-/** An item of a stream as it arrives: by itself, it lends nothing. */
+/** An item of a stream as it arrives; it can't hold functions. */
 export type RemoteStreamItem<Value> = IsAny<Value> extends true ? Value
   : unknown extends Value ? Value
   : Value extends Marshaled<unknown> | ((...params: never[]) => unknown)
@@ -122,9 +121,9 @@ export type RemoteStreamItem<Value> = IsAny<Value> extends true ? Value
   : RemoteItem<Value>;
 
 /**
- * A value as it arrives: what is JSON as it is; functions and marked objects can be
- * called, what writes itself as something else (a Date) is that, and what JSON
- * can't say is a {@linkcode CannotTravel}.
+ * A value as it arrives. JSON stays as it is; functions and marked objects become
+ * references; a value with toJSON, as a Date, becomes what that returns; what JSON
+ * can't express is a {@linkcode CannotTravel}.
  */
 export type RemoteValue<Value> = IsAny<Value> extends true ? Value
   : unknown extends Value ? Value
@@ -143,8 +142,8 @@ export type RemoteValue<Value> = IsAny<Value> extends true ? Value
     ? CannotTravel<"An object with methods must be marked with marshal()">
   : { [Name in keyof Value]: RemoteValue<Value[Name]> };
 
-// An array is written as one, which the compiler looks into when it has to: a
-// mapped type of it, at once, without end where it holds itself.
+// Arrays are mapped by their item type: the compiler resolves that lazily, while a
+// mapped type of an array that contains itself would never end.
 
 /** An array or a tuple as it arrives. */
 export type RemoteItems<Values extends readonly unknown[]> =
@@ -154,10 +153,10 @@ export type RemoteItems<Values extends readonly unknown[]> =
     : { [Index in keyof Values]: RemoteItem<Required<Values>[Index]> };
 
 /**
- * The method by which something is let go of, and `using` does it.
+ * The method by which something is released; `using` calls it.
  *
- * An interface of our own: where the library of types has no `Symbol.dispose`,
- * the global `Disposable` would be `any`, and every param with it.
+ * Not the global `Disposable`: where the type library has no `Symbol.dispose`, that
+ * would be `any`, and so would every param.
  */
 export type Releasable = {
   [
@@ -168,8 +167,8 @@ export type Releasable = {
 };
 
 /**
- * The method by which something is closed and waited for, and `await using` does
- * it; see {@linkcode Releasable}.
+ * The method by which something is closed and awaited; `await using` calls it. See
+ * {@linkcode Releasable}.
  */
 export type AsyncReleasable = {
   [
@@ -179,7 +178,10 @@ export type AsyncReleasable = {
   ]: () => Promise<void>;
 };
 
-/** A function or an object of the other side's, until it is disposed of. */
+/**
+ * A function or an object of the other side, which can be called until it is
+ * disposed of.
+ */
 export type RemoteReference<Target> =
   & Releasable
   & (Target extends (...params: infer Params) => infer Result
@@ -188,14 +190,14 @@ export type RemoteReference<Target> =
 
 /** An object that is passed by reference; made by {@linkcode marshal}. */
 export interface Marshaled<Target> extends Releasable {
-  /** What it stands for. */
+  /** The object that it stands for. */
   readonly target: Target;
 }
 
 /**
- * The arguments that a caller may pass; see {@linkcode RemoteParam}. One that is
- * left out, or `undefined`, has none behind it: in the middle it would arrive as
- * null.
+ * The arguments that a caller may pass; see {@linkcode RemoteParam}. After one that
+ * is left out or `undefined` there can be no other, because in the middle it would
+ * arrive as null.
  */
 export type RemoteParams<Params extends readonly unknown[]> = number extends
   Params["length"] ? PassedParams<Params>
@@ -203,12 +205,12 @@ export type RemoteParams<Params extends readonly unknown[]> = number extends
     ? PassedPrefix<Params, Required<Params>>
   : PassedParams<Params>;
 
-/** Each argument as a caller may pass it. */
+/** Each argument in the type that a caller may pass. */
 export type PassedParams<Params extends readonly unknown[]> = {
   [Index in keyof Params]: RemoteParam<Params[Index]>;
 };
 
-/** `true` where an argument that has others behind it may be `undefined`. */
+/** `true` if an argument that is not the last may be `undefined`. */
 export type HasGap<
   Params extends readonly unknown[],
   All extends readonly unknown[],
@@ -218,8 +220,7 @@ export type HasGap<
   : false;
 
 /**
- * Some of the arguments, from the first one on, or all: only the last of these may
- * be `undefined`.
+ * The arguments up to any of them; only the last one of these may be `undefined`.
  *
  * @typeParam Some The first arguments, none of them optional.
  */
@@ -234,21 +235,22 @@ export type PassedPrefix<
   : never
   : [];
 
-/** Arguments each of which may be left out, or `undefined`. */
+/** Arguments, each of which may be left out or `undefined`. */
 export type OptionalParams<Params extends readonly unknown[]> = {
   [Index in keyof Params]?: RemoteParam<Params[Index]> | undefined;
 };
 
-/** Arguments none of which is `undefined`. */
+/** Arguments, none of which is `undefined`. */
 export type DefiniteParams<Params extends readonly unknown[]> = {
   [Index in keyof Params]: RemoteParam<Exclude<Params[Index], undefined>>;
 };
 
 /**
- * An argument that a caller may pass for a parameter: for a stream anything that
- * is one, for a function that is called back one that answers now or later, for a
- * reference what it was made of, for what is JSON itself; for what would not arrive
- * as the parameter says a {@linkcode CannotTravel}.
+ * An argument that a caller may pass for a parameter: any async iterable or
+ * ReadableStream for a stream, a function that returns a value or a promise for a
+ * callback, a marked object for a reference, JSON for itself; and a
+ * {@linkcode CannotTravel} for anything that would not arrive as the parameter's
+ * type.
  */
 export type RemoteParam<Param> = IsAny<Param> extends true ? Param
   : unknown extends Param ? Param
@@ -264,7 +266,7 @@ export type RemoteParam<Param> = IsAny<Param> extends true ? Param
 /** A stream that a caller may pass. */
 export type PassedStream<Value> = AsyncIterable<Value> | ReadableStream<Value>;
 
-/** What stands in an argument, as a caller may pass it. */
+/** A value within an argument, in the type that a caller may pass. */
 export type RemoteMemberParam<Param> = IsAny<Param> extends true ? Param
   : unknown extends Param ? Param
   : Param extends Scalar | Json ? Param
@@ -282,7 +284,10 @@ export type RemoteMemberParam<Param> = IsAny<Param> extends true ? Param
     ? CannotTravel<"JSON has no Map, Set or bytes: take an array or a string">
   : { [Name in keyof Param]: RemoteMemberParam<Param[Name]> };
 
-/** An array or a tuple in an argument: what is `undefined` would arrive as null. */
+/**
+ * An array or a tuple in an argument, without `undefined`, which would arrive as
+ * null.
+ */
 export type RemoteItemParams<Params extends readonly unknown[]> =
   Params[number][] extends Params
     ? Params extends unknown[]
@@ -294,7 +299,7 @@ export type RemoteItemParams<Params extends readonly unknown[]> =
       >;
     };
 
-/** The names of the methods of a `local`, those in groups with dots. */
+/** The names of the methods of a `local`; methods in groups have dotted names. */
 export type MethodName<Theirs> = unknown extends Theirs ? never : {
   [Name in keyof Theirs & string]-?: NonNullable<Theirs[Name]> extends
     (...params: never[]) => unknown ? Name
@@ -304,11 +309,11 @@ export type MethodName<Theirs> = unknown extends Theirs ? never : {
     : never;
 }[keyof Theirs & string];
 
-/** A name, unless the type of the other side knows it. */
+/** A name that the type of the other side doesn't have. */
 export type OtherName<Name extends string, Theirs> = Name extends
   MethodName<Theirs> ? never : Name;
 
-/** The method of that name. */
+/** The type of the method of this name. */
 export type MethodOf<Theirs, Name> = Name extends keyof Theirs
   ? NonNullable<Theirs[Name]>
   : Name extends `${infer Group}.${infer Rest}`
@@ -316,10 +321,7 @@ export type MethodOf<Theirs, Name> = Name extends keyof Theirs
     : never
   : never;
 
-/**
- * The params of a method: by position or, as an object, by name. Where all may be
- * left out, so may they.
- */
+/** The params of a method: an array by position, or an object by name. */
 export type ParamsOf<Method> = Method extends
   (...params: infer Params) => unknown
   ? RemoteParams<Params> extends infer Given ? Given | ParamsByName<Given>
@@ -332,8 +334,8 @@ export type ResultOf<Method> = Method extends
   : never;
 
 /**
- * Params by name: one object is the only argument itself, several have names at
- * run time alone.
+ * Params by name. For a method with a single object as its parameter they are that
+ * object; for others the compiler doesn't know the names.
  */
 export type ParamsByName<Params> = Params extends readonly [] ? never
   : Params extends readonly [infer Only extends object]
@@ -341,17 +343,17 @@ export type ParamsByName<Params> = Params extends readonly [] ? never
   : { readonly [name: string]: unknown };
 
 /**
- * Stands where something can't be sent, and says why: nothing can be given for
- * it, and nothing be done with it.
+ * The type of a value that can't be sent: nothing can be assigned to it, and the
+ * compiler's error shows the reason.
  */
 export interface CannotTravel<Why extends string> {
-  /** Why. */
+  /** The reason. */
   readonly cannotTravel: Why;
 }
 
 /**
- * The arguments that follow a method's name: its params, if any are required, and
- * then the rest.
+ * The arguments behind a method's name: its params, optional if all of them are,
+ * and then the rest.
  */
 export type ParamsFor<Method, Rest extends unknown[] = []> = [] extends
   ParamsOf<Method> ? [params?: ParamsOf<Method>, ...Rest]
@@ -360,7 +362,7 @@ export type ParamsFor<Method, Rest extends unknown[] = []> = [] extends
 /** The scalars of JSON, and the values that are written as null. */
 export type Scalar = string | number | boolean | null | undefined | void;
 
-/** What JSON can say, and what it leaves out of an object. */
+/** Any JSON value; in an object, members may be `undefined`, which are left out. */
 export type Json =
   | string
   | number
@@ -369,7 +371,7 @@ export type Json =
   | readonly Json[]
   | { readonly [name: string]: Json | undefined };
 
-/** What JSON writes as `{}`, or as an object of its numbers. */
+/** Objects that JSON writes as `{}`, or as an object of numbers. */
 export type Unwritable =
   | ReadonlyMap<unknown, unknown>
   | ReadonlySet<unknown>
@@ -386,15 +388,15 @@ export type HasMethod<Type> = true extends {
 }[keyof Type] ? true
   : false;
 
-/** `true` for an Error, whose words stand where JSON doesn't look. */
+/** `true` for an Error, whose message JSON doesn't write. */
 export type IsError<Type> = Type extends Error
-  // With a stack it is none of the messages that have a name.
+  // By all members of Error, so that a plain `{ name, message }` is none.
   ? keyof Error extends keyof Type ? true : false
   : false;
 
 /**
- * `true` for what is an instance of a class beyond doubt: it has members that
- * nobody else sees, or symbols.
+ * `true` for a type that can only be a class instance: it has private members or
+ * symbols.
  */
 export type IsInstance<Type> = keyof Type & symbol extends never
   ? { [Name in keyof Type]: Type[Name] } extends Type ? false : true

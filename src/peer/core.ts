@@ -1,10 +1,9 @@
 /**
- * The core of a peer: all that it knows, in one record. What is done with it are
- * functions in the files around, which import one way: what the owner is told,
- * sending, calls out, calls in, the life of a connection, what a socket tells.
+ * The core of a peer: its whole state, in one record. The functions that work on it
+ * are in the files beside this one, which import in one direction.
  *
- * One connection after the other passes through a core; what belongs to one of
- * them alone is its {@linkcode Connection}. Who uses a peer can't reach its core.
+ * A core has one connection after the other; the state of a single connection is
+ * its {@linkcode Connection}. Users of a peer can't reach its core.
  *
  * @see ARCHITECTURE.md
  *
@@ -50,7 +49,7 @@ import type {
   Versions,
 } from "./seams.ts";
 
-/** The public peer of a core: what it lets be called, and its hooks. */
+/** The public peer of a core: its methods and hooks. */
 export interface Owner {
   local: object;
   onopen(first: First): void | Promise<void>;
@@ -61,25 +60,28 @@ export interface Owner {
   oninvalid(text: string, error: RpcError): boolean | void;
 }
 
-/** A listener to the status of a connection, which asks for what it shows. */
+/**
+ * The store of a connection's status, which reads the core when it is told of a
+ * change.
+ */
 export interface Watched {
   change(): void;
 }
 
-/** A close that waits until what was taken before it has been sent. */
+/** A close that waits until the messages that were taken before it are sent. */
 export interface Leaving {
   readonly info: CloseInfo;
   /** Stops the timer that ends the wait. */
   readonly stop: () => void;
 }
 
-/** A list of peers, such as a server's, that has each until it is gone. */
+/** A list of peers, such as a server's. */
 export interface Keeper {
-  /** Takes a peer off the list: its socket is gone, or has had 5 seconds for that. */
+  /** Removes a peer: its socket is gone, or has had 5 seconds to close. */
   release(peer: object): void;
 }
 
-/** Where a connection is in its life; see {@linkcode Peer.state}. */
+/** The state of a connection; see {@linkcode Peer.state}. */
 export type ConnectionState = "connecting" | "open" | "closed";
 
 /** A method that runs for the other side. */
@@ -87,62 +89,74 @@ export interface RunningCall extends Call, Lender {
   readonly signal: AbortSignal;
   readonly type: "request" | "notification";
   readonly version: Version;
-  /** The connection that it came by, perhaps not the one of now. */
+  /** The connection that the call came by, which may have ended. */
   readonly connection: Connection;
   /** The batch that its response belongs to. */
   readonly batch: IncomingBatch | undefined;
   answered: boolean;
-  /** When it is given up, in milliseconds of the monotonic clock. */
+  /** The time when it is given up, of `performance.now()`. */
   deadline: number;
-  /** Whether it has been told to stop. */
+  /** Whether its signal has aborted. */
   readonly isAborted: boolean;
-  /** How many streams and references of the peer's are among its arguments. */
+  /** Number of the other side's streams and references among its arguments. */
   borrowed: number;
-  /** Aborts its signal; why is asked if somebody has that, since an error has a stack. */
+  /**
+   * Aborts its signal. The reason is made only if somebody reads it, since an error
+   * has a stack, which costs time.
+   */
   stop(why: () => unknown): void;
 }
 
 /**
- * What lives as long as one connection. Its tables are made when there is
- * something to put into them: a server may have thousands of connections on which
- * nothing happens.
+ * The state of one connection. Its tables are made when they are first needed: a
+ * server may have thousands of idle connections.
  */
 export class Connection {
-  /** The version that was told or heard; `undefined`: neither yet. */
+  /**
+   * The version: the option's, or that of the first message; `undefined`: not known
+   * yet.
+   */
   spoken: Version | undefined;
-  /** What it carries beside JSON; `undefined`: nothing. */
+  /** Its streams and references; `undefined`: the peer has no such part. */
   values: Values | undefined;
-  /** The requests that are still to be answered. */
+  /** The requests that are not answered yet. */
   unanswered: Map<Id | RunningCall, RunningCall> | undefined;
   /** The methods that have not settled, answered or not. */
   running: Set<RunningCall> | undefined;
-  /** How many of them are functions and objects that were lent. */
+  /** How many of them are calls to lent functions and objects. */
   lentRunning = 0;
-  /** The methods that have not settled though their time is over. */
+  /** The methods that have not settled, though their time is over. */
   overdue: Set<RunningCall> | undefined;
-  /** Who listens to notifications. */
+  /** The listeners to notifications. */
   observers: Observers | undefined;
   /**
-   * The id that followed the last message that was no request, until a later request
-   * has been answered; 0: none. Some peers answer notifications with an error, and
-   * answers that they can't read, and no call is to blame for it.
+   * The id that a request would have had when the last message that was none was
+   * sent: a notification or an answer. 0 once a later request has been answered.
+   * Until then, an error without an id may be about that message rather than about
+   * a call.
    */
   suspect = 0;
   /** The number of the frame that is being read. */
   frame = 0;
-  /** What waits for its turn, by length; see `held.ts`. */
+  /** Characters of messages that wait for their turn; see `held.ts`. */
   held = 0;
-  /** What waits for others of its batch, by length; see `held.ts`. */
+  /** Characters of answers that wait for others of their batch; see `held.ts`. */
   kept = 0;
   /** The calls that wait for a method to end, the oldest first. */
   waiting: Set<object> | undefined;
-  /** Whether {@linkcode held} has the frame that is being read: once, for all its calls. */
+  /**
+   * Whether the frame that is being read is counted in {@linkcode held}: once for
+   * all its calls.
+   */
   isCharged = false;
-  /** Whether the owner was told that notifications are dropped: once a row. */
+  /**
+   * Whether the owner was told that notifications are dropped; told once in a row
+   * of them.
+   */
   isDropping = false;
-  /** How it ended, once it has. */
+  /** Its end; `undefined` until then. */
   ended: CloseInfo | undefined;
-  /** What its socket had complained of by then. */
+  /** The error that its socket told before the end. */
   cause: unknown;
 
   constructor(version: Version | undefined) {
@@ -150,86 +164,103 @@ export class Connection {
   }
 }
 
-/** Methods that run, and calls that wait for one of them to end. */
+/** The part `crowds`: calls that wait until a running method ends. */
 export interface Crowd {
-  /** Whether a method may begin; if not, its call waits, or has been answered. */
+  /** Whether a call may begin. `false`: it waits, or was refused. */
   admits(
     core: Core,
     running: RunningCall,
     call: Request | Notification,
     text: string,
   ): boolean;
-  /** A method runs on after its first turn. */
+  /** Counts a method that goes on after its first turn. */
   enter(running: RunningCall): void;
-  /** It runs no more, or is waited for no more. */
+  /** Counts a method that has ended or run out of time. */
   leave(running: RunningCall): void;
-  /** Begins what waits, as much as there is room for. */
+  /** Begins waiting calls, as many as there is room for. */
   next(core: Core, connection: Connection): void;
-  /** The connection ended. */
+  /** Drops what waits: the connection has ended. */
   end(core: Core, connection: Connection): void;
 }
 
-/** A part of a peer, as the core takes it. */
+/** A part of a peer, with the functions that the core calls. */
 export interface CorePart extends Part {
-  /** Takes its slot of a core that is being made. */
+  /** Puts the part into its slot of a new core. */
   readonly attach?: (core: Core) => void;
-  /** Makes what one connection carries; called for the first such part with all. */
+  /**
+   * Makes the values of a new connection. Called only on the first part that has
+   * it, with all parts.
+   */
   readonly carry?: (core: Core, parts: readonly CorePart[]) => Values;
 }
 
-/** The functions that a socket and a timer call; of `hearing.ts`, which imports this file. */
+/**
+ * The functions of `hearing.ts` for sockets and timers. Passed in, since
+ * `hearing.ts` imports this file.
+ */
 export interface Handlers {
-  /** The socket tells something. */
+  /** Takes an event of the socket. */
   hear(core: Core, event: SocketEvent): void;
-  /** Ends what is due, and says when the next is; see {@linkcode Deadlines}. */
+  /**
+   * Ends what is due, and returns the time of the next deadline; see
+   * {@linkcode Deadlines}.
+   */
   sweep(core: Core, now: number): number;
-  /** Tells the owner of an error that is nobody else's. */
+  /** Tells the owner of an error. */
   complain(core: Core, error: unknown): void;
 }
 
-/** Milliseconds of {@linkcode Core.timeout}, if its owner names none. */
+/** The default of the option `timeout`, in milliseconds. */
 export const usualTimeout = 60_000;
 
-/** All that a peer knows. */
+/** The state of a peer. */
 export class Core {
   readonly owner: Owner;
   readonly options: PeerOptions<unknown>;
   readonly limits: Limits;
-  /** Milliseconds that a call may go without a sign of life. */
+  /**
+   * The option `timeout`: milliseconds that a call may go without a sign of life.
+   */
   readonly timeout: number;
 
   // The line.
   readonly makeSocket: SocketMaker | undefined;
-  /** When to connect again; `undefined`: never. */
+  /** The rules of reconnection; `undefined`: none. */
   readonly retries: Retries | undefined;
-  /** Hears of the socket; one for every event, three closures less a connection. */
+  /**
+   * The listener to the socket: one for all events, which saves three closures for
+   * each connection.
+   */
   readonly listener: (event: SocketEvent) => void;
   ws: Socket | undefined;
   state: ConnectionState = "connecting";
   /** The number of the attempt to connect, or of the last one. */
   attempt = 0;
-  /** Attempts that failed since the last connection. */
+  /** Number of attempts that failed since the last connection. */
   failures = 0;
-  /** Whether an attempt brings credentials that the last one didn't have. */
+  /** Whether the next attempt will have fresh credentials. */
   isFresh = false;
   /** Ends the wait for the next attempt, or for the socket to close. */
   endWait: (() => void) | undefined;
-  /** When an attempt must have come to something; Infinity: none is under way. */
+  /** The time when the attempt under way is given up; Infinity: there is none. */
   due: number = Infinity;
-  /** What the socket last complained of. */
+  /** The last error of the socket. */
   cause: unknown;
-  /** What the server of an attempt answered instead of a handshake. */
+  /** The HTTP answer that refused the attempt. */
   answer: HttpAnswer | undefined;
-  /** How the last attempt failed, or the last connection was lost, until the next. */
+  /**
+   * The last failed attempt or lost connection; `undefined` while a connection is
+   * open.
+   */
   last: FailedAttempt | undefined;
-  /** When the next attempt is, on the monotonic clock. */
+  /** The time of the next attempt, of `performance.now()`. */
   retryAt: number | undefined;
-  /** The store that a page shows the status from; `undefined`: nobody has asked for it. */
+  /** The store of the status; `undefined`: nobody has asked for it. */
   watched: Watched | undefined;
   isGone = false;
   /** The `onopen` of the connection, until it has settled. */
   opening: Opening | undefined;
-  /** The end that was asked for, once what was taken has been sent. */
+  /** The close that waits until messages are sent. */
   leaving: Leaving | undefined;
   opened: Deferred<void> | undefined;
   closed: Deferred<CloseInfo> | undefined;
@@ -237,15 +268,21 @@ export class Core {
 
   // The calls.
   connection!: Connection;
-  /** What waits for a connection, or for a place among the requests in flight. */
+  /**
+   * The messages that wait for a connection, or for a place among the requests in
+   * flight.
+   */
   readonly queue: Queue = new Queue();
-  /** While no calls are sent, because the peer said so. */
+  /**
+   * The time in which no calls are sent, because the other side refused some for
+   * its rate.
+   */
   pause: Pause | undefined;
   readonly pending: PendingTable;
   methods: Methods | undefined;
-  /** The call whose method has not come to its first `await`. */
+  /** The call whose method runs now, before its first `await`. */
   current: RunningCall | undefined;
-  /** How many responses arrived that no request was waiting for. */
+  /** Number of responses that no request was waiting for. */
   unmatched = 0;
   readonly #handlers: Handlers;
   #deadlines: Deadlines | undefined;
@@ -288,7 +325,8 @@ export class Core {
         this.retries = new Retries(reconnect === true ? {} : reconnect);
       }
     } else this.ws = ws;
-    // An answer that comes late is to a peer of before.
+    // A resumed connection begins with a random id, so that a late answer to the
+    // former peer isn't taken for an answer to this one.
     this.pending = new PendingTable(
       this.queue,
       options.resumed ? Math.ceil(Math.random() * 2 ** 30) : 1,
@@ -297,7 +335,7 @@ export class Core {
     for (const part of parts) part.attach?.(this);
   }
 
-  /** What is due at some time; made with the first of it. */
+  /** The deadlines; made with the first call. */
   get deadlines(): Deadlines {
     return this.#deadlines ??= new Deadlines(
       Math.min(

@@ -1,7 +1,7 @@
 /**
- * Two bounds on memory, in characters, each for one connection and for all of the
- * process: calls that arrived and wait to be run, and answers that wait for the others
- * of their batch.
+ * Two accounts of memory in characters, for calls that arrived and wait to be run,
+ * and for answers that wait for the others of their batch. Each has a bound for one
+ * connection and one for all of the process.
  *
  * @see PROTOCOL.md, "Limits"
  *
@@ -10,18 +10,19 @@
 
 import type { Connection, Core } from "./core.ts";
 
-// What a message counts for beside its characters: the objects that it becomes.
+// Characters that a message counts beside its text, for the objects that it
+// becomes.
 const leastLength = 1_024;
 
-// The bound of all connections together. Where it is met, those go on that have no
-// more than their share.
+// The bound of all connections together. When it is reached, a connection may still
+// have its share.
 const most = 134_217_728;
 const share = 65_536;
 
 let all = 0;
 let allAnswers = 0;
 
-/** Puts a message on its connection's account; `false`: there is no room for it. */
+/** Counts a message; `false`: there is no room for it. */
 export function hold(
   { connection, limits: { held: ours } }: Core,
   length: number,
@@ -34,7 +35,7 @@ export function hold(
   return true;
 }
 
-/** Takes it off again. */
+/** Takes a message off the account. */
 export function letGo(connection: Connection, length: number): void {
   connection.held -= length + leastLength;
   all -= length + leastLength;
@@ -50,15 +51,15 @@ export function mayKeep(
     (allAnswers + length <= most || kept <= share);
 }
 
-/** Puts an answer on its connection's account, or takes it off: less than 0. */
+/** Counts an answer; a negative length takes it off. */
 export function keep(connection: Connection, length: number): void {
-  // What had to be let go of was, with all that the connection had.
+  // An ended connection has been taken off as a whole.
   if (connection.ended !== undefined) return;
   connection.kept += length;
   allAnswers += length;
 }
 
-/** Takes all off that a connection has: it ended. */
+/** Takes everything of an ended connection off both accounts. */
 export function letAllGo(connection: Connection): void {
   all -= connection.held;
   allAnswers -= connection.kept;

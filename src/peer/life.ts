@@ -43,18 +43,19 @@ import {
 import type { Entry } from "./pending.ts";
 import { abandon, advance } from "./waiting.ts";
 
-// How long a peer may take to answer a close frame.
+// Milliseconds that the other side has to answer a close frame.
 const closeTimeout = 5_000;
 
 const usualHandshakeTimeout = 20_000;
 
-// How long a socket may take from its error to its close.
+// Milliseconds that a socket has from its error to its close.
 const errorTimeout = 1_000;
 
 /**
- * Begins the life of a peer, over its socket or the first that it makes.
+ * Begins the life of a peer: over the socket that it was given, or by the first
+ * attempt.
  *
- * @throws What makes the socket throws.
+ * @throws Whatever the function that makes the socket throws.
  */
 export function begin(core: Core): void {
   beginConnection(core);
@@ -62,7 +63,7 @@ export function begin(core: Core): void {
   else attach(core, core.ws);
 }
 
-/** Makes what lives as long as one connection. */
+/** Makes the state of a new connection. */
 function beginConnection(core: Core): void {
   const { parts } = core;
   const connection = core.connection = new Connection(core.options.version);
@@ -80,7 +81,7 @@ function attempt(core: Core): void {
   const { handshakeTimeout = usualHandshakeTimeout } = core.options;
   const timeout = readAmount("handshakeTimeout", handshakeTimeout);
   const socket = core.makeSocket!(core.sharing?.offers(core.failures) ?? []);
-  // Whoever was asked for an address or a socket may have closed it.
+  // The owner's functions for the address or the socket may have closed the peer.
   if (isWanted()) core.due = core.deadlines.after(timeout);
   const take = (socket: Socket): void => {
     if (isWanted()) return attach(core, socket);
@@ -95,7 +96,7 @@ function attempt(core: Core): void {
   } else take(socket);
 }
 
-/** Ends an attempt that came to nothing, and has no word of its socket. */
+/** Ends an attempt that failed without a close event of its socket. */
 export function failAttempt(core: Core, error: unknown): void {
   const { ws } = core;
   core.cause = error;
@@ -112,16 +113,16 @@ function attach(core: Core, socket: Socket): void {
     if (core.makeSocket !== undefined) core.answers?.listen(socket);
     return;
   }
-  // The fields of a subclass are not there yet.
+  // In a microtask, because the fields of a subclass aren't set yet.
   queueMicrotask(() => {
     if (core.ws !== socket) return;
     if (socket.readyState === ReadyState.Open) open(core);
-    // Whose end has come already is told of it by the socket.
+    // A peer that is closed already gets the socket's close event.
     else if (core.state === "connecting") lose(core, abnormal);
   });
 }
 
-/** Begins to listen to a socket, or stops. */
+/** Adds the listener to a socket, or removes it. */
 function listen(
   { listener }: Core,
   socket: Socket,
@@ -144,7 +145,7 @@ function drop(core: Core): void {
   }
 }
 
-/** The handshake is done. */
+/** Opens the connection: the handshake is done. */
 export function open(core: Core): void {
   if (core.state !== "connecting") return;
   core.state = "open";
@@ -169,9 +170,9 @@ export function open(core: Core): void {
   } else ready(core, opening);
 }
 
-/** `onopen` has settled: what waited for it is sent. */
+/** Sends the messages that waited: `onopen` has settled. */
 function ready(core: Core, opening: Preparation): void {
-  // Its connection may be gone.
+  // The connection may be gone.
   if (core.opening !== opening) return;
   const { opened } = core;
   opening.end();
@@ -180,7 +181,7 @@ function ready(core: Core, opening: Preparation): void {
   core.retries?.open();
   advance(core);
   opened?.resolve();
-  // Who asks from now on is told at once; what told the others may go.
+  // Dropped, since it is made again when it is asked for.
   if (core.opened === opened) core.opened = undefined;
   core.watched?.change();
   if (core.leaving !== undefined && isSending(core)) {
@@ -188,7 +189,8 @@ function ready(core: Core, opening: Preparation): void {
   }
 }
 
-// What is no verdict on who calls, and may be another one soon.
+// Error codes that say nothing about the caller's rights; another attempt may
+// succeed.
 const passing: readonly number[] = [
   busy,
   handlerTimeout,
@@ -196,11 +198,11 @@ const passing: readonly number[] = [
   rateLimited,
 ];
 
-/** The owner could not prepare a connection: it is not used. */
+/** Closes a connection whose `onopen` failed. */
 function refuse(core: Core, opening: Preparation, error: unknown): void {
   if (core.opening !== opening) return report(core, error);
   complain(core, error);
-  // Whoever was told may have closed it.
+  // The hook may have closed the peer.
   if (core.opening !== opening) return;
   opening.holds = true;
   core.cause = error;
@@ -214,14 +216,17 @@ function refuse(core: Core, opening: Preparation, error: unknown): void {
   cut(core, code, "onopen failed");
 }
 
-/** The connection, or the attempt at one, is gone: is there another? */
+/**
+ * Ends a connection or an attempt that is gone; begins the wait for the next
+ * attempt if there is one.
+ */
 export function lose(core: Core, info: CloseInfo): void {
   if (core.state !== "closed") {
     const last = conclude(core, info);
     if (last.retryIn !== undefined) return replace(core, last);
     drop(core);
     tellOfAttempt(core, last);
-    // The hook may have closed it.
+    // The hook may have closed the peer.
     if (!isClosed(core)) {
       end(core, core.leaving?.info ?? toInfo(last), false);
     }
@@ -229,12 +234,15 @@ export function lose(core: Core, info: CloseInfo): void {
   leave(core);
 }
 
-/** Ends a connection that can't go on; another one follows where it may. */
+/**
+ * Ends a connection that can't go on, by this side; begins the wait for the next
+ * attempt if there is one.
+ */
 export function cut(core: Core, code: number, reason: string): void {
   if (core.state !== "open") return;
   const ws = core.ws!;
   core.sharing?.flush();
-  // That may have been too much for it.
+  // The flush may have ended the connection.
   if (core.ws !== ws || core.state !== "open") return;
   core.backlog?.drop();
   const info = { code, reason: cutReason(reason), wasClean: true };
@@ -254,7 +262,7 @@ export function close(core: Core, code: number, reason: string): void {
   const info = { code, reason: cutReason(reason), wasClean: true };
   const { queue, opening } = core;
   if (queue.size === 0) return finish(core, info);
-  // What was taken is to be sent, but for calls: their callers are told.
+  // Notifications that were taken are sent first; calls are rejected now.
   const timer = setTimeout(() => {
     const why = closedError(core, "Cannot send what waited");
     const { ws } = core;
@@ -264,10 +272,10 @@ export function close(core: Core, code: number, reason: string): void {
     complain(core, why);
   }, closeTimeout);
   core.leaving = { info, stop: (): void => clearTimeout(timer) };
-  // Nothing takes the place of what is given up now.
+  // Held, so that no message moves up while calls are rejected.
   queue.isHeld = true;
   for (const pending of core.pending.all()) {
-    // What onopen has asked for is still to be answered.
+    // Calls of an onopen that runs are still to be answered.
     if (opening === undefined || !pending.sent) {
       abandon(core, pending, pending.sent);
     }
@@ -280,9 +288,9 @@ export function close(core: Core, code: number, reason: string): void {
   else core.watched?.change();
 }
 
-/** Decides what follows the end of a connection, or of an attempt at one. */
+/** Decides what follows the end of a connection or of an attempt. */
 function conclude(core: Core, info: CloseInfo): FailedAttempt {
-  // One that could not be prepared was none.
+  // A connection whose onopen failed counts as a failed attempt.
   if (core.state === "connecting" || core.opening?.holds) core.failures++;
   const { failures: attempt, retries, cause, ws } = core;
   const answer = core.answer ??
@@ -312,12 +320,12 @@ function conclude(core: Core, info: CloseInfo): FailedAttempt {
   return core.last = { ...last, retryIn };
 }
 
-/** What the end of a connection was, without what is told of attempts. */
+/** The end of a connection, without the members of a FailedAttempt. */
 function toInfo({ code, reason, wasClean, retryIn }: FailedAttempt): CloseInfo {
   return { code, reason, wasClean, ...retryIn !== undefined && { retryIn } };
 }
 
-/** Tells the owner of an attempt of this side's that failed. */
+/** Calls `onattempt` for a failed attempt of this side. */
 function tellOfAttempt(core: Core, last: FailedAttempt): void {
   if (last.attempt === 0 || core.makeSocket === undefined || isClosed(core)) {
     return;
@@ -325,7 +333,7 @@ function tellOfAttempt(core: Core, last: FailedAttempt): void {
   runHook(core, () => core.owner.onattempt(last));
 }
 
-/** Gives the connection up, or the attempt at one, for one that follows. */
+/** Drops the socket, and waits for the next attempt. */
 function replace(core: Core, last: FailedAttempt): void {
   drop(core);
   core.ws = undefined;
@@ -339,22 +347,23 @@ function replace(core: Core, last: FailedAttempt): void {
       failAttempt(core, error);
     }
   });
-  // An attempt that failed changes nothing for those who wait.
+  // A failed attempt changes nothing for messages that wait.
   if (core.state === "open") end(core, toInfo(last), false);
   tellOfAttempt(core, last);
   core.watched?.change();
 }
 
 /**
- * Ends what the connection carried; without `retryIn`, everything, once, however
- * many events the socket still has to tell.
+ * Ends the connection's calls and parts. Without `retryIn` it ends the peer, once,
+ * whatever events the socket still has.
  *
- * @param isClosing Whether the socket is still to be closed.
+ * @param isClosing Whether this side has to close the socket.
  */
 function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   const { connection, living, opening, opened, ws } = core;
   const isOver = info.retryIn === undefined;
-  // An onopen that ends it in its first turn has been called, which is all.
+  // A synchronous onopen that closes the peer has been called, so the connection
+  // counts as open.
   const wasReady = core.state === "open" && !opening?.holds;
   for (const part of living) part.stop?.(isClosing);
   connection.ended = info;
@@ -376,12 +385,14 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   }
   if (isClosing && ws !== undefined) closeLine(core, ws, info);
   connection.values?.cut();
-  // Whoever hears of the end may ask for something already: of the next one.
+  // Made before callers are told of the end, because they may make calls for the
+  // next connection.
   if (!isOver) beginConnection(core);
   core.pause?.end();
   const again: Entry[] = [];
   for (const pending of core.pending.all()) {
-    // What it lends is lost with the connection, sent or not.
+    // A call that lends can't be sent again: its streams and references end with
+    // the connection.
     if (!isOver && pending.loan === undefined) {
       if (!pending.sent) continue;
       if (pending.idempotent) {
@@ -404,14 +415,16 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
     if (!wasReady) opened?.reject(closedError(core, "Cannot open"));
     for (const part of living) part.end?.();
   }
-  // Who was told to stop may have closed it, and that was told.
+  // Methods that were told to stop may have closed the peer, which called the hook.
   if (isOver || core.state !== "closed") {
     runHook(core, () => core.owner.onclose(info));
   }
   if (isOver) core.watched?.change();
 }
 
-/** Starts the close handshake, and doesn't trust the peer to finish it. */
+/**
+ * Starts the close handshake, and cuts the socket if the other side doesn't answer.
+ */
 function closeLine(core: Core, ws: Socket, info: CloseInfo): void {
   const timer = setTimeout(() => {
     ws.terminate?.();
@@ -421,7 +434,7 @@ function closeLine(core: Core, ws: Socket, info: CloseInfo): void {
   closeSocket(ws, info);
 }
 
-/** Ends a peer for good, and its socket; a second time does nothing. */
+/** Ends a peer for good and closes its socket; a second call does nothing. */
 function finish(core: Core, info: CloseInfo): void {
   if (core.state === "closed") return;
   end(core, info, true);
@@ -429,15 +442,16 @@ function finish(core: Core, info: CloseInfo): void {
 }
 
 /**
- * The socket of an attempt has failed, and will be closed in a moment. Node 22's never
- * is (seen in 22.23.5), so who waits for that would wait for the handshake's time-out.
+ * Expects the close of a socket that told of an error while connecting. Node 22
+ * never tells the close (seen in 22.23.5), and without this the attempt would last
+ * until the handshake's time-out.
  */
 export function expectClose(core: Core): void {
   if (core.state !== "connecting" || core.makeSocket === undefined) return;
   core.due = Math.min(core.due, core.deadlines.after(errorTimeout));
 }
 
-/** Ends an attempt that takes too long; returns when to look again. */
+/** Ends an attempt that takes too long; returns the time of its deadline. */
 export function sweepLine(core: Core, now: number): number {
   if (core.due <= now) {
     core.due = Infinity;
@@ -448,7 +462,7 @@ export function sweepLine(core: Core, now: number): number {
   return core.due;
 }
 
-/** The socket is gone, or has had its time. */
+/** Ends the last of a peer: its socket is gone, or has had its time. */
 function leave(core: Core): void {
   if (core.isGone) return;
   core.isGone = true;
@@ -467,7 +481,8 @@ export function whenOpened(core: Core): Promise<void> {
     } else if (core.state === "closed") {
       core.opened.reject(closedError(core, "Cannot open"));
     }
-    // Whoever awaits it is told; a look at it must not end the process.
+    // Caught, because reading `opened` without awaiting it must not end the
+    // process.
     core.opened.promise.catch(ignoreError);
   }
   return core.opened.promise;
@@ -482,7 +497,7 @@ export function whenClosed(core: Core): Promise<CloseInfo> {
   return core.closed.promise;
 }
 
-/** Keeps a peer until it is gone; `false`: it is. */
+/** Sets the keeper; `false`: the peer is gone already. */
 export function keep(core: Core, keeper: Keeper): boolean {
   core.keeper = keeper;
   return !core.isGone;

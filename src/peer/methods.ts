@@ -1,6 +1,6 @@
 /**
- * Which functions a peer may call, and how they are found: the own functions of
- * `local`, by name, and those of plain objects in it, by dotted name.
+ * The methods of a `local`: its own functions, by name, and those of plain objects
+ * in it, by dotted name.
  *
  * @see {@link https://www.jsonrpc.org/specification#request_object}
  *
@@ -16,30 +16,29 @@ import type { Loan } from "./pending.ts";
 export interface Method {
   /** The function. */
   readonly fn: (...params: unknown[]) => unknown;
-  /** What it is called on. */
+  /** The `this` of the call. */
   readonly self: object;
-  /** Where it was found. */
+  /** The object that has it as a member. */
   readonly holder: object;
-  /** Its name there. */
+  /** Its key in that object. */
   readonly key: string;
-  /** With what it was lent to the peer; `undefined`: it stands in `local`. */
+  /** The loan of a lent function or object; `undefined`: it is in `local`. */
   readonly loan?: Loan;
 }
 
 /**
- * The methods of one `local` object. Nothing that is inherited is ever looked
- * at, no getter runs, and names that start with `rpc.` or `$/` are not the
- * user's to define.
+ * The methods of one `local` object. Inherited members are never found, getters
+ * never run, and names that start with `rpc.` or `$/` are reserved.
  */
 export class Methods {
   /** The object whose functions these are. */
   readonly local: object;
 
-  // A Map, because on a plain object a peer could call "constructor". Only what
-  // was found is kept, so it can't outgrow `local`.
+  // A Map, because on a plain object a peer could call "constructor". Only names
+  // that were found are kept, so it can't outgrow `local`.
   readonly #found = new Map<string, Method>();
 
-  // What all are called on, if not the object that they stand in.
+  // The `this` of all methods; `undefined`: the object that has each.
   readonly #self: object | undefined;
 
   constructor(local: object, self?: object) {
@@ -47,7 +46,7 @@ export class Methods {
     this.#self = self;
   }
 
-  /** Finds a method, or `undefined` if there is none that may be called. */
+  /** Finds a method; `undefined`: there is none. */
   find(name: string): Method | undefined {
     const known = this.#found.get(name);
     if (known !== undefined) {
@@ -66,16 +65,16 @@ export class Methods {
 }
 
 /**
- * How a function's arguments are made out of params by name, where it was
- * declared with the names of its parameters.
+ * For functions that were declared with names of their parameters: makes arguments
+ * of params by name.
  */
 export const arrangers: WeakMap<object, (params: object) => unknown[]> =
   new WeakMap();
 
-/** The functions whose arguments stay the data that they are; see {@linkcode plain}. */
+/** The functions that take plain data; see {@linkcode plain}. */
 export const plains: WeakSet<object> = new WeakSet();
 
-/** The functions behind those that stand before them: `guard`'s. */
+/** The function behind each wrapper of `guard`. */
 export const originals: WeakMap<object, object> = new WeakMap();
 
 /** Whether a function takes plain data. */
@@ -83,13 +82,13 @@ export function takesPlain(fn: object): boolean {
   return plains.has(originals.get(fn) ?? fn);
 }
 
-// Each has its place on the stack, in every function that passes them on: it has room
-// for 120,000 in all (V8).
+// Most arguments: each takes a place on the stack in every function that passes it
+// on, and V8 has room for 120,000 in all.
 const mostParams = 16_384;
 
 /**
- * Calls a method with the params of a call: by position they are its arguments,
- * by name they are one, unless it was declared otherwise.
+ * Calls a method. Params by position are its arguments; params by name are one
+ * argument, unless it was declared with names.
  */
 export function invoke(
   { fn, self }: Method,
@@ -108,9 +107,9 @@ export function invoke(
 }
 
 /**
- * Finds a method, or `undefined` if there is none that may be called.
+ * Finds a method; `undefined`: there is none.
  *
- * @param self What it is called on, if not the object that it stands in.
+ * @param self The `this` of the call; `undefined`: the object that has the method.
  */
 export function findMethod(
   local: object,
@@ -141,8 +140,8 @@ function findIn(
 }
 
 /**
- * The methods of `local`, each once, under the name that finds it. A group that
- * holds itself is not entered again: it would have names without end.
+ * The methods of `local`, each once, with the name that finds it. A group that
+ * contains itself is not entered again, since it would have names without end.
  */
 export function* names(
   local: object,
@@ -150,14 +149,14 @@ export function* names(
   const methods = new Methods(local);
   for (const { name, holder, key } of candidates(local, "", new Set())) {
     const method = methods.find(name);
-    // "a.b" may be a function beside a group "a" that has a "b" too.
+    // A function "a.b" may stand beside a group "a" with a "b".
     if (method?.holder === holder && method.key === key) {
       yield [name, method.fn];
     }
   }
 }
 
-/** The functions in a holder and its groups, and how they could be called. */
+/** The functions of an object and its groups, with their dotted names. */
 function* candidates(
   holder: object,
   prefix: string,
@@ -180,8 +179,8 @@ export function ownValue(holder: object, key: string): unknown {
   return Object.getOwnPropertyDescriptor(holder, key)?.value;
 }
 
-// Only what was written as a group of methods is one: a field that happens to
-// hold a database connection must not become callable.
+// Only a plain object is a group: a member that happens to hold a database
+// connection must not become callable.
 function isPlainObject(value: unknown): value is object {
   if (typeof value !== "object" || value === null) return false;
   const prototype: unknown = Object.getPrototypeOf(value);

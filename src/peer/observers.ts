@@ -1,5 +1,5 @@
 /**
- * Who listens to a peer's notifications, beside the methods of `local`.
+ * Listeners to the other side's notifications, beside the methods of `local`.
  *
  * @module
  */
@@ -7,19 +7,19 @@
 import type { ConnectionClosedError } from "../wire/error.ts";
 import type { Notification, Params, Request } from "../wire/message.ts";
 
-/** Who listens to a notification of the peer's. */
+/** A listener to a notification. */
 export interface Observer {
-  /** Takes the params of one, and its whole message. */
+  /** Takes the params of a notification, and the whole message. */
   next(params: Params | undefined, source: object): void;
-  /** The connection closed: no more will come. */
+  /** Called when the connection has closed. */
   end(error: ConnectionClosedError): void;
 }
 
-/** Those who listen on one connection. */
+/** The listeners of one connection. */
 export class Observers {
   readonly #all = new Map<string, Set<Observer>>();
 
-  /** Listens to a notification; returns how to stop. */
+  /** Adds a listener; returns a function that removes it. */
   add(method: string, observer: Observer): () => void {
     let observers = this.#all.get(method);
     if (observers === undefined) this.#all.set(method, observers = new Set());
@@ -32,7 +32,7 @@ export class Observers {
     };
   }
 
-  /** Tells them of a call, if it is a notification. */
+  /** Calls the listeners, if a call is a notification. */
   inform(
     { type, method, params, source }: Request | Notification,
   ): void {
@@ -41,7 +41,7 @@ export class Observers {
     for (const observer of [...observers]) observer.next(params, source);
   }
 
-  /** Tells all that no more will come. */
+  /** Ends all listeners. */
   end(reason: (what: string) => ConnectionClosedError): void {
     for (const [method, observers] of this.#all) {
       for (const observer of observers) observer.end(reason(noMoreOf(method)));
@@ -49,7 +49,7 @@ export class Observers {
   }
 }
 
-/** What is said to who listens to a connection that is closed. */
+/** The message for listeners to a closed connection. */
 export function noMoreOf(method: string): string {
   return `No more of "${method}"`;
 }

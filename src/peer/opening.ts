@@ -1,10 +1,11 @@
 /**
- * A connection whose `onopen` has not settled: sign in, then speak.
+ * A connection whose `onopen` has not settled: the hook's own calls are sent, all
+ * others wait.
  *
- * What `onopen` calls passes, everything else waits. A platform tells nobody which
- * function goes on after an `await`. So these count as its calls: those that it
- * makes by its argument `first`; those before its first `await`; and those in the same turn
- * as an answer to one of them, which is where an `await` of it goes on.
+ * No platform tells which function goes on after an `await`. So three kinds of
+ * calls count as the hook's: those made within its argument `first`; those before
+ * its first `await`; and those right after the answer to such a call, when an
+ * `await` of it goes on.
  *
  * @module
  */
@@ -13,8 +14,8 @@ import type { First } from "./call.ts";
 import type { Core } from "./core.ts";
 import type { Opening } from "./seams.ts";
 
-// Microtasks within which an answer has come to whoever awaits it, also through
-// functions that do so for others.
+// Microtasks after an answer in which calls count as the hook's: enough for an
+// `await` through some async functions.
 const hops = 16;
 
 /** The `onopen` of one connection, while it runs. */
@@ -46,23 +47,29 @@ export class Preparation implements Opening {
     };
   }
 
-  /** Whether a call may leave. The protocol's own follow one that did. */
+  /**
+   * Whether a call may be sent. The protocol's own always may, since they follow a
+   * call that was sent.
+   */
   passes(method: string | undefined): boolean {
     return this.isOwn || this.isLenient || method?.startsWith("$/") === true;
   }
 
-  /** Takes note of a call of its own that is about to be made. */
+  /** Counts a call of its own. */
   count(): void {
     this.made++;
   }
 
-  /** Follows one of its calls: who awaits its answer goes on as `onopen`. */
+  /**
+   * Wraps the function that settles one of its calls: after the answer, calls count
+   * as the hook's for some microtasks.
+   */
   follow<Args extends unknown[]>(
     settle: (...args: Args) => void,
   ): (...args: Args) => void {
     return (...args) => {
       this.answered++;
-      // Runs right before whoever awaits it goes on.
+      // Runs right before the code that awaits the answer.
       queueMicrotask(() => {
         this.isOwn = true;
         const isHopping = this.#hops > 0;
@@ -80,14 +87,14 @@ export class Preparation implements Opening {
     });
   }
 
-  /** Lets others wait from now on. */
+  /** Lets all other calls wait from now on. */
   hold(): void {
     this.isOwn = this.#hops > 0;
     this.holds = true;
     this.#stop = this.#core.hints?.watch(this);
   }
 
-  /** Lets nobody wait any more. */
+  /** Lets all calls pass. */
   end(): void {
     this.#stop?.();
     this.#core.queue.release();

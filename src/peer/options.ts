@@ -1,6 +1,5 @@
 /**
- * The options of a peer: a definition of what it does, and settings of how it
- * speaks.
+ * The options of a peer: a definition (methods and hooks) and settings.
  *
  * @module
  */
@@ -13,11 +12,10 @@ import type { Trace } from "./trace.ts";
 import type { Version } from "../wire/message.ts";
 
 /**
- * A service as a plain object: what the other side may call, and what happens
- * when the connection opens and closes. Every member may be left out.
+ * A service as a plain object: its methods and hooks. Every member may be left out.
  */
 export interface Definition {
-  /** What the other side may call; see {@linkcode Peer.local}. */
+  /** The methods that the other side may call; see {@linkcode Peer.local}. */
   local?: object | { readonly [name: string]: unknown };
   /** See {@linkcode Peer.onopen}. */
   onopen?(first: First): void | Promise<void>;
@@ -33,17 +31,16 @@ export interface Definition {
   oninvalid?(text: string, error: RpcError): boolean | void;
 }
 
-/** The settings of a peer: how it speaks and what it takes. */
+/** The settings of a peer. */
 export interface PeerSettings {
   /**
-   * The version of what this side sends of itself. Default: 2.0, until the
-   * first message that arrives is one of 1.0. A response always has the version
-   * of its request.
+   * The version of this side's calls. Default: 2.0, or 1.0 if the first message
+   * that arrives is 1.0. A response always has the version of its request.
    */
   version?: Version;
   /**
-   * Whether errors in JSON-RPC 1.0 are written as their message alone, a
-   * string, as some 1.0 peers require. Default `false`: as an error object.
+   * Whether errors in JSON-RPC 1.0 are written as a string, the message, as some
+   * 1.0 peers require. Default `false`: as an error object.
    */
   stringErrors?: boolean;
   /**
@@ -52,88 +49,85 @@ export interface PeerSettings {
    */
   stringIds?: boolean;
   /**
-   * Whether messages may share a frame, which makes many of them at a time several
-   * times as fast. The other side must do the same: a client offers the
-   * subprotocol `jsonrpcws.v1`, and does it once the server has shown that it knows
-   * what that is; a server selects it where it is offered. A peer that was given
-   * its socket, not how to make one, does it at once. Never with `version` 1.0.
-   * Default `false`, on a server `true`.
+   * Whether messages may share a frame, which makes many messages at a time several
+   * times as fast. Both sides must agree: a client offers the subprotocol
+   * `jsonrpcws.v1`, and begins once the server has confirmed that it knows it; a
+   * server selects it if it is offered. A peer that is given an open socket begins
+   * at once. Never with `version` 1.0. Default `false`; on a server `true`.
    */
   sharedFrames?: boolean;
   /**
-   * Milliseconds that a call may go without a sign of life before it is cancelled
-   * and rejects with a `TimeoutError`, a sixteenth more at most; see `timeout` of
-   * {@linkcode CallOptions}. Default 60,000. `Infinity`: for ever.
+   * Milliseconds without a sign of life after which a call is cancelled and rejects
+   * with a `TimeoutError`, at most a sixteenth later; see `timeout` of
+   * {@linkcode CallOptions}. Default 60,000. `Infinity`: never.
    */
   timeout?: number;
   /**
-   * Takes part in distributed traces. Default: it doesn't, and what calls say of
-   * theirs is ignored.
+   * Passes on distributed traces. Default: none are sent, and those of calls are
+   * only read, see {@linkcode Call.trace}.
    */
   trace?: Trace;
   /**
-   * Answers `rpc.discover`, from what may be called; see `describe` of
+   * Answers `rpc.discover` with a description of `local`; see `describe` of
    * `@jsonrpcws/peer/discovery`. Default: there is no such method.
    */
   discover?: (this: void, local: object) => unknown;
   /**
-   * Limits that differ from {@linkcode defaultLimits}, on a server from
-   * {@linkcode serverLimits}. 0 is zero, `Infinity` is no limit.
+   * Limits of the connection. 0 is zero, `Infinity` is no limit. Default:
+   * {@linkcode defaultLimits}, for a client {@linkcode clientLimits}, on a server
+   * {@linkcode serverLimits}.
    */
   limits?: Partial<Limits>;
 }
 
-/** The settings of a peer that makes its sockets. */
+/** The settings of a peer that makes its sockets: a client. */
 export interface LineSettings {
   /**
-   * How to replace a connection that is lost, or `false`: not at all. Default:
-   * for ever, after a random delay of at most half a second, and of twice as much
-   * after each attempt that fails, up to 30 seconds; at once when the network
-   * comes back or the page is looked at.
+   * The rules for replacing a lost connection; `false`: it isn't replaced. Default:
+   * attempts without end, after a random delay of at most half a second, whose
+   * range doubles with each failed attempt up to 30 seconds; at once when the
+   * network comes back or the page becomes visible.
    *
-   * A connection is lost if it was cut, or closed with one of the codes that mean
-   * trouble of the moment (PROTOCOL.md, "Close codes"); any other code is final,
-   * and so is an HTTP status 403, 404 or 410, where the socket knows it, or a second
-   * 401. `when` decides otherwise.
+   * A connection is lost if it was cut, or closed with a code that means trouble of
+   * the moment (PROTOCOL.md, "Close codes"). Any other code is final; so are the
+   * HTTP statuses 403, 404 and 410, where the socket tells them, and a second 401.
+   * `when` can decide otherwise.
    */
   reconnect?: boolean | ReconnectOptions;
   /**
-   * Milliseconds that an attempt to connect may take, with the time of the
-   * functions that it asks. Default 20,000. `Infinity`: for ever.
+   * Milliseconds that an attempt to connect may take, including the functions for
+   * address, subprotocols and headers. Default 20,000. `Infinity`: no limit.
    */
   handshakeTimeout?: number;
 }
 
 /**
- * The options of a peer, a definition and settings in one; a subclass hands them
- * on to `super`.
+ * A peer's definition and settings in one object; a subclass passes them on to
+ * `super`.
  */
 export interface PeerOptions<Context = unknown>
   extends PeerSettings, LineSettings, Definition {
   /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
   /**
-   * Whether the socket that it is given had a peer before, which is gone while the
-   * connection lives on: {@linkcode Peer.onresume} is called, not `onopen`. Default
+   * Whether the socket had another peer before, which is gone while the connection
+   * is still open: {@linkcode Peer.onresume} is called instead of `onopen`. Default
    * `false`.
    */
   resumed?: boolean;
 }
 
-/**
- * The members that only a class or a peer has: who gives one of those for a
- * definition is told so.
- */
+/** Excludes a class and a peer where a definition is expected. */
 export interface NoPeer {
-  /** Never: a class goes first, and has its settings behind it. */
+  /** Never: a class is an argument of its own, before its settings. */
   prototype?: never;
-  /** Never: a peer has its connection. Give its class, or a definition. */
+  /** Never: a peer has a connection already. Give its class, or a definition. */
   closed?: never;
 }
 
 /**
- * What a peer can do beside calls, as `use` of `@jsonrpcws/peer/slim` lists it:
- * `streams`, `references`.
+ * A part of a peer for the option `use` of `@jsonrpcws/peer/slim`: `streams` or
+ * `references`.
  */
 export interface Part {
   /** The name of the part. */

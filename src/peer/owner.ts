@@ -1,5 +1,5 @@
 /**
- * What the owner of a peer is told: its hooks, and what goes wrong.
+ * The owner of a peer: calling its hooks, and telling it of errors.
  *
  * @module
  */
@@ -14,9 +14,9 @@ import type { Call } from "./call.ts";
 import type { Connection, ConnectionState, Core } from "./core.ts";
 
 /**
- * The error of what can't be done because a connection has ended.
+ * Makes the error of an action that failed because the connection has ended.
  *
- * @param connection The connection of which that is true, if not the one of now.
+ * @param connection The connection that has ended, if not the present one.
  */
 export function closedError(
   core: Core,
@@ -27,7 +27,7 @@ export function closedError(
   connection: Connection = core.connection,
 ): ConnectionClosedError {
   const { ended } = connection;
-  // The next attempt's errors are not this connection's.
+  // Errors of the next attempt are not this connection's.
   const cause = ended === undefined
     ? core.cause ?? core.last?.cause
     : connection.cause;
@@ -42,19 +42,21 @@ export function closedError(
   );
 }
 
-/** The caller that was told of an error: a core, or what else calls peers. */
+/** The caller that each error was made for: a core, or a cluster's node. */
 const callers = /* @__PURE__ */ new WeakMap<object, object>();
 
-/** Lets the error of a call be told to the owner, if nobody listens to the call. */
+/**
+ * Marks the error of a call: if nobody handles its rejection, the owner is told.
+ */
 export function entrusted<E extends Error>(core: Core, error: E): E {
   return entrustedTo(core, error, (unheard) => report(core, unheard));
 }
 
 /**
- * The same of a call that no core has made.
+ * The same for a call that was not made by a core.
  *
- * @param caller Who has.
- * @param tell Tells its owner.
+ * @param caller Whatever made the call.
+ * @param tell Tells the owner.
  */
 export function entrustedTo<E extends Error>(
   caller: object,
@@ -66,15 +68,15 @@ export function entrustedTo<E extends Error>(
   return error;
 }
 
-/** Whether an error is that of a call to another peer. */
+/** Whether an error comes from a call to another peer. */
 export function isOfOther(core: Core, error: object): boolean {
   return (callers.get(error) ?? core) !== core;
 }
 
-/** The owner's line in the log where no hook is told of a failed attempt. */
+/** The line that is logged for a failed attempt if the owner has no hook. */
 export function describeAttempt(last: FailedAttempt): string {
   const { url, retryIn } = last;
-  // The rest of an address may be a ticket.
+  // Only the host, because the rest of an address may hold a ticket.
   const host = /^[a-z+]+:\/\/(?:[^/?#]*@)?([^/?#]+)/.exec(url ?? "")?.[1];
   const where = host === undefined ? "" : ` to ${quote(host)}`;
   const next = retryIn === undefined ? "no other attempt" : "trying again";
@@ -83,33 +85,40 @@ export function describeAttempt(last: FailedAttempt): string {
   }, ${next}; set onattempt to hear of each attempt`;
 }
 
-/** What was said of an end: by the socket, by the peer, or by its code alone. */
+/** The reason of an end: the socket's error, the close reason, or the code. */
 export function reasonOf({ cause, reason, code }: FailedAttempt): string {
   return messageOf(cause) || reason || `code ${code}`;
 }
 
-/** The message of an error; `""`: there is none. */
+/** The message of an error; `""` if there is none. */
 export function messageOf(error: unknown): string {
   return error instanceof Error ? error.message : `${error ?? ""}`;
 }
 
-/** Words of others, which must not fill or forge a log. */
+/**
+ * Quotes and cuts text from the other side, so that it can't fill or forge a log.
+ */
 export function quote(text: string): string {
   return JSON.stringify(text.slice(0, 200));
 }
 
-/** Whether it is over, which whoever is asked for something may have decided. */
+/**
+ * Whether a peer is closed. A function, since hooks may close it between two looks.
+ */
 export function isClosed({ state }: Core): boolean {
   return state === "closed";
 }
 
-/** Whether nothing more is taken: not for what `onopen` itself calls before an end. */
+/**
+ * Whether no more messages are taken. Calls of an `onopen` that still runs are
+ * taken before an end.
+ */
 export function isLeaving({ state, leaving, opening }: Core): boolean {
   return state === "closed" ||
     leaving !== undefined && opening?.isOwn !== true;
 }
 
-/** Where the connection is in its life, as its owner sees it. */
+/** The state, as the owner sees it. */
 export function stateOf({ state, leaving, opening }: Core): ConnectionState {
   return leaving !== undefined
     ? "closed"
@@ -118,18 +127,18 @@ export function stateOf({ state, leaving, opening }: Core): ConnectionState {
     : state;
 }
 
-/** Whether a call or a notification may leave now. */
+/** Whether a call or a notification may be sent now. */
 export function isReady(core: Core, method: string | undefined): boolean {
   return isSending(core) &&
     (core.opening === undefined || core.opening.passes(method));
 }
 
-/** Whether there is a connection that can take a message. */
+/** Whether the socket can take a message. */
 export function isSending({ state, ws }: Core): boolean {
   return state === "open" && ws!.readyState === ReadyState.Open;
 }
 
-/** Runs a hook of the owner's, which may throw now or later. */
+/** Runs a hook of the owner; reports its throw or rejection. */
 export function runHook(core: Core, hook: () => unknown): void {
   try {
     const result = hook();
@@ -142,22 +151,22 @@ export function runHook(core: Core, hook: () => unknown): void {
 }
 
 /**
- * Tells the owner of an error, unless the connection's close tells it.
+ * Tells the owner of an error, unless it only says that the connection is closed.
  *
- * @param call The call whose method threw it.
+ * @param call The call whose method threw.
  */
 export function report(core: Core, error: unknown, call?: Call): void {
   if (error instanceof ConnectionClosedError && !isSending(core)) return;
   complain(core, error, call);
 }
 
-/** Tells the owner of an error that is nobody else's. */
+/** Tells the owner of an error, by `onerror`. */
 export function complain(core: Core, error: unknown, call?: Call): void {
   try {
     const context = call === undefined ? {} : { method: call.method, call };
     const result = core.owner.onerror(error, context);
     if (isThenable(result)) Promise.resolve(result).catch(() => {});
   } catch {
-    // There is nobody left to tell.
+    // An `onerror` that throws can't be told of its own error.
   }
 }

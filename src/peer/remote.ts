@@ -1,43 +1,44 @@
 /**
- * The other side as an object: a method of `remote` is a request to the peer.
+ * The remote: an object whose methods are requests to the other side.
  *
  * @module
  */
 
 import type { UntypedRemote } from "./contract.ts";
 
-/** Sends a request; what a remote does when a method of it is called. */
+/** Sends a request; called by each method of a remote. */
 export type SendRequest = (
   method: string,
   params: readonly unknown[] | undefined,
 ) => Promise<unknown>;
 
 /**
- * Makes the remote whose methods are requests.
+ * Makes a remote.
  *
- * What every function has (`apply`, `name`, `toString`) is a function's here, too,
- * and what the language or a tool asks any value for (`then`, `$$typeof`) is
- * `undefined`: methods of these names are within reach of `request` alone.
+ * Names that every function has (`apply`, `name`, `toString`) are a function's
+ * here, too, and names that the language or tools look up in any value (`then`,
+ * `$$typeof`) are `undefined`. Methods of these names can be called by `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
   return fill({}, request, "");
 }
 
 /**
- * Makes a method, in which there are others.
+ * Makes a method, which has further methods as its members.
  *
- * @param name What it is called by.
- * @param prefix What the names in it begin with.
+ * @param name Its full name.
+ * @param prefix The beginning of its members' names.
  */
 export function createMethod(
   request: SendRequest,
   name: string,
   prefix: string,
 ): UntypedRemote {
-  // Its key is its name: that costs less than to set it.
+  // A function takes its name from its key, which costs less than setting it.
   const { [name]: method } = {
     [name]: (...params: unknown[]): Promise<unknown> => {
-      // A trailing undefined would arrive as null and defeat a default value.
+      // A trailing undefined would arrive as null, and a default value would not be
+      // used.
       while (params.length > 0 && params.at(-1) === undefined) params.pop();
       return request(name, params.length > 0 ? params : undefined);
     },
@@ -45,21 +46,21 @@ export function createMethod(
   return fill(method!, request, prefix);
 }
 
-/** Under what a remote keeps what its methods are made of. */
+/** The key of a remote's or a method's own data. */
 const inside = Symbol();
 
-/** What the methods in a remote are made of, or those in a method. */
+/** The data of a remote or a method, of which its members are made. */
 interface Inside {
   readonly request: SendRequest;
   readonly prefix: string;
-  /** How many more may be kept. */
+  /** How many more members may be kept. */
   room: number;
 }
 
-// Names computed at run time should not pile up.
+// Most members that are kept, since names may be computed at run time.
 const mostKept = 1_024;
 
-/** Makes an object a remote, or a method one in which there are others. */
+/** Makes a remote of an object, or gives a function members. */
 function fill(
   remote: object | ((...params: unknown[]) => Promise<unknown>),
   request: SendRequest,
@@ -67,20 +68,20 @@ function fill(
 ): UntypedRemote {
   const its: Inside = { prefix, room: mostKept, request };
   const isMethod = typeof remote === "function";
-  // Not to be printed or compared. Nobody does that to what a function holds, and
-  // to set it costs a third.
+  // Hidden from logs and comparisons. On a function it is simply set, which takes a
+  // third of the time, since members of functions aren't shown.
   if (isMethod) (remote as { [inside]?: Inside })[inside] = its;
   else Object.defineProperty(remote, inside, { value: its });
-  // Last, because from then on nothing more can be set.
+  // Last, because afterwards nothing can be set.
   return Object.setPrototypeOf(remote, isMethod ? ofMethods : ofRemotes);
 }
 
-// What is found becomes the remote's own, so that to call a method again costs no
-// more than to call any (bench/, "one process"). What is not is looked for here, in
-// one prototype of all remotes, and one of all methods: one each would be a part of
-// what a connection costs (bench/, "2,000 idle").
+// A method that was found becomes the remote's own property, so calling it again
+// costs no more than any function (bench/, "one process"). All others are looked up
+// in this proxy, which is in the prototype of all remotes, and of all methods: a
+// proxy for each would be a part of a connection's memory (bench/, "2,000 idle").
 const finder: ProxyHandler<object> = {
-  // Who asks may be a proxy of a remote, or inherit from it.
+  // The receiver may be a proxy of a remote, or inherit from one.
   get(target, key, asking: { readonly [inside]?: Inside }) {
     if (!isName(key)) return Reflect.get(target, key, asking);
     const its = asking[inside];
@@ -96,33 +97,39 @@ const finder: ProxyHandler<object> = {
   set: () => false,
 };
 
-// Names that are looked up in whatever comes along, and called if they are there:
-// by the language, matchers, printers, and what makes values reactive.
+// Names that the language, test matchers, loggers and reactive frameworks look up
+// in any value, and call if they are there.
 const probe =
   /^(__v_|@@|\$\$|(then|toJSON|prototype|asymmetricMatch|inspect|nodeType|tagName|hasAttribute|jasmineToString|_isMockFunction|_\$litType\$|__esModule)$)/;
 
-/** Whether it may be the name of a method. */
+/** Whether a key may be the name of a method. */
 function isName(key: string | symbol): key is string {
   return typeof key === "string" && !probe.test(key) &&
     !(key in Function.prototype);
 }
 
-/** A remote in a text, or logged: else a runtime would call methods of its. */
+/**
+ * The text of a remote, for logs: without it, a runtime would call methods of the
+ * other side.
+ */
 function show(this: { readonly [inside]?: Inside }): string {
   const name = this[inside]?.prefix.slice(0, -1);
   return name ? `[remote ${name}]` : "[remote]";
 }
 
-/** What all remotes inherit from. Who compares or wraps plain objects passes them by. */
+/**
+ * The prototype of all remotes; not plain, so that tools neither compare nor wrap
+ * them.
+ */
 const ofRemotes: object = /* @__PURE__ */ createFound({}, {
   constructor: { value: undefined },
   [Symbol.toStringTag]: { value: "Remote" },
 });
 
-/** What all methods of remotes inherit from: they are functions. */
+/** The prototype of all methods of remotes, which are functions. */
 const ofMethods: object = /* @__PURE__ */ createFound(Function.prototype);
 
-/** A function, so that a bundler can leave it out. */
+/** Makes such a prototype; in a function, so that a bundler can leave it out. */
 function createFound(base: object, more?: PropertyDescriptorMap): object {
   return Object.create(new Proxy(Object.create(base), finder), {
     ...more,

@@ -1,6 +1,6 @@
 /**
- * The seams of the core: what it asks of each part that a peer may have. A part
- * that is left out is a slot that is `undefined`, and costs one comparison.
+ * The seams of the core: an interface for each part, with everything that the core
+ * asks of it. A part that is left out is an empty slot, and costs one comparison.
  *
  * @see ARCHITECTURE.md, "Parts"
  *
@@ -21,24 +21,24 @@ import type { Method } from "./methods.ts";
 import type { Entry, Loan, Pending } from "./pending.ts";
 import type { TraceContext } from "./trace.ts";
 
-/** A part that is told when a connection begins and ends. */
+/** A part that is told of the beginning and the end of connections. */
 export interface Living {
   /** A connection has opened. */
   open?(): void;
   /**
    * The connection is closing or lost.
    *
-   * @param isOpen Whether what waits to leave still can.
+   * @param isOpen Whether messages can still be sent.
    */
   stop?(isOpen: boolean): void;
   /** The peer is closed for good. */
   end?(): void;
 }
 
-/** JSON-RPC 1.0, and 2.0 without the member `jsonrpc`. */
+/** The part `versions`: JSON-RPC 1.0, and 2.0 without the member `jsonrpc`. */
 export interface Versions {
   /**
-   * The version of a message that names none.
+   * The version of a message without the member `jsonrpc`.
    *
    * @param isShared Whether frames are shared.
    */
@@ -56,253 +56,295 @@ export interface Versions {
   ): string;
   writeResult(version: Version, id: Id, result: string): string;
   writeError(version: Version, id: Id, error: ErrorObject): string;
-  /** @throws {TypeError} A version has no such params. */
+  /** @throws {TypeError} The version has no such params. */
   checkParams(version: Version, params: Params | undefined): void;
 }
 
-/** The response to a batch that arrived, on its way to becoming one frame. */
+/** The answer to a batch that arrived, which is being collected. */
 export interface IncomingBatch {
-  /** Takes what a member that is no message is answered. */
+  /** Adds the error for a member that is no message. */
   add(text: string): void;
-  /** Takes the response of a member that was executed. */
+  /** Adds the response of a member that was executed. */
   answer(text: string): void;
-  /** Characters that share a frame with one more response, at most. */
+  /** Most characters of the frame beside one more response. */
   lengthAround(): number;
-  /** What it has, if such a response may not wait for the others. */
+  /** The reason if a response may not wait for the others; `undefined`: it may. */
   refuses(text: string): string | undefined;
 }
 
-/** Several messages in one frame, each way, as the specification has it. */
+/** The part `batches`, out and in. */
 export interface Batches {
-  /** Whether what is sent now is collected. */
+  /** Whether messages that are sent now are collected. */
   isCollecting: boolean;
-  /** Takes note of the promise of a request that is collected. */
+  /** Keeps the promise of a collected request. */
   note(promise: Promise<unknown>): void;
-  /** Takes a message into the batch that is being collected. */
+  /** Adds a message to the batch that is being collected. */
   collect(text: string, pending: Pending | undefined): void;
   /** Reads a batch that arrived. */
   receive(messages: unknown[], text: string): void;
-  /** Whether an id is that of a batch which is not answered, though no method runs for it. */
+  /**
+   * Whether an id belongs to an unanswered batch, even if its own method has ended.
+   */
   isTaken(id: Id): boolean;
-  /** Whether the batch that is being read says which one of ours it answers. */
+  /** Whether the batch that is being read is known to answer one of this side's. */
   readonly isNamed: boolean;
   /**
-   * Takes an error without an id for an answer to a batch.
+   * Takes an error without an id for the answer to a batch.
    *
-   * @param isGuess Whether any batch may be meant, if none was named.
-   * @returns Whether it was one.
+   * @param isGuess Whether the oldest batch may be taken, if none is known.
+   * @returns Whether there was such a batch.
    */
   settle(error: unknown, isGuess: boolean): boolean;
 }
 
-/** The offer to share frames, and the frames of a connection where both ends do. */
+/**
+ * The part `sharedFrames`: the offer, and the frames of a connection whose two
+ * sides agreed.
+ */
 export interface Sharing {
-  /** The subprotocols to offer, after so many attempts that failed. */
+  /** The subprotocols to offer after some failed attempts. */
   offers(failures: number): readonly string[];
-  /** Whether the next attempt differs from the first, and needs no delay. */
+  /** Whether the next attempt offers something else, and so needs no delay. */
   hasFallback(failures: number): boolean;
   /** Whether the connection shares frames. */
   readonly isShared: boolean;
-  /** Takes a frame that may be the server's word that it shares them, too. */
+  /** Takes a frame if it is the server's agreement; returns whether it is. */
   take(text: string): boolean;
   /** Sends a message, now or at the end of this turn. */
   push(text: string): void;
-  /** Sends what was gathered. */
+  /** Sends the gathered messages. */
   flush(): void;
-  /** Characters that a frame may have. */
+  /** Most characters of a frame. */
   readonly mostLength: number;
-  /** Reads what shared a frame. */
+  /** Reads the messages of a frame. */
   receive(value: unknown, text: string): void;
-  /** Reads what shared a frame of which some is nested too deeply. */
+  /** Reads the messages of a frame that has one nested too deeply. */
   receiveDeep(text: string): void;
 }
 
-/** Signs of life, asked for after silence. */
+/** The part `heartbeat`. */
 export interface Heartbeat {
-  /** Whether anything arrived since the last look: all that a message costs. */
+  /**
+   * Whether anything arrived since the last look. Setting it is all that a message
+   * costs.
+   */
   isHeard: boolean;
-  /** The peer has answered a ping: this side's, its owner's, or the socket's. */
+  /** Notes that a ping was answered: this part's, the owner's, or the socket's. */
   hearAnswer(): void;
   /** Whether a response is the answer to a ping. */
   isAnswer(id: unknown): boolean;
-  /** Whether an error without an id is about a ping. */
+  /** Whether an error without an id is taken for the answer to a ping. */
   isBlamed(): boolean;
-  /** Whether the next frame is to say that this side answers `rpc.ping`. */
+  /**
+   * Whether the next frame gets the mark, by which this side shows that it answers
+   * `rpc.ping`.
+   */
   readonly isMarking: boolean;
-  /** A frame that says so. */
+  /** Adds the mark to a frame. */
   mark(frame: string): string;
-  /** Whether the other side has said so. */
+  /** Whether the other side has sent the mark. */
   readonly isMarked: boolean;
-  /** The other side has said so, if a frame that ends with a space does. */
+  /** Looks for the mark in a frame that ends with a space. */
   hearMark(frame: string): void;
 }
 
-/** What was sent and has not left yet, because the peer reads too slowly. */
+/**
+ * The part `slowReaders`: messages that wait because the other side reads slowly.
+ */
 export interface Backlog {
-  /** Whether what is to be sent waits. */
+  /** Whether further messages have to wait. */
   readonly isHolding: boolean;
-  /** Looks whether what waits may leave. */
+  /** Looks whether messages that wait can be sent. */
   look(): void;
-  /** Whether there is room for what may have to wait. */
+  /** Whether there is room for a message that may have to wait. */
   hasRoom(entry: Entry): boolean;
-  /** Lets a message wait; `false`: the connection was closed for it. */
+  /**
+   * Lets a message wait; `false`: there was no room, and the connection was closed.
+   */
   hold(entry: Entry): boolean;
-  /** Forgets what waits: the connection goes down. */
+  /** Forgets the messages that wait: the connection ends. */
   drop(): void;
-  /** Takes note of what was sent. */
+  /** Counts a message that was sent. */
   add(length: number): void;
-  /** Resolves when little waits. */
+  /** Resolves when few bytes wait; see {@linkcode Peer.drained}. */
   drained(): Promise<void>;
 }
 
-/** Limits of what the peer may send. */
+/** The part `bounds`: bounds on the other side. */
 export interface Bounds {
-  /** Counts a call; `false`: it was one too many, and that was answered. */
+  /** Counts a call; `false`: it was one too many, and was refused. */
   admits(
     call: Request | Notification,
     batch: IncomingBatch | undefined,
   ): boolean;
-  /** Counts what else nobody asked for; `false`: it was one too many. */
+  /**
+   * Counts any other message that wasn't asked for; `false`: it was one too many.
+   */
   count(): boolean;
-  /** Takes the last one back: it follows this side's answers. */
+  /**
+   * Takes the last count back, for messages that only follow this side's answers.
+   */
   giveBack(): void;
   /** Refuses a frame that is too long. */
   refuseLength(data: unknown): void;
-  /** Counts what is no JSON-RPC; `false`: it was one too many. */
+  /**
+   * Counts an invalid message; `false`: it was one too many, and the connection is
+   * closed.
+   */
   countInvalid(): boolean;
-  /** Ends methods that take too long, and says when the next will have. */
+  /** Ends methods that take too long; returns the time of the next deadline. */
   sweep(now: number): number;
   /** Whether a frame is nested too deeply to be read. */
   isTooDeep(text: string, levels: number): boolean;
-  /** Refuses a message that is. */
+  /** Refuses such a message. */
   refuseDepth(text: string): void;
 }
 
 /** The `onopen` of one connection, while it runs; see `opening.ts`. */
 export interface Opening {
-  /** Whether what is called now is its own. */
+  /** Whether a call that is made now is the hook's own. */
   readonly isOwn: boolean;
-  /** Whether others wait: it has not settled in its first turn. */
+  /** Whether other calls wait, because the hook has returned a promise. */
   readonly holds: boolean;
-  /** How many calls of its own were made, and answered. */
+  /** Number of its own calls that were made, and that were answered. */
   readonly made: number;
   readonly answered: number;
-  /** Whether what is called meanwhile is let pass, all the same. */
+  /** Whether all calls pass nevertheless, after a hint. */
   isLenient: boolean;
   /** Whether a call may leave. */
   passes(method: string | undefined): boolean;
-  /** Takes note of a call of its own that is about to be made. */
+  /** Counts a call of its own. */
   count(): void;
-  /** Follows one of its calls to its answer. */
+  /**
+   * Wraps the function that settles one of its calls: what follows the answer is
+   * the hook's, too.
+   */
   follow<Args extends unknown[]>(
     settle: (...args: Args) => void,
   ): (...args: Args) => void;
-  /** Lets nobody wait any more. */
+  /** Lets all calls pass. */
   end(): void;
 }
 
-/** A time in which no calls are sent, because the peer said so. */
+/** A time in which no calls are sent, because the other side refused some. */
 export interface Pause {
-  /** Sends what has waited for it, or lets it wait for a connection. */
+  /**
+   * Ends it: sends the calls that waited, or leaves them in the queue for a
+   * connection.
+   */
   end(): void;
 }
 
-/** Calls that the peer wants later. */
+/** The part `pacing`: calls to be sent again later. */
 export interface Pace {
-  /** Lets a call wait that was refused with such an error; `false`: it may not. */
+  /**
+   * Keeps a call that was refused with an error; `false`: the error is not of that
+   * kind.
+   */
   postpone(pending: Pending, error: unknown): boolean;
 }
 
-/** What a server answers instead of a handshake. */
+/** The part `answers`: HTTP answers that refuse a handshake. */
 export interface Answers {
-  /** Ends an attempt by what its socket tells. */
+  /** Ends the attempt when its socket tells of an HTTP answer. */
   listen(socket: Socket): void;
-  /** The answer that an error tells of. */
+  /** Reads an HTTP answer from an error's message. */
   read(error: unknown): HttpAnswer | undefined;
 }
 
-/** What a developer is told who may have meant something else. */
+/** The part `hints`: hints for developers. */
 export interface Hints {
-  /** A method was not found. */
+  /** A hint why a method was not found. */
   explain(local: object, name: string): Error | undefined;
-  /** Looks whether an `onopen` waits for what waits for it; returns how not to. */
+  /**
+   * Watches for an `onopen` that waits for a call that waits for it; returns a
+   * function that stops.
+   */
   watch(opening: Opening): () => void;
 }
 
-/** The share of one connection in the time of all. */
+/** The turns of a server's connection among the others; see `server/turns.ts`. */
 export interface Turns {
-  /** Counts a long answer: to write it takes time, however short its request was. */
+  /** Counts a long answer, which takes time even if its request was short. */
   spend(): void;
-  /** Whether an event is to be handled now; if not, it is kept and told again later. */
+  /**
+   * Whether an event is to be handled now; if not, it is kept and handled later.
+   */
   takes(event: SocketEvent): boolean;
-  /** Reads nothing for a while, where the socket can be paused. */
+  /** Pauses the socket for a while, if it can be paused. */
   rest(): void;
 }
 
-/** A peer that lets no more methods begin. */
+/** The state of a peer that lets no more methods begin. */
 export interface Draining {
   /** Looks whether every method has answered. */
   look(): void;
 }
 
-/** Distributed traces. */
+/** The part `traces`. */
 export interface Traces {
-  /** The place in a trace that a call names. */
+  /** Reads the trace context of a call. */
   read(call: Request | Notification): TraceContext;
-  /** Whether this side takes part. */
+  /** Whether this side writes contexts. */
   readonly isOn: boolean;
-  /** A call with its place in a trace. */
+  /** Adds the context to a call's text. */
   write(text: string): string;
   /** Runs a method as a part of its caller's trace. */
   run<T>(call: Request | Notification, method: () => T): T;
 }
 
-/** A call whose result is being written, and which may be over before it is read. */
+/** A call, as streams and references see it. */
 export interface Lender {
-  /** Whether its result goes to somebody. */
+  /** `"notification"`: its result goes nowhere. */
   readonly type: "request" | "notification";
   /** Notes a sign of life from its method. */
   live(): void;
   /** Aborts the call's signal. */
   abort(reason: unknown): void;
-  /** Aborts when nobody waits for the answer any more. */
+  /** Aborts when the answer isn't wanted any more. */
   readonly signal: AbortSignal;
 }
 
 /**
- * What is being written: the params of a request, or a result. What is kept for
- * the peer on its behalf is let go of when it fails, and, for params, when the
+ * The params or the result that are being written. The streams and references in
+ * them are released when writing or sending fails, and those of params when the
  * request is settled.
  */
 export interface Writing extends Loan {
   /** The call whose result it is; `undefined` for params. */
   readonly call: Lender | undefined;
   /**
-   * How to let go of what was kept, each: told whether what was written reached
-   * a peer that took it.
+   * The functions that release them, called with whether the message was taken by
+   * the other side.
    */
   readonly releases: ((succeeded: boolean) => void)[];
-  /** Writes what is marked, wherever it stands. */
+  /** Writes a mark of `marshal`, at any depth. */
   marshal: ((marked: object) => unknown) | undefined;
-  /** For which connection it is written. */
+  /** The connection that it is written for. */
   link: object | undefined;
 }
 
-/** What one connection carries beside JSON: streams, functions, objects. */
+/** The streams and references of one connection. */
 export interface Values {
-  /** Begins to write params; `undefined` if they hold nothing to look at. */
+  /** Begins to write params; `undefined` if all are scalars. */
   startParams(params: Params | undefined): Writing | undefined;
-  /** Whether so much more may be lent now. */
+  /** Whether this many more may be lent now. */
   hasRoom(loan: Pick<Loan, "streams" | "references">): boolean;
-  /** Whether what messages lend may be; `undefined`: they lend nothing. */
+  /**
+   * Whether there is room for what these messages lend; `undefined`: they lend
+   * nothing.
+   */
   canLend(messages: readonly Entry[]): boolean | undefined;
-  /** Whether the peer reads a stream, or may call what it was lent. */
+  /** Whether a stream or a reference is lent. */
   readonly isLending: boolean;
-  /** Counts what params lend: they are sent. */
+  /** Counts the loan of params that are sent. */
   lend(loan: Loan): void;
-  /** For what a result must wait before it is written; `undefined`: nothing. */
+  /**
+   * A promise that a result must wait for before it is written; `undefined`: it
+   * need not wait.
+   */
   turn(value: unknown, call: Lender): Promise<void> | undefined;
-  /** Begins to write a result; `undefined` if there is nothing to look at. */
+  /** Begins to write a result; `undefined` if it is a scalar. */
   startResult(value: unknown, call: Lender): Writing | undefined;
   writeParams<T>(
     params: Params | undefined,
@@ -311,12 +353,12 @@ export interface Values {
   ): T;
   /** Writes a result as JSON. */
   writeResult(value: unknown, writing: Writing): string;
-  /** Lets go of all that was kept for what was written. */
+  /** Ends a writing: releases what was lent for the time of a call. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
   /**
    * Reads a result.
    *
-   * @param text The frame that it came in.
+   * @param text The text of its frame.
    */
   read(value: unknown, text: string): unknown;
   /** Reads the params of a call for the function that it calls. */
@@ -325,16 +367,20 @@ export interface Values {
     text: string,
     fn: object,
   ): Params | undefined;
-  /** Lets go of what a result carries that nobody waits for any more. */
+  /**
+   * Releases the streams and references in a result that nobody waits for any more.
+   */
   discard(value: unknown, text: string): void;
-  /** Finds a method that is not the owner's. */
+  /** Finds a method of an object that was lent. */
   find(name: string): Method | undefined;
-  /** Lets the promise of a call be used as what it will be. */
+  /** Lets the promise of a call be iterated as a stream. */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void;
-  /** Answers one of the protocol's own methods; `undefined`: none of these. */
+  /**
+   * Answers one of the protocol's own methods; `undefined`: it is none of theirs.
+   */
   control(method: string, params: Params | undefined, call: Lender): unknown;
-  /** Lets nothing more be asked for. */
+  /** Rejects questions that are under way: the connection ends. */
   cut(): void;
-  /** The connection closed. */
+  /** Ends all of them: the connection has closed. */
   end(): void;
 }

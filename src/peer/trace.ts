@@ -1,5 +1,5 @@
 /**
- * Trace context: which distributed trace a call belongs to, as members of its
+ * Trace context: the distributed trace that a call belongs to, as members of its
  * message.
  *
  * @see {@link https://www.w3.org/TR/trace-context/}
@@ -8,28 +8,28 @@
  * @module
  */
 
-/** A call's place in a distributed trace. */
+/** The trace context of a call. */
 export interface TraceContext {
   /**
-   * The trace and the span that called, as the header of that name says it.
+   * The trace and the span of the caller, in the form of the header of this name.
    *
    * @see {@link https://www.w3.org/TR/trace-context/#traceparent-header}
    */
   traceparent?: string;
   /**
-   * What vendors add to it; nothing without a `traceparent`.
+   * Data of vendors; only beside a `traceparent`.
    *
    * @see {@link https://www.w3.org/TR/trace-context/#tracestate-header}
    */
   tracestate?: string;
 }
 
-/** How a peer takes part in distributed traces: two functions to fill in. */
+/** The option `trace`: two functions that connect a peer to a tracing library. */
 export interface Trace {
-  /** Says where in a trace a call is made from; asked for each call. */
+  /** Returns the context of the code that makes a call; asked for each call. */
   send(): TraceContext | undefined;
   /**
-   * Runs a method as a part of its caller's trace, which is empty if the call had
+   * Runs a method within its caller's trace; `context` is empty if the call had
    * none.
    */
   receive<Result>(context: TraceContext, run: () => Result): Result;

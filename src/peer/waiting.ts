@@ -1,6 +1,6 @@
 /**
- * Messages that wait: for the handshake, or for a place among the requests in
- * flight. They leave in the order in which they were made.
+ * Messages that wait for a connection, or for a place among the requests in flight.
+ * They leave in the order in which they were made.
  *
  * @module
  */
@@ -19,9 +19,8 @@ import { isLosing, send } from "./sending.ts";
 export const cannotRequest = "Cannot send request";
 
 /**
- * Whether a request need not wait, on a connection that can take it. What is the
- * protocol's own never does: a callback, or a stream's question, may be what
- * everybody else waits for.
+ * Whether a request may be sent at once. The protocol's own requests always may:
+ * all others may be waiting for a callback or for a stream's values.
  */
 export function isFree(
   { queue, pending, pause, limits, connection }: Core,
@@ -33,7 +32,7 @@ export function isFree(
       (loan === undefined || connection.values!.hasRoom(loan));
 }
 
-/** Whether so many messages may be in flight, too. */
+/** Whether these messages may be in flight, too. */
 function hasPlaces(core: Core, messages: readonly Entry[]): boolean {
   let places = 0;
   for (const { pending } of messages) {
@@ -44,9 +43,9 @@ function hasPlaces(core: Core, messages: readonly Entry[]): boolean {
 }
 
 /**
- * Sends messages now, or lets them wait, all or none.
+ * Sends all of the messages now, or puts all into the queue.
  *
- * @returns The error that says why they were not taken; `undefined`: they were.
+ * @returns The reason why none was taken; `undefined`: all were.
  */
 export function post(
   core: Core,
@@ -97,7 +96,7 @@ export function post(
   return undefined;
 }
 
-/** For what the messages of the queue wait. */
+/** The thing that the queue waits for, in words for an error. */
 export function awaited(core: Core): string {
   const { last, limits, opening, pause, pending: { inFlight } } = core;
   if (opening !== undefined) return "onopen to settle";
@@ -115,7 +114,7 @@ export function awaited(core: Core): string {
   return `${what} (${reasonOf(last)})`;
 }
 
-/** Sends what has waited, as much as may be in flight and lent. */
+/** Sends messages of the queue, as many as may be in flight and lent. */
 export function advance(core: Core): void {
   const { queue } = core;
   if (queue.isMoving || core.pause !== undefined) return;
@@ -124,7 +123,10 @@ export function advance(core: Core): void {
   queue.isMoving = false;
 }
 
-/** Sends one of those that wait, or lets it wait aside; `false`: none can go. */
+/**
+ * Sends the next message of the queue, or sets it aside to wait for room to lend;
+ * `false`: none can be sent.
+ */
 function moveOn(core: Core): boolean {
   const { queue, queue: { first, firstAside } } = core;
   const isLender = firstAside !== undefined &&
@@ -146,7 +148,7 @@ function moveOn(core: Core): boolean {
   return true;
 }
 
-/** Sends what has waited, unless it was given up. */
+/** Sends an entry of the queue, unless it was given up. */
 export function sendEntry(core: Core, entry: Entry): void {
   const { text, pending, batch } = entry;
   if (!isWanted(entry)) return;
@@ -158,7 +160,7 @@ export function sendEntry(core: Core, entry: Entry): void {
 /**
  * Sends a request.
  *
- * @param hand `send`, or `sendNow` where the socket is known to be open.
+ * @param hand `send`, or `sendNow` if the socket is known to be open.
  */
 export function sendRequest(
   core: Core,
@@ -170,7 +172,7 @@ export function sendRequest(
   if (!hand(core, text, pending)) abandon(core, pending, false);
 }
 
-/** Notes that a request was sent, and counts what it lends. */
+/** Notes that a request was sent, and counts its loan. */
 export function mark(core: Core, pending: Pending): void {
   core.pending.mark(pending, true);
   if (pending.loan !== undefined) core.connection.values!.lend(pending.loan);
@@ -183,8 +185,8 @@ export function renew(core: Core, { pending }: Loan): void {
 }
 
 /**
- * Takes a request out of those that wait for an answer, and lets others have its
- * place: whoever takes it settles it.
+ * Takes a request out of the table, and lets the queue move on. The caller of this
+ * must settle it.
  */
 export function take(
   core: Core,
@@ -196,7 +198,7 @@ export function take(
   return pending;
 }
 
-/** Does so with a request that is known to wait. */
+/** The same for a request that is known to be in the table. */
 export function letGo(
   core: Core,
   pending: Pending,
@@ -207,9 +209,9 @@ export function letGo(
 }
 
 /**
- * Tells a caller that no response will come.
+ * Rejects a request that won't get a response.
  *
- * @param sent Whether this connection was handed the request.
+ * @param sent Whether the request was handed to this connection.
  */
 export function abandon(
   core: Core,

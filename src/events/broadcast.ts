@@ -21,8 +21,8 @@ import type { Params, Version } from "../wire/message.ts";
 import type { Peer } from "../presets/everything.ts";
 
 /**
- * Sends a notification to many peers. It is written once for all of them, which
- * is most of what a small one costs but for its frame.
+ * Sends a notification to many peers. It is written once for all of them: beside
+ * its frame, writing is most of the cost of a small one.
  *
  * ```ts
  * import { broadcast, Peer } from "@jsonrpcws/peer";
@@ -45,25 +45,20 @@ import type { Peer } from "../presets/everything.ts";
  * for (const member of members) await member[Symbol.asyncDispose]();
  * ```
  *
- * @param peers To whom, each once. One that is closed takes nothing, and keeps
- * nobody else from it.
+ * @param peers The peers; each gets it once. Closed peers are passed over.
  * @param method Name of the remote method.
  * @param params By position (array) or by name (object); absent if `undefined`.
- * @returns How many took it; see {@linkcode Peer.notify}.
- * @throws {TypeError} The params can't be written as JSON: nobody was sent them,
- * or none of those who speak another version than the others.
- * @throws {RangeError} It is too long for one of the peers; the others were sent
- * it.
+ * @returns Number of peers that took it; see {@linkcode Peer.notify}.
+ * @throws {TypeError} The params can't be written as JSON; it was sent to no peer.
+ * If only one version of JSON-RPC can't express them, to no peer of that version.
+ * @throws {RangeError} It is too long for one of the peers; the others got it.
  */
 export function broadcast<Theirs, Method extends MethodName<Theirs>>(
   peers: Iterable<Peer<Theirs>>,
   method: Method,
   ...params: ParamsFor<MethodOf<Theirs, Method>>
 ): number;
-/**
- * Sends a notification to many peers by a name that the types of their other sides
- * don't know.
- */
+/** Sends a notification by a name that the types of the other sides don't know. */
 export function broadcast<
   Member extends Pick<Peer, "version">,
   Method extends string,
@@ -81,15 +76,15 @@ export function broadcast(
 }
 
 /**
- * Sends a notification to many peers, written once for each version that they speak.
- * What one of them is told in the same turn leaves together, and the frames of it are
- * made once for all who are told the same.
+ * Sends a notification to many peers, written once for each version that they
+ * speak. Messages of one turn leave together, and peers that get the same messages
+ * share the frames.
  *
- * @param write Writes it for a peer, and all others that speak the same version.
- * @returns How many took it.
- * @throws What `write` throws: nobody was sent it, or none of those who speak another
- * version than the others.
- * @throws {RangeError} It is too long for one of the peers; the others were sent it.
+ * @param write Writes the notification for all peers of a version.
+ * @returns Number of peers that took it.
+ * @throws Whatever `write` throws; it was sent to no peer, or to no peer of that
+ * version.
+ * @throws {RangeError} It is too long for one of the peers; the others got it.
  */
 export function tellAll(
   peers: Iterable<object>,
@@ -113,7 +108,7 @@ export function tellAll(
       if (deliver(core, method, text)) taken++;
     } catch (error) {
       errors.push(error);
-      if (written.size === 0) break; // It can't be written for anybody.
+      if (written.size === 0) break; // It can't be written at all.
     } finally {
       telling.isForMany = isForMany;
     }

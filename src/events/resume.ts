@@ -30,17 +30,16 @@ import type { AnyPeer } from "../peer/base.ts";
 
 /**
  * Iterates a stream or a subscription, and opens it again on the next connection
- * each time that its connection is lost.
+ * whenever a connection is lost.
  *
- * @typeParam Event What is iterated.
- * @param peer The client whose connections they are.
- * @param open Opens it, on a connection that is open: the first time without an
- * argument, then with the last event that was read. From there on what was missed
- * can be asked for, if the other side knows how; what can't be asked for is
- * missed.
- * @returns The events of all of them. It ends with the first that ends by itself,
- * throws what one throws that was not lost, and a ConnectionClosedError when the
- * client is closed.
+ * @typeParam Event The type of the events.
+ * @param peer The client.
+ * @param open Opens the stream on an open connection: first without an argument,
+ * then with the last event that was read, so that it can ask for the events after
+ * that one. Events that the other side can't repeat are missed.
+ * @returns The events of all these streams. It ends when one ends by itself, and
+ * throws the error of a stream that failed without a lost connection, or a
+ * ConnectionClosedError when the client is closed.
  */
 export async function* resume<Event>(
   peer: Pick<AnyPeer, "opened">,

@@ -1,6 +1,6 @@
 /**
- * The peer's notifications as async iterables: all of one name, or those of one
- * subscription in the shape that Ethereum's nodes gave it.
+ * The other side's notifications as async iterables: all of one name, or those of
+ * one subscription, in the form of Ethereum's nodes.
  *
  * ```ts
  * import { notifications, Peer } from "@jsonrpcws/peer";
@@ -36,39 +36,38 @@ import { closedError } from "../peer/owner.ts";
 import type { AsyncReleasable } from "../peer/contract.ts";
 import { type AnyPeer, type BasePeer, coreOf } from "../peer/base.ts";
 
-/** What happens to events that come faster than they are read. */
+/** The options for events that come faster than they are read. */
 export interface EventOptions {
-  /** Most events that wait to be read. Default 1,024. */
+  /** Most events that wait to be read, 1 or more. Default 1,024. */
   limit?: number;
   /**
-   * What one more does: `"fail"`, the default, ends the iteration with a
-   * RangeError after those that wait; `"drop-oldest"` forgets the oldest.
-   * `"latest"` keeps the newest event alone, whatever the limit.
+   * The effect of one more event: `"fail"`, the default, ends the iteration with a
+   * RangeError, after the events that wait; `"drop-oldest"` drops the oldest one;
+   * `"latest"` keeps only the newest one, whatever the limit.
    */
   overflow?: "fail" | "drop-oldest" | "latest";
 }
 
-/** Which notifications to listen to. */
+/** The options of {@linkcode notifications}. */
 export interface NotificationOptions extends EventOptions {
   /**
-   * Members that a notification must have beside its envelope, each with this very
-   * value: of several DevTools sessions on one connection the `sessionId` of one.
-   * Default: whatever it has.
+   * Further members that a notification must have, each with exactly this value,
+   * such as the `sessionId` of one DevTools session among several. Default: none.
    */
   members?: Members;
 }
 
 /**
- * Events as they come. Iterate it, and it is released when the loop is left;
- * else call `return`, or declare it with `await using`.
+ * An iterable of events. Leaving its loop releases it; without a loop, call
+ * `return`, or declare it with `await using`.
  */
 export interface Events<Event>
   extends AsyncIterableIterator<Event>, AsyncReleasable {
-  /** Stops listening. Events that wait are forgotten. */
+  /** Stops listening, and drops events that wait. */
   return(): Promise<IteratorResult<Event, undefined>>;
 }
 
-/** The names of a kind of subscription. */
+/** The methods and the notification of a kind of subscription. */
 export interface SubscriptionMethods {
   /** The method that subscribes and answers an id. */
   readonly subscribe: string;
@@ -90,16 +89,16 @@ export const ethereum: SubscriptionMethods = {
 };
 
 /**
- * Listens to the peer's notifications of one name, from now on. A method of that
- * name in `local` is called besides.
+ * Listens to the other side's notifications of one name, from now on. A method of
+ * that name in `local` is called, too.
  *
  * @typeParam Event The type of the notifications' params; not checked.
  * @param peer The peer that sends them.
  * @param method The notification's name.
- * @param options Which of them, and what happens to events that come faster than
- * they are read.
- * @returns The params of each. It ends with a ConnectionClosedError when the
- * connection closes, after the events that wait.
+ * @param options A choice among them, and the options for events that come faster
+ * than they are read.
+ * @returns The params of each notification. When the connection closes, the
+ * iteration throws a ConnectionClosedError, after the events that wait.
  */
 export function notifications<Event = unknown>(
   peer: AnyPeer,
@@ -107,7 +106,7 @@ export function notifications<Event = unknown>(
   options: NotificationOptions = {},
 ): Events<Event> {
   const wanted = Object.entries(options.members ?? {});
-  // A connection that is closed already ends it at once.
+  // Called before it is set if the connection is closed already.
   let stop = (): void => {};
   const queue = new EventQueue<Event>(method, options, () => stop());
   stop = observe(peer, method, {
@@ -123,8 +122,8 @@ export function notifications<Event = unknown>(
 }
 
 /**
- * Subscribes at a peer, and listens to what it sends. Nothing is lost between the
- * response and the first event, nor if an event comes before the response.
+ * Subscribes at the other side, and listens to the events. None is lost, even if it
+ * comes before the response.
  *
  * ```ts ignore
  * import { ethereum, subscribe } from "@jsonrpcws/peer";
@@ -138,11 +137,11 @@ export function notifications<Event = unknown>(
  *
  * @typeParam Event The type of an event; not checked.
  * @param peer The peer to subscribe at.
- * @param methods The names of the methods and the notification.
- * @param params The params of the call that subscribes.
- * @param options What happens to events that come faster than they are read.
- * @returns The events. The iteration throws what the call that subscribes rejects
- * with, and a ConnectionClosedError when the connection closes. Leaving it
+ * @param methods The methods and the notification of this kind of subscription.
+ * @param params The params of the subscribing call.
+ * @param options The options for events that come faster than they are read.
+ * @returns The events. The iteration throws the error of the subscribing call, and
+ * a ConnectionClosedError when the connection closes. Leaving the loop
  * unsubscribes.
  */
 export function subscribe<Event = unknown>(
@@ -156,7 +155,7 @@ export function subscribe<Event = unknown>(
   let isDone = false;
   let isLost = false;
   let stop = (): void => {};
-  // What came before the response told which of it is ours.
+  // Notifications from before the response, which tells the subscription's id.
   let early: Notice[] | undefined = [];
 
   const queue = new EventQueue<Event>(notification, options, () => {
@@ -168,7 +167,8 @@ export function subscribe<Event = unknown>(
     next(params) {
       const notice = (params ?? {}) as Notice;
       if (early === undefined) return take(notice);
-      // Most of these may be others': there is room for more than for our own.
+      // Most of these may belong to other subscriptions, so there is room for more
+      // of them.
       if (early.length < Math.max(queue.limit, maxEarly)) early.push(notice);
       else if ((options.overflow ?? "fail") === "fail") queue.fail();
       else {
@@ -177,16 +177,17 @@ export function subscribe<Event = unknown>(
       }
     },
     end(error) {
-      // The next connection's ids are others.
+      // The id is not valid on the next connection.
       isLost = true;
       queue.end(error);
     },
   });
-  // Its type says no names that are known here.
+  // AnyPeer has no `request`.
   const untyped = peer as BasePeer;
   untyped.request<Id>(methods.subscribe, params).then((answer) => {
     id = answer;
-    // An answer comes by the connection that the subscription is of, be it the next.
+    // A response comes by the connection of its subscription, even if that is the
+    // next one.
     if (isDone) return unsubscribe();
     for (const notice of early ?? []) take(notice);
     early = undefined;
@@ -199,7 +200,7 @@ export function subscribe<Event = unknown>(
   }
 
   function unsubscribe(): void {
-    // Gone already, or the connection is: either way there is nothing to end.
+    // Caught: if this fails, the subscription or the connection is gone already.
     untyped.request(methods.unsubscribe, [id]).catch(() => {});
   }
 
@@ -208,14 +209,14 @@ export function subscribe<Event = unknown>(
 
 const maxEarly = 1_024;
 
-/** The params of a subscription's notification, as far as they can be trusted. */
+/** The params of a subscription's notification, not checked yet. */
 interface Notice {
   readonly subscription?: unknown;
   readonly result?: unknown;
   readonly error?: unknown;
 }
 
-/** Events that wait for their reader, or readers that wait for events. */
+/** A queue of events that wait to be read, or of readers that wait for events. */
 class EventQueue<Event> implements Events<Event> {
   readonly limit: number;
   readonly #method: string;
@@ -255,7 +256,7 @@ class EventQueue<Event> implements Events<Event> {
     }
   }
 
-  /** Ends because more events came than may wait. */
+  /** Ends because too many events wait. */
   fail(): void {
     this.end(
       new RangeError(
@@ -312,7 +313,7 @@ class EventQueue<Event> implements Events<Event> {
   }
 }
 
-/** Listens to a notification of the peer's; returns how to stop. */
+/** Adds a listener to a notification; returns a function that removes it. */
 function observe(
   peer: object,
   method: string,

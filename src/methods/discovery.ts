@@ -1,6 +1,5 @@
 /**
- * An OpenRPC document of what a peer lets be called: the answer to
- * `rpc.discover`.
+ * Discovery: an OpenRPC document of a peer's methods, the answer to `rpc.discover`.
  *
  * @see {@link https://spec.open-rpc.org}
  *
@@ -16,7 +15,7 @@ import {
   type StandardSchema,
 } from "./schema.ts";
 
-/** A JSON Schema of draft 7; `{}` where nothing is known. */
+/** A JSON Schema of draft 7; `{}` if nothing is known. */
 export type JsonSchema = object;
 
 /**
@@ -29,20 +28,20 @@ export interface Info {
   readonly title: string;
   /** The version of its interface. */
   readonly version: string;
-  /** What there is to say about it, in Markdown. */
+  /** A description in Markdown. */
   readonly description?: string;
   /** The address of the terms of service. */
   readonly termsOfService?: string;
-  /** Whom to ask. */
+  /** The contact for questions. */
   readonly contact?: {
-    /** The name of a person or an organization. */
+    /** The name of the person or the organization. */
     readonly name?: string;
     /** The address of a page. */
     readonly url?: string;
     /** The address for mail. */
     readonly email?: string;
   };
-  /** What callers may do with it. */
+  /** The license of the interface. */
   readonly license?: {
     /** The name of the license. */
     readonly name?: string;
@@ -61,7 +60,7 @@ export interface ContentDescriptor {
   readonly name: string;
   /** Whether it must be given. Default `false`. */
   readonly required?: boolean;
-  /** What it looks like. */
+  /** Its JSON Schema. */
   readonly schema: JsonSchema;
 }
 
@@ -71,15 +70,15 @@ export interface ContentDescriptor {
  * @see {@link https://spec.open-rpc.org/#method-object}
  */
 export interface OpenRpcMethod {
-  /** The name to call it by. */
+  /** Its name. */
   readonly name: string;
   /** One line about it. */
   readonly summary?: string;
-  /** What there is to say about it, in Markdown. */
+  /** A description in Markdown. */
   readonly description?: string;
-  /** Whether callers should use something else. Default `false`. */
+  /** Whether callers should use another method instead. Default `false`. */
   readonly deprecated?: boolean;
-  /** Whether its params may be given by name too. */
+  /** `"either"`: params may also be passed by name. */
   readonly paramStructure: "by-position" | "either";
   /** Its parameters, in their order. */
   readonly params: readonly ContentDescriptor[];
@@ -97,25 +96,25 @@ export interface OpenRpcMethod {
 export interface OpenRpcDocument {
   /** The version of the specification. */
   readonly openrpc: "1.3.2";
-  /** What the service is. */
+  /** The description of the service. */
   readonly info: Info;
-  /** What may be called. */
+  /** The methods that may be called. */
   readonly methods: readonly OpenRpcMethod[];
-  /** The schemas that refer to themselves or to parts of themselves. */
+  /** The schemas with references to themselves or to parts of themselves. */
   readonly components?: {
-    /** Each under the name that references to it end in. */
+    /** Each schema under the last part of references to it. */
     readonly schemas: { readonly [name: string]: JsonSchema };
   };
 }
 
 /**
- * The JSON Schema of a schema that is wanted, in the words of zod's
+ * The options for a conversion to JSON Schema, with the names of zod's
  * `z.toJSONSchema` and of valibot's `toJsonSchema`.
  */
 export interface ConversionOptions {
   /** The version of JSON Schema that OpenRPC uses. */
   readonly target: "draft-07";
-  /** The side of the schema: what a caller gives to it, or what it gets. */
+  /** The side of the schema: of a caller's params, or of the result. */
   readonly io: "input" | "output";
   /** The same as `io`. */
   readonly typeMode: "input" | "output";
@@ -125,28 +124,27 @@ export interface ConversionOptions {
 export interface DescribeOptions {
   /**
    * Makes a JSON Schema of a schema whose library has no Standard JSON Schema, or
-   * that the library can't convert: `toJsonSchema` of `@valibot/to-json-schema`
-   * as it is. If it throws, nothing is known of the schema.
+   * can't convert it; for valibot, `toJsonSchema` of `@valibot/to-json-schema`. If
+   * it throws, the document has `{}`.
    *
-   * A method, so that a function which takes the schemas of one library alone may
-   * be given.
+   * A method rather than a property, so that TypeScript accepts a function for the
+   * schemas of a single library.
    */
   toJsonSchema?(schema: StandardSchema, options: ConversionOptions): object;
 }
 
 /**
- * Makes the function for a peer's option `discover`, which describes what may be
- * called in an OpenRPC document.
+ * Makes the function for a peer's option `discover`, which describes the peer's
+ * methods in an OpenRPC document.
  *
- * It lists every method by the name that finds it. Of those made by `method` it
- * tells what they were declared with; a parameter is
- * `required` if its schema refuses `undefined` or a later one is required. Of
- * others it knows no more than how many parameters the function names before the
- * first that has a default value or takes the rest.
+ * The document has every method by the name that finds it. For methods made by
+ * `method` it has their declarations; a parameter is `required` if its schema
+ * refuses `undefined` or a later one is required. For others it has only the number
+ * of parameters before the first one with a default value or a rest parameter.
  *
- * JSON Schemas are the schema library's own where it implements Standard JSON
- * Schema (zod 4 and arktype do), else those of
- * {@linkcode DescribeOptions.toJsonSchema}, else `{}`.
+ * JSON Schemas come from the schema library if it implements Standard JSON Schema
+ * (zod 4 and arktype do), else from {@linkcode DescribeOptions.toJsonSchema}; else
+ * they are `{}`.
  *
  * ```ts
  * import { method } from "@jsonrpcws/peer";
@@ -171,10 +169,10 @@ export interface DescribeOptions {
  * });
  * ```
  *
- * @param info What the service is.
- * @param options How schemas become JSON Schemas.
- * @returns Describes a `local`, once: methods that are added to it later are not
- * in the document.
+ * @param info The description of the service.
+ * @param options The conversion of schemas to JSON Schemas.
+ * @returns A function that describes a `local`, once: methods that are added later
+ * are not in the document.
  * @see {@link https://spec.open-rpc.org/#service-discovery-method}
  */
 export function describe(
@@ -206,7 +204,7 @@ function describeLocal(
   return {
     openrpc: "1.3.2",
     info,
-    // The specification wants every method to have a name.
+    // The specification requires a name of every method.
     methods: methods.filter(({ name }) => name !== ""),
     ...schemas.shared.size === 0
       ? {}
@@ -240,11 +238,11 @@ function describeDeclared(
   };
 }
 
-/** A method of which nothing is known but the function. */
+/** A method without a declaration. */
 function describeUndeclared(name: string, length: number): OpenRpcMethod {
   return {
     name,
-    // Params by name would be one argument, the object.
+    // Params by name would be one argument, an object.
     paramStructure: "by-position",
     params: Array.from(
       { length },
@@ -259,7 +257,7 @@ function describeParameters(
   parameters: readonly Parameter[],
   schemas: Schemas,
 ): Pick<OpenRpcMethod, "paramStructure" | "params"> {
-  // By position, what precedes a required parameter can't be left out.
+  // By position, parameters before a required one can't be left out.
   const required = parameters.findLastIndex(({ schema }) =>
     schema !== undefined && isRequired(schema)
   );
@@ -281,12 +279,16 @@ function nameAt(index: number): string {
   return `param${index + 1}`;
 }
 
-/** Whether a schema refuses `undefined`: no library tells it in another way. */
+/**
+ * Whether a schema refuses `undefined`. Tried out, since the standard has no other
+ * way to ask.
+ */
 function isRequired(schema: StandardSchema): boolean {
   try {
     const outcome = schema["~standard"].validate(undefined);
     if ("then" in outcome) {
-      // It would come too late, and to give a parameter is never wrong.
+      // A promise comes too late for a document; passing a parameter is never
+      // wrong.
       outcome.then(undefined, () => {});
       return true;
     }
@@ -296,7 +298,7 @@ function isRequired(schema: StandardSchema): boolean {
   }
 }
 
-/** A schema of a library that makes JSON Schemas of its own. */
+/** A schema whose library implements Standard JSON Schema. */
 interface StandardJsonSchema {
   readonly "~standard": {
     readonly jsonSchema?: {
@@ -309,7 +311,7 @@ interface StandardJsonSchema {
 
 /** The JSON Schemas of one document. */
 class Schemas {
-  /** Those that are referred to, by the name that references to them end in. */
+  /** The schemas with references, by the last part of these references. */
   readonly shared: Map<string, JsonSchema> = new Map();
 
   readonly #options: DescribeOptions;
@@ -318,7 +320,7 @@ class Schemas {
     this.#options = options;
   }
 
-  /** Makes a JSON Schema that means the same within the document. */
+  /** Makes a JSON Schema whose references are valid within the document. */
   convert(
     schema: StandardSchema,
     io: "input" | "output",
@@ -327,7 +329,7 @@ class Schemas {
     try {
       return this.#embed(this.#convert(schema, io), name);
     } catch {
-      // What can't be said in JSON Schema, a date for one, is not known.
+      // JSON Schema can't express everything: a date, for example.
       return {};
     }
   }
@@ -345,8 +347,9 @@ class Schemas {
   }
 
   /**
-   * References count from the root, which is the document's now. So a schema
-   * that has any moves to where the document keeps such, and they follow.
+   * References are relative to the root, which is the document's now. So a schema
+   * with references is moved into the document's components, and its references are
+   * rewritten.
    */
   #embed(converted: object, name: string): JsonSchema {
     const path = `#/components/schemas/${this.#free(name)}`;
@@ -358,14 +361,14 @@ class Schemas {
       isShared = true;
       return path + value.slice(1);
     });
-    // The version belongs to a root.
+    // The version is allowed only in a root.
     const { $schema: _, ...schema } = JSON.parse(text) as { $schema?: string };
     if (!isShared) return schema;
     this.shared.set(path.slice(path.lastIndexOf("/") + 1), schema);
     return { $ref: path };
   }
 
-  /** A name of the characters that the specification allows here. */
+  /** An unused name, of the characters that the specification allows. */
   #free(name: string): string {
     const allowed = name.replaceAll(/[^\w.-]/g, "_");
     let free = allowed;

@@ -1,5 +1,5 @@
 /**
- * The guard of a method: a check that every call of it passes first.
+ * The guard of a method: a check before each call.
  *
  * ```ts
  * import { guard, Peer, RpcError } from "@jsonrpcws/peer";
@@ -35,24 +35,24 @@ import { originals } from "../peer/methods.ts";
 import type { Peer } from "../presets/everything.ts";
 
 /**
- * The answer of a check: `true`, the method runs; `false`, the caller may not do
- * this; `undefined` or null, it is not known who the caller is.
+ * The answer of a check. `true`: the method runs; `false`: the caller may not do
+ * this; `undefined` or null: the caller has not signed in.
  */
 export type Verdict = boolean | null | undefined;
 
 /**
- * Lets a method of `local` run only for whom a check allows it; others are
- * refused with an {@linkcode RpcError}, -32051 "Forbidden" or -32050
- * "Unauthenticated". A notification is refused in silence.
+ * Runs a method of `local` only if a check allows it. Other calls are refused with
+ * an {@linkcode RpcError}, -32051 "Forbidden" or -32050 "Unauthenticated";
+ * notifications are dropped without a word.
  *
- * The check is called on what the method is called on, in a definition the peer,
- * with the call's params. They are as the caller sent them: of
- * `guard(check, method(...))` the schemas come after the check. Write
- * `method(..., guard(check, fn))` if the check needs them to hold.
+ * The check has the same `this` as the method, in a definition the peer, and the
+ * same params. In `guard(check, method(...))` the params are not validated yet when
+ * the check runs. If the check relies on them, write
+ * `method(..., guard(check, fn))`.
  *
- * Where the check answers at once, the method is called within the same turn and
- * may read `this.call`. After an asynchronous one it can't; the check itself can,
- * before its first `await`. What the check throws is as if the method threw it.
+ * After a synchronous check, the method runs in the same turn and may read
+ * `this.call`. After an asynchronous one it can't; the check itself can, before its
+ * first `await`. An error of the check counts as the method's.
  *
  * ```ts
  * import { guard, method, Peer, RpcError } from "@jsonrpcws/peer";
@@ -79,13 +79,12 @@ export type Verdict = boolean | null | undefined;
  * );
  * ```
  *
- * @param check Usually over the service's {@linkcode Peer.context}. Where its
- * params are `unknown`, TypeScript could not tell them from the method: declare
- * them, all.
- * @param fn The method; also one made by {@linkcode method}, which keeps the names
- * of its parameters and what is told of it.
- * @returns A function of the same type; after an asynchronous check it answers
- * with a promise.
+ * @param check The check, usually of {@linkcode Peer.context}. If TypeScript infers
+ * its params as `unknown`, declare all of them.
+ * @param fn The method. One that was made by {@linkcode method} keeps its
+ * declaration.
+ * @returns A function of the same type; with an asynchronous check it returns a
+ * promise.
  */
 export function guard<Params extends unknown[], Result, This = Peer>(
   check: (
@@ -95,8 +94,8 @@ export function guard<Params extends unknown[], Result, This = Peer>(
   fn: (this: NoInfer<This>, ...params: Params) => Result,
 ): (...params: Params) => Result;
 /**
- * The same, for a check that declares all of the method's params, where
- * TypeScript can't tell them from the method.
+ * The same, for a check that declares all of the method's params because TypeScript
+ * can't infer them.
  */
 export function guard<Params extends unknown[], Result, This = Peer>(
   check: (
@@ -126,8 +125,8 @@ export function guard<Params extends unknown[], Result>(
 }
 
 /**
- * @throws {RpcError} The caller may not, or nobody knows who it is.
- * @throws {TypeError} It is no verdict: then nobody may.
+ * @throws {RpcError} The verdict is `false`, `undefined` or null.
+ * @throws {TypeError} It is no verdict; the call is refused.
  */
 function pass(verdict: unknown): void {
   switch (verdict) {

@@ -1,6 +1,6 @@
 /**
- * Methods that take plain data: nothing among their arguments becomes a stream or a
- * reference, whatever it looks like.
+ * Methods that take plain data: no argument of theirs becomes a stream or a
+ * reference.
  *
  * @module
  */
@@ -16,13 +16,15 @@ import type {
 import { originals, plains } from "../peer/methods.ts";
 
 /**
- * Marks a method of `local` as one that takes plain data: its arguments are what the
- * caller's JSON says. An object with a `token` or `values` and nothing else would be a
- * stream that asks its sender, and one with `__jsonrpc_marshaled` a reference that
- * calls him. For methods that store, compare or pass on what anybody may send.
+ * Marks a method of `local` that takes plain data: its arguments are exactly the
+ * caller's JSON. In other methods, an object with only a `token` or `values`
+ * becomes a stream, and one with `__jsonrpc_marshaled` a reference; reading or
+ * calling these sends messages to the caller. Use it for methods that store,
+ * compare or pass on data from anybody.
  *
- * The function itself is marked, wherever it is called from. A parameter that is a
- * stream, a function or a reference could never arrive, and the compiler says so.
+ * The mark is on the function itself, wherever it is used. The compiler refuses
+ * parameters that are streams, functions or references, because they could never
+ * arrive.
  *
  * ```ts
  * import { type Json, Peer, plain } from "@jsonrpcws/peer";
@@ -42,8 +44,8 @@ import { originals, plains } from "../peer/methods.ts";
  * assertEquals(stored, [note]);
  * ```
  *
- * @param fn The method; also one made by {@linkcode method} or {@linkcode guard}, or
- * given to these.
+ * @param fn The method. It may have been made by {@linkcode method} or
+ * {@linkcode guard}, or be passed to these.
  * @returns The same function.
  */
 export function plain<Params extends unknown[], Result, This = BasePeer>(
@@ -53,12 +55,18 @@ export function plain<Params extends unknown[], Result, This = BasePeer>(
   return fn as unknown as (...params: PlainParams<Params>) => Result;
 }
 
-/** The parameters of a method that takes plain data: those that can't be are marked. */
+/**
+ * The parameters of a method that takes plain data; impossible ones become
+ * {@linkcode NoData}.
+ */
 export type PlainParams<Params extends readonly unknown[]> = {
   [Index in keyof Params]: PlainParam<Params[Index]>;
 };
 
-/** A parameter of a method that takes plain data, where data can be one. */
+/**
+ * A parameter of a method that takes plain data, or {@linkcode NoData} if data
+ * can't have its type.
+ */
 export type PlainParam<Param> = IsAny<Param> extends true ? Param
   : unknown extends Param ? Param
   : Param extends Scalar | Json | readonly unknown[] ? Param
@@ -66,7 +74,9 @@ export type PlainParam<Param> = IsAny<Param> extends true ? Param
   : HasMethod<Param> extends true ? NoData
   : Param;
 
-/** Stands where a stream, a function or a reference was declared. */
+/**
+ * The type of a parameter that was declared as a stream, a function or a reference.
+ */
 export type NoData = CannotTravel<
   "The method takes plain data: no stream, function or reference"
 >;

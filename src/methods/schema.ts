@@ -1,6 +1,6 @@
 /**
- * Methods whose params and result are validated at run time, by any library that
- * implements Standard Schema.
+ * Methods whose params and result are validated at run time, by schemas of any
+ * library that implements Standard Schema.
  *
  * ```ts
  * import { method, Peer, RpcError } from "@jsonrpcws/peer";
@@ -41,57 +41,59 @@ import type { Peer } from "../presets/everything.ts";
  * A schema of any library that implements Standard Schema: zod from 3.24,
  * valibot from 1.0, arktype from 2.0, and others.
  *
- * @typeParam Input What is given to it.
- * @typeParam Output What it makes of that.
+ * @typeParam Input The type that is validated.
+ * @typeParam Output The type that the schema turns it into.
  * @see {@link https://standardschema.dev}
  */
 export interface StandardSchema<Input = unknown, Output = Input> {
-  /** What the standard asks of a library. */
+  /** The member that the standard defines. */
   readonly "~standard": {
     /** The version of the standard. */
     readonly version: 1;
     /** The library's name. */
     readonly vendor: string;
-    /** Validates a value, now or later. */
+    /** Validates a value; may return a promise. */
     readonly validate: (
       value: unknown,
     ) => SchemaResult<Output> | Promise<SchemaResult<Output>>;
-    /** The types, which are not there at run time. */
+    /** The types; absent at run time. */
     readonly types?:
       | { readonly input: Input; readonly output: Output }
       | undefined;
   };
 }
 
-/** The verdict of a schema on a value: what it made of it, or what is wrong. */
+/** The outcome of a validation: the output value, or issues. */
 export type SchemaResult<Output> =
   | { readonly value: Output; readonly issues?: undefined }
   | { readonly issues: readonly SchemaIssue[] };
 
-/** One thing that is wrong with a value, in the words of the standard. */
+/** One problem with a value, in the form of the standard. */
 export interface SchemaIssue {
-  /** What is wrong. */
+  /** A description of the problem. */
   readonly message: string;
-  /** Where, from the outside in: keys, or objects that have one. */
+  /** The path to the problem: keys, or objects with a key. */
   readonly path?:
     | readonly (PropertyKey | { readonly key: PropertyKey })[]
     | undefined;
 }
 
-/** One thing that is wrong with the params, as the caller is told. */
+/** One problem with the params, in the form that the caller gets. */
 export interface Issue {
-  /** What is wrong. */
+  /** A description of the problem. */
   readonly message: string;
-  /** Where: the parameter's name or position, then the keys within it. */
+  /**
+   * The path to the problem: the parameter's name or position, then keys within it.
+   */
   readonly path: readonly (string | number)[];
 }
 
-/** The type that a caller may give to a schema. */
+/** The type that a caller passes to a schema. */
 export type SchemaInput<Schema extends StandardSchema> = NonNullable<
   Schema["~standard"]["types"]
 >["input"];
 
-/** The type that a method gets from a schema. */
+/** The type that a method gets of a schema. */
 export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
   Schema["~standard"]["types"]
 >["output"];
@@ -99,12 +101,12 @@ export type SchemaOutput<Schema extends StandardSchema> = NonNullable<
 /**
  * The schemas of a method's parameters, in their order:
  *
- * - `{ minuend: schema, subtrahend: schema }`: given by position or by name.
- *   TypeScript does not know the order of an object's members, so where these
- *   have several types each parameter is of any of them.
- * - `[{ name: schema }, { age: schema }]`: the same, and each parameter has the
- *   type of its own schema.
- * - `[schema, schema]`: given by position alone.
+ * - `{ minuend: schema, subtrahend: schema }`: passed by position or by name.
+ * TypeScript doesn't know the order of an object's members, so each parameter has
+ * the union of their types.
+ * - `[{ name: schema }, { age: schema }]`: the same, but each parameter has the
+ * type of its own schema.
+ * - `[schema, schema]`: passed by position only.
  */
 export type ParameterSchemas =
   | { readonly [name: string]: StandardSchema }
@@ -117,35 +119,34 @@ export interface Declaration<
   Result = StandardSchema | undefined,
 > {
   /**
-   * The parameters: their schemas, see {@linkcode ParameterSchemas}, or their
-   * names alone, `["minuend", "subtrahend"]`, without validation. Default:
-   * nothing is known of them and any are taken.
+   * The parameters: their schemas, see {@linkcode ParameterSchemas}, or only their
+   * names, `["minuend", "subtrahend"]`, without validation. Default: any params by
+   * position.
    */
   readonly params?: Params;
   /**
-   * The schema of the result. The caller gets what the schema makes of what the
-   * function returns. Default: any result.
+   * The schema of the result, whose output the caller gets. Default: any result.
    */
   readonly result?: Result;
   /** One line about the method. */
   readonly summary?: string;
-  /** What there is to say about the method, in Markdown. */
+  /** A description of the method, in Markdown. */
   readonly description?: string;
   /** The errors that the method throws, each code once. */
   readonly errors?: readonly ErrorObject[];
-  /** Whether callers should use something else. Default `false`. */
+  /** Whether callers should use another method instead. Default `false`. */
   readonly deprecated?: boolean;
 }
 
 /**
- * The method that a declaration makes. It answers with a promise if a schema or
- * the function does.
+ * The method that a declaration makes. It returns a promise if a schema or the
+ * function does.
  */
 export type DeclaredMethod<Params extends readonly unknown[], Result> = (
   ...params: Params
 ) => Result | Promise<Result>;
 
-/** The arguments that a caller may give to a method with these schemas. */
+/** The arguments that a caller may pass to a method with these schemas. */
 export type SchemaInputs<Params extends ParameterSchemas> = OptionalTail<
   Params extends readonly unknown[] ? {
       -readonly [Index in keyof Params]: SchemaInput<SchemaOf<Params[Index]>>;
@@ -159,37 +160,39 @@ export type SchemaOutputs<Params extends ParameterSchemas> = Params extends
   ? { -readonly [Index in keyof Params]: SchemaOutput<SchemaOf<Params[Index]>> }
   : Repeat<keyof Params, SchemaOutput<SchemaOf<Params>>>;
 
-/** A schema, or those that an object has by name. */
+/** A schema, or the schemas among an object's members. */
 export type SchemaOf<Entry> = Entry extends StandardSchema ? Entry
   : Extract<Entry[keyof Entry], StandardSchema>;
 
-/** As many of a type as there are names. */
+/** A tuple of a type, as long as there are names. */
 export type Repeat<Names, Type, Types extends unknown[] = []> = [Names] extends
   [never] ? Types
   : Repeat<Exclude<Names, AnyOf<Names>>, Type, [...Types, Type]>;
 
-/** One member of a union: which one is TypeScript's business, so only count. */
+/** One member of a union, which one is not defined: good only for counting. */
 export type AnyOf<Union> =
   (Union extends unknown ? (member: () => Union) => void : never) extends
     (member: infer Members) => void
     ? Members extends () => infer Member ? Member : never
     : never;
 
-/** The same types, of which the last may be left out if they may be undefined. */
+/** The same tuple, whose last types are optional if they include `undefined`. */
 export type OptionalTail<Types extends unknown[]> = Types extends
   [...infer Head, infer Last]
   ? undefined extends Last ? [...OptionalTail<Head>, Last?] : Types
   : Types;
 
-/** The values that a function may return, now or later: those that the result's schema takes. */
+/**
+ * The type that a function may return: the input of the result's schema, or a
+ * promise of it.
+ */
 export type Returnable<Result> = Result extends StandardSchema
   ? Widened<SchemaInput<Result>> | PromiseLike<Widened<SchemaInput<Result>>>
   : unknown;
 
 /**
- * A type without its literals: of a function whose type is to be inferred,
- * TypeScript takes `{ kind: "a" }` for `{ kind: string }`. The schema sees which
- * it is.
+ * A type without literals. While TypeScript infers a function's type, it takes
+ * `{ kind: "a" }` for `{ kind: string }`; the schema checks the value.
  */
 export type Widened<Type> = Type extends string ? string
   : Type extends number ? number
@@ -197,34 +200,35 @@ export type Widened<Type> = Type extends string ? string
   : Type extends object ? { [Key in keyof Type]: Widened<Type[Key]> }
   : Type;
 
-/** The value that a caller gets of what a function returns. */
+/** The type that a caller gets for the return type of a function. */
 export type DeclaredResult<Result, Return> = Result extends StandardSchema
   ? SchemaOutput<Result>
   : Awaited<Return>;
 
-// A caller's million wrong elements should not come back as a million issues.
+// Most issues that a caller is told: a million wrong elements must not make a
+// million issues.
 const maxIssues = 32;
 
 const declarations: WeakMap<object, MethodDeclaration> = new WeakMap();
 
 /**
- * Declares a method of `local`: what it takes and answers is validated, and
- * `describe` of `@jsonrpcws/peer/discovery` tells others of it.
+ * Declares a method of `local`: its params and its result are validated, and
+ * `describe` of `@jsonrpcws/peer/discovery` can describe it.
  *
- * Each argument becomes what its schema makes of it; one that is missing reaches
- * its schema as `undefined`. Params that don't fit are refused with an
- * {@linkcode RpcError} -32602 "Invalid params", the first 32 issues in its
- * `data` (see {@linkcode Issue}), and so are too many; the function is not
- * called then. A result that doesn't fit is this side's own mistake: it reaches
- * `onerror`, and the caller as "Internal error".
+ * The function gets the output of each parameter's schema; a missing argument is
+ * passed to its schema as `undefined`. If params don't fit, or there are too many,
+ * the function is not called, and the caller gets an {@linkcode RpcError} -32602
+ * "Invalid params" with the first 32 issues in its `data` (see {@linkcode Issue}).
+ * If the result doesn't fit, `onerror` is told, and the caller gets "Internal
+ * error".
  *
- * Where neither a schema nor the function is asynchronous, neither is the
- * method. (An asynchronous function in a schema of zod must not reject: zod 4
- * calls it twice, and nobody hears of the first rejection, which ends a process.)
+ * The method is synchronous if the schemas and the function are. (An asynchronous
+ * function in a schema of zod must not reject: zod 4 calls it twice, and the first
+ * rejection is unhandled, which ends the process.)
  *
- * The function is called on what the method is called on: in a definition the
- * peer, of which `this.call` is there unless a schema of a parameter is
- * asynchronous. In a class write an arrow function.
+ * The function has the method's `this`: in a definition the peer. It may read
+ * `this.call` unless a parameter's schema is asynchronous. In a class, write an
+ * arrow function.
  *
  * ```ts
  * import { method, RpcError } from "@jsonrpcws/peer";
@@ -252,11 +256,11 @@ const declarations: WeakMap<object, MethodDeclaration> = new WeakMap();
  * assertEquals(error.code, -32602);
  * ```
  *
- * @param declaration The schemas of the parameters and of the result, and what
- * there is to say about the method.
- * @param fn Takes what the parameters' schemas make of the arguments, returns
- * what the result's schema takes.
- * @throws {TypeError} What should be a schema is none.
+ * @param declaration The schemas of the parameters and of the result, and a
+ * description.
+ * @param fn Takes the outputs of the parameters' schemas, and returns the input of
+ * the result's schema.
+ * @throws {TypeError} A value in the place of a schema is none.
  * @see {@link https://standardschema.dev}
  */
 export function method<
@@ -269,8 +273,8 @@ export function method<
   fn: (this: This, ...params: SchemaOutputs<Params>) => Return,
 ): DeclaredMethod<SchemaInputs<Params>, DeclaredResult<Result, Return>>;
 /**
- * Declares a method of `local` whose params are not validated; its result may
- * be.
+ * Declares a method of `local` without validation of its params; its result may be
+ * validated.
  *
  * ```ts
  * import { method, Peer } from "@jsonrpcws/peer";
@@ -289,11 +293,11 @@ export function method<
  * assertEquals(await client.request("subtract", params), 19);
  * ```
  *
- * @param declaration The parameters' names, if they may be given by name; the
- * schema of the result; what there is to say about the method.
- * @param fn Takes the arguments as they come, returns what the result's schema
- * takes.
- * @throws {TypeError} What should be a schema is none.
+ * @param declaration The parameters' names, if they may be passed by name; the
+ * schema of the result; a description.
+ * @param fn Takes the arguments as they come, and returns the input of the result's
+ * schema.
+ * @throws {TypeError} A value in the place of a schema is none.
  */
 export function method<
   Params extends unknown[],
@@ -336,10 +340,9 @@ export function method(
 }
 
 /**
- * Makes arguments out of params by name: the values of the parameters, in their
- * order.
+ * Makes arguments of params by name, in the order of the parameters.
  *
- * @throws {RpcError} -32602: there is no parameter of such a name.
+ * @throws {RpcError} -32602: there is no parameter of a given name.
  */
 function arrange(names: readonly string[], params: object): unknown[] {
   const unknown = Object.keys(params).find((name) => !names.includes(name));
@@ -368,15 +371,15 @@ export function declarationOf(fn: object): MethodDeclaration | undefined {
   return declarations.get(originals.get(fn) ?? fn);
 }
 
-/** A method's declaration, its parameters the same whatever their form was. */
+/** A method's declaration, with its parameters in one form. */
 export interface MethodDeclaration extends Omit<Declaration, "params"> {
-  /** The parameters in their order; `undefined` if nothing is known of them. */
+  /** The parameters in their order; `undefined` if they were not declared. */
   readonly parameters: readonly Parameter[] | undefined;
 }
 
 /** A parameter of a declared method. */
 export interface Parameter {
-  /** Its name; `undefined` if it is given by position alone. */
+  /** Its name; `undefined` if it is passed by position only. */
   readonly name: string | undefined;
   /** Its schema; `undefined` if it is not validated. */
   readonly schema: StandardSchema | undefined;
@@ -459,7 +462,7 @@ function isSchema(value: unknown): value is StandardSchema {
 }
 
 /**
- * Makes a function's arguments out of the params.
+ * Validates the params, and makes the function's arguments.
  *
  * @throws {RpcError} -32602: they don't fit.
  */
@@ -479,7 +482,7 @@ function takeParams(
   for (const [index, { schema }] of parameters.entries()) {
     const value = params[index];
     const outcome = schema?.["~standard"].validate(value) ?? { value };
-    // Should the next schema throw, nobody would hear this one reject.
+    // Caught, because if the next schema throws, this rejection is unhandled.
     if (isThenable(outcome)) outcome.then(undefined, () => {});
     outcomes.push(outcome);
   }
@@ -496,7 +499,7 @@ function readOutcomes(
 ): unknown[] {
   const issues: Issue[] = [];
   const values = outcomes.map((outcome, index) => {
-    // Falsy, says the standard, not absent.
+    // The standard says falsy, rather than absent.
     if (!outcome.issues) return outcome.value;
     const place = parameters[index]!.name ?? index;
     for (const issue of outcome.issues) {
@@ -534,7 +537,7 @@ function readIssue(
   { message, path = [] }: SchemaIssue,
   place: readonly (string | number)[],
 ): Issue {
-  // Not map: a library's array may be of a class that can't be constructed so.
+  // Not map, because a library's array may be of a class that map can't construct.
   const keys = Array.from(path, (segment) => {
     const key = typeof segment === "object" ? segment.key : segment;
     return typeof key === "number" ? key : String(key);

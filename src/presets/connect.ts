@@ -1,5 +1,5 @@
 /**
- * The connection of a client, whatever its sockets are.
+ * `connect` of the whole client, over sockets of any kind.
  *
  * @see {@link https://websockets.spec.whatwg.org/#the-websocket-interface}
  *
@@ -25,27 +25,29 @@ import { boundFrames } from "../runtime/deno_frames.ts";
 import { Peer, type ServiceClass } from "./everything.ts";
 import { checkOptions, checkService, isPeerClass } from "./misuse.ts";
 
-/** The settings of a client; a class has them behind it. */
+/**
+ * The settings of a client: the third argument of `connect(url, Class, settings)`.
+ */
 export interface ConnectSettings<Context = unknown>
   extends PeerSettings, LineSettings {
   /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
   /**
    * The subprotocols to offer. Default: none, because a browser fails the
-   * connection if the server selects none of them. A function is asked before
-   * each attempt, for a ticket that is valid once.
+   * connection if the server selects none of those offered. A function is called
+   * before each attempt: for a ticket that is valid only once.
    */
   protocols?: Protocols;
   /**
-   * Makes the socket. Default: `new WebSocket(url, protocols)`; `connect` of
-   * `@jsonrpcws/peer/node` makes those of `ws`.
+   * Makes the socket. Default: `new WebSocket(url, protocols)`. For sockets of
+   * `ws`, use `connect` of `@jsonrpcws/peer/node`.
    */
   createSocket?: CreateSocket;
 }
 
 /**
- * The options of a client, a definition and settings in one. In the definition's
- * functions `this` is the peer.
+ * A client's definition and settings in one object. In the definition's functions
+ * `this` is the peer.
  */
 export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & Definition
@@ -54,17 +56,19 @@ export type ConnectOptions<Theirs = unknown, Context = unknown> =
   & ThisType<Peer<Theirs, Context>>;
 
 /**
- * Connects to a server. Answers at once: calls made before the handshake is done
- * wait for it; {@linkcode Peer.opened} tells when it is. A connection that is
- * lost is replaced: the instance lives on, `onclose` and `onopen` are called,
- * calls that were under way reject with a {@linkcode ConnectionClosedError}
- * unless they are `idempotent`, and calls made meanwhile wait.
+ * Connects to a server. Returns the peer at once: calls made before the handshake
+ * is done wait for it, and {@linkcode Peer.opened} resolves when it is done.
+ *
+ * A lost connection is replaced by a new one, and the peer stays the same:
+ * `onclose` and then `onopen` are called, calls that were under way reject with a
+ * {@linkcode ConnectionClosedError} unless they are `idempotent`, and calls made in
+ * between wait.
  *
  * @typeParam Theirs The type of the server's `local`.
  * @param url The server's address.
- * @param options A definition, of what the server may call, and settings.
- * @throws {TypeError} The URL is not valid, or an option is not what it must be.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @param options A definition (what the server may call) and settings.
+ * @throws {TypeError} The URL is not valid, or an option is of the wrong type.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function connect<Theirs = unknown, Context = unknown>(
   url: Address,
@@ -76,10 +80,10 @@ export function connect<Theirs = unknown, Context = unknown>(
  * @param url The server's address.
  * @param Service A subclass of {@linkcode Peer} (the class, not an instance),
  * whose `local` the server may call.
- * @param settings Settings alone: the hooks are the class's.
+ * @param settings Settings only: `local` and the hooks are members of the class.
  * @returns The instance.
  * @throws {TypeError} The URL is not valid.
- * @throws {RangeError} A limit or a time is no number of 0 or more.
+ * @throws {RangeError} A limit or a time is negative or not a number.
  */
 export function connect<Service, Context = unknown>(
   url: Address,
@@ -95,7 +99,7 @@ export function connect(
   const isClass = typeof service === "function";
   const options = isClass ? settings : service;
   const { protocols = [], createSocket = createWebSocket } = options;
-  /** Of the last attempt. */
+  /** The socket of the last attempt. */
   let socket: Socket | Promise<Socket> | undefined;
   let hasFailed = false;
   const makeSocket: SocketMaker = (offers) => {
@@ -107,7 +111,7 @@ export function connect(
       ? new service(makeSocket, settings)
       : new Peer(makeSocket, service);
   } catch (error) {
-    // Nobody has the peer that would connect again.
+    // The constructor threw, so nobody has the peer, and it must not connect again.
     hasFailed = true;
     if (socket !== undefined) abandon(socket);
     throw error;
@@ -115,9 +119,9 @@ export function connect(
 }
 
 /**
- * Refuses what no client can be made of.
+ * Refuses arguments that no client can be made of.
  *
- * @throws {TypeError} It says what to give.
+ * @throws {TypeError} One is of the wrong type; the message says what to give.
  */
 export function checkClient(
   url: unknown,
@@ -133,18 +137,19 @@ export function checkClient(
   checkOptions((typeof service === "function" ? settings : service) as object);
 }
 
-/** Closes the socket of an attempt that nobody waits for. */
+/** Closes the socket of an abandoned attempt. */
 async function abandon(attempt: Socket | Promise<Socket>): Promise<void> {
   try {
     const socket = await attempt;
     socket.addEventListener("error", ignoreError);
     closeSocket(socket);
   } catch {
-    // There is none.
+    // The attempt failed: there is no socket.
   }
 }
 
-// The end of a client that could not be made: its code is final.
+// The socket of a client whose constructor threw: it closes with 1000, which is
+// final.
 const closedSocket: Socket = {
   readyState: ReadyState.Closed,
   bufferedAmount: 0,
@@ -162,7 +167,7 @@ const closedSocket: Socket = {
 /**
  * Makes the socket of one attempt; see {@linkcode openSocket}.
  *
- * @param own The subprotocols that are offered before the owner's.
+ * @param own The peer's own subprotocols, which are offered before the owner's.
  */
 function open(
   url: Address,
@@ -181,13 +186,14 @@ function open(
     typeof url !== "string" || !/^wss?:[^#]*$/.test(url) ||
     !Array.isArray(protocols)
   ) return openSocket(url, protocols, create);
-  // The platform's own socket parses it anyway, and parsing is slow (bench/, "2,000
-  // idle"). Not in openSocket, which has to be small.
-  if (createSocket !== createWebSocket) new URL(url); // Throws if it is none.
+  // The platform's own socket parses the URL anyway, and parsing is slow (bench/,
+  // "2,000 idle"). Here rather than in openSocket, which is a part of the small
+  // client.
+  if (createSocket !== createWebSocket) new URL(url); // Throws if invalid.
   try {
     return create(url, protocols as string[]);
   } catch (error) {
-    new URL(url); // Throws if that is the reason.
+    new URL(url); // Throws if the URL is the reason.
     throw error;
   }
 }

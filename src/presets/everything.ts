@@ -1,5 +1,5 @@
 /**
- * The peer with everything that it can do.
+ * The whole peer, with all parts.
  *
  * @module
  */
@@ -28,8 +28,8 @@ import { clientLimits, completeLimits, defaultLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
 
 /**
- * All that a peer can do beside calls. At the end of a connection what slow readers
- * were spared leaves before the last shared frame does.
+ * All parts. `slowReaders` stands before `sharedFrames`: at the end of a
+ * connection, messages that were held back leave before the last shared frame.
  */
 const everything: readonly CorePart[] = [
   versions,
@@ -47,7 +47,7 @@ const everything: readonly CorePart[] = [
   references,
 ];
 
-/** A class whose instances are peers: the service of one connection each. */
+/** A class of peers, of which each connection gets an instance. */
 export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket | SocketMaker,
   options: PeerOptions<Context>,
@@ -57,8 +57,8 @@ export type ServiceClass<Service, Context = unknown> = new (
  * One end of a JSON-RPC connection: it calls the other end's methods and lets
  * the other end call its own.
  *
- * Subclass it to make a service, of which {@linkcode Peer.local} is what the
- * other side may call; or construct it over a socket with a definition.
+ * Subclass it for a service, whose {@linkcode Peer.local} the other side may call,
+ * or construct it over a socket with a definition.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer";
@@ -85,12 +85,12 @@ export class Peer<Theirs = unknown, Context = unknown>
   /**
    * Speaks JSON-RPC over a socket.
    *
-   * @param ws Any object with the WebSocket interface, connecting or open: from
-   * here on its messages are this peer's. Or a function that makes one: then a
-   * connection that is lost is replaced.
+   * @param ws Any object with the WebSocket interface, connecting or open, whose
+   * messages this peer handles from now on. Or a function that makes one: then a
+   * lost connection is replaced.
    * @param options A definition and settings.
-   * @throws {RangeError} A limit or a time is no number of 0 or more.
-   * @throws {TypeError} It is no socket.
+   * @throws {RangeError} A limit or a time is negative or not a number.
+   * @throws {TypeError} `ws` is neither a socket nor a function.
    */
   constructor(
     ws: Socket | SocketMaker,
@@ -109,8 +109,9 @@ export class Peer<Theirs = unknown, Context = unknown>
   }
 
   /**
-   * The status of the connection, to be read, and to be subscribed to by what shows
-   * it: state, attempts that failed, why, and the milliseconds until the next one.
+   * The status of the connection, to read and to subscribe to: the state, the
+   * number of failed attempts, their reason, and the milliseconds until the next
+   * one.
    *
    * ```ts
    * import { connect } from "@jsonrpcws/peer/client";
@@ -131,26 +132,22 @@ export class Peer<Theirs = unknown, Context = unknown>
     return watch(coreOf(this));
   }
 
-  /** The version of what this side sends of itself. */
+  /** The version of JSON-RPC of this side's calls. */
   get version(): Version {
     return versionOf(coreOf(this));
   }
 
-  /**
-   * How many responses arrived that no request was waiting for. They are
-   * ignored.
-   */
+  /** Number of responses that no request was waiting for; they are ignored. */
   get unmatched(): number {
     return coreOf(this).unmatched;
   }
 
   /**
-   * Resolves when the socket has sent nearly everything: when no more than 65,536
-   * bytes wait, in the same turn if that is so already. What waits for the
-   * handshake has not been sent.
+   * Resolves when at most 65,536 bytes wait to be sent; in the same turn if that is
+   * so already. Messages that wait for the handshake count as waiting.
    *
-   * What a peer has no time to read waits, but not without end, see `bufferedMost`
-   * of the limits. So whoever sends as fast as can be waits here:
+   * Await it when sending many messages: those that the other side has no time to
+   * read wait in memory, which the limit `bufferedMost` bounds.
    *
    * ```ts
    * import { Peer } from "@jsonrpcws/peer";
@@ -181,10 +178,10 @@ export class Peer<Theirs = unknown, Context = unknown>
 
   /**
    * Sends several requests and notifications as one frame, a batch: those that
-   * `collect` makes, before its first `await`, on this peer. More than the other
-   * side takes, `batchMembers` and `sentLength` of the limits, leave as several,
-   * one after the other. Each request has its own promise. In versions 1.0 and bare, which have no batches, each is its
-   * own frame.
+   * `collect` makes on this peer before its first `await`. More than the limits
+   * `batchMembers` and `sentLength` allow leave as several batches. Each request
+   * has its own promise. In versions 1.0 and bare, which have no batches, each
+   * message is a frame of its own.
    *
    * ```ts
    * import { Peer } from "@jsonrpcws/peer";
@@ -203,9 +200,9 @@ export class Peer<Theirs = unknown, Context = unknown>
    * assertEquals(await Promise.all(sums), [3, 7]);
    * ```
    *
-   * @param collect Makes the calls. If it throws, none of them is sent.
-   * @returns What `collect` returned.
-   * @throws {RangeError} Too much waits to be sent already; nothing was sent.
+   * @param collect Makes the calls. If it throws, none is sent.
+   * @returns The result of `collect`.
+   * @throws {RangeError} Too many messages wait to be sent; none of these was sent.
    * @see {@link https://www.jsonrpc.org/specification#batch}
    */
   batch<T>(collect: () => T): T {
@@ -213,8 +210,8 @@ export class Peer<Theirs = unknown, Context = unknown>
   }
 
   /**
-   * The names of the methods that run for the other side: of requests that are
-   * not answered, and of notifications. One for each call.
+   * The names of the methods that run for the other side, one for each call: of
+   * unanswered requests, and of notifications.
    */
   get running(): string[] {
     return runningNames(coreOf(this));
@@ -222,12 +219,12 @@ export class Peer<Theirs = unknown, Context = unknown>
 
   /**
    * Lets no more methods begin, before a {@linkcode Peer.close}: requests are
-   * refused with -32009, not executed. Everything else goes on: running methods,
-   * what they ask and are answered, functions and objects lent to the peer,
-   * streams; and notifications, which nobody could refuse.
+   * refused with -32009, not executed. Everything else goes on: running methods and
+   * the calls that they make, functions and objects that were lent, streams, and
+   * notifications, which can't be refused.
    *
-   * @returns Resolves when every running method has answered, or the connection
-   * is closed. A method must not await it: it would await itself.
+   * @returns Resolves when every running method has answered, or the connection is
+   * closed. A method must not await this, because it would wait for itself.
    */
   finish(): Promise<void> {
     return finishCalls(coreOf(this));

@@ -1,6 +1,6 @@
 /**
- * What the types refuse, for who has none: told when a server or a client is made,
- * rather than by what fails later and elsewhere.
+ * Misuse that TypeScript would refuse, checked for JavaScript: an error when a
+ * server or a client is made, rather than a failure later and elsewhere.
  *
  * @module
  */
@@ -8,21 +8,21 @@
 import { hooks } from "../peer/base.ts";
 import { Peer } from "./everything.ts";
 
-/** The options that are functions, of whatever makes peers. */
+/** Names of the options of every peer that must be functions. */
 const functionNames: readonly string[] = [...hooks, "discover", "createSocket"];
 
-/** Options of which nothing is known yet. */
+/** Options that are not checked yet. */
 type Unread = { readonly [name: string]: unknown };
 
 /**
- * Refuses what no peer can be made of.
+ * Refuses a service that no peer can be made of.
  *
  * @param service A class or a definition.
- * @param settings Those of a class.
- * @param what What is done with it, for the error: `"serve"`.
- * @param needed The method that tells a class that will do.
- * @throws {TypeError} It is an instance, whose connection is another one; a class of
- * something else; or nothing of the kind.
+ * @param settings The settings of a class; unused with a definition.
+ * @param what The verb for the error: `"serve"`.
+ * @param needed The method that a suitable class has.
+ * @throws {TypeError} It is an instance, which has a connection already; another
+ * class; or something else.
  */
 export function checkService(
   service: unknown,
@@ -59,7 +59,7 @@ const give =
   "give a class that extends Peer, or a definition, { local: { hello: () => 1 } }";
 
 function checkClass(service: object, what: string, needed: string): void {
-  // By what it has: another copy of the library makes peers, too.
+  // By its members, because it may be of another copy of the library.
   const { prototype } = service as { prototype?: Unread };
   if (typeof prototype?.[needed] === "function") return;
   const why = isPeerClass(service)
@@ -68,17 +68,17 @@ function checkClass(service: object, what: string, needed: string): void {
   throw new TypeError(`Cannot ${what} ${sayWhat(service)}: ${why}`);
 }
 
-/** Whether it is the class of a peer, this library's or another copy's. */
+/** Whether a value is a class of peers, of this copy of the library or another. */
 export function isPeerClass(value: unknown): value is { name: string } {
   return typeof value === "function" &&
     typeof value.prototype?.request === "function";
 }
 
 /**
- * Refuses options that are not what they must be.
+ * Refuses options of the wrong type.
  *
- * @param functions The names of those that are functions, beside the hooks.
- * @throws {TypeError} One is something else.
+ * @param functions Names of further options that must be functions.
+ * @throws {TypeError} An option is of the wrong type.
  */
 export function checkOptions(
   options: object,
@@ -108,7 +108,10 @@ function isObject(value: unknown): value is object {
   return typeof value === "object" && value !== null;
 }
 
-/** What a value is, in an error: a short one itself. */
+/**
+ * Describes a value for an error: a string or a scalar by its value, anything else
+ * by its kind.
+ */
 export function sayWhat(value: unknown): string {
   switch (typeof value) {
     case "string":

@@ -1,5 +1,5 @@
 /**
- * The peer with nothing but calls, and what a page adds to them.
+ * The small peer: calls, and the parts that a page adds by `use`.
  *
  * @module
  */
@@ -16,26 +16,29 @@ import type {
 } from "../peer/options.ts";
 import { coreClientLimits, coreLimits, type Limits } from "../wire/limits.ts";
 
-/** How a small peer speaks. */
+/** The settings of a small peer. */
 export interface PeerSettings
   extends
     Pick<AllSettings, "timeout" | "discover" | "stringIds">,
     LineSettings {
-  /** What it can do beside calls: `streams`, `references`. Default: nothing. */
+  /** Further parts: `streams`, `references`. Default: none. */
   use?: readonly Part[];
 }
 
-/** What a small peer can be made with; a subclass hands it on to `super`. */
+/**
+ * A small peer's definition and settings in one object; a subclass passes them on
+ * to `super`.
+ */
 export interface PeerOptions<Context = unknown>
   extends PeerSettings, Definition {
-  /** What {@linkcode Peer.context} is. Default `undefined`. */
+  /** The peer's {@linkcode Peer.context}. Default `undefined`. */
   context?: Context;
 }
 
 /**
- * One end of a JSON-RPC connection, as the whole peer is one, in a fraction of its
- * size. What has the same name is the same code. It speaks JSON-RPC 2.0 alone; the
- * parts that it lacks are listed in README.md, "The small client".
+ * One end of a JSON-RPC connection, in half the size of the whole peer. Members of
+ * the same name are the same code. It speaks JSON-RPC 2.0 only;
+ * docs/guide/small-client.md lists the parts that it lacks.
  *
  * ```ts
  * import { Peer } from "@jsonrpcws/peer/slim";
@@ -62,11 +65,11 @@ export class Peer<Theirs = unknown, Context = unknown>
   /**
    * Speaks JSON-RPC over a socket.
    *
-   * @param ws Any object with the WebSocket interface, connecting or open: from
-   * here on its messages are this peer's. Or a function that makes one: then a
-   * connection that is lost is replaced.
+   * @param ws Any object with the WebSocket interface, connecting or open, whose
+   * messages this peer handles from now on. Or a function that makes one: then a
+   * lost connection is replaced.
    * @param options A definition and settings.
-   * @throws {RangeError} A time is no number of 0 or more.
+   * @throws {RangeError} A time is negative or not a number.
    */
   constructor(
     ws: Socket | SocketMaker,
@@ -83,7 +86,7 @@ export class Peer<Theirs = unknown, Context = unknown>
   }
 }
 
-/** A class whose instances are peers: the service of one connection each. */
+/** A class of peers, of which each connection gets an instance. */
 export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket | SocketMaker,
   options: PeerOptions<Context>,

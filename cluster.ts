@@ -26,11 +26,17 @@ export {
   type Cluster,
   cluster,
   type ClusterOptions,
+  type HistoryOptions,
 } from "./src/cluster/cluster.ts";
 export {
   type Engine,
   EngineError,
   type EngineStatus,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
+  type Stretch,
 } from "./src/cluster/engine.ts";
 export { memory } from "./src/cluster/memory.ts";
 export type {
@@ -41,4 +47,14 @@ export type {
   Member,
   Members,
 } from "./src/cluster/presence.ts";
-export type { JoinOptions, NoticeOptions, Room } from "./src/cluster/room.ts";
+export type { Position } from "./src/cluster/history.ts";
+export type {
+  CaughtUp,
+  HistoryRoom,
+  JoinOptions,
+  NoticeOptions,
+  Past,
+  Room,
+  RoomOptions,
+  Said,
+} from "./src/cluster/room.ts";

@@ -6,7 +6,12 @@
  */
 
 import { Deferred } from "../line/deferred.ts";
-import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type EngineStatus,
+  type Place,
+} from "./engine.ts";
 
 /** Most texts that the engine has not confirmed. */
 export const mostUnconfirmed = 1_024;
@@ -26,7 +31,7 @@ export interface BusOwner {
 
 /** Who hears what is published under a subject. */
 export interface Hearer {
-  receive(text: string): void;
+  receive(text: string, place?: Place): void;
   /** The subscription was taken back. */
   released?(): void;
 }
@@ -63,7 +68,16 @@ export class Bus {
     text: string,
     isVital = false,
   ): Promise<number | undefined> {
-    const { length } = text;
+    const publish = () => this.#engine.publish(subject, text);
+    return this.hand(text.length, publish, isVital);
+  }
+
+  /** Hands the engine something of a length, as {@linkcode Bus.publish} does. */
+  hand<T>(
+    length: number,
+    act: () => Promise<T>,
+    isVital = false,
+  ): Promise<T> {
     const isFull = this.#unconfirmed >= mostUnconfirmed ||
       this.#unconfirmed > 0 && this.#length + length > mostUnconfirmedLength;
     const why = this.status !== "open"
@@ -74,9 +88,9 @@ export class Bus {
     if (why !== undefined) {
       return Promise.reject(new EngineError(`Cannot publish: ${why}`, false));
     }
-    let promise: Promise<number | undefined>;
+    let promise: Promise<T>;
     try {
-      promise = this.#engine.publish(subject, text);
+      promise = act();
     } catch (error) {
       // An engine of the user's own, perhaps.
       return Promise.reject(error);
@@ -261,8 +275,8 @@ export class Topic {
     if (this.#bus.status !== "open") return;
     this.#isAsking = true;
     const attempt = ++this.#attempt;
-    const receive = (text: string): void => {
-      if (attempt === this.#attempt) this.#hearer.receive(text);
+    const receive = (text: string, place?: Place): void => {
+      if (attempt === this.#attempt) this.#hearer.receive(text, place);
     };
     let asked: Promise<() => void>;
     try {

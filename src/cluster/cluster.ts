@@ -6,7 +6,7 @@
 
 import type { AsyncReleasable } from "../peer/contract.ts";
 import type { AnyPeer } from "../peer/base.ts";
-import type { Engine, EngineStatus } from "./engine.ts";
+import type { Engine, EngineStatus, Keep } from "./engine.ts";
 import { memory } from "./memory.ts";
 import {
   Calls,
@@ -16,7 +16,13 @@ import {
   type Target,
 } from "./calls.ts";
 import { Node } from "./node.ts";
-import { type Room, Rooms } from "./room.ts";
+import { mostKept } from "./history.ts";
+import {
+  type HistoryRoom,
+  type Room,
+  type RoomOptions,
+  Rooms,
+} from "./room.ts";
 
 /** How a node joins its cluster. */
 export interface ClusterOptions {
@@ -30,12 +36,28 @@ export interface ClusterOptions {
    * letters, digits, `-` and `_`, in parts with dots between. Default "jsonrpcws".
    */
   prefix?: string;
+  /** What is kept of each room with `history: true`. */
+  history?: HistoryOptions;
   /**
    * Called with what no call rejects with: an engine that is lost, a message of
    * another node that can't be read, a notification that others have missed. What it
    * throws is dropped. Default: `console.error`.
    */
   onerror?: (this: void, error: unknown) => void | Promise<void>;
+}
+
+/**
+ * How much is kept of a room; the same on all nodes. Whatever is older than either may
+ * be gone.
+ */
+export interface HistoryOptions {
+  /**
+   * Notifications. At most 10,000, and 1,048,576 characters of them at each node.
+   * Default 100.
+   */
+  messages?: number;
+  /** How old they get, in milliseconds: 1,000 to 2,592,000,000, 30 days. Default 1 hour. */
+  milliseconds?: number;
 }
 
 /**
@@ -51,12 +73,13 @@ export interface ClusterOptions {
  *
  * @returns The node, once what it publishes has come back to it.
  * @throws {TypeError} The prefix is no such name.
+ * @throws {RangeError} More history is asked for than can be kept, or none.
  * @throws {EngineError} The engine is not open, or nothing came back within 10
  * seconds.
  */
 export async function cluster(options: ClusterOptions = {}): Promise<Cluster> {
-  const { engine = memory(), prefix = "jsonrpcws", onerror } = options;
-  const node = new Node(engine, prefix, onerror);
+  const { engine = memory(), prefix = "jsonrpcws", history, onerror } = options;
+  const node = new Node(engine, prefix, checkKeep(history), onerror);
   const nodes = new OwnNode(node);
   try {
     await node.start();
@@ -87,10 +110,18 @@ export interface Cluster extends AsyncReleasable {
    *
    * @typeParam Theirs The type of the members' `local`.
    * @typeParam Data The type of what they join with.
-   * @throws {TypeError} The name is no text, or empty, or has half a surrogate pair.
+   * @throws {TypeError} The name is no text, or empty, or has half a surrogate pair; or
+   * the engine keeps no history.
    * @throws {RangeError} It has more than 900 characters, encoded as in an address.
    */
-  room<Theirs = unknown, Data = unknown>(name: string): Room<Theirs, Data>;
+  room<Theirs = unknown, Data = unknown>(
+    name: string,
+    options: RoomOptions & { history: true },
+  ): HistoryRoom<Theirs, Data>;
+  room<Theirs = unknown, Data = unknown>(
+    name: string,
+    options?: RoomOptions,
+  ): Room<Theirs, Data>;
 
   /**
    * The id by which every node can reach a peer of this one, "node.n"; from now on it
@@ -199,8 +230,14 @@ class OwnNode implements Cluster {
     return this.#node.status;
   }
 
-  room<Theirs, Data>(name: string): Room<Theirs, Data> {
-    return this.#rooms.room(name) as unknown as Room<Theirs, Data>;
+  room<Theirs, Data>(
+    name: string,
+    options?: RoomOptions,
+  ): HistoryRoom<Theirs, Data> {
+    return this.#rooms.room(name, options) as unknown as HistoryRoom<
+      Theirs,
+      Data
+    >;
   }
 
   idOf(peer: AnyPeer): string {
@@ -217,4 +254,23 @@ class OwnNode implements Cluster {
   [Symbol.asyncDispose](): Promise<void> {
     return this.close();
   }
+}
+
+const mostMilliseconds = 2_592_000_000;
+
+/** @throws {RangeError} It is more than can be kept, or none. */
+function checkKeep(options: HistoryOptions = {}): Keep {
+  const { messages = 100, milliseconds = 3_600_000 } = options;
+  const cannot = "Cannot make a cluster: history";
+  if (!Number.isInteger(messages) || messages < 1 || messages > mostKept) {
+    throw new RangeError(
+      `${cannot}.messages must be 1 to ${mostKept}, got ${messages}`,
+    );
+  }
+  if (!(milliseconds >= 1_000 && milliseconds <= mostMilliseconds)) {
+    throw new RangeError(
+      `${cannot}.milliseconds must be 1000 to ${mostMilliseconds}, got ${milliseconds}`,
+    );
+  }
+  return { messages, milliseconds };
 }

@@ -16,6 +16,74 @@ import { hide, isInstance } from "../wire/error.ts";
  */
 export type EngineStatus = "open" | "lost" | "closed";
 
+/** Where an entry of a log stands. */
+export interface Place {
+  /**
+   * Of the log: 1 to 32 of `A-Z a-z 0-9 - _`. Another one says that the log has begun
+   * anew: offsets of before say nothing.
+   */
+  readonly epoch: string;
+  /** Higher than that of every entry of the subject before it; 1 or more. */
+  readonly offset: number;
+  /** The offset of the subject's entry before it; 0: there was none that is known. */
+  readonly previous: number;
+}
+
+/** What was appended to a log. */
+export interface Entry extends Place {
+  readonly text: string;
+}
+
+/** How much of each subject a log keeps: whatever is older than either is gone. */
+export interface Keep {
+  /** Entries of one subject. */
+  readonly messages: number;
+  /** How old they get. */
+  readonly milliseconds: number;
+}
+
+/**
+ * What an engine keeps of what is published: the last texts of each subject, in the
+ * order in which everybody hears them. It belongs to the engine, and is over with it.
+ */
+export interface Log {
+  /**
+   * Publishes a text, as {@linkcode Engine.publish} does, and keeps it: both, or
+   * neither. Who is subscribed to the subject is told its place with it. What one
+   * engine appends arrives in the order in which it was called; between that and what
+   * it publishes there is none.
+   *
+   * @returns Its place, once the log has it.
+   * @throws {EngineError} By rejecting, as `publish`: `sent: true` where it was lost
+   * before it confirmed; others may have heard it, and will read it, then.
+   * @throws {RangeError} The text is longer than the engine takes.
+   * @throws {TypeError} The subject is none.
+   */
+  append(subject: string, text: string): Promise<Place>;
+
+  /**
+   * Reads what is kept of a subject, oldest first.
+   *
+   * @param from The lowest offset that is wanted; 1: all.
+   * @param most How many at most; who wants more reads on.
+   * @throws {EngineError} By rejecting: it can't be read now, or was refused.
+   */
+  read(subject: string, from: number, most: number): Promise<Stretch>;
+}
+
+/** What was read of a log. */
+export interface Stretch {
+  /** Of the log as of now; absent: nothing is kept or known of the subject. */
+  readonly epoch?: string | undefined;
+  /** In order. The `previous` of the first is 0 where it isn't known. */
+  readonly entries: readonly Entry[];
+  /**
+   * The offset of the last that was ever appended to the subject, if that is known;
+   * 0: none was.
+   */
+  readonly last?: number | undefined;
+}
+
 /**
  * A bus between nodes: who subscribed to a subject gets each text that is published
  * under it, at most once. {@linkcode memory} is one, `nats` and `redis` of this
@@ -71,8 +139,9 @@ export interface Engine {
    * subscriptions, each of which gets every text.
    *
    * @param receive Called with each text, in order, never before `subscribe` was
-   * called and never after it was taken back. It should not throw: what it throws is
-   * dropped, and the next text arrives all the same.
+   * called and never after it was taken back; and with its place, if it was appended
+   * to a log. It should not throw: what it throws is dropped, and the next text arrives
+   * all the same.
    * @returns A promise, settled once the engine has confirmed it: nothing that is
    * published anywhere from then on is missed. It has how to take it back, which
    * takes effect at once, may be called twice, and never throws.
@@ -82,8 +151,18 @@ export interface Engine {
    */
   subscribe(
     subject: string,
-    receive: (text: string) => void,
+    receive: (text: string, place?: Place) => void,
   ): Promise<() => void>;
+
+  /**
+   * Opens the log of all subjects that begin with a prefix and a dot; absent: the
+   * engine keeps nothing. Twice is the same log, also by other engines: how much it
+   * keeps may be as whoever made it said first, or as the last one says.
+   *
+   * @returns A promise, settled once it may be appended to.
+   * @throws {EngineError} By rejecting: not `"open"`, or the engine can't, and why.
+   */
+  openLog?(prefix: string, keep: Keep): Promise<Log>;
 
   /**
    * How many subscriptions a subject has, of an engine that knows all there are: of

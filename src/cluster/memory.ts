@@ -4,10 +4,18 @@
  * @module
  */
 
-import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
-import { checkSubject, guard, Status } from "./status.ts";
+import {
+  type Engine,
+  type EngineStatus,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
+  type Stretch,
+} from "./engine.ts";
+import { type Act, checkSubject, failure, guard, Status } from "./status.ts";
 
-type Receive = (text: string) => void;
+type Receive = (text: string, place?: Place) => void;
 
 /**
  * Makes an engine in memory: the default of a cluster that has one node, and for
@@ -15,7 +23,8 @@ type Receive = (text: string) => void;
  *
  * Those who share it hear each other; two of them are two buses. It behaves as one
  * over a network: a text arrives in a microtask after `publish`, in order, and its
- * publisher gets it, too. It is `"open"` until it is closed.
+ * publisher gets it, too. It is `"open"` until it is closed. Its log is gone with the
+ * process.
  */
 export function memory(): Engine {
   return new Memory();
@@ -24,6 +33,8 @@ export function memory(): Engine {
 class Memory implements Engine {
   readonly #status = new Status("open");
   readonly #subscribed = new Map<string, Set<{ readonly receive: Receive }>>();
+  /** By subject; that which was appended to the longest ago is the first. */
+  readonly #records = new Map<string, Kept>();
 
   get status(): EngineStatus {
     return this.#status.now;
@@ -33,12 +44,7 @@ class Memory implements Engine {
   async publish(subject: string, text: string): Promise<number> {
     this.#check("publish", subject);
     await undefined;
-    const all = this.#subscribed.get(subject);
-    if (all === undefined) return 0;
-    const heard = all.size;
-    // Who takes back meanwhile hears no more; nobody subscribes meanwhile.
-    for (const { receive } of all) guard(receive, text);
-    return heard;
+    return this.#tell(subject, text);
   }
 
   async subscribe(subject: string, receive: Receive): Promise<() => void> {
@@ -57,6 +63,23 @@ class Memory implements Engine {
     };
   }
 
+  openLog(_prefix: string, keep: Keep): Promise<Log> {
+    return Promise.resolve({
+      append: async (subject, text) => {
+        this.#check("append", subject);
+        await undefined;
+        const place = this.#record(subject).add(text, keep);
+        this.#tell(subject, text, place);
+        return place;
+      },
+      read: async (subject, from, most) => {
+        this.#check("read", subject);
+        await undefined;
+        return this.#records.get(subject)?.read(from, most) ?? { entries: [] };
+      },
+    });
+  }
+
   listeners(subject: string): number {
     return this.#subscribed.get(subject)?.size ?? 0;
   }
@@ -68,14 +91,83 @@ class Memory implements Engine {
   close(): Promise<void> {
     for (const all of this.#subscribed.values()) all.clear();
     this.#subscribed.clear();
+    this.#records.clear();
     this.#status.become("closed");
     return Promise.resolve();
   }
 
-  #check(what: string, subject: string): void {
+  #check(what: Act, subject: string): void {
     checkSubject(subject);
-    if (this.status === "closed") {
-      throw new EngineError(`Cannot ${what}: the engine is closed`, false);
+    if (this.status !== "closed") return;
+    throw failure(what, subject, "the engine is closed", false);
+  }
+
+  #tell(subject: string, text: string, place?: Place): number {
+    const all = this.#subscribed.get(subject);
+    if (all === undefined) return 0;
+    const heard = all.size;
+    // Who takes back meanwhile hears no more; nobody subscribes meanwhile.
+    for (const { receive } of all) guard(receive, text, place);
+    return heard;
+  }
+
+  /** What is kept of a subject that is appended to; those that are too old are gone. */
+  #record(subject: string): Kept {
+    const now = performance.now();
+    const record = this.#records.get(subject) ?? new Kept();
+    this.#records.delete(subject);
+    for (const [other, { diesAt }] of this.#records) {
+      if (now < diesAt) break;
+      this.#records.delete(other);
     }
+    this.#records.set(subject, record);
+    return record;
+  }
+}
+
+/** What is kept of one subject. */
+class Kept {
+  readonly #epoch = crypto.randomUUID().slice(0, 8);
+  readonly #entries: Entry[] = [];
+  /** When each of them is too old. */
+  readonly #ends: number[] = [];
+  #last = 0;
+
+  /** When nothing of it is left. */
+  get diesAt(): number {
+    return this.#ends.at(-1) ?? -Infinity;
+  }
+
+  add(text: string, { messages, milliseconds }: Keep): Place {
+    const place = {
+      epoch: this.#epoch,
+      offset: this.#last + 1,
+      previous: this.#last,
+    };
+    this.#last++;
+    this.#entries.push({ ...place, text });
+    this.#ends.push(performance.now() + milliseconds);
+    this.#trim(messages);
+    return place;
+  }
+
+  read(from: number, most: number): Stretch {
+    this.#trim(Infinity);
+    const first = this.#entries[0]?.offset ?? from;
+    const begin = Math.max(0, from - first);
+    return {
+      epoch: this.#epoch,
+      entries: this.#entries.slice(begin, begin + most),
+      last: this.#last,
+    };
+  }
+
+  #trim(most: number): void {
+    const now = performance.now();
+    let gone = Math.max(0, this.#entries.length - most);
+    while (gone < this.#ends.length && this.#ends[gone]! <= now) gone++;
+    if (gone === 0) return;
+    this.#entries.splice(0, gone);
+    this.#ends.splice(0, gone);
   }
 }

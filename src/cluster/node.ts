@@ -12,7 +12,13 @@ import { Alarm, alarmOf, type Sleeper, startTimer } from "../line/timers.ts";
 import { coreOf } from "../peer/base.ts";
 import type { Core } from "../peer/core.ts";
 import { Bus, type BusOwner, type Topic } from "./bus.ts";
-import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type EngineStatus,
+  type Keep,
+} from "./engine.ts";
+import { NodeLog } from "./history.ts";
 import {
   type BusMessage,
   headOf,
@@ -99,6 +105,8 @@ export class Node implements Sleeper, BusOwner {
   readonly head: string;
   readonly subjects: Subjects;
   readonly bus: Bus;
+  /** What the engine keeps. */
+  readonly log: NodeLog;
   place = -1;
   /** The highest number that anything was said under, in whatever room. */
   highest = 0;
@@ -140,12 +148,14 @@ export class Node implements Sleeper, BusOwner {
   constructor(
     engine: Engine,
     prefix: string,
+    keep: Keep,
     onerror: ((error: unknown) => unknown) | undefined,
   ) {
     this.head = headOf(this.id);
     this.subjects = new Subjects(prefix);
     this.#onerror = onerror;
     this.bus = new Bus(engine, this);
+    this.log = new NodeLog(this.bus, engine, prefix, keep);
     this.#inbox = this.bus.topic(this.subjects.node(this.id), {
       receive: (text) => this.#hear(text, this.#heardHere, true),
     });

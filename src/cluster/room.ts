@@ -29,7 +29,14 @@ import {
 } from "../wire/message.ts";
 import type { Hearer, Topic } from "./bus.ts";
 import { writeFor } from "./calls.ts";
-import { EngineError } from "./engine.ts";
+import { EngineError, type Entry, type Place } from "./engine.ts";
+import {
+  History,
+  type NodeLog,
+  type Position,
+  type Recorded,
+  writePosition,
+} from "./history.ts";
 import {
   type BusMessage,
   type Fields,
@@ -75,6 +82,45 @@ export interface JoinOptions<Data = unknown> {
 export interface NoticeOptions {
   /** A peer of this node's, or the id of one of any node, or several. At most 256. */
   except?: AnyPeer | string | readonly (AnyPeer | string)[];
+}
+
+/** How a room is made. */
+export interface RoomOptions {
+  /**
+   * Whether what is said in the room is kept: then it is heard by all in one order,
+   * what a node has missed it reads, and so do peers that come back; see
+   * {@linkcode HistoryRoom}. Once it is `true` on a node, it is so there. Default
+   * `false`.
+   */
+  history?: boolean;
+}
+
+/** What was said since, as far as it is known. */
+export interface CaughtUp {
+  /**
+   * `false`: more was said than is kept, or the engine can't be asked now; nothing was
+   * sent.
+   */
+  readonly isWhole: boolean;
+  /**
+   * Where the last notification stands that was sent, or was said before that;
+   * `undefined`: nothing is known of any.
+   */
+  readonly position: Position | undefined;
+}
+
+/** A notification that was said in a room. */
+export interface Said {
+  readonly method: string;
+  /** As JSON brought them here; not checked. */
+  readonly params: Params | undefined;
+  readonly position: Position;
+}
+
+/** What was said in a room; see {@linkcode HistoryRoom.history}. */
+export interface Past extends CaughtUp {
+  /** Oldest first. */
+  readonly said: Said[];
 }
 
 /**
@@ -193,6 +239,52 @@ export interface Room<Theirs = unknown, Data = unknown> {
   changes(): Changes<Data>;
 }
 
+/**
+ * A room that keeps what is said in it, of {@linkcode Cluster.room} with
+ * `history: true`. In such a room
+ *
+ * - all members on all nodes are told the same in the same order: when it comes back
+ *   from the engine, those of this node, too. While the engine is lost nobody is told
+ *   anything, and `publish` rejects.
+ * - each notification has a member `position` beside `method` and `params`, which the
+ *   member's method finds in `call.members`.
+ * - what a node has missed it reads and tells, in order and once: a gap is told only
+ *   of what is not kept any more.
+ * - `notify` returns how many members of this node's it is for.
+ */
+export interface HistoryRoom<Theirs = unknown, Data = unknown>
+  extends Room<Theirs, Data> {
+  /**
+   * Takes a peer into the room, as {@linkcode Room.join}, and sends it first what was
+   * said since: nothing is left out between, and nothing is sent twice.
+   *
+   * @param since The `position` of the last notification that it has, from whatever
+   * node, as it was told; or how many of the last it is to have at most. What it was
+   * excepted from by an id that it has no more is sent, too.
+   * @returns Resolves once it is sent; see {@linkcode CaughtUp}. Where that is not
+   * whole, it is a member all the same, and told what is said from now on: let it have
+   * the truth from elsewhere, or ask for the last ones by a number.
+   * @throws {RangeError} `since` is a number, but none of 0 or more; or as `join`.
+   * @throws {TypeError} `since` is neither, or as `join`.
+   * @throws {EngineError} The cluster is closed.
+   */
+  catchUp(
+    peer: unknown extends Theirs ? AnyPeer : Peer<Theirs>,
+    since: Position | number,
+    options?: JoinOptions<Data>,
+  ): Promise<CaughtUp>;
+
+  /**
+   * Reads what was said in the room.
+   *
+   * @param since As in {@linkcode HistoryRoom.catchUp}. Default: all that is kept.
+   * @throws {RangeError} `since` is a number, but none of 0 or more.
+   * @throws {TypeError} `since` is neither.
+   * @throws {EngineError} The cluster is closed.
+   */
+  history(since?: Position | number): Promise<Past>;
+}
+
 /** A peer of this node's in a room. */
 interface Membership {
   readonly resident: Resident;
@@ -211,7 +303,8 @@ const mostExcept = 256;
 const noticeHead = '{"jsonrpc":"2.0","method":';
 
 /** A room, as its node has it. */
-export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
+export class OwnRoom
+  implements HistoryRoom, Hearer, Numbered, ViewOwner, Recorded {
   readonly name: string;
   readonly encoded: string;
   /** Of what was last said in it. */
@@ -235,6 +328,13 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   #unsaid: string[] = [];
   #unsaidLength = 0;
   #view: View | undefined;
+  /** What was said; `undefined`: it is not kept. */
+  #history: History | undefined;
+  #log: NodeLog | undefined;
+  /** Where this node last said something that is kept. */
+  #appended: Position | undefined;
+  /** Members who are still to be told what was said before. */
+  readonly #behind = new Set<object>();
   #ongap: ((gap: Gap) => void | Promise<void>) | undefined;
 
   constructor(rooms: Rooms, node: Node, name: string, encoded: string) {
@@ -250,6 +350,18 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   get size(): number {
     return this.#members.size;
+  }
+
+  get subject(): string {
+    return this.#topic.subject;
+  }
+
+  /** Keeps what is said from now on. */
+  record(log: NodeLog): void {
+    if (this.#history !== undefined) return;
+    this.#log = log;
+    this.#history = new History(this, log);
+    if (this.#topic.isKept) void this.#history.begin(this.#topic.confirmed());
   }
 
   get ongap(): ((gap: Gap) => void | Promise<void>) | undefined {
@@ -308,6 +420,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     const membership = this.#members.get(peer);
     if (membership === undefined) return false;
     this.#members.delete(peer);
+    this.#behind.delete(peer);
     const { resident, leave, member } = membership;
     resident.ends.delete(leave);
     this.#dropKey(membership);
@@ -329,6 +442,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
       this.#rooms.keep(this, true);
       this.#since = Infinity;
       confirmed.then(() => this.#since = performance.now());
+      void this.#history?.begin(confirmed);
     }
     return confirmed;
   }
@@ -336,6 +450,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   released(): void {
     this.#isRestoring = false;
     this.#heard.clear();
+    this.#history?.forget();
     this.#rooms.keep(this, this.isKept);
   }
 
@@ -371,6 +486,16 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     const except = options?.except === undefined
       ? undefined
       : this.#read(options.except);
+    const fields = except === undefined || except.size === 0
+      ? ""
+      : `,"x":${JSON.stringify([...except])}`;
+    const head = `,"m":${JSON.stringify(method)}${fields}`;
+    if (this.#history !== undefined) {
+      const text = writeDetached(method, params);
+      const { size } = this.#members;
+      const taken = except === undefined ? size : [...this.#but(except)].length;
+      return { taken, error: undefined, said: this.#append(head, text) };
+    }
     const isAlone = this.#topic.isAlone;
     let text: string | undefined;
     let isWritten = false;
@@ -390,10 +515,6 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     }
     if (isAlone) return { taken, error, said: undefined };
     text ??= writeDetached(method, params);
-    const fields = except === undefined || except.size === 0
-      ? ""
-      : `,"x":${JSON.stringify([...except])}`;
-    const head = `,"m":${JSON.stringify(method)}${fields}`;
     return { taken, error, said: this.#say("notify", head, text) };
   }
 
@@ -414,14 +535,25 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     return ids;
   }
 
-  /** The peers of this node's but some. */
+  /** The peers of this node's but some, and but those who have missed something. */
   #but(except: ReadonlySet<string> | undefined): Iterable<object> {
-    if (except === undefined) return this.#members.keys();
+    const behind = this.#behind;
+    if (except === undefined && behind.size === 0) return this.#members.keys();
     const peers: object[] = [];
     for (const [peer, { resident }] of this.#members) {
-      if (!except.has(resident.id)) peers.push(peer);
+      if (!except?.has(resident.id) && !behind.has(peer)) peers.push(peer);
     }
     return peers;
+  }
+
+  /** Says something that is kept, and that all hear when it comes back. */
+  async #append(fields: string, body: string): Promise<void> {
+    const { head } = this.#node;
+    const text = withBody("notify", `${head}"k":"notify"${fields}}`, body);
+    const { epoch, offset } = await this.#log!.append(this.subject, text);
+    // Of several that are under way, the last to be confirmed is the last.
+    this.#appended = writePosition(epoch, offset);
+    this.#node.spoke(this);
   }
 
   /** Says something to the other nodes, under the next number. */
@@ -448,8 +580,13 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   }
 
   /** What a beat says of it: its name, the last number, how many milliseconds ago. */
-  get spoken(): readonly [string, number, number] {
-    return [this.encoded, this.number, this.#ago];
+  get spoken(): readonly unknown[] {
+    const { encoded } = this;
+    // What was appended has no number.
+    const said = this.number < this.#first
+      ? [encoded, 0, null]
+      : [encoded, this.number, this.#ago];
+    return this.#appended === undefined ? said : [...said, this.#appended];
   }
 
   /** Milliseconds since something was said. */
@@ -459,7 +596,10 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   // What others say.
 
-  receive(text: string): void {
+  receive(text: string, place?: Place): void {
+    if (place !== undefined && this.#history !== undefined) {
+      return this.#node.guard(() => this.#history!.hear({ ...place, text }));
+    }
     // What it says itself has been told here already.
     if (text.startsWith(this.#node.head)) return;
     const message = this.#node.read(text);
@@ -468,7 +608,13 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   #take({ node, kind, fields, body }: BusMessage): void {
     const number = readCount(fields, "s");
-    if (number === undefined) return this.complain("it has no number");
+    if (number === undefined) {
+      return this.complain(
+        `it has no number${
+          kind === "notify" ? "; is the history of the room for all nodes?" : ""
+        }`,
+      );
+    }
     if (!this.#follow(node, number, fields)) return;
     if (kind === "notify") {
       try {
@@ -530,8 +676,14 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
    *
    * @param ago How many milliseconds ago it said that, if it said.
    */
-  compare(node: string, number: number, ago: unknown): void {
+  compare(
+    node: string,
+    number: number,
+    ago: unknown,
+    position?: unknown,
+  ): void {
     if (!this.#topic.isSubscribed) return;
+    if (position !== undefined) this.#history?.compare(position);
     const last = this.#lastOf(node);
     if (last !== undefined && number <= last) return;
     this.#hear(node, number);
@@ -541,7 +693,30 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     } else if (this.#wasHeard(ago)) this.#missed(node);
   }
 
-  #deliver(fields: Fields, body: string): void {
+  /** Lets members have what was said in the room. */
+  deliver(entry: Entry, peers?: readonly object[]): void {
+    const message = this.#node.read(entry.text);
+    if (message?.kind !== "notify") return;
+    const { fields, body } = message;
+    this.#node.guard(() => this.#deliver(fields, body, entry, peers));
+  }
+
+  missedEntries(why: Gap["why"]): void {
+    if (this.#members.size > 0 || this.#view !== undefined) {
+      this.#tell({ room: this.name, why });
+    }
+  }
+
+  reportLoss(error: unknown): void {
+    this.#node.reportLoss(error);
+  }
+
+  #deliver(
+    fields: Fields,
+    body: string,
+    place?: Place,
+    peers?: readonly object[],
+  ): void {
     const method = readText(fields, "m", mostHeader);
     if (
       method === undefined || !body.startsWith(noticeHead) ||
@@ -551,11 +726,89 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
     const except = Array.isArray(x)
       ? new Set(x.slice(0, mostExcept) as string[])
       : undefined;
+    const text = place === undefined ? body : withPosition(body, place);
     tellAll(
-      this.#but(except),
+      peers === undefined ? this.#but(except) : this.#among(peers, except),
       method,
-      (core, version) => version === "2.0" ? body : rewrite(core, method, body),
+      (core, version) => version === "2.0" ? text : rewrite(core, method, body),
     );
+  }
+
+  #among(
+    peers: readonly object[],
+    except: ReadonlySet<string> | undefined,
+  ): readonly object[] {
+    if (except === undefined) return peers;
+    return peers.filter((peer) => !except.has(this.#node.residentOf(peer).id));
+  }
+
+  // What was said.
+
+  get #recorded(): History {
+    if (this.#history !== undefined) return this.#history;
+    throw new TypeError(
+      `Cannot look into the history of ${
+        JSON.stringify(this.name)
+      }: it has none, see the option history of room()`,
+    );
+  }
+
+  #recall({ epoch, offset, text }: Entry): Said[] {
+    const message = this.#node.read(text);
+    if (message === undefined) return [];
+    try {
+      const { method, params } = JSON.parse(message.body);
+      return [{ method, params, position: writePosition(epoch, offset) }];
+    } catch {
+      this.complain("it is no notification");
+      return [];
+    }
+  }
+
+  async catchUp(
+    peer: AnyPeer,
+    since: Position | number,
+    options?: JoinOptions,
+  ): Promise<CaughtUp> {
+    checkSince(`Cannot catch up with ${JSON.stringify(this.name)}`, since);
+    const history = this.#recorded;
+    this.#behind.add(peer);
+    try {
+      await this.join(peer, options);
+      const isReady = await history.ready(readSince(since));
+      if (!this.#members.has(peer) || !isReady) {
+        return { isWhole: false, position: undefined };
+      }
+      // From here on it is told what is heard.
+      this.#behind.delete(peer);
+      const { entries, isWhole } = history.since(since);
+      for (const entry of entries) this.deliver(entry, [peer]);
+      return { isWhole, position: history.position };
+    } finally {
+      this.#behind.delete(peer);
+    }
+  }
+
+  async history(since: Position | number = Infinity): Promise<Past> {
+    const cannot = `Cannot read the history of ${JSON.stringify(this.name)}`;
+    checkSince(cannot, since);
+    if (this.#node.isClosed) {
+      throw new EngineError(`${cannot}: the cluster is closed`, false);
+    }
+    const history = this.#recorded;
+    await this.#hold();
+    try {
+      const isReady = await history.ready(readSince(since));
+      const { entries, isWhole } = history.since(since);
+      const said = entries.flatMap((entry) => this.#recall(entry));
+      return {
+        said,
+        isWhole: isReady && isWhole,
+        position: history.position,
+      };
+    } finally {
+      this.#topic.drop();
+    }
   }
 
   #tell(gap: Gap): void {
@@ -570,6 +823,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   /** The engine is lost. */
   lost(): void {
+    this.#history?.lose();
     this.#view?.doubtAll();
     this.#view?.giveUp();
   }
@@ -584,9 +838,9 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
       this.#isRestoring = false;
       this.#heard.clear();
       this.#since = performance.now();
-      if (this.#members.size > 0 || this.#view !== undefined) {
-        this.#tell({ room: this.name, why });
-      }
+      // What it can read is not missed.
+      if (this.#history !== undefined) this.#history.resume(why);
+      else this.missedEntries(why);
       this.#view?.doubtAll();
       this.#rooms.ask(this);
     });
@@ -620,10 +874,10 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
   /** Answers a node who is in it. */
   answer(node: string, call: number): void {
     this.flush();
-    const [r, s, a] = this.spoken;
-    const fields = this.number < this.#first
+    const { encoded: r, number: s } = this;
+    const fields = s < this.#first
       ? { c: call, r, s }
-      : { c: call, r, s, a };
+      : { c: call, r, s, a: this.#ago };
     let entries: string[] = [];
     let length = 0;
     const tell = (more: boolean): void => {
@@ -725,6 +979,7 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
 
   /** Looks whether somebody still wants to know who is there, and who doesn't say. */
   beat(now: number): void {
+    this.#history?.look();
     const view = this.#view;
     if (view === undefined) return;
     if (view.isIdle(now)) {
@@ -741,6 +996,8 @@ export class OwnRoom implements Room, Hearer, Numbered, ViewOwner {
       resident.ends.delete(leave);
     }
     this.#members.clear();
+    this.#behind.clear();
+    this.#history?.forget();
     this.#unsaid = [];
   }
 }
@@ -795,14 +1052,23 @@ export class Rooms {
    * The room of a name: the same as long as somebody is in it, listens to it or has
    * it.
    */
-  room(name: string): OwnRoom {
+  room(name: string, { history = false }: RoomOptions = {}): OwnRoom {
     const encoded = encodeRoom(name);
+    const log = history ? this.#node.log : undefined;
+    if (log?.isThere === false) {
+      throw new TypeError(
+        `Cannot keep the history of ${
+          JSON.stringify(name)
+        }: the engine has no log`,
+      );
+    }
     let room = this.#rooms.get(encoded)?.deref();
     if (room === undefined) {
       room = new OwnRoom(this, this.#node, name, encoded);
       this.#rooms.set(encoded, new WeakRef(room));
       this.#gone.register(room, encoded);
     }
+    if (log !== undefined) room.record(log);
     return room;
   }
 
@@ -827,10 +1093,10 @@ export class Rooms {
     if (node === this.#node.id || !Array.isArray(fields.at)) return;
     for (const said of fields.at as unknown[]) {
       if (!Array.isArray(said)) continue;
-      const [encoded, number, ago] = said as unknown[];
+      const [encoded, number, ago, position] = said as unknown[];
       const room = this.#rooms.get(encoded as string)?.deref();
       if (room === undefined || !Number.isSafeInteger(number)) continue;
-      room.compare(node, number as number, ago);
+      room.compare(node, number as number, ago, position);
     }
   }
 
@@ -900,6 +1166,29 @@ function checkKey(cannot: string, key: unknown): void {
       `${cannot}: key has ${key.length} of at most ${mostKey} characters`,
     );
   }
+}
+
+/**
+ * @throws {TypeError} It is neither a position nor a number.
+ * @throws {RangeError} It is no number of 0 or more.
+ */
+function checkSince(cannot: string, since: unknown): void {
+  if (typeof since === "string") return;
+  const what = `${cannot}: since must be a position or a number of 0 or more`;
+  if (typeof since !== "number") {
+    throw new TypeError(`${what}, got ${typeof since}`);
+  }
+  if (!(since >= 0)) throw new RangeError(`${what}, got ${since}`);
+}
+
+function readSince(since: Position | number): Position | undefined {
+  return typeof since === "string" ? since : undefined;
+}
+
+/** Puts behind a notification's params where it stands. */
+function withPosition(body: string, { epoch, offset }: Place): string {
+  const position = writePosition(epoch, offset);
+  return `${body.slice(0, -1)},"position":"${position}"}`;
 }
 
 function writeData(cannot: string, data: unknown): string | undefined {

@@ -54,7 +54,7 @@ export function guard<Args extends unknown[]>(
 }
 
 /** What an engine is asked for. */
-export type Act = "publish" | "subscribe";
+export type Act = "publish" | "subscribe" | "append" | "read";
 
 /** The error of an engine that could not do what it was asked for. */
 export function failure(

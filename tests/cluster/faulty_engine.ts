@@ -4,7 +4,14 @@
  * @module
  */
 
-import { type Engine, EngineError, type EngineStatus } from "../../cluster.ts";
+import {
+  type Engine,
+  EngineError,
+  type EngineStatus,
+  type Keep,
+  type Log,
+  type Place,
+} from "../../cluster.ts";
 
 type Told = (status: EngineStatus, cause?: unknown) => void;
 
@@ -24,6 +31,10 @@ export class FaultyEngine implements Engine {
   isMute = false;
   /** Which of what is published doesn't leave, and nobody says so. */
   loses: (text: string) => boolean = () => false;
+  /** Which of what is appended doesn't arrive here, and nobody says so. */
+  misses: (text: string) => boolean = () => false;
+  /** How often the log was read. */
+  read = 0;
   /** Settles what is published; `undefined`: the engine does. */
   confirms: Promise<number> | undefined;
   /** How often something was subscribed to. */
@@ -68,14 +79,34 @@ export class FaultyEngine implements Engine {
 
   subscribe(
     subject: string,
-    receive: (text: string) => void,
+    receive: (text: string, place?: Place) => void,
   ): Promise<() => void> {
     this.subscribed++;
     const era = this.#era;
     if (this.hangs) return new Promise(() => {});
-    return this.#engine.subscribe(subject, (text) => {
-      if (!this.#isLost && !this.isDeaf && era === this.#era) receive(text);
+    return this.#engine.subscribe(subject, (text, place) => {
+      const isHeard = !this.#isLost && !this.isDeaf && era === this.#era &&
+        (place === undefined || !this.misses(text));
+      if (isHeard) receive(text, place);
     });
+  }
+
+  async openLog(prefix: string, keep: Keep): Promise<Log> {
+    const log = await this.#engine.openLog!(prefix, keep);
+    const check = (what: string): void => {
+      if (this.#isLost) throw new EngineError(`Cannot ${what}: lost`, false);
+    };
+    return {
+      append: async (subject, text) => {
+        check("append");
+        return await log.append(subject, text);
+      },
+      read: async (subject, from, most) => {
+        check("read");
+        this.read++;
+        return await log.read(subject, from, most);
+      },
+    };
   }
 
   /** Forgets what was subscribed to, and doesn't say so. */

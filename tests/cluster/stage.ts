@@ -28,6 +28,8 @@ export interface Page {
   readonly id: string;
   /** What it was shown. */
   readonly shown: string[];
+  /** Where that stands in the room's history. */
+  readonly positions: string[];
 }
 
 /** What is connected to a node, and has methods of its own. */
@@ -104,10 +106,15 @@ export class Stage implements AsyncDisposable {
   page(node: Cluster, options: PeerOptions = {}): Page {
     const [left, right] = socketPair();
     const shown: string[] = [];
-    const client = this.#stack.use(
+    const positions: string[] = [];
+    const client: Peer = this.#stack.use(
       new Peer(left, {
         local: {
-          show: (text: string): void => void shown.push(text),
+          show: (text: string): void => {
+            shown.push(text);
+            const { position } = client.call.members;
+            if (typeof position === "string") positions.push(position);
+          },
           hide: (): void => void shown.push("nothing"),
         },
         ...options.version !== undefined && { version: options.version },
@@ -116,7 +123,7 @@ export class Stage implements AsyncDisposable {
     const peer = this.#stack.use(
       new Peer<PageMethods>(right, { onerror() {}, ...options }),
     );
-    return { client, peer, id: node.idOf(peer), shown };
+    return { client, peer, id: node.idOf(peer), shown, positions };
   }
 
   [Symbol.asyncDispose](): Promise<void> {

@@ -170,6 +170,158 @@ async function play(seed: number): Promise<void> {
   for (const { node } of players) await node.close();
 }
 
+/** What a page of a room with history has heard. */
+interface Reader {
+  /** On which node; `undefined`: it is away. */
+  at: number | undefined;
+  peer: Peer | undefined;
+  position: string | undefined;
+  /** Without what a page that was told that more is missed had before. */
+  readonly shown: string[];
+  /** Whether more was missed than is kept. */
+  isBroken: boolean;
+}
+
+async function playHistory(seed: number): Promise<void> {
+  using time = new FakeTime();
+  const next = random(seed);
+  const bus = memory();
+  const history = { messages: 10 + next(400) };
+  const published: string[] = [];
+  const gaps = [0, 0, 0];
+  const nodes: { engine: FaultyEngine; node: Cluster }[] = [];
+  for (const n of [0, 1, 2]) {
+    const engine = new FaultyEngine(bus);
+    const node = await cluster({ engine, history, onerror() {} });
+    node.room("a").ongap = () => void gaps[n]!++;
+    nodes.push({ engine, node });
+  }
+  const room = (n: number) => nodes[n]!.node.room("a", { history: true });
+  const readers: Reader[] = [];
+  const peers: Peer[] = [];
+
+  async function enter(reader: Reader, at: number): Promise<void> {
+    const [left, right] = socketPair();
+    const page: Peer = new Peer(left, {
+      local: {
+        show(text: string): void {
+          if (page !== reader.peer) return;
+          reader.shown.push(text);
+          reader.position = page.call.members.position as string;
+        },
+      },
+    });
+    const peer = new Peer(right, { onerror() {} });
+    peers.push(page, peer);
+    reader.at = at;
+    reader.peer = page;
+    const since = reader.position ?? 1_000;
+    const { isWhole, position } = await room(at).catchUp(peer, since);
+    if (page !== reader.peer) return;
+    // Who has no position is given what is kept, which may not be all.
+    if (typeof since === "number") reader.isBroken = published.length > 0;
+    if (isWhole) reader.position ??= position;
+    else {
+      // It begins anew: what it is told from now on may be what it had.
+      reader.isBroken = true;
+      reader.shown.length = 0;
+    }
+  }
+
+  for (const n of [0, 1, 2, 0, 1, 2]) {
+    const reader: Reader = {
+      at: undefined,
+      peer: undefined,
+      position: undefined,
+      shown: [],
+      isBroken: false,
+    };
+    readers.push(reader);
+    await enter(reader, n);
+  }
+  const wanderers = readers.slice(3);
+
+  for (let step = 0; step < 300; step++) {
+    const by = next(3);
+    const { engine } = nodes[by]!;
+    switch (next(16)) {
+      case 0:
+        engine.lose();
+        break;
+      case 1:
+        engine.forget();
+        break;
+      case 2:
+        engine.isDeaf = true;
+        break;
+      case 3:
+        engine.isMute = true;
+        break;
+      case 4:
+      case 5:
+      case 6:
+        heal(engine);
+        engine.misses = () => false;
+        break;
+      case 7: {
+        const lost = `${by} ${step + 1}`;
+        engine.misses = (text) => text.includes(lost);
+        break;
+      }
+      case 8:
+      case 9: {
+        const reader = wanderers[next(3)]!;
+        if (reader.at === undefined) void enter(reader, by);
+        else {
+          reader.peer!.close();
+          reader.at = reader.peer = undefined;
+        }
+        break;
+      }
+      case 10:
+        if (next(4) === 0) await time.pass(10_000);
+        break;
+      default: {
+        const text = `${by} ${step}`;
+        room(by).publish("show", [text]).then(
+          () => published.push(text),
+          () => {},
+        );
+      }
+    }
+    await time.flow(next(3) === 0 ? next(4_000) : next(40));
+  }
+  for (const { engine } of nodes) {
+    heal(engine);
+    engine.misses = () => false;
+  }
+  await time.flow(40_000);
+  for (const [n, reader] of wanderers.entries()) {
+    if (reader.at === undefined) await enter(reader, n);
+  }
+  await room(0).publish("show", ["end"]);
+  await time.flow(1_000);
+
+  for (const [n, { at, shown, isBroken }] of readers.entries()) {
+    const why = `${seed}: reader ${n} at ${at}`;
+    assertEquals(shown.at(-1), "end", why);
+    assertEquals(new Set(shown).size, shown.length, `${why}: twice`);
+    const order = shown.filter((text) => published.includes(text));
+    // Who never went elsewhere is told of by its own node.
+    const theirs = n < 3 ? [gaps[n]!] : gaps;
+    const isTold = isBroken || theirs.some((count) => count > 0);
+    const known = published.filter((text) => !isTold || shown.includes(text));
+    assertEquals(order, known, why);
+  }
+  for (const peer of peers) peer.close();
+  await Promise.all(peers.map(({ closed }) => closed));
+  for (const { node } of nodes) await node.close();
+}
+
+Deno.test("In a room with history all hear the same, once and in order, wherever they go, or are told that they don't", async () => {
+  for (let seed = 1; seed <= 40; seed++) await playHistory(seed);
+});
+
 Deno.test("What was published has arrived, or a gap was told, and who is there is known, whatever goes wrong", async () => {
   for (let seed = 1; seed <= 40; seed++) await play(seed);
 });

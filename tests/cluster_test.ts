@@ -15,6 +15,7 @@ import {
 import { Peer } from "../mod.ts";
 import { socketPair } from "../testing.ts";
 import { FaultyEngine } from "./cluster/faulty_engine.ts";
+import { historyCases } from "./cluster/history_cases.ts";
 import { roomCases } from "./cluster/room_cases.ts";
 import { Stage } from "./cluster/stage.ts";
 import { until } from "./interop/processes.ts";
@@ -502,7 +503,7 @@ Deno.test("The methods of a room's members are known by their types", async () =
   assert(wrong);
 });
 
-for (const { name, run } of roomCases) {
+for (const { name, run } of [...roomCases, ...historyCases]) {
   Deno.test(`In memory: ${name}`, async () => {
     const engine = memory();
     // An engine that is shared is closed with the stage.
@@ -513,6 +514,7 @@ for (const { name, run } of roomCases) {
         },
         publish: (subject, text) => engine.publish(subject, text),
         subscribe: (subject, receive) => engine.subscribe(subject, receive),
+        openLog: (prefix, keep) => engine.openLog!(prefix, keep),
         watch: (told) => engine.watch(told),
         close: () => Promise.resolve(),
       });

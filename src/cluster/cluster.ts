@@ -106,7 +106,7 @@ export interface Cluster extends AsyncReleasable {
 
   /**
    * The room of a name: the same object for the same name. It costs nothing before
-   * somebody joins it.
+   * somebody joins it. With `history: true` it keeps what is said in it.
    *
    * @typeParam Theirs The type of the members' `local`.
    * @typeParam Data The type of what they join with.
@@ -118,6 +118,12 @@ export interface Cluster extends AsyncReleasable {
     name: string,
     options: RoomOptions & { history: true },
   ): HistoryRoom<Theirs, Data>;
+  /**
+   * The room of a name, which keeps nothing of what is said in it, unless it was made
+   * so before.
+   *
+   * @throws As above.
+   */
   room<Theirs = unknown, Data = unknown>(
     name: string,
     options?: RoomOptions,

@@ -31,6 +31,7 @@ export interface Place {
 
 /** What was appended to a log. */
 export interface Entry extends Place {
+  /** As it was given. */
   readonly text: string;
 }
 
@@ -75,7 +76,7 @@ export interface Log {
 export interface Stretch {
   /** Of the log as of now; absent: nothing is kept or known of the subject. */
   readonly epoch?: string | undefined;
-  /** In order. The `previous` of the first is 0 where it isn't known. */
+  /** In order. The `previous` of the first is -1 where it isn't known. */
   readonly entries: readonly Entry[];
   /**
    * The offset of the last that was ever appended to the subject, if that is known;

@@ -200,9 +200,9 @@ export class History {
       }
       // What was read since it was heard had neither it nor what is missing.
       this.#room.missedEntries("hole");
-      this.#reset(epoch);
+      this.#reset(undefined);
     }
-    this.#epoch = epoch;
+    if (epoch !== this.#epoch) this.#reset(epoch);
     this.#add(entry);
     this.#room.deliver(entry);
   }
@@ -275,11 +275,13 @@ export class History {
 
   /** Looks whether what was read goes on where this ends. */
   #check({ epoch, entries, last }: Stretch, why: Gap["why"]): void {
-    const first = entries[0];
-    const goesOn = this.#last === 0
-      ? first === undefined ||
-        first.previous === 0 && entries.length < this.#log.keep.messages
-      : last === this.#last || first?.offset === this.#last;
+    const [first] = entries;
+    // A log that is shorter than it may be has lost nothing.
+    const most = Math.min(this.#log.keep.messages, page);
+    const goesOn = this.#last > 0
+      ? last === this.#last || first?.offset === this.#last
+      : first === undefined || first.previous === 0 ||
+        first.previous < 0 && entries.length < most;
     const isWhole = this.#epoch === undefined
       ? goesOn
       : epoch === this.#epoch && goesOn;

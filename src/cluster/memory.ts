@@ -4,14 +4,14 @@
  * @module
  */
 
-import {
-  type Engine,
-  type EngineStatus,
-  type Entry,
-  type Keep,
-  type Log,
-  type Place,
-  type Stretch,
+import type {
+  Engine,
+  EngineStatus,
+  Entry,
+  Keep,
+  Log,
+  Place,
+  Stretch,
 } from "./engine.ts";
 import { type Act, checkSubject, failure, guard, Status } from "./status.ts";
 

@@ -111,9 +111,11 @@ export interface CaughtUp {
 
 /** A notification that was said in a room. */
 export interface Said {
+  /** Its method. */
   readonly method: string;
   /** As JSON brought them here; not checked. */
   readonly params: Params | undefined;
+  /** Where it stands. */
   readonly position: Position;
 }
 
@@ -333,8 +335,8 @@ export class OwnRoom
   #log: NodeLog | undefined;
   /** Where this node last said something that is kept. */
   #appended: Position | undefined;
-  /** Members who are still to be told what was said before. */
-  readonly #behind = new Set<object>();
+  /** Members who are still to be told what was said before, by their last `catchUp`. */
+  readonly #behind = new Map<object, object>();
   #ongap: ((gap: Gap) => void | Promise<void>) | undefined;
 
   constructor(rooms: Rooms, node: Node, name: string, encoded: string) {
@@ -664,6 +666,8 @@ export class OwnRoom
 
   #missed(node: string, missed?: number): void {
     this.#view?.doubt(node);
+    // What has numbers here is who came and went, which is asked for anew.
+    if (this.#history !== undefined) return;
     // What is missed until then will be told for all nodes.
     if (this.#node.isBroken || this.#isRestoring) return;
     const why = "hole";
@@ -772,20 +776,20 @@ export class OwnRoom
   ): Promise<CaughtUp> {
     checkSince(`Cannot catch up with ${JSON.stringify(this.name)}`, since);
     const history = this.#recorded;
-    this.#behind.add(peer);
+    const own = {};
+    const isLast = (): boolean => this.#behind.get(peer) === own;
+    this.#behind.set(peer, own);
     try {
       await this.join(peer, options);
       const isReady = await history.ready(readSince(since));
-      if (!this.#members.has(peer) || !isReady) {
-        return { isWhole: false, position: undefined };
-      }
-      // From here on it is told what is heard.
-      this.#behind.delete(peer);
+      // It may have left meanwhile, or asked again.
+      if (!isReady || !isLast()) return { isWhole: false, position: undefined };
       const { entries, isWhole } = history.since(since);
       for (const entry of entries) this.deliver(entry, [peer]);
       return { isWhole, position: history.position };
     } finally {
-      this.#behind.delete(peer);
+      // From here on it is told what is heard.
+      if (isLast()) this.#behind.delete(peer);
     }
   }
 

@@ -33,8 +33,8 @@ export class FaultyEngine implements Engine {
   loses: (text: string) => boolean = () => false;
   /** Which of what is appended doesn't arrive here, and nobody says so. */
   misses: (text: string) => boolean = () => false;
-  /** How often the log was read. */
-  read = 0;
+  /** What was asked of the log and is not answered. */
+  readonly #stuck: ((error: EngineError) => void)[] = [];
   /** Settles what is published; `undefined`: the engine does. */
   confirms: Promise<number> | undefined;
   /** How often something was subscribed to. */
@@ -55,6 +55,9 @@ export class FaultyEngine implements Engine {
   lose(): void {
     this.#isLost = true;
     this.#tell("lost", new Error("cut"));
+    for (const reject of this.#stuck.splice(0)) {
+      reject(new EngineError("Cannot tell: lost meanwhile", true));
+    }
   }
 
   /** Has it back. */
@@ -93,19 +96,22 @@ export class FaultyEngine implements Engine {
 
   async openLog(prefix: string, keep: Keep): Promise<Log> {
     const log = await this.#engine.openLog!(prefix, keep);
-    const check = (what: string): void => {
-      if (this.#isLost) throw new EngineError(`Cannot ${what}: lost`, false);
+    const reach = <T>(isStuck: boolean, ask: () => Promise<T>): Promise<T> => {
+      if (this.#isLost) {
+        return Promise.reject(new EngineError("Cannot ask: lost", false));
+      }
+      return isStuck
+        ? new Promise((_resolve, reject) => this.#stuck.push(reject))
+        : ask();
     };
     return {
-      append: async (subject, text) => {
-        check("append");
-        return await log.append(subject, text);
-      },
-      read: async (subject, from, most) => {
-        check("read");
-        this.read++;
-        return await log.read(subject, from, most);
-      },
+      append: (subject, text) =>
+        reach(this.isMute, () => log.append(subject, text)),
+      read: (subject, from, most) =>
+        reach(
+          this.isMute || this.isDeaf,
+          () => log.read(subject, from, most),
+        ),
     };
   }
 

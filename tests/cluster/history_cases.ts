@@ -108,7 +108,8 @@ export const historyCases: readonly Case[] = [
     },
   },
   {
-    name: "A peer may be sent the last so many, or none, of what was said before",
+    name:
+      "A peer may be sent the last so many, or none, of what was said before",
     async run(stage) {
       const nodes = [await stage.join(), await stage.join()] as const;
       await publish(nodes[0], numbers(1, 30));
@@ -286,6 +287,19 @@ export const historyCases: readonly Case[] = [
       }
       assertEquals(room(node).size, 0);
       assertThrows(() => room(node).notify("show", [1n as never]), TypeError);
+    },
+  },
+  {
+    name: "A peer that asks twice at once is sent what it has missed once",
+    async run(stage) {
+      const node = await stage.join();
+      await publish(node, numbers(1, 3));
+      const page = stage.page(node);
+      const asked = [1, 2].map(() => room(node).catchUp(page.peer, 10));
+      const answers = await Promise.all(asked);
+      assertEquals(answers.map(({ isWhole }) => isWhole), [false, true]);
+      await publish(node, ["4"]);
+      await isShown(page, numbers(1, 4));
     },
   },
   {

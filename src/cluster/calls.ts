@@ -58,29 +58,29 @@ import type { Handler, Node } from "./node.ts";
 import { type Letter, Outbox } from "./outbox.ts";
 
 /**
- * How one call of a {@linkcode RemotePeer} is made: as {@linkcode CallOptions}, but
- * without `onprogress` and `members`, which don't travel between nodes. What the method
- * tells of its progress is a sign of life all the same.
+ * The options of a call of a {@linkcode RemotePeer}: those of
+ * {@linkcode CallOptions}, without `onprogress` and `members`, which don't travel
+ * between nodes. Progress still counts as a sign of life.
  */
 export type RemoteCallOptions = Pick<
   CallOptions,
   "idempotent" | "signal" | "timeout"
 >;
 
-/** What came of closing peers on whatever node. */
+/** The outcome of closing peers on all nodes. */
 export interface Disconnected {
-  /** How many peers were closed. */
+  /** Number of peers that were closed. */
   readonly closed: number;
-  /** The nodes that did not say in time whether they have closed any. */
+  /** The nodes that did not answer within 2 seconds. */
   readonly missing: string[];
 }
 
-/** Whose connections are closed: those of a key, or the one that has an id. */
+/** The peers to close: all with a key, or the one with an id. */
 export type Target =
   | { readonly key: string; readonly id?: undefined }
   | { readonly id: string; readonly key?: undefined };
 
-/** A call that waits for the other node's word. */
+/** A call that waits for the other node's answer. */
 interface Waiting {
   readonly letter: Letter;
   readonly node: string;
@@ -89,22 +89,28 @@ interface Waiting {
   readonly idempotent: boolean;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** When it is given up. */
+  /** The time when it is given up. */
   deadline: number;
-  /** When it is given up unless the other node has said a word; Infinity: it has. */
+  /**
+   * The time when it is given up if the other node hasn't confirmed that it has the
+   * call; Infinity: it has.
+   */
   due: number;
-  /** Lets go of the caller's signal. */
+  /** Removes the listener to the caller's signal. */
   readonly release: (() => void) | undefined;
 }
 
 /** A call that runs for another node. */
 interface Running {
   readonly controller: AbortController;
-  /** When its caller is told that it goes on; Infinity: not unless it is. */
+  /**
+   * The time when the caller is told that it runs; Infinity: the caller was told,
+   * and there was no progress since.
+   */
   tellAt: number;
 }
 
-/** How many peers each node has closed. */
+/** A question to all nodes to close peers. */
 interface Asking {
   readonly nodes: Set<string>;
   closed: number;
@@ -114,33 +120,36 @@ interface Asking {
 // Most calls that wait for other nodes, and most that run for them.
 const mostCalls = 65_536;
 
-// Milliseconds until the other node has said that it has a call, if it is alive: as
-// long as it may be silent before it is taken for dead.
+// Milliseconds that the other node has to confirm a call: as long as it may be
+// silent before it is taken for dead.
 const wordTime = 6_000;
 
-// Milliseconds after which it says so, of a call that has no answer yet.
+// Milliseconds after which a node confirms a call that it hasn't answered yet.
 const tellTime = 1_000;
 
-// Milliseconds that nodes have to say whom they have closed.
+// Milliseconds that nodes have to answer how many peers they closed.
 const answerTime = 2_000;
 
-// Milliseconds since the last look after which this process was asleep, or too busy to
-// read what others have said.
+// Milliseconds since the last look after which this process counts as having slept
+// or been too busy to read messages.
 const lateAfter = 2_000;
 
 const noResponse = "No response to request";
 
-/** The calls between this node's peers and those of others. */
+/**
+ * Calls between nodes: from this node to peers of others, and from others to its
+ * own.
+ */
 export class Calls implements Sweeper {
   readonly #node: Node;
   readonly #waiting = new Map<number, Waiting>();
-  /** By the node that called, and its number for the call. */
+  /** The calls that run for other nodes, by node and by its number of the call. */
   readonly #running = new Map<string, Map<number, Running>>();
   #runningSize = 0;
   readonly #asking = new Map<number, Asking>();
   readonly #outbox: Outbox;
   #last = 0;
-  /** When it was last looked who is due. */
+  /** The time of the last look for due calls. */
   #lookedAt = 0;
   #isOver = false;
   readonly #deadlines: Deadlines = new Deadlines(wordTime, this);
@@ -150,7 +159,7 @@ export class Calls implements Sweeper {
     this.#outbox = new Outbox(node);
     const hear = (kind: string, handler: Handler): void =>
       node.onInbox(kind, (message) => {
-        // What it says to itself nobody has asked for.
+        // Ignores own messages, which no part of this node sends to itself.
         if (message.node !== node.id && !this.#isOver) handler(message);
       });
     hear("call", (message) => this.#run(message));
@@ -193,7 +202,7 @@ export class Calls implements Sweeper {
         if (core === undefined) throw refuse("there is no such peer");
         return resolve(ask(core, method, text, { ...options, timeout }));
       }
-      // A node that was only paused would run it when it is back.
+      // Refused, because a node that was only paused would run it later.
       if (!this.#node.isAlive(node)) throw refuse("its node is not there");
       if (this.#waiting.size >= mostCalls) {
         throw new RangeError(
@@ -262,7 +271,7 @@ export class Calls implements Sweeper {
     else this.#send(node, "close", { to: id, code, reason: cutReason(reason) });
   }
 
-  /** Closes peers wherever they are; see {@linkcode Cluster.disconnect}. */
+  /** Closes peers on all nodes; see {@linkcode Cluster.disconnect}. */
   async disconnect(
     { key, id }: Target,
     code = 1000,
@@ -299,18 +308,19 @@ export class Calls implements Sweeper {
         ? this.#node.tellAll("close", fields)
         : this.#node.tell(only, "close", fields);
       sent.then((heard) => {
-        // A node that isn't there has nobody.
+        // Nobody heard it: the node is gone, and so are its peers.
         if (heard === 0) nodes.clear();
         if (nodes.size === 0 && (heard === 0 || only === undefined)) finish();
       }, finish);
     });
   }
 
-  /** A node is gone: nothing more will come from it. */
+  /** Ends everything that concerns a node that is gone. */
   #forget(node: string): void {
     for (const [call, waiting] of this.#waiting) {
       if (waiting.node !== node) continue;
-      // One that was only paused has the call before it, and this behind that.
+      // The other node is told, too: if it was only paused, it finds this behind
+      // the call.
       this.#abandon(call, waiting, "its node is gone");
     }
     const running = this.#running.get(node) ?? new Map<number, Running>();
@@ -323,14 +333,14 @@ export class Calls implements Sweeper {
       this.#send(node, "done", { c: call, e: "closed" }, JSON.stringify(said));
     }
     for (const { nodes, finish } of [...this.#asking.values()]) {
-      // It has nobody any more.
+      // A node that is gone has no peers to close.
       if (nodes.delete(node) && nodes.size === 0) finish();
     }
   }
 
   /**
-   * The engine was lost: what was answered meanwhile may not come. What is still being
-   * sent is told by that whether it was.
+   * Fails all calls that wait, because answers may have been lost with the engine.
+   * For calls on their way, the engine's own error says whether they were sent.
    */
   #lose(): void {
     this.#outbox.lose();
@@ -340,7 +350,7 @@ export class Calls implements Sweeper {
     for (const { finish } of [...this.#asking.values()]) finish();
   }
 
-  /** The cluster is closed: nothing is left of its calls. */
+  /** Ends all calls: the cluster is closed. */
   end(): void {
     if (this.#isOver) return;
     this.#isOver = true;
@@ -399,7 +409,7 @@ export class Calls implements Sweeper {
     return this.#last;
   }
 
-  // The caller's end.
+  // The caller's side.
 
   #take(call: number): Waiting | undefined {
     const waiting = this.#waiting.get(call);
@@ -408,7 +418,7 @@ export class Calls implements Sweeper {
     return waiting;
   }
 
-  /** Gives a call up: its caller is told, and the other node. */
+  /** Gives a call up: rejects it, and tells the other node. */
   #cancel(call: number, reason: unknown): void {
     const waiting = this.#take(call);
     if (waiting === undefined) return;
@@ -416,19 +426,19 @@ export class Calls implements Sweeper {
     this.#tellOfEnd(call, waiting);
   }
 
-  /** The same where no response will come. */
+  /** Gives up a call that won't get a response. */
   #abandon(call: number, waiting: Waiting, reason: string): void {
     const sent = !this.#outbox.withdraw(waiting.letter);
     this.#fail(call, sent, reason);
     if (sent) this.#tellOfEnd(call, waiting);
   }
 
-  /** Tells the other node that a call is wanted no more, if it may have it. */
+  /** Tells the other node that a call isn't wanted any more, if it may have it. */
   #tellOfEnd(call: number, { node, letter }: Waiting): void {
     if (!this.#outbox.withdraw(letter)) this.#send(node, "cancel", { c: call });
   }
 
-  /** Tells a caller that no response will come. */
+  /** Rejects a call that won't get a response. */
   #fail(call: number, sent: boolean, reason: string, cause?: unknown): void {
     const waiting = this.#take(call);
     if (waiting === undefined) return;
@@ -446,7 +456,10 @@ export class Calls implements Sweeper {
     );
   }
 
-  /** The call that a node speaks of, if it was asked to make it. */
+  /**
+   * The number of the call that a message is about; `undefined` if this node didn't
+   * make it at the sender.
+   */
   #callOf({ node, fields }: BusMessage): number | undefined {
     const call = readCount(fields, "c");
     return call !== undefined && this.#waiting.get(call)?.node === node
@@ -454,7 +467,7 @@ export class Calls implements Sweeper {
       : undefined;
   }
 
-  /** The other node has the call. */
+  /** Takes the other node's confirmation of a call. */
   #hear(message: BusMessage): void {
     const waiting = this.#waiting.get(this.#callOf(message) ?? 0);
     if (waiting === undefined) return;
@@ -462,7 +475,7 @@ export class Calls implements Sweeper {
     waiting.deadline = this.#deadlines.after(waiting.timeout);
   }
 
-  /** The other node is older than what it was asked. */
+  /** Takes the answer of an older node, which doesn't know this kind of message. */
   #refuse(message: BusMessage): void {
     const call = this.#callOf(message);
     if (call !== undefined) {
@@ -542,12 +555,15 @@ export class Calls implements Sweeper {
     );
   }
 
-  /** What nobody listens to ends no process; and what others said is not ours. */
+  /**
+   * Marks an error, so that it ends no process if nobody handles it, and isn't
+   * taken for an error of this side's methods.
+   */
   #entrusted<E extends Error>(error: E): E {
     return entrustedTo(this, error, (unheard) => this.#node.report(unheard));
   }
 
-  // The callee's end.
+  // The callee's side.
 
   #run({ node, fields, body }: BusMessage): void {
     const { to, m, t } = fields;
@@ -596,7 +612,7 @@ export class Calls implements Sweeper {
     );
   }
 
-  /** A call runs no more; `false`: nobody waits for its answer. */
+  /** Removes a call that has ended; `false`: its caller doesn't wait any more. */
   #leave(node: string, call: number, running: Running): boolean {
     const calls = this.#running.get(node);
     if (calls?.get(call) !== running) return false;
@@ -606,7 +622,7 @@ export class Calls implements Sweeper {
     return true;
   }
 
-  /** Cancels a call that its caller no longer wants. */
+  /** Cancels a call at its caller's request. */
   #stop({ node, fields }: BusMessage): void {
     const call = readCount(fields, "c") ?? 0;
     const running = this.#running.get(node)?.get(call);
@@ -614,7 +630,7 @@ export class Calls implements Sweeper {
     running.controller.abort(aborted("The caller cancelled the call"));
   }
 
-  /** Sends an answer, also where the engine has to come back first. */
+  /** Sends an answer; if the engine is lost, after it is back. */
   #answer(node: string, fields: Fields, body: string | undefined): void {
     this.#outbox.send({
       node,
@@ -634,7 +650,7 @@ export class Calls implements Sweeper {
   #tell({ fields: { to, m }, body }: BusMessage): void {
     if (typeof to !== "string" || typeof m !== "string") return;
     const core = this.#node.resident(to)?.core;
-    // What it throws, of one that is too long for the peer, is told to the owner.
+    // Its RangeError, for one that is too long for the peer, goes to the owner.
     if (core !== undefined) tell(core, m, body);
   }
 
@@ -646,7 +662,7 @@ export class Calls implements Sweeper {
     if (call !== undefined) this.#send(node, "closed", { c: call, closed });
   }
 
-  /** Closes those of this node's peers that are meant. */
+  /** Closes the peers of this node that are meant. */
   #closeOwn(
     { to, key }: { readonly to?: unknown; readonly key?: unknown },
     code: number,
@@ -675,19 +691,22 @@ export class Calls implements Sweeper {
     if (asking.nodes.size === 0) asking.finish();
   }
 
-  /** Sends what nobody waits for. */
+  /** Sends a message that nobody waits for. */
   #send(node: string, kind: string, fields: Fields, body?: string): void {
     const failed = (error: unknown): void => this.#overhear(error);
     this.#outbox.send({ node, kind, fields, body, failed });
   }
 
-  /** Tells of what nobody waits for: of an engine that is lost, its status does. */
+  /**
+   * Reports an error of such a message, except the engine's, which its status
+   * tells.
+   */
   #overhear(error: unknown): void {
     if (!(error instanceof EngineError)) this.#node.report(error);
   }
 }
 
-/** A peer of whatever node, to be called as if it were here. */
+/** The implementation of {@linkcode RemotePeer}. */
 class Distant {
   readonly id: string;
   readonly #calls: Calls;
@@ -726,23 +745,23 @@ class Distant {
 }
 
 /**
- * A peer of whatever node, by its id; made by {@linkcode Cluster.peer}.
+ * A peer on any node, by its id; made by {@linkcode Cluster.peer}.
  *
  * @typeParam Theirs The type of its other side's `local`.
  */
 export interface RemotePeer<Theirs = unknown> {
-  /** Its id in the cluster: that of its node, and a number. */
+  /** Its id in the cluster: its node's id, a dot, and a number. */
   readonly id: string;
   /**
-   * The other side's methods; see {@linkcode Peer.remote}. The promise rejects as that
-   * of {@linkcode RemotePeer.request} does.
+   * The other side's methods; see {@linkcode Peer.remote}. A call rejects as
+   * {@linkcode RemotePeer.request} does.
    */
   readonly remote: Remote<Theirs>;
-  /** The other side's methods, each called with these options. */
+  /** The other side's methods, called with these options. */
   with(options: RemoteCallOptions): Remote<Theirs>;
   /**
    * Sends a request and waits for its response, as {@linkcode Peer.request} does.
-   * Streams and functions don't travel between nodes, neither way.
+   * Streams and functions can't be passed between nodes, in either direction.
    *
    * @param method Name of the remote method.
    * @param params By position (array) or by name (object); absent if `undefined`.
@@ -751,14 +770,15 @@ export interface RemotePeer<Theirs = unknown> {
    * @throws {RpcError} The peer answered with an error.
    * @throws {ConnectionClosedError} The peer is closed or was never there, its node is
    * gone, or the engine was lost; `sent` says whether the method may have run.
-   * @throws {DOMException} `TimeoutError`: it gave no sign of life in time. Or, where
-   * `options.signal` aborted, whatever its reason is. Both cancel the call.
+   * @throws {DOMException} `TimeoutError`: there was no sign of life in time. If
+   * `options.signal` aborted, its reason is thrown instead, whatever it is. Both
+   * cancel the call.
    * @throws {TypeError} The params can't be written as JSON, or hold a stream or a
-   * function: nothing was sent. Or the result is one: a stream was left, a function let
-   * go of.
-   * @throws {RangeError} A limit is reached, of this node's, of the engine's or of the
-   * peer's; nothing was sent. Or, if it says "Cannot read response", the answer is too
-   * long or too deep.
+   * function; nothing was sent. Or the result is a stream or a function, which was
+   * released.
+   * @throws {RangeError} A limit of this node, the engine or the peer is reached;
+   * nothing was sent. Or, if the message begins with "Cannot read response", the
+   * answer is too long or too deep.
    */
   request<Method extends MethodName<Theirs>>(
     method: Method,
@@ -778,8 +798,8 @@ export interface RemotePeer<Theirs = unknown> {
   /**
    * Sends a notification: a call without a response.
    *
-   * @returns Whether it was taken: by the peer, if it is this node's, else by the way
-   * to its node. Nothing tells whether it arrives there.
+   * @returns Whether it was taken: by the peer, if that is on this node, else for
+   * its node. Whether it arrives there isn't known.
    * @throws {TypeError} The params can't be written as JSON, or hold a stream or a
    * function.
    * @throws {RangeError} The message is too long, for a peer of this node.
@@ -796,17 +816,17 @@ export interface RemotePeer<Theirs = unknown> {
     params?: Params,
   ): boolean;
   /**
-   * Closes its connection, as {@linkcode Peer.close} does. Who wants to know whether
-   * that came about calls {@linkcode Cluster.disconnect} with the id.
+   * Closes its connection, as {@linkcode Peer.close} does.
+   * {@linkcode Cluster.disconnect} with the id also tells whether it was closed.
    *
    * @param code 1000 (the default), 1001 to 1014, or 3000 to 4999.
-   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
+   * @param reason At most 123 bytes of UTF-8; the rest is cut off.
    * @throws {RangeError} The code can't be sent.
    */
   close(code?: number, reason?: string): void;
 }
 
-/** Makes the remote of a peer on whatever node. */
+/** Makes the {@linkcode RemotePeer} of an id. */
 export function remotePeer<Theirs>(
   calls: Calls,
   id: string,
@@ -818,9 +838,10 @@ export function remotePeer<Theirs>(
 }
 
 /**
- * Writes params that are for another node.
+ * Writes params for a peer on another node.
  *
- * @throws {TypeError} They can't be written as JSON, or lend something.
+ * @throws {TypeError} They can't be written as JSON, or hold a stream or a
+ * function.
  */
 export function writeFor(
   what: string,
@@ -837,10 +858,10 @@ export function writeFor(
   }
 }
 
-/** The params of a call that were written by another node. */
+/** The params of a call, from the text that another node wrote. */
 function readParams(core: Core, text: string | undefined): Params | undefined {
   if (text === undefined || text === "") return undefined;
-  // Of params by name JSON-RPC 1.0 knows nothing, and the peer looks.
+  // Parsed for a 1.0 peer, which has no params by name, so that they are checked.
   return versionOf(core) === "1.0" ? JSON.parse(text) : new JsonText(text);
 }
 
@@ -863,15 +884,15 @@ async function ask(
   );
 }
 
-/** Tells a peer of this node; `false`: it took nothing. */
+/** Sends a notification to a peer of this node; `false`: it was not taken. */
 function tell(core: Core, method: string, text: string | undefined): boolean {
   return notify(core, method, readParams(core, text));
 }
 
-// As deep as references are read.
+// The depth to which references are read.
 const maxDepth = 1_000;
 
-/** Lets go of what a peer lent in a result; `false`: it lent nothing. */
+/** Releases the references in a peer's result; `false`: there were none. */
 function letGo(value: unknown, depth: number): boolean {
   if (typeof value === "function") {
     (value as Partial<Disposable>)[Symbol.dispose]?.();
@@ -887,7 +908,9 @@ function letGo(value: unknown, depth: number): boolean {
   return isLent;
 }
 
-/** An error in words that travel between nodes: of what kind, and what it says. */
+/**
+ * An error in the form in which it is sent between nodes: its kind and its members.
+ */
 function describe(error: unknown): [kind: string, said: object] {
   if (error instanceof RpcError) return ["rpc", error];
   if (error instanceof ConnectionClosedError) {

@@ -1,8 +1,8 @@
 /**
- * The messages between nodes: a line of JSON, the header, and then a body, which is
- * text that nobody reads who only passes it on.
+ * The messages between nodes: a header, which is a line of JSON, and a body, which
+ * is text that is passed on unread.
  *
- * What arrives is narrowed here, once: whoever may publish at the engine may write
+ * Messages are checked here, once: whoever may publish at the engine can send
  * anything.
  *
  * @see docs/cluster.md, "Messages"
@@ -10,37 +10,37 @@
  * @module
  */
 
-/** The version of what nodes say to each other. */
+/** The version of this format. */
 export const busVersion = 1;
 
 /** Most UTF-16 code units of a header. */
 export const mostHeader = 65_536;
 
-/** Most of a whole message. */
+/** Most UTF-16 code units of a whole message. */
 export const mostMessage = 67_108_864;
 
-/** The members of a header, as their sender wrote them. */
+/** The members of a header, not checked yet. */
 export type Fields = { readonly [name: string]: unknown };
 
-/** A message of another node's, or of one's own that came back. */
+/** A message of another node, or an own one that came back. */
 export interface BusMessage {
-  /** The node that says so. */
+  /** The node that sent it. */
   readonly node: string;
   readonly kind: string;
   readonly fields: Fields;
-  /** What stands behind the header; `""`: nothing. */
+  /** The text behind the header; `""`: none. */
   readonly body: string;
 }
 
-/** What could not be read, and as much of it as an answer needs. */
+/** A message that could not be read, with the members that an answer needs. */
 export interface Unreadable {
   readonly why: string;
-  /** Who may be told, if that could be read. */
+  /** The sender, if that could be read. */
   readonly node?: string;
   readonly call?: number;
 }
 
-/** What every message of one node begins with. */
+/** The beginning of every header of one node. */
 export function headOf(node: string): string {
   return `{"v":${busVersion},"n":"${node}",`;
 }
@@ -48,7 +48,7 @@ export function headOf(node: string): string {
 /**
  * Writes a message.
  *
- * @param head What all of the node's begin with.
+ * @param head The beginning of the node's headers.
  * @throws {RangeError} The header is too long.
  */
 export function writeMessage(
@@ -63,9 +63,9 @@ export function writeMessage(
 }
 
 /**
- * Puts a body behind a header.
+ * Joins a header and a body.
  *
- * @param header Whole, as its sender wrote it.
+ * @param header The whole header.
  * @throws {RangeError} The header is too long.
  */
 export function withBody(kind: string, header: string, body: string): string {
@@ -113,12 +113,12 @@ export function readMessage(text: string): BusMessage | Unreadable {
   return { node, kind, fields, body: text.slice(end + 1) };
 }
 
-/** Whether something is the id of a node. */
+/** Whether a value is the id of a node. */
 export function isNodeId(value: unknown): value is string {
   return typeof value === "string" && /^[\w-]{1,32}$/.test(value);
 }
 
-/** The parts of a peer's id; `undefined`: it is none. */
+/** The parts of a peer's id; `undefined`: it is invalid. */
 export function readPeerId(
   id: unknown,
 ): { readonly node: string; readonly number: number } | undefined {
@@ -127,7 +127,7 @@ export function readPeerId(
   return node === undefined ? undefined : { node, number: Number(digits) };
 }
 
-/** A member that counts something; `undefined`: it is none that does. */
+/** A member that is a whole number of 0 or more; `undefined`: it isn't. */
 export function readCount(fields: Fields, name: string): number | undefined {
   const value = fields[name];
   return Number.isSafeInteger(value) && (value as number) >= 0
@@ -135,7 +135,7 @@ export function readCount(fields: Fields, name: string): number | undefined {
     : undefined;
 }
 
-/** A member that is a text; `undefined`: it is none, or too long. */
+/** A member that is a string; `undefined`: it is none, or too long. */
 export function readText(
   fields: Fields,
   name: string,

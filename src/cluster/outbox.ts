@@ -1,6 +1,7 @@
 /**
- * What one node says to others one by one: as much of it is on its way to the engine
- * as leaves room for what is said in rooms, and the rest waits, in order.
+ * The outbox of a node: its messages to single other nodes. Only a part of the
+ * engine's room is used for them, so that messages in rooms have room; the rest
+ * waits, in order.
  *
  * @module
  */
@@ -16,15 +17,22 @@ export interface Letter {
   readonly kind: string;
   readonly fields: Fields;
   readonly body: string | undefined;
-  /** Whether it waits where the engine is lost, and is worth something afterwards. */
+  /**
+   * Whether it waits while the engine is lost, because it is still of use
+   * afterwards.
+   */
   readonly isPatient?: boolean;
-  /** The engine has it; see {@linkcode Engine.publish}. */
+  /**
+   * Called once the engine has it, with the number of nodes that heard it; see
+   * {@linkcode Engine.publish}.
+   */
   sent?(heard: number | undefined): void;
-  /** The engine has it not, or perhaps. */
+  /** Called if the engine doesn't have it, or may not have it. */
   failed(error: unknown): void;
 }
 
-// Of the 1,024 messages and 4 MiB that a node may have on their way.
+// Most messages, and characters of them, on their way to the engine: half of the
+// 1,024 messages and 4 MiB that a node may have there.
 const mostLeft = 512;
 const mostLeftLength = 2_097_152;
 
@@ -32,13 +40,13 @@ const mostLeftLength = 2_097_152;
 const mostWaiting = 131_072;
 const mostWaitingLength = 67_108_864;
 
-// Milliseconds until the next look, where what is said in rooms takes all the room.
+// Milliseconds until the next look while messages in rooms take all the room.
 const lookTime = 20;
 
 /** A node's letters to others. */
 export class Outbox {
   readonly #node: Node;
-  /** A Set: who is given up leaves from the middle. */
+  /** A Set, because letters that are withdrawn leave from the middle. */
   readonly #waiting = new Set<Letter>();
   #waitingLength = 0;
   #left = 0;
@@ -77,14 +85,14 @@ export class Outbox {
     this.advance();
   }
 
-  /** Takes a letter back; `false`: it is on its way. */
+  /** Takes a letter back; `false`: it has been handed to the engine. */
   withdraw(letter: Letter): boolean {
     if (!this.#waiting.delete(letter)) return false;
     this.#waitingLength -= lengthOf(letter);
     return true;
   }
 
-  /** Sends what has waited, as much as there is room for. */
+  /** Sends letters that wait, as many as there is room for. */
   advance(): void {
     for (const letter of this.#waiting) {
       const length = lengthOf(letter);
@@ -95,7 +103,7 @@ export class Outbox {
     if (this.#waiting.size > 0 && this.#left === 0) this.#wait();
   }
 
-  /** The engine is lost: what is worth nothing afterwards is given up. */
+  /** Fails the letters that are of no use after a loss of the engine. */
   lose(): void {
     for (const letter of [...this.#waiting]) {
       if (letter.isPatient !== true && this.withdraw(letter)) {
@@ -106,7 +114,7 @@ export class Outbox {
     }
   }
 
-  /** Sends nothing more. */
+  /** Stops for good. */
   end(): void {
     this.#isOver = true;
     this.#waiting.clear();
@@ -136,7 +144,7 @@ export class Outbox {
       this.advance();
     }, (error: unknown) => {
       settle();
-      // It was lost in this moment.
+      // The engine was lost at this moment: a patient letter waits.
       if (
         letter.isPatient === true && !this.#isOver &&
         this.#node.bus.status === "lost" && error instanceof EngineError &&
@@ -147,7 +155,7 @@ export class Outbox {
     });
   }
 
-  /** Looks again soon: of who has taken the room nobody tells. */
+  /** Looks again soon, because messages in rooms don't tell when they leave. */
   #wait(): void {
     if (this.#isOver || this.#node.bus.status !== "open") return;
     this.#stopTimer ??= startTimer(lookTime, () => {
@@ -157,7 +165,7 @@ export class Outbox {
   }
 }
 
-/** What a letter counts: its body, and something for the rest. */
+/** The size of a letter: its body, and 256 for the rest. */
 function lengthOf({ body }: Letter): number {
   return 256 + (body?.length ?? 0);
 }

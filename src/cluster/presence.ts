@@ -1,6 +1,6 @@
 /**
- * Who is in a room, on all nodes. Each node says who of its own peers comes and goes;
- * here is what one node knows of the others' word.
+ * Presence: the members of a room on all nodes. Each node announces which of its
+ * own peers join and leave; this file keeps what one node has heard of the others.
  *
  * @see docs/cluster.md, "Presence"
  *
@@ -16,124 +16,130 @@ import { readCount, readText } from "./message.ts";
 
 /** A peer that is in a room. */
 export interface Member<Data = unknown> {
-  /** By what it is reached on whatever node; see {@linkcode Cluster.idOf}. */
+  /** Its id in the cluster; see {@linkcode Cluster.idOf}. */
   readonly id: string;
   /** The node that it is connected to. */
   readonly node: string;
-  /** What it joined with: whose connection it is. Several may have the same. */
+  /**
+   * The key that it joined with, such as a user's name. Several members may have
+   * the same.
+   */
   readonly key: string | undefined;
-  /** What it joined with, as JSON brought it here; not checked. */
+  /** The data that it joined with, as JSON; not checked. */
   readonly data: Data;
 }
 
-/** Who is in a room, as far as is known. */
+/** The members of a room, as far as this node knows. */
 export interface Members<Data = unknown> {
-  /** Those of this node and, as far as these have said, those of others. */
+  /** The members on this node, and those that other nodes have announced. */
   readonly members: Member<Data>[];
-  /** The nodes whose members of now could not be asked for within 2 seconds. */
+  /** The nodes that did not answer within 2 seconds. */
   readonly missing: string[];
   /**
-   * Whether some of it may be out of date: the engine is lost, or was, or one of
-   * `missing` had told of members before.
+   * Whether some members may be out of date: the engine is or was lost, or one of
+   * `missing` has announced members before.
    */
   readonly isStale: boolean;
 }
 
-/** A time in which something may have been missed. */
+/** A gap: messages that this node may have missed. */
 export interface Gap {
   /** The room's name. */
   readonly room: string;
   /**
-   * - `"engine"`: the engine was lost, or passed nothing on to this node.
-   * - `"hole"`: a node has said more than arrived.
-   * - `"paused"`: this process was asleep for longer than others wait for it.
+   * - `"engine"`: the engine was lost, or passed no messages on to this node.
+   * - `"hole"`: a message of a node is missing, by its number.
+   * - `"paused"`: this process stood still for longer than other nodes wait for it.
    * - `"slow"`: changes came faster than they were read.
    */
   readonly why: "engine" | "hole" | "paused" | "slow";
-  /** Whose messages they are; absent: anybody's. */
+  /** The node whose messages were missed; absent: any node's. */
   readonly node?: string;
-  /** How many, if that is known: notifications, and changes of who is there. */
+  /** The number of missed notifications and changes of members, if it is known. */
   readonly missed?: number;
 }
 
-/** Why a member left: it did, its connection closed, or its node is gone. */
+/**
+ * The reason why a member left: `"left"`, it left the room; `"closed"`, its
+ * connection closed; `"node"`, its node is gone.
+ */
 export type LeaveReason = "left" | "closed" | "node";
 
-/** What happens to the members of a room; first of all a snapshot. */
+/** A change of a room's members. The first one is a snapshot. */
 export type Change<Data = unknown> =
   | {
-    /** All members from now on. */
+    /** All members at this time. */
     readonly type: "snapshot";
     readonly members: Member<Data>[];
     /** See {@linkcode Members.missing}. */
     readonly missing: string[];
   }
   | {
-    /** One more; or one that was there already has another key, or other data. */
+    /** A member has joined, or has another key or other data than before. */
     readonly type: "join";
     readonly member: Member<Data>;
   }
   | {
-    /** One less. */
+    /** A member has left. */
     readonly type: "leave";
     readonly member: Member<Data>;
     readonly why: LeaveReason;
   }
   | {
     /**
-     * Something may have been missed. What of it changed the members follows as joins
-     * and leaves; if it is `"slow"`, as a new snapshot.
+     * Messages may have been missed. The changes among them follow as joins and
+     * leaves; after `"slow"`, as a new snapshot.
      */
     readonly type: "gap";
     readonly gap: Gap;
   };
 
 /**
- * Changes as they come. Iterate it, and it is released when the loop is left; else
- * call `return`, or declare it with `await using`.
+ * An iterable of changes. Leaving its loop releases it; without a loop, call
+ * `return`, or declare it with `await using`.
  */
 export interface Changes<Data = unknown>
   extends AsyncIterableIterator<Change<Data>>, AsyncReleasable {
-  /** Listens no more. Changes that wait are forgotten. */
+  /** Stops listening, and drops changes that wait. */
   return(): Promise<IteratorResult<Change<Data>, undefined>>;
 }
 
-/** Most changes, or characters of them, that nodes say at a time. */
+/** Most changes in one message, and most characters of them. */
 export const mostChanges = 256;
 export const mostChangesLength = 131_072;
 
-/** Most characters of what a member joins with. */
+/** Most characters of a member's key, and of its data as JSON. */
 export const mostKey = 256;
 export const mostData = 4_096;
 
-/** Deepest nesting of it. */
+/** Deepest nesting of a member's data. */
 export const mostDataDepth = 32;
 
-/** Most members that one node may have in one room. */
+/** Most members of one node in one room. */
 export const mostMembers = 100_000;
 
-/** Milliseconds in which other nodes have to say who is there. */
+/** Milliseconds that other nodes have to answer who is there. */
 const answerWithin = 2_000;
 
-/** Milliseconds that who is there is kept though nobody asks. */
+/** Milliseconds that a view is kept after the last question. */
 const keptFor = 30_000;
 
 /** Most changes that wait to be read. */
 const mostWaiting = 1_024;
 
-/** Looks until a node is asked again. */
+/** Number of looks after which a node is asked again. */
 const askAgain = 2;
 
-/** What a member joined with, as the wire has it. */
+/** A member in a message: it is there, or has left. */
 interface Entry {
   readonly number: number;
   readonly key: string | undefined;
   readonly data: unknown;
-  /** Why it left; `undefined`: it is there. */
+  /** The reason why it left; `undefined`: it is there. */
   readonly why: string | undefined;
 }
 
-/** Writes that a member is there. */
+/** Writes a member that is there. */
 export function writeJoin(
   number: number,
   key: string | undefined,
@@ -145,19 +151,19 @@ export function writeJoin(
   }}`;
 }
 
-/** Writes that one is not. */
+/** Writes a member that has left. */
 export function writeLeave(number: number, why: LeaveReason): string {
   return `{"id":${number},"why":"${why}"}`;
 }
 
-/** Reads a list of such words; a text says what is wrong with it. */
+/** Reads a list of members; a string says what is wrong with it. */
 function readEntries(body: string): Entry[] | string {
   if (isDeeperThan(mostDataDepth + 2, body)) return "its members are too deep";
   let list: unknown;
   try {
     list = JSON.parse(body);
   } catch {
-    // Said below.
+    // Refused below.
   }
   if (!Array.isArray(list) || list.length > mostChanges) {
     return `it has no list of at most ${mostChanges} members`;
@@ -178,46 +184,46 @@ function readEntries(body: string): Entry[] | string {
   return entries;
 }
 
-/** Who a view is of, and by whom it asks. */
+/** The room of a view. */
 export interface ViewOwner {
   readonly name: string;
   /** The other nodes that are alive. */
   readonly others: Iterable<string>;
-  /** Whether nothing can have been missed. */
+  /** Whether no message can have been missed. */
   readonly isSure: boolean;
   /** This node's own members. */
   ownMembers(): Member[];
   /**
-   * Asks who is there; each of those who hear it answers once, in parts.
+   * Asks other nodes who is there; each answers once, in parts.
    *
-   * @param node Whom; `undefined`: all nodes.
+   * @param node The node to ask; `undefined`: all.
    * @returns The number of the question.
    */
   ask(node: string | undefined): number;
   complain(why: string): void;
 }
 
-/** What one other node has said. */
+/** The members that one other node has announced. */
 interface Said {
   members: Map<number, Member>;
-  /** Whether that is all, as of {@linkcode Said.at}. */
+  /** Whether they are complete, up to the message {@linkcode Said.at}. */
   isWhole: boolean;
-  /** The number of what the node had last said in the room by then. */
+  /** The number of the node's last message in the room that is included. */
   at: number;
-  /** The question that it has to answer. */
+  /** The number of the question that it has to answer. */
   call: number;
   /** Looks since it was asked. */
   looks: number;
-  /** What it has answered so far. */
+  /** The parts of its answer that have arrived. */
   parts: Map<number, Member> | undefined;
 }
 
-/** What one node knows of who is in a room, as long as somebody wants to know. */
+/** A node's view of a room's members; kept as long as somebody uses it. */
 export class View {
   readonly #owner: ViewOwner;
   readonly #nodes = new Map<string, Said>();
   readonly #readers = new Set<Reader>();
-  /** Who waits until all have answered. */
+  /** The functions to call once all nodes have answered. */
   readonly #waiting = new Set<() => void>();
   #usedAt = performance.now();
   #isEnded = false;
@@ -227,7 +233,7 @@ export class View {
     for (const node of owner.others) this.#add(node, false);
   }
 
-  /** Whether nobody has wanted to know for a while. */
+  /** Whether nobody has used it for 30 seconds. */
   isIdle(now: number): boolean {
     return this.#readers.size === 0 && this.#waiting.size === 0 &&
       now - this.#usedAt >= keptFor;
@@ -257,20 +263,20 @@ export class View {
     expect(said, this.#owner.ask(node));
   }
 
-  /** Asks those again who have not answered. */
+  /** Asks the nodes again that have not answered. */
   look(): void {
     for (const [node, said] of this.#nodes) {
       if (!said.isWhole && ++said.looks >= askAgain) this.#askNode(node, said);
     }
   }
 
-  /** A node is alive. */
+  /** Adds a node. `isNew`: it has just started, and has no members. */
   nodeCame(node: string, isNew: boolean): void {
     const said = this.#add(node, isNew);
     if (!isNew) this.#askNode(node, said);
   }
 
-  /** A node is gone, and its members with it. */
+  /** Removes a node and its members. */
   nodeWent(node: string): void {
     const said = this.#nodes.get(node);
     if (said === undefined) return;
@@ -281,21 +287,21 @@ export class View {
     this.#check();
   }
 
-  /** Something that a node said was missed. */
+  /** Asks a node again, since a message of it was missed. */
   doubt(node: string): void {
     const said = this.#nodes.get(node);
     if (said !== undefined) this.#askNode(node, said);
   }
 
-  /** Something that anybody said may have been. */
+  /** Marks all nodes as incomplete, since messages may have been missed. */
   doubtAll(): void {
     for (const said of this.#nodes.values()) said.isWhole = false;
   }
 
-  /** A node says what has changed. */
+  /** Takes the changes that a node announces. */
   change(node: string, at: number, body: string): void {
     const said = this.#nodes.get(node);
-    // Of who has not said who is there, what it says next has it all.
+    // A node whose answer is awaited will include these changes in it.
     if (said === undefined || !said.isWhole || at <= said.at) return;
     const entries = readEntries(body);
     if (typeof entries === "string") {
@@ -331,7 +337,7 @@ export class View {
     return true;
   }
 
-  /** A node answers who is there, or a part of it. */
+  /** Takes a node's answer, or a part of it. */
   hear(node: string, fields: Fields, body: string): void {
     const said = this.#nodes.get(node);
     if (said === undefined || readCount(fields, "c") !== said.call) return;
@@ -360,13 +366,13 @@ export class View {
     this.#check();
   }
 
-  /** Who is there, as far as is known, once all have answered or had the time for it. */
+  /** The members, once all nodes have answered or have run out of time. */
   async members(): Promise<Members> {
     await this.#whole();
     return this.now();
   }
 
-  /** The same without waiting. */
+  /** The members as known now. */
   now(): Members {
     this.#usedAt = performance.now();
     const members = this.#owner.ownMembers();
@@ -387,7 +393,10 @@ export class View {
     return true;
   }
 
-  /** Resolves once all have answered, or nobody will. */
+  /**
+   * Resolves once all nodes have answered, after 2 seconds, or at once if the
+   * engine is lost.
+   */
   async #whole(): Promise<void> {
     if (this.#isWhole() || !this.#owner.isSure || this.#isEnded) return;
     const done = new Deferred<void>();
@@ -404,12 +413,12 @@ export class View {
     if (this.#waiting.size > 0 && this.#isWhole()) this.giveUp();
   }
 
-  /** Lets nobody wait for who has not answered. */
+  /** Lets nobody wait for further answers. */
   giveUp(): void {
     for (const resolve of this.#waiting) resolve();
   }
 
-  /** Tells those who read the changes of one. */
+  /** Passes a change on to all readers. */
   tell(change: Change): void {
     for (const reader of this.#readers) reader.push(change);
   }
@@ -429,7 +438,7 @@ export class View {
     return reader;
   }
 
-  /** Nobody is told anything any more. */
+  /** Ends all readers. */
   end(): void {
     this.#isEnded = true;
     this.giveUp();
@@ -444,7 +453,7 @@ function expect(said: Said, call: number): void {
   said.parts = undefined;
 }
 
-/** Whether a member is there as before. */
+/** Whether a member has the same key and data. */
 function isSame(one: Member, other: Member): boolean {
   return one.key === other.key &&
     JSON.stringify(one.data) === JSON.stringify(other.data);
@@ -452,14 +461,14 @@ function isSame(one: Member, other: Member): boolean {
 
 type Result = IteratorResult<Change, undefined>;
 
-/** Changes that wait for their reader, or a reader that waits for changes. */
+/** A queue of changes that wait to be read, or of reads that wait for changes. */
 class Reader implements Changes {
   readonly #room: string;
   readonly #look: () => Members;
   readonly #release: () => void;
   #changes: Change[] = [];
   #readers: Deferred<Result>[] = [];
-  /** Whether a snapshot is to follow what waits. */
+  /** Whether a snapshot follows the changes that wait. */
   #isBehind = false;
   #hasBegun = false;
   #isOver = false;
@@ -479,7 +488,7 @@ class Reader implements Changes {
   }
 
   push(change: Change): void {
-    // The snapshot that follows has it.
+    // The snapshot that follows will include this change.
     if (!this.#hasBegun || this.#isBehind || this.#isOver) return;
     if (this.#changes.length >= mostWaiting) {
       const missed = this.#changes.length + 1;

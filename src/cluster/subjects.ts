@@ -1,26 +1,26 @@
 /**
- * The names of the subjects that the nodes of a cluster talk under.
+ * The subjects of a cluster at its engine.
  *
  * @see docs/cluster.md, "Subjects"
  *
  * @module
  */
 
-// An engine takes a thousand characters; the prefix and what stands between need some.
+// Most characters of a room's encoded name: an engine takes 1,000, and the rest of
+// the subject needs some.
 const mostRoom = 900;
 const mostPrefix = 64;
 
-/** The subjects of one prefix: those of two never meet. */
+/** The subjects of one prefix. Those of two prefixes are never the same. */
 export class Subjects {
   readonly #prefix: string;
-  /** What every node hears. */
+  /** The subject that every node hears. */
   readonly all: string;
 
-  /**
-   * @throws {TypeError} The prefix is no such name.
-   */
+  /** @throws {TypeError} The prefix is invalid. */
   constructor(prefix: string) {
-    // With a part "r" or "n" it could be that of another's rooms.
+    // No part may be "r" or "n", or the prefix could be a subject under another
+    // one.
     const isName = typeof prefix === "string" && prefix.length <= mostPrefix &&
       /^[\w-]+(\.[\w-]+)*$/.test(prefix) && !/(^|\.)[rn](\.|$)/.test(prefix);
     if (!isName) {
@@ -34,21 +34,21 @@ export class Subjects {
     this.all = `${prefix}.all`;
   }
 
-  /** What those hear who have a member in a room; its name encoded. */
+  /** The subject that the nodes with members in a room hear. */
   room(encoded: string): string {
     return `${this.#prefix}.r.${encoded}`;
   }
 
-  /** What one node hears. */
+  /** The subject that one node hears. */
   node(id: string): string {
     return `${this.#prefix}.n.${id}`;
   }
 }
 
 /**
- * Writes the name of a room so that every engine takes it.
+ * Encodes the name of a room in characters that every engine accepts.
  *
- * @throws {TypeError} It is no text, empty, or has half a surrogate pair.
+ * @throws {TypeError} It is no string, is empty, or has half a surrogate pair.
  * @throws {RangeError} It is too long.
  */
 export function encodeRoom(name: string): string {
@@ -59,7 +59,7 @@ export function encodeRoom(name: string): string {
         .replaceAll(".", "%2E").replaceAll("*", "%2A");
     }
   } catch {
-    // Half a pair is no character, and could not be told from another one's half.
+    // Half a surrogate pair, which encodeURIComponent refuses.
   }
   if (encoded === "") {
     throw new TypeError(

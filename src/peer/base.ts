@@ -391,14 +391,15 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * @param params By position (array) or by name (object); absent if `undefined`.
    * @param options A signal, a time-out, a listener to its progress.
    * @returns The response's `result`; `undefined` if the response had none.
-   * @throws {RpcError} The peer answered with an error.
+   * @throws {RpcError} The other side answered with an error.
    * @throws {ConnectionClosedError} The connection closed first; `sent` says
    * whether the method may have run.
-   * @throws {DOMException} `TimeoutError`: it gave no sign of life in time. Or, where
-   * `options.signal` aborted, whatever its reason is. Both cancel the call.
+   * @throws {DOMException} `TimeoutError`: there was no sign of life in time. If
+   * `options.signal` aborted, its reason is thrown instead, whatever it is. Both
+   * cancel the call.
    * @throws {TypeError} The params can't be written as JSON; nothing was sent.
-   * @throws {RangeError} A limit is reached; nothing was sent. Or, if it says
-   * "Cannot read response", the answer is too long or too deep.
+   * @throws {RangeError} A limit is reached; nothing was sent. Or, if the message
+   * begins with "Cannot read response", the answer is too long or too deep.
    * @see {@link https://www.jsonrpc.org/specification#request_object}
    */
   request<Method extends MethodName<Theirs>>(

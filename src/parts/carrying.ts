@@ -517,7 +517,7 @@ function startWriting(call: Lender | undefined): Writing {
   return {
     call,
     releases: [],
-    marshal: undefined,
+    marshaler: undefined,
     link: undefined,
     streams: 0,
     references: 0,

@@ -24,12 +24,14 @@
  * });
  * ```
  *
- * Only PUBLISH, SUBSCRIBE and UNSUBSCRIBE are used, no pattern and no key. They know
- * nothing of Redis' databases: applications that share a server need prefixes of their
- * own. Whoever may publish under the prefix speaks to every client: see
- * docs/guide/engines.md for permissions.
+ * PUBLISH, SUBSCRIBE and UNSUBSCRIBE are used, and no pattern. They know nothing of
+ * Redis' databases: applications that share a server need prefixes of their own. The
+ * history of rooms, and nothing else, has keys: two for each room, in which one script
+ * keeps what it publishes. Whoever may publish under the prefix speaks to every client:
+ * see docs/guide/engines.md for permissions.
  *
  * @see {@link https://redis.io/docs/latest/develop/pubsub/}
+ * @see docs/cluster.md, "History in Redis"
  *
  * @module
  */
@@ -38,18 +40,26 @@ import {
   type Engine,
   EngineError,
   type EngineStatus,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
+  type Stretch,
 } from "./src/cluster/engine.ts";
 import {
   type Act,
+  checkLogged,
   checkSubject,
   failure,
   guard,
+  readPlace,
+  type Receive,
   Status,
 } from "./src/cluster/status.ts";
 import { Deferred } from "./src/line/deferred.ts";
 
 export { EngineError };
-export type { Engine, EngineStatus };
+export type { Engine, EngineStatus, Entry, Keep, Log, Place, Stretch };
 
 /** What of a connection to Redis is used: `RedisClientType` of `@redis/client`. */
 export interface RedisConnection {
@@ -59,6 +69,8 @@ export interface RedisConnection {
   readonly options?: { readonly disableOfflineQueue?: boolean };
   /** Settles with how many subscribers heard it. */
   publish(channel: string, message: string): Promise<unknown>;
+  /** Settles with the answer to a command; used for the history of rooms. */
+  sendCommand(args: readonly string[]): Promise<unknown>;
   /** Settles once it is confirmed. */
   subscribe(
     channel: string,
@@ -109,7 +121,7 @@ export function redis(
 
 /** Who wants to hear of a subject. */
 interface Receiver {
-  readonly receive: (text: string) => void;
+  readonly receive: Receive;
   /** Until it is confirmed. */
   readonly confirmed: Deferred<void>;
 }
@@ -126,9 +138,13 @@ class Channel {
   asked: Promise<void> | undefined;
 
   /** What the client calls: always this one, by which it knows it. */
-  readonly hear = (text: string): void => {
+  readonly hear = (marked: string): void => {
+    const entry = marked.startsWith(mark) ? unmark(marked) : undefined;
+    const text = entry?.text ?? marked;
     // A client whose listener throws would read on in the midst of a reply.
-    for (const { receive } of this.receivers) guard(receive, text);
+    for (const { receive } of this.receivers) {
+      guard(receive, text, entry?.place);
+    }
   };
 
   get isWanted(): boolean {
@@ -154,13 +170,31 @@ class Channel {
  */
 const bearing = /* @__PURE__ */ new WeakSet<RedisConnection>();
 
+/** What was handed over, and is not answered. */
+class Handed<T> extends Deferred<T> {
+  readonly what: Act;
+  readonly subject: string;
+
+  constructor(what: Act, subject: string) {
+    super();
+    this.what = what;
+    this.subject = subject;
+  }
+
+  fail(why: string, isSent: boolean, cause?: unknown): void {
+    const sent = isSent && this.what !== "read";
+    this.reject(failure(this.what, this.subject, why, sent, cause));
+  }
+}
+
 class Redis implements Engine {
   readonly #publisher: RedisConnection;
   readonly #subscriber: RedisConnection;
   readonly #status: Status;
   readonly #channels = new Map<string, Channel>();
-  /** What was handed over, with its subject. */
-  readonly #unconfirmed = new Map<Deferred<number | undefined>, string>();
+  readonly #handed = new Set<Pick<Handed<unknown>, "fail">>();
+  /** Of the server's process, which is another one after each start. */
+  #run: Promise<string> | undefined;
   readonly #silence: (() => void)[] = [];
 
   constructor(publisher: RedisConnection, subscriber: RedisConnection) {
@@ -194,27 +228,13 @@ class Redis implements Engine {
   // deno-lint-ignore require-await -- What it throws rejects.
   async publish(subject: string, text: string): Promise<number | undefined> {
     checkSubject(subject);
-    const unconfirmed = new Deferred<number | undefined>();
     this.#mustBe(this.#publisher.isReady, "publish", subject);
-    this.#unconfirmed.set(unconfirmed, subject);
-    this.#publisher.publish(subject, text).then((count) => {
-      this.#unconfirmed.delete(unconfirmed);
-      unconfirmed.resolve(typeof count === "number" ? count : undefined);
-    }, (cause) => {
-      this.#unconfirmed.delete(unconfirmed);
-      // Redis itself refused it if there is still a connection.
-      const [why, sent] = this.#publisher.isReady
-        ? ["it was refused", false] as const
-        : ["the connection to Redis was lost meanwhile", true] as const;
-      unconfirmed.reject(failure("publish", subject, why, sent, cause));
-    });
-    return unconfirmed.promise;
+    const marked = text.startsWith(mark) ? `${mark}\n${text}` : text;
+    const answer = this.#publisher.publish(subject, marked);
+    return this.#hand("publish", subject, answer, readCount);
   }
 
-  async subscribe(
-    subject: string,
-    receive: (text: string) => void,
-  ): Promise<() => void> {
+  async subscribe(subject: string, receive: Receive): Promise<() => void> {
     checkSubject(subject);
     this.#mustBe(this.status === "open", "subscribe", subject);
     const channel = this.#channels.get(subject) ?? new Channel();
@@ -225,6 +245,31 @@ class Redis implements Engine {
     await receiver.confirmed.promise;
     return (): void => {
       if (channel.receivers.delete(receiver)) this.#ask(subject, channel);
+    };
+  }
+
+  async openLog(prefix: string, keep: Keep): Promise<Log> {
+    checkSubject(prefix);
+    await this.#knowRun("open the log of", prefix);
+    const messages = `${keep.messages}`;
+    const milliseconds = `${Math.ceil(keep.milliseconds)}`;
+    return {
+      append: async (subject, text) => {
+        checkLogged(subject, prefix);
+        const run = await this.#knowRun("append", subject);
+        const fresh = crypto.randomUUID().slice(0, 8);
+        const args = [milliseconds, messages, run, fresh, subject, text];
+        const answer = this.#evaluate(appending, subject, args);
+        return this.#hand("append", subject, answer, readAppended);
+      },
+      // deno-lint-ignore require-await -- What it throws rejects.
+      read: async (subject, from, most) => {
+        checkLogged(subject, prefix);
+        this.#mustBe(this.#publisher.isReady, "read", subject);
+        const args = [milliseconds, `${from}`, `${most}`];
+        const answer = this.#evaluate(reading, subject, args);
+        return this.#hand("read", subject, answer, readStretch);
+      },
     };
   }
 
@@ -245,6 +290,65 @@ class Redis implements Engine {
       ? "the engine is closed"
       : "there is no connection to Redis";
     throw failure(what, subject, why, false);
+  }
+
+  /** Settles with what is made of Redis' answer, or when the engine ends. */
+  #hand<T>(
+    what: Act,
+    subject: string,
+    answer: Promise<unknown>,
+    read: (answer: unknown) => T,
+  ): Promise<T> {
+    const handed = new Handed<T>(what, subject);
+    this.#handed.add(handed);
+    answer.then((value) => {
+      this.#handed.delete(handed);
+      try {
+        handed.resolve(read(value));
+      } catch (cause) {
+        handed.fail("its answer makes no sense", true, cause);
+      }
+    }, (cause) => {
+      this.#handed.delete(handed);
+      // Redis itself refused it if there is still a connection.
+      if (this.#publisher.isReady) handed.fail("it was refused", false, cause);
+      else handed.fail(lost, true, cause);
+    });
+    return handed.promise;
+  }
+
+  #evaluate(
+    script: string,
+    subject: string,
+    args: readonly string[],
+  ): Promise<unknown> {
+    const keys = [`${subject}:log`, `${subject}:place`];
+    return this.#publisher.sendCommand(["EVAL", script, "2", ...keys, ...args]);
+  }
+
+  /**
+   * Has the id of the server's process. One that was started anew may have lost what it
+   * said last; its logs must not give those numbers again.
+   */
+  async #knowRun(what: Act, subject: string): Promise<string> {
+    this.#mustBe(this.#publisher.isReady, what, subject);
+    // All wait for the same promise, and go on in the order in which they came.
+    const asked = this.#run ??= this.#askRun();
+    try {
+      const run = await asked;
+      this.#mustBe(this.#publisher.isReady, what, subject);
+      return run;
+    } catch (cause) {
+      if (this.#run === asked) this.#run = undefined;
+      if (cause instanceof EngineError) throw cause;
+      const why = this.#publisher.isReady ? "INFO was refused" : lost;
+      throw failure(what, subject, why, false, cause);
+    }
+  }
+
+  async #askRun(): Promise<string> {
+    const info = await this.#publisher.sendCommand(["INFO", "server"]);
+    return /^run_id:(\w+)/m.exec(`${info}`)?.[1] ?? "unknown";
   }
 
   /** Has the client subscribe, or unsubscribe, until it has what is wanted. */
@@ -297,6 +401,7 @@ class Redis implements Engine {
   }
 
   #lose(cause?: unknown): void {
+    if (!this.#publisher.isReady) this.#run = undefined;
     if (this.#isReady) return; // An error of another kind.
     this.#status.become("lost", cause);
     for (const [subject, channel] of this.#channels) {
@@ -306,6 +411,7 @@ class Redis implements Engine {
 
   /** The client is ready when what it subscribed again is confirmed, no sooner. */
   #restore(): void {
+    this.#run = undefined;
     if (!this.#isReady) return;
     this.#status.become("open");
     for (const [subject, channel] of this.#channels) {
@@ -318,10 +424,8 @@ class Redis implements Engine {
     for (const silence of this.#silence) silence();
     this.#status.become("closed", cause);
     const why = "the engine was closed meanwhile";
-    for (const [unconfirmed, subject] of this.#unconfirmed) {
-      unconfirmed.reject(failure("publish", subject, why, true, cause));
-    }
-    this.#unconfirmed.clear();
+    for (const handed of this.#handed) handed.fail(why, true, cause);
+    this.#handed.clear();
     for (const [subject, channel] of this.#channels) {
       channel.settle(failure("subscribe", subject, why, false, cause));
       channel.receivers.clear();
@@ -331,3 +435,80 @@ class Redis implements Engine {
 }
 
 const lost = "the connection to Redis was lost meanwhile";
+
+// What a text begins with that is not as it was published, see docs/cluster.md.
+const mark = "\u0001";
+
+// deno-lint-ignore no-control-regex -- It is the mark.
+const marks = /^\u0001(?:([^ \n]{1,32}) (\d{1,16}) (\d{1,16}))?\n/;
+
+/** Has the text that was marked, and where it stands; `undefined`: it was not. */
+function unmark(
+  marked: string,
+): { readonly text: string; readonly place?: Place } | undefined {
+  const [all, epoch, offset, previous] = marks.exec(marked) ?? [];
+  if (all === undefined) return undefined;
+  const text = marked.slice(all.length);
+  if (epoch === undefined) return { text };
+  const place = readPlace(epoch, offset, previous);
+  return place && { text, place };
+}
+
+// KEYS: the entries, a stream whose ids are "{offset}-{milliseconds since 1970}"; and
+// their place, a hash of the epoch, the last offset and the server's process. ARGV
+// begins with how old entries get.
+const begin = `local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+local epoch, last, run = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'last', 'run'))
+`;
+const trim = `while true do
+  local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+  if not first or string.match(first[1], '%d+$') + ARGV[1] > now then break end
+  redis.call('XDEL', KEYS[1], first[1])
+end
+`;
+const appending = `${begin}if not epoch then
+  epoch, last, run = ARGV[4], '0', ARGV[3]
+  redis.call('DEL', KEYS[1])
+end
+local offset = last + 1
+if run ~= ARGV[3] then offset = math.max(offset, time[1] * 1000000 + time[2]) end
+offset = string.format('%.0f', offset)
+local id = offset .. '-' .. string.format('%.0f', now)
+redis.call('XADD', KEYS[1], 'MAXLEN', ARGV[2], id, 'previous', last, 'text', ARGV[6])
+redis.call('HSET', KEYS[2], 'epoch', epoch, 'last', offset, 'run', ARGV[3])
+${trim}redis.call('PEXPIRE', KEYS[1], ARGV[1])
+redis.call('PEXPIRE', KEYS[2], ARGV[1])
+redis.call('PUBLISH', ARGV[5], '\\1' .. epoch .. ' ' .. offset .. ' ' .. last .. '\\n' .. ARGV[6])
+return {epoch, offset, last}`;
+const reading = `${begin}if not epoch then return {} end
+${trim}return {epoch, last, redis.call('XRANGE', KEYS[1], ARGV[2], '+', 'COUNT', ARGV[3])}`;
+
+function readCount(answer: unknown): number | undefined {
+  return typeof answer === "number" ? answer : undefined;
+}
+
+function readAppended(answer: unknown): Place {
+  const [epoch, offset, previous] = answer as unknown[];
+  return mustBePlace(readPlace(epoch, offset, previous));
+}
+
+function readStretch(answer: unknown): Stretch {
+  const [epoch, last, items] = answer as [] | [string, string, unknown];
+  if (epoch === undefined) return { entries: [] };
+  const entries = (items as [string, string[]][]).map(([id, fields]): Entry => {
+    const [, previous, , text] = fields;
+    const place = readPlace(epoch, id.split("-", 1)[0], previous);
+    return { ...mustBePlace(place), text: `${text}` };
+  });
+  return {
+    epoch,
+    entries,
+    last: mustBePlace(readPlace(epoch, last, 0)).offset,
+  };
+}
+
+function mustBePlace(place: Place | undefined): Place {
+  if (place === undefined) throw new TypeError("There is no place in it");
+  return place;
+}

@@ -51,14 +51,14 @@ export interface Log {
   /**
    * Publishes a text, as {@linkcode Engine.publish} does, and keeps it: both, or
    * neither. Who is subscribed to the subject is told its place with it. What one
-   * engine appends arrives in the order in which it was called; between that and what
-   * it publishes there is none.
+   * engine appends arrives in the order in which it was called, unless it was lost
+   * meanwhile; between that and what it publishes there is none.
    *
-   * @returns Its place, once the log has it.
+   * @returns Its place, once the log has it; `previous` is -1 where it isn't known.
    * @throws {EngineError} By rejecting, as `publish`: `sent: true` where it was lost
    * before it confirmed; others may have heard it, and will read it, then.
    * @throws {RangeError} The text is longer than the engine takes.
-   * @throws {TypeError} The subject is none.
+   * @throws {TypeError} The subject is none, or none of this log.
    */
   append(subject: string, text: string): Promise<Place>;
 
@@ -68,6 +68,7 @@ export interface Log {
    * @param from The lowest offset that is wanted; 1: all.
    * @param most How many at most; who wants more reads on.
    * @throws {EngineError} By rejecting: it can't be read now, or was refused.
+   * @throws {TypeError} The subject is none, or none of this log.
    */
   read(subject: string, from: number, most: number): Promise<Stretch>;
 }
@@ -141,7 +142,8 @@ export interface Engine {
    *
    * @param receive Called with each text, in order, never before `subscribe` was
    * called and never after it was taken back; and with its place, if it was appended
-   * to a log. It should not throw: what it throws is dropped, and the next text arrives
+   * to a log, in the order of that: what is missing in between shows by `previous`. It
+   * should not throw: what it throws is dropped, and the next text arrives
    * all the same.
    * @returns A promise, settled once the engine has confirmed it: nothing that is
    * published anywhere from then on is missed. It has how to take it back, which

@@ -13,9 +13,15 @@ import type {
   Place,
   Stretch,
 } from "./engine.ts";
-import { type Act, checkSubject, failure, guard, Status } from "./status.ts";
-
-type Receive = (text: string, place?: Place) => void;
+import {
+  type Act,
+  checkLogged,
+  checkSubject,
+  failure,
+  guard,
+  type Receive,
+  Status,
+} from "./status.ts";
 
 /**
  * Makes an engine in memory: the default of a cluster that has one node, and for
@@ -63,9 +69,12 @@ class Memory implements Engine {
     };
   }
 
-  openLog(_prefix: string, keep: Keep): Promise<Log> {
-    return Promise.resolve({
+  // deno-lint-ignore require-await -- What it throws rejects.
+  async openLog(prefix: string, keep: Keep): Promise<Log> {
+    this.#check("open the log of", prefix);
+    return {
       append: async (subject, text) => {
+        checkLogged(subject, prefix);
         this.#check("append", subject);
         await undefined;
         const place = this.#record(subject).add(text, keep);
@@ -73,11 +82,12 @@ class Memory implements Engine {
         return place;
       },
       read: async (subject, from, most) => {
+        checkLogged(subject, prefix);
         this.#check("read", subject);
         await undefined;
         return this.#records.get(subject)?.read(from, most) ?? { entries: [] };
       },
-    });
+    };
   }
 
   listeners(subject: string): number {

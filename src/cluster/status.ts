@@ -4,7 +4,15 @@
  * @module
  */
 
-import { type Engine, EngineError, type EngineStatus } from "./engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type EngineStatus,
+  type Place,
+} from "./engine.ts";
+
+/** Who hears of a subject, see {@linkcode Engine.subscribe}. */
+export type Receive = (text: string, place?: Place) => void;
 
 type Told = Parameters<Engine["watch"]>[0];
 
@@ -54,7 +62,12 @@ export function guard<Args extends unknown[]>(
 }
 
 /** What an engine is asked for. */
-export type Act = "publish" | "subscribe" | "append" | "read";
+export type Act =
+  | "publish"
+  | "subscribe"
+  | "append"
+  | "read"
+  | "open the log of";
 
 /** The error of an engine that could not do what it was asked for. */
 export function failure(
@@ -86,4 +99,37 @@ export function checkSubject(subject: string): void {
       }: it must be 1 to 1,000 characters of printable ASCII but space, "*" and ">", with no dot at either end and no two in a row`,
     );
   }
+}
+
+/**
+ * Has a subject that is one of a log's.
+ *
+ * @throws {TypeError} It is none.
+ */
+export function checkLogged(subject: string, prefix: string): void {
+  checkSubject(subject);
+  if (subject.startsWith(`${prefix}.`)) return;
+  throw new TypeError(
+    `Cannot use the subject ${
+      JSON.stringify(subject)
+    }: those of this log begin with ${JSON.stringify(`${prefix}.`)}`,
+  );
+}
+
+/** Has a place of what an engine says; `undefined`: it is none. */
+export function readPlace(
+  epoch: unknown,
+  offset: unknown,
+  previous: unknown,
+): Place | undefined {
+  const place = {
+    epoch: `${epoch}`,
+    offset: Number(offset),
+    previous: Number(previous),
+  };
+  const isPlace = /^[\w-]{1,32}$/.test(place.epoch) &&
+    Number.isSafeInteger(place.offset) && place.offset > 0 &&
+    Number.isSafeInteger(place.previous) && place.previous >= 0 &&
+    place.previous < place.offset;
+  return isPlace ? place : undefined;
 }

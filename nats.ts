@@ -15,10 +15,12 @@
  * const nodes = await cluster({ engine: nats(connection), prefix: "chat" });
  * ```
  *
- * Core NATS is enough: no JetStream. Whoever may publish under the prefix speaks to
- * every client: see docs/guide/engines.md for permissions.
+ * Core NATS is enough; the history of rooms alone needs JetStream, whose stream is made
+ * when it is first used. Whoever may publish under the prefix speaks to every client:
+ * see docs/guide/engines.md for permissions.
  *
  * @see {@link https://docs.nats.io/reference/reference-protocols/nats-protocol}
+ * @see docs/cluster.md, "History in NATS"
  *
  * @module
  */
@@ -27,19 +29,28 @@ import {
   type Engine,
   EngineError,
   type EngineStatus,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
+  type Stretch,
 } from "./src/cluster/engine.ts";
 import {
   type Act,
+  checkLogged,
   checkSubject,
   failure,
   guard,
+  readPlace,
+  type Receive,
   Status,
 } from "./src/cluster/status.ts";
 import { Deferred } from "./src/line/deferred.ts";
 import { afterTurn } from "./src/line/task.ts";
+import { startTimer } from "./src/line/timers.ts";
 
 export { EngineError };
-export type { Engine, EngineStatus };
+export type { Engine, EngineStatus, Entry, Keep, Log, Place, Stretch };
 
 /** What of a connection to NATS is used: `NatsConnection` of `@nats-io/nats-core`. */
 export interface NatsConnection {
@@ -49,7 +60,14 @@ export interface NatsConnection {
     readonly max_payload: number;
   };
   /** Writes a message. */
-  publish(subject: string, payload: Uint8Array): void;
+  publish(
+    subject: string,
+    payload: Uint8Array,
+    options?: {
+      /** The subject of answers to it. */
+      reply?: string;
+    },
+  ): void;
   /** Subscribes to a subject. */
   subscribe(
     subject: string,
@@ -69,8 +87,20 @@ export interface NatsConnection {
 
 /** A message, see {@linkcode NatsConnection}. */
 export interface NatsMessage {
+  /** Its subject. */
+  readonly subject: string;
+  /** Absent: it has none. */
+  readonly headers?: NatsHeaders;
   /** Its text. */
   string(): string;
+}
+
+/** What a message has beside its text, see {@linkcode NatsMessage}. */
+export interface NatsHeaders {
+  /** The status of an answer that says why it is none, such as 404; else 0. */
+  readonly code: number;
+  /** The value of a header; `""`: it is not there. */
+  get(name: string): string;
 }
 
 /** A subscription, see {@linkcode NatsConnection}. */
@@ -112,7 +142,7 @@ export function nats(connection: NatsConnection): Engine {
 }
 
 /** What waits for the server's confirmation. */
-class Unconfirmed extends Deferred<undefined> {
+class Unconfirmed<T = undefined> extends Deferred<T> {
   readonly what: Act;
   readonly subject: string;
 
@@ -123,14 +153,28 @@ class Unconfirmed extends Deferred<undefined> {
   }
 
   fail(why: string, sent: boolean, cause?: unknown): void {
-    const isSent = sent && this.what === "publish";
+    const isSent = sent &&
+      (this.what === "publish" || this.what === "append");
     this.reject(failure(this.what, this.subject, why, isSent, cause));
+  }
+}
+
+/** What waits for an answer of its own; `undefined`: nobody is there to give one. */
+class Asked extends Unconfirmed<NatsMessage | undefined> {
+  readonly to: string;
+  readonly at: number = performance.now();
+
+  constructor(what: Act, subject: string, to: string) {
+    super(what, subject);
+    this.to = to;
   }
 }
 
 interface Subscription {
   readonly subject: string;
-  readonly receive: (text: string) => void;
+  readonly hear: (message: NatsMessage) => void;
+  /** Of what a log has. */
+  readonly order: InOrder | undefined;
   /** The client's; `undefined`: the server refused it. */
   client: NatsSubscription | undefined;
   /** Why it was refused. */
@@ -145,6 +189,12 @@ class Nats implements Engine {
   readonly #subscriptions = new Set<Subscription>();
   /** Written since the flush that is under way. */
   #written: Unconfirmed[] = [];
+  /** By number, the last part of the subject of the answer; the oldest is the first. */
+  readonly #asked = new Map<string, Asked>();
+  #lastAsked = 0;
+  #stopTimer: (() => void) | undefined;
+  /** By prefix. */
+  readonly #logs = new Map<string, Promise<Log>>();
   /** What the flush that is under way will confirm; `undefined`: none is. */
   #flushed: Unconfirmed[] | undefined;
   /** Increases with every loss: an answer of before says nothing of now. */
@@ -175,13 +225,7 @@ class Nats implements Engine {
   async publish(subject: string, text: string): Promise<undefined> {
     checkSubject(subject);
     this.#mustBeOpen("publish", subject);
-    const payload = encoder.encode(text);
-    const most = this.#connection.info?.max_payload ?? Infinity;
-    if (payload.length > most) {
-      throw new RangeError(
-        `Cannot publish ${payload.length} bytes: the server's max_payload is ${most}`,
-      );
-    }
+    const payload = this.#encode(text);
     this.#flushSoon();
     try {
       this.#connection.publish(subject, payload);
@@ -191,15 +235,28 @@ class Nats implements Engine {
     return this.#confirm(new Unconfirmed("publish", subject));
   }
 
-  async subscribe(
-    subject: string,
-    receive: (text: string) => void,
-  ): Promise<() => void> {
+  // deno-lint-ignore require-await -- What it throws rejects.
+  async subscribe(subject: string, receive: Receive): Promise<() => void> {
     checkSubject(subject);
+    const order = new InOrder(receive);
+    const hear = (message: NatsMessage): void => {
+      const place = placeOf(message);
+      if (place === undefined) receive(message.string());
+      else order.hear({ ...place, text: message.string() });
+    };
+    return this.#subscribe(subject, hear, order);
+  }
+
+  async #subscribe(
+    subject: string,
+    hear: (message: NatsMessage) => void,
+    order?: InOrder,
+  ): Promise<() => void> {
     this.#mustBeOpen("subscribe", subject);
     const subscription: Subscription = {
       subject,
-      receive,
+      hear,
+      order,
       client: undefined,
       refusal: undefined,
     };
@@ -218,9 +275,101 @@ class Nats implements Engine {
     return unsubscribe;
   }
 
+  // deno-lint-ignore require-await -- What it throws rejects.
+  async openLog(prefix: string, keep: Keep): Promise<Log> {
+    checkSubject(prefix);
+    this.#mustBeOpen("open the log of", prefix);
+    const log = this.#logs.get(prefix) ?? this.#makeLog(prefix, keep);
+    this.#logs.set(prefix, log);
+    log.catch(() => this.#logs.delete(prefix));
+    return log;
+  }
+
+  async #makeLog(prefix: string, keep: Keep): Promise<Log> {
+    // Where answers come: the client's own requests take four times as long.
+    const inbox = `${prefix}.~.${crypto.randomUUID().slice(0, 8)}`;
+    const log = new NatsLog(prefix, keep, {
+      encode: (text) => this.#encode(text),
+      ask: (...what) => this.#ask(inbox, ...what),
+    });
+    const takeBack = await this.#subscribe(
+      `${inbox}.*`,
+      (message) => this.#hearAnswer(message),
+    );
+    try {
+      await log.open();
+    } catch (error) {
+      takeBack();
+      throw error;
+    }
+    return log;
+  }
+
   close(): Promise<void> {
     this.#end();
     return Promise.resolve();
+  }
+
+  #encode(text: string): Uint8Array {
+    const payload = encoder.encode(text);
+    const most = this.#connection.info?.max_payload ?? Infinity;
+    if (payload.length <= most) return payload;
+    throw new RangeError(
+      `Cannot publish ${payload.length} bytes: the server's max_payload is ${most}`,
+    );
+  }
+
+  /** Settles with the answer; `undefined`: nobody is there who would give one. */
+  // deno-lint-ignore require-await -- What it throws rejects.
+  async #ask(
+    inbox: string,
+    what: Act,
+    subject: string,
+    to: string,
+    payload: Uint8Array,
+  ): Promise<NatsMessage | undefined> {
+    this.#mustBeOpen(what, subject);
+    const number = `${++this.#lastAsked}`;
+    try {
+      this.#connection.publish(to, payload, { reply: `${inbox}.${number}` });
+    } catch (cause) {
+      throw failure(what, subject, "the client refused it", false, cause);
+    }
+    const asked = new Asked(what, subject, to);
+    this.#asked.set(number, asked);
+    this.#stopTimer ??= startTimer(answerTime, () => this.#expire());
+    return asked.promise;
+  }
+
+  #hearAnswer(message: NatsMessage): void {
+    const { subject, headers } = message;
+    const number = subject.slice(subject.lastIndexOf(".") + 1);
+    const asked = this.#asked.get(number);
+    if (asked === undefined) return;
+    this.#forget(number);
+    asked.resolve(headers?.code === 503 ? undefined : message);
+  }
+
+  /** Gives up what was asked too long ago. */
+  #expire(): void {
+    this.#stopTimer = undefined;
+    const now = performance.now();
+    for (const [number, asked] of this.#asked) {
+      const left = asked.at + answerTime - now;
+      if (left > 0) {
+        this.#stopTimer = startTimer(left, () => this.#expire());
+        return;
+      }
+      this.#forget(number);
+      asked.fail(`no answer to ${asked.to} came`, true);
+    }
+  }
+
+  #forget(number: string): void {
+    this.#asked.delete(number);
+    if (this.#asked.size > 0) return;
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
   }
 
   #mustBeOpen(what: Act, subject: string): void {
@@ -234,12 +383,12 @@ class Nats implements Engine {
   /** Writes a subscription, whose messages come to a function that never throws. */
   #listen(subscription: Subscription): void {
     subscription.refusal = undefined;
-    const { subject, receive } = subscription;
+    const { subject, hear } = subscription;
     const client = this.#connection.subscribe(subject, {
       callback: (error, message) => {
         if (subscription.client !== client) return;
         // A client whose callback throws would be deaf from then on.
-        if (error === null) guard(() => receive(message.string()));
+        if (error === null) guard(hear, message);
         else this.#refuse(subscription, error);
       },
     });
@@ -259,8 +408,9 @@ class Nats implements Engine {
 
   #unsubscribe(subscription: Subscription): void {
     if (!this.#subscriptions.delete(subscription)) return;
-    const { client } = subscription;
+    const { client, order } = subscription;
     subscription.client = undefined;
+    order?.end();
     if (client !== undefined) guard(() => client.unsubscribe());
   }
 
@@ -301,14 +451,22 @@ class Nats implements Engine {
 
   #lose(cause?: unknown): void {
     this.#epoch++;
+    for (const { order } of this.#subscriptions) order?.lose();
     this.#status.become("lost", cause);
     this.#giveUp("the connection to NATS was lost meanwhile", cause);
   }
 
   #giveUp(why: string, cause?: unknown): void {
-    const unconfirmed = [...this.#flushed ?? [], ...this.#written];
+    const unconfirmed = [
+      ...this.#flushed ?? [],
+      ...this.#written,
+      ...this.#asked.values(),
+    ];
     this.#flushed = undefined;
     this.#written = [];
+    this.#asked.clear();
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
     for (const each of unconfirmed) each.fail(why, true, cause);
   }
 
@@ -377,6 +535,11 @@ class Nats implements Engine {
       readonly subject?: unknown;
     };
     if (operation !== "publish") return;
+    for (const [number, asked] of this.#asked) {
+      if (asked.to !== subject) continue;
+      this.#forget(number);
+      asked.fail(`there is no permission for ${asked.to}`, false, error);
+    }
     for (const each of [...this.#flushed ?? [], ...this.#written]) {
       if (each.what !== "publish" || each.subject !== subject) continue;
       each.fail("the server refused it", false, error);
@@ -390,3 +553,422 @@ const reasons = {
   staleConnection: "NATS does not answer",
   forceReconnect: "The connection to NATS is being made again",
 };
+
+// Milliseconds until an answer is given up: a stream without a leader gives none.
+const answerTime = 5_000;
+
+// Milliseconds that an entry waits for the one before it, and most that wait.
+const heldFor = 1_000;
+const mostHeld = 1_024;
+
+/**
+ * Has a log's entries in their order: a `nats-server` that is none of a cluster
+ * publishes them again in the turn of whoever appended them, so that those of two
+ * connections change places (2.9.10, up to 340 entries late). What comes too late shows
+ * by the `previous` of another one, and is dropped.
+ */
+class InOrder {
+  readonly #receive: Receive;
+  #epoch: string | undefined;
+  #last = 0;
+  /** Those that came too soon, in order. */
+  readonly #held: Entry[] = [];
+  #stopTimer: (() => void) | undefined;
+  #isOver = false;
+
+  constructor(receive: Receive) {
+    this.#receive = receive;
+  }
+
+  hear(entry: Entry): void {
+    if (entry.epoch !== this.#epoch) this.#release();
+    else if (entry.previous > this.#last) return this.#hold(entry);
+    this.#deliver(entry);
+    while (
+      this.#held.length > 0 && this.#held[0]!.previous <= this.#last
+    ) this.#deliver(this.#held.shift()!);
+    if (this.#held.length === 0) this.#stop();
+  }
+
+  /** What comes next doesn't follow what came before. */
+  lose(): void {
+    this.#release();
+    this.#epoch = undefined;
+  }
+
+  /** Nobody is told any more. */
+  end(): void {
+    this.#isOver = true;
+    this.#held.length = 0;
+    this.#stop();
+  }
+
+  #hold(entry: Entry): void {
+    const before = this.#held.findLastIndex(({ offset }) =>
+      offset < entry.offset
+    );
+    this.#held.splice(before + 1, 0, entry);
+    if (this.#held.length > mostHeld) this.#release();
+    else this.#stopTimer ??= startTimer(heldFor, () => this.#release());
+  }
+
+  /** Waits no longer. */
+  #release(): void {
+    this.#stop();
+    for (const entry of this.#held.splice(0)) this.#deliver(entry);
+  }
+
+  #deliver(entry: Entry): void {
+    const { text, ...place } = entry;
+    const { epoch, offset } = place;
+    const isLate = epoch === this.#epoch && offset <= this.#last;
+    if (isLate || this.#isOver) return;
+    this.#epoch = epoch;
+    this.#last = offset;
+    guard(this.#receive, text, place);
+  }
+
+  #stop(): void {
+    this.#stopTimer?.();
+    this.#stopTimer = undefined;
+  }
+}
+
+/** What a log asks of its engine. */
+interface Asking {
+  encode(text: string): Uint8Array;
+  ask(
+    what: Act,
+    subject: string,
+    to: string,
+    payload: Uint8Array,
+  ): Promise<NatsMessage | undefined>;
+}
+
+/** An answer of the API of JetStream, as far as it is looked at. */
+interface Answer {
+  readonly error?: {
+    readonly err_code?: unknown;
+    readonly description?: unknown;
+  };
+  readonly streams?: unknown;
+  readonly config?: unknown;
+  readonly stream?: unknown;
+  readonly seq?: unknown;
+}
+
+// Another one has made such a stream meanwhile.
+const subjectsOverlap = 10_065;
+
+// Walks that are under way at a time when a log is read.
+const walks = 16;
+
+/** Whoever waits until the stream is found, and when it was called. */
+interface Waiting extends Deferred<void> {
+  number: number;
+}
+
+/**
+ * A stream of JetStream, which publishes again what it keeps: so who is subscribed to
+ * the subject hears it, and its place by the headers. Each stream has a name of its
+ * own: there is no epoch that could be out of date.
+ *
+ * @see {@link https://docs.nats.io/nats-concepts/jetstream/streams}
+ */
+class NatsLog implements Log {
+  readonly #prefix: string;
+  readonly #keep: Keep;
+  readonly #engine: Asking;
+  /** The stream's; `""`: it is not known. */
+  #name = "";
+  /** Those who wait until it is known; `undefined`: nobody looks for it. */
+  #waiting: Waiting[] | undefined;
+  #appended = 0;
+
+  constructor(prefix: string, keep: Keep, engine: Asking) {
+    this.#prefix = prefix;
+    this.#keep = keep;
+    this.#engine = engine;
+  }
+
+  /** Finds the stream, or makes it. */
+  async open(): Promise<void> {
+    await this.#find("");
+  }
+
+  async append(subject: string, text: string): Promise<Place> {
+    checkLogged(subject, this.#prefix);
+    const payload = this.#engine.encode(text);
+    const number = ++this.#appended;
+    if (this.#waiting !== undefined) await this.#find(this.#name, number);
+    const to = this.#inStream(subject);
+    for (let isFirst = true;; isFirst = false) {
+      const name = this.#name;
+      const message = await this.#engine.ask("append", subject, to, payload);
+      if (message !== undefined) return readAppended(subject, message);
+      if (!isFirst) throw failure("append", subject, gone, false);
+      await this.#find(name, number);
+    }
+  }
+
+  async read(subject: string, from: number, most: number): Promise<Stretch> {
+    checkLogged(subject, this.#prefix);
+    for (let isFirst = true;; isFirst = false) {
+      const name = this.#name;
+      const stretch = await this.#read(name, subject, from, most);
+      if (stretch !== undefined) return stretch;
+      if (!isFirst) throw failure("read", subject, gone, false);
+      await this.#find(name);
+    }
+  }
+
+  /** Reads from a stream; `undefined`: it is gone. */
+  async #read(
+    name: string,
+    subject: string,
+    from: number,
+    most: number,
+  ): Promise<Stretch | undefined> {
+    const at = this.#inStream(subject);
+    const get = async (
+      query: Record<string, unknown>,
+    ): Promise<Entry | undefined> => {
+      const to = `$JS.API.DIRECT.GET.${name}`;
+      const payload = encoder.encode(JSON.stringify(query));
+      const message = await this.#engine.ask("read", subject, to, payload);
+      if (message === undefined) throw nobody;
+      return readEntry(subject, message);
+    };
+    // All entries from one sequence to another one.
+    const walk = async (from: number, to: number): Promise<Entry[]> => {
+      const entries: Entry[] = [];
+      while (from <= to) {
+        const entry = await get({ seq: from, next_by_subj: at });
+        if (entry === undefined || entry.offset > to) break;
+        entries.push(entry);
+        from = entry.offset + 1;
+      }
+      return entries;
+    };
+    try {
+      const [last, first] = await Promise.all([
+        get({ last_by_subj: at }),
+        get({ seq: from, next_by_subj: at }),
+        this.#lookFor(name),
+      ]);
+      const epoch = epochOf(name);
+      if (last === undefined) return { epoch, entries: [] };
+      const entries = first === undefined ? [] : [first];
+      let next = (first?.offset ?? last.offset) + 1;
+      // As many as the page may be expected to be in, if they are spread evenly.
+      const length = last.offset - next + 1;
+      let width = Math.ceil(length * Math.min(1, most / this.#keep.messages));
+      while (next <= last.offset && entries.length < most) {
+        const end = Math.min(last.offset, next + width - 1);
+        const step = Math.ceil((end - next + 1) / walks);
+        const found: Promise<Entry[]>[] = [];
+        for (; next <= end; next += step) {
+          found.push(walk(next, Math.min(end, next + step - 1)));
+        }
+        next = end + 1;
+        width *= 2;
+        entries.push(...(await Promise.all(found)).flat());
+      }
+      entries.length = Math.min(entries.length, most);
+      return { epoch, entries: linked(entries), last: last.offset };
+    } catch (error) {
+      if (error === nobody) return undefined;
+      throw error;
+    }
+  }
+
+  /** Throws if a stream is gone: who asks it for entries gets no answer at all. */
+  async #lookFor(name: string): Promise<void> {
+    if (await this.#findName() !== name) throw nobody;
+  }
+
+  /** The subject under which the stream has what is appended to another one. */
+  #inStream(subject: string): string {
+    return `${this.#prefix}${logMark}${subject.slice(this.#prefix.length)}`;
+  }
+
+  /** Settles once a stream is known that is not the one which is gone. */
+  #find(gone: string, number = 0): Promise<void> {
+    if (this.#waiting === undefined) {
+      if (this.#name !== gone) return Promise.resolve();
+      this.#waiting = [];
+      // In the order in which they were called.
+      const settle = (tell: (waiting: Waiting) => void): void => {
+        const all = this.#waiting!.sort((one, two) => one.number - two.number);
+        this.#waiting = undefined;
+        all.forEach(tell);
+      };
+      this.#findOrMake().then((name) => {
+        this.#name = name;
+        settle((waiting) => waiting.resolve());
+      }, (error: unknown) => {
+        settle((waiting) => waiting.reject(error));
+      });
+    }
+    const waiting = Object.assign(new Deferred<void>(), { number });
+    this.#waiting.push(waiting);
+    return waiting.promise;
+  }
+
+  async #findName(): Promise<string | undefined> {
+    const subject = `${this.#prefix}${logMark}.>`;
+    const { streams } = await this.#api("STREAM.NAMES", { subject });
+    const [name] = Array.isArray(streams) ? streams : [];
+    return typeof name === "string" ? name : undefined;
+  }
+
+  async #findOrMake(): Promise<string> {
+    for (let isFirst = true;; isFirst = false) {
+      const name = await this.#findName();
+      if (name !== undefined) {
+        const { config } = await this.#api(`STREAM.INFO.${name}`, {});
+        this.#check(name, Object(config));
+        return name;
+      }
+      const unique = crypto.randomUUID().slice(0, 8);
+      const own = `${this.#prefix.replaceAll(/[^\w-]/g, "_")}_${unique}`;
+      const { error } = await this.#api(
+        `STREAM.CREATE.${own}`,
+        configuration(own, this.#prefix, this.#keep),
+        isFirst ? subjectsOverlap : undefined,
+      );
+      if (error === undefined) return own;
+    }
+  }
+
+  /** Whether a stream that another one has made does what this needs. */
+  #check(name: string, config: Record<string, unknown>): void {
+    const wanted = configuration(name, this.#prefix, this.#keep);
+    const republish = Object(config.republish);
+    const differs = !Array.isArray(config.subjects) ||
+        !config.subjects.includes(wanted.subjects[0])
+      ? `subjects ${JSON.stringify(wanted.subjects)}`
+      : republish.src !== wanted.republish.src ||
+          republish.dest !== wanted.republish.dest ||
+          republish.headers_only === true
+      ? `republish ${JSON.stringify(wanted.republish)}`
+      : config.allow_direct !== true
+      ? "allow_direct true"
+      : undefined;
+    if (differs !== undefined) {
+      throw this.#failure(`the stream ${name} must have ${differs}`);
+    }
+  }
+
+  /** Asks the API of JetStream. */
+  async #api(to: string, query: unknown, borne?: number): Promise<Answer> {
+    const message = await this.#engine.ask(
+      "open the log of",
+      this.#prefix,
+      `$JS.API.${to}`,
+      encoder.encode(JSON.stringify(query)),
+    );
+    if (message === undefined) {
+      throw this.#failure(
+        "NATS has no JetStream: start nats-server with it, such as by -js",
+      );
+    }
+    const answer = readAnswer(message);
+    if (answer.error === undefined || answer.error.err_code === borne) {
+      return answer;
+    }
+    throw this.#failure(`${to} was refused: ${answer.error.description}`);
+  }
+
+  #failure(why: string): EngineError {
+    return failure("open the log of", this.#prefix, why, false);
+  }
+}
+
+const nobody = /* @__PURE__ */ Symbol();
+// The previous of what was read or appended, see Stretch.
+const unknown = -1;
+
+const gone = "the stream is gone";
+const nonsense = "the answer makes no sense";
+
+// No prefix of a cluster has it.
+const logMark = "~log";
+
+/** How a log's stream is made. */
+function configuration(name: string, prefix: string, keep: Keep) {
+  const subjects = `${prefix}${logMark}.>`;
+  return {
+    name,
+    subjects: [subjects],
+    retention: "limits",
+    storage: "file",
+    num_replicas: 1,
+    discard: "old",
+    max_consumers: -1,
+    max_msgs: -1,
+    max_bytes: -1,
+    max_msgs_per_subject: keep.messages,
+    // In nanoseconds.
+    max_age: Math.ceil(keep.milliseconds) * 1_000_000,
+    allow_direct: true,
+    republish: { src: subjects, dest: `${prefix}.>` },
+  };
+}
+
+/** What follows the last `_` of a stream's name. */
+function epochOf(name: string): string {
+  return name.slice(name.lastIndexOf("_") + 1).replaceAll(/[^\w-]/g, "-")
+    .slice(-32);
+}
+
+/** Where a message stands that a stream has published again. */
+function placeOf({ headers }: NatsMessage): Place | undefined {
+  if (headers === undefined) return undefined;
+  const name = headers.get("Nats-Stream");
+  const [offset, previous] = [
+    headers.get("Nats-Sequence"),
+    headers.get("Nats-Last-Sequence"),
+  ];
+  if (name === "" || offset === "" || previous === "") return undefined;
+  return readPlace(epochOf(name), offset, previous);
+}
+
+/** What was read; `undefined`: there is none. */
+function readEntry(subject: string, message: NatsMessage): Entry | undefined {
+  const { headers } = message;
+  if (headers?.code === 404) return undefined;
+  const epoch = epochOf(headers?.get("Nats-Stream") ?? "");
+  const place = readPlace(epoch, headers?.get("Nats-Sequence"), 0);
+  if (place !== undefined) {
+    return { ...place, previous: unknown, text: message.string() };
+  }
+  const why = headers?.code ? `status ${headers.code}` : nonsense;
+  throw failure("read", subject, why, false);
+}
+
+/** Gives each entry what was before it. */
+function linked(entries: readonly Entry[]): Entry[] {
+  return entries.map((entry, index) => ({
+    ...entry,
+    previous: entries[index - 1]?.offset ?? unknown,
+  }));
+}
+
+function readAppended(subject: string, message: NatsMessage): Place {
+  const { error, stream, seq } = readAnswer(message);
+  if (error !== undefined) {
+    throw failure("append", subject, `${error.description}`, false);
+  }
+  const place = readPlace(epochOf(`${stream}`), seq, 0);
+  if (place !== undefined) return { ...place, previous: unknown };
+  throw failure("append", subject, nonsense, true);
+}
+
+function readAnswer(message: NatsMessage): Answer {
+  try {
+    return Object(JSON.parse(message.string()));
+  } catch {
+    return {};
+  }
+}

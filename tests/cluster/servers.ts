@@ -25,6 +25,8 @@ export interface EngineServerOptions {
   readonly args?: readonly string[];
   /** Lines of its configuration, which may be written anew: see `reload`. */
   readonly config?: string;
+  /** Whether a `nats-server` has no JetStream. Default false. */
+  readonly isPlain?: boolean;
 }
 
 /** A server that may be stopped, started again at the same port, and frozen. */
@@ -85,6 +87,7 @@ export class EngineServer implements AsyncDisposable {
     const args = kind === "nats"
       ? ["-a", "127.0.0.1", "-p", `${port}`, "-sd", folder]
       : ["--bind", "127.0.0.1", "--port", `${port}`, "--dir", folder];
+    if (kind === "nats" && this.#options.isPlain !== true) args.push("-js");
     if (kind === "redis") args.push("--save", "", "--appendonly", "no");
     if (this.#options.config !== undefined) {
       const path = `${folder}/server.conf`;

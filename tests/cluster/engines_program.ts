@@ -1,6 +1,6 @@
 /**
- * A smoke test of the engines, for Node: publishes a thousand texts to itself, closes,
- * and ends by itself, since nothing is left.
+ * A smoke test of the engines, for Node: publishes a thousand texts to itself, appends
+ * a hundred and reads them, closes, and ends by itself, since nothing is left.
  *
  * @module
  */
@@ -38,6 +38,17 @@ for (let number = 0; number < 1_000; number++) {
   await engine.publish("a", `${number}`);
 }
 await whole;
+const log = await engine.openLog!("log", {
+  messages: 100,
+  milliseconds: 5_000,
+});
+let last = 0;
+for (let number = 0; number < 100; number++) {
+  last = (await log.append("log.a", `${number}`)).offset;
+}
+const stretch = await log.read("log.a", 1, 256);
+const isRead = stretch.last === last &&
+  stretch.entries.every(({ text }, index) => text === `${index}`);
 await engine.close();
 await end();
-console.log(status, received, engine.status);
+console.log(status, received, isRead && stretch.entries.length, engine.status);

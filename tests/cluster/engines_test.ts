@@ -6,28 +6,37 @@
 // Imported so that Deno fetches the package that has the program in it.
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
-import { connect, type NatsConnection } from "@nats-io/transport-node";
+import { connect, headers, type NatsConnection } from "@nats-io/transport-node";
 import { createClient } from "@redis/client";
 import {
   assert,
   assertEquals,
   assertInstanceOf,
+  assertMatch,
   assertRejects,
   assertThrows,
 } from "@std/assert";
 import { cluster } from "../../cluster.ts";
 import { nats } from "../../nats.ts";
-import { redis } from "../../redis.ts";
+import { redis, type RedisConnection } from "../../redis.ts";
 import {
   type Engine,
   EngineError,
   type EngineStatus,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
 } from "../../src/cluster/engine.ts";
 import { memory } from "../../src/cluster/memory.ts";
 import { node24 } from "../interop/node_program.ts";
 import { until } from "../interop/processes.ts";
 import { TcpProxy } from "../tcp_proxy.ts";
-import { type EngineKind, EngineServer } from "./servers.ts";
+import {
+  type EngineKind,
+  EngineServer,
+  type EngineServerOptions,
+} from "./servers.ts";
 
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
@@ -105,9 +114,12 @@ class Stage extends Bus {
     this.server = server;
   }
 
-  static async start(kind: EngineKind, config?: string): Promise<Stage> {
-    const options = config === undefined ? {} : { config };
-    return new Stage(await EngineServer.start(kind, options));
+  static async start(
+    kind: EngineKind,
+    options: string | EngineServerOptions = {},
+  ): Promise<Stage> {
+    const all = typeof options === "string" ? { config: options } : options;
+    return new Stage(await EngineServer.start(kind, all));
   }
 
   override async [Symbol.asyncDispose](): Promise<void> {
@@ -833,6 +845,790 @@ Deno.test("The engine through NATS is closed when its connection gives up", asyn
   await told.is("lost", "closed");
 });
 
+const keep: Keep = { messages: 1_000, milliseconds: 60_000 };
+
+async function openLog(
+  engine: Engine,
+  prefix = "chat",
+  kept = keep,
+): Promise<Log> {
+  assert(engine.openLog !== undefined);
+  return await engine.openLog(prefix, kept);
+}
+
+/** How a server keeps what it has confirmed, though it is killed. */
+const saving: Record<EngineKind, EngineServerOptions> = {
+  nats: {},
+  redis: { args: ["--appendonly", "yes", "--appendfsync", "always"] },
+};
+
+/** A text, and where it stands if it was appended. */
+type Heard = Partial<Place> & { readonly text: string };
+
+/** Subscribes, and keeps what comes with its place. */
+async function record(engine: Engine, subject: string): Promise<Heard[]> {
+  const heard: Heard[] = [];
+  await engine.subscribe(
+    subject,
+    (text, place) => heard.push({ ...place, text }),
+  );
+  return heard;
+}
+
+async function readAll(log: Log, subject: string): Promise<Entry[]> {
+  const entries: Entry[] = [];
+  for (let from = 1;; from = entries.at(-1)!.offset + 1) {
+    const stretch = await log.read(subject, from, 256);
+    entries.push(...stretch.entries);
+    if (stretch.entries.length < 256) return entries;
+  }
+}
+
+function textsOf(entries: readonly { readonly text: string }[]): string[] {
+  return entries.map(({ text }) => text);
+}
+
+/** Numbers as texts, from 1 on. */
+function numbers(count: number): string[] {
+  return Array.from({ length: count }, (_, index) => `${index + 1}`);
+}
+
+each(
+  "appends in the order of calling, and tells everybody the same places",
+  async (bus) => {
+    const engines = [await bus.engine(), await bus.engine()] as const;
+    const heard: Heard[][] = [];
+    for (const engine of engines) heard.push(await record(engine, "chat.a"));
+    const logs = [await openLog(engines[0]), await openLog(engines[1])];
+    await logs[0]!.append("chat.a", "first");
+    const sent = numbers(400);
+    const places = await Promise.all(logs.map((log, which) =>
+      Promise.all(
+        sent.map(async (text) => {
+          // Another subject's, meanwhile.
+          if (which === 0) void log.append("chat.b", text);
+          return await log.append("chat.a", `${which} ${text}`);
+        }),
+      )
+    ));
+    for (const each of heard) {
+      await until(() => each.length === 801, "all have come");
+    }
+    assertEquals(heard[0], heard[1]);
+    assertMatch(heard[0]![0]!.epoch!, /^[\w-]{1,32}$/);
+    heard[0]!.forEach(({ epoch, offset, previous }, index) => {
+      const before = heard[0]![index - 1];
+      assertEquals(epoch, heard[0]![0]!.epoch);
+      assertEquals(previous, before?.offset ?? 0);
+      assert(offset! > previous! && Number.isSafeInteger(offset));
+    });
+    for (const which of [0, 1]) {
+      const own = heard[0]!.filter(({ text }) => text.startsWith(`${which} `));
+      assertEquals(textsOf(own), sent.map((text) => `${which} ${text}`));
+      assertEquals(
+        own.map(({ offset }) => offset),
+        places[which]!.map(({ offset }) => offset),
+      );
+    }
+    const entries = await readAll(logs[1]!, "chat.a");
+    assertEquals(
+      entries.map(({ epoch, offset, text }) => ({ epoch, offset, text })),
+      heard[0]!.map(({ epoch, offset, text }) => ({ epoch, offset, text })),
+    );
+  },
+);
+
+each(
+  "reads from an offset on, as many as are wanted, and says which is the last",
+  async (bus) => {
+    const [one, two] = [await bus.engine(), await bus.engine()];
+    const [log, other] = [await openLog(one), await openLog(two)];
+    assertEquals((await log.read("chat.a", 1, 10)).entries, []);
+    const places: Place[] = [];
+    for (const text of numbers(60)) {
+      places.push(await log.append("chat.a", text));
+      // Others are between them.
+      if (Number(text) % 3 === 0) await other.append("chat.b", text);
+    }
+    assert(
+      places.every(({ previous }, index) =>
+        [-1, places[index - 1]?.offset ?? 0].includes(previous)
+      ),
+    );
+    const { epoch, offset: last } = places.at(-1)!;
+    for (
+      const [index, most] of [[0, 1_000], [0, 7], [20, 10], [59, 5], [21, 1]]
+    ) {
+      const from = places[index!]!.offset;
+      const stretch = await other.read("chat.a", from, most!);
+      assertEquals([stretch.epoch, stretch.last], [epoch, last]);
+      assertEquals(
+        textsOf(stretch.entries),
+        numbers(60).slice(index!, index! + most!),
+      );
+      stretch.entries.forEach((entry, at) => {
+        const before = places[index! + at - 1]?.offset ?? 0;
+        assertEquals(entry.epoch, epoch);
+        assertEquals(entry.offset, places[index! + at]!.offset);
+        assert(entry.previous === before || at === 0 && entry.previous === -1);
+      });
+    }
+    const behind = await other.read("chat.a", last + 1, 10);
+    assertEquals(behind, { epoch, entries: [], last });
+  },
+);
+
+each("keeps as many entries of each subject as it was told", async (bus) => {
+  const engine = await bus.engine();
+  const log = await openLog(engine, "chat", { ...keep, messages: 10 });
+  const subjects = ["chat.a", "chat.b"];
+  for (const text of numbers(25)) {
+    for (const subject of subjects) await log.append(subject, text);
+  }
+  for (const subject of subjects) {
+    const { entries, last } = await log.read(subject, 1, 100);
+    assertEquals(textsOf(entries), numbers(25).slice(15));
+    assertEquals(last, entries.at(-1)!.offset);
+  }
+});
+
+each("keeps entries for as long as it was told, and goes on", async (bus) => {
+  const engine = await bus.engine();
+  const heard = await record(engine, "chat.a");
+  const log = await openLog(engine, "chat", {
+    messages: 10,
+    milliseconds: 1_000,
+  });
+  for (const text of numbers(3)) await log.append("chat.a", text);
+  assertEquals((await log.read("chat.a", 1, 10)).entries.length, 3);
+  const pause = () => new Promise((resolve) => setTimeout(resolve, 100));
+  while ((await log.read("chat.a", 1, 10)).entries.length > 0) await pause();
+  const place = await log.append("chat.a", "4");
+  const { epoch, entries, last } = await log.read("chat.a", 1, 10);
+  assertEquals([epoch, textsOf(entries)], [place.epoch, ["4"]]);
+  assertEquals(last, place.offset);
+  await until(() => heard.length === 4, "all have come");
+  assert([0, heard[2]!.offset].includes(heard[3]!.previous));
+  assertEquals(heard[3]!.offset, place.offset);
+  // One that is appended to all the time has no old ones either.
+  const begin = performance.now();
+  while (performance.now() - begin < 1_500) {
+    await log.append("chat.b", `${performance.now() - begin}`);
+    await pause();
+  }
+  const stretch = await log.read("chat.b", 1, 100);
+  assert(stretch.entries.every(({ text }) => Number(text) > 200));
+});
+
+each("has the logs of all prefixes apart", async (bus) => {
+  const engine = await bus.engine();
+  const prefixes = ["a.b", "a_b", "a", "a.b.c", "A.b"];
+  const logs = [];
+  for (const prefix of prefixes) logs.push(await openLog(engine, prefix));
+  for (const [index, log] of logs.entries()) {
+    await log.append(`${prefixes[index]}.r.x`, prefixes[index]!);
+  }
+  for (const [index, log] of logs.entries()) {
+    const { entries } = await log.read(`${prefixes[index]}.r.x`, 1, 10);
+    assertEquals(textsOf(entries), [prefixes[index]]);
+    for (const subject of ["other.x", "a", "", "a.b.*"]) {
+      await assertRejects(() => log.append(subject, ""), TypeError);
+      await assertRejects(() => log.read(subject, 1, 1), TypeError);
+    }
+  }
+});
+
+each(
+  "carries texts as they are that are appended, or begin like none",
+  async (bus) => {
+    const [one, two] = [await bus.engine(), await bus.engine()];
+    const texts = [
+      "\u0001",
+      "\u0001\n",
+      "\u0001\u0001\n",
+      "\u0001epoch 2 1\ntext",
+      "",
+      "\0\r\n\u2028 äöü 😀",
+      "x".repeat(1_048_576),
+      "😀".repeat(262_144),
+    ];
+    const heard = await record(two, "chat.a");
+    const log = await openLog(one);
+    for (const text of texts) {
+      await one.publish("chat.a", text);
+      await settle(one, [two]);
+      const place = await log.append("chat.a", text);
+      await until(() => heard.length === 2, "both have come");
+      const [published, appended] = heard.splice(0);
+      assert(published!.text === text && appended!.text === text);
+      assertEquals([published!.epoch, published!.offset], [
+        undefined,
+        undefined,
+      ]);
+      assertEquals([appended!.epoch, appended!.offset], [
+        place.epoch,
+        place.offset,
+      ]);
+    }
+    const { entries } = await log.read("chat.a", 1, 100);
+    assert(entries.every(({ text }, index) => text === texts[index]));
+    assertEquals(entries.length, texts.length);
+  },
+);
+
+each("has no log any more once it is closed", async (bus) => {
+  const engine = await bus.engine();
+  const log = await openLog(engine);
+  await log.append("chat.a", "1");
+  await engine.close();
+  await fails(log.append("chat.a", "2"), false);
+  await fails(log.read("chat.a", 1, 1), false);
+  await fails(openLog(engine), false);
+});
+
+eachReal(
+  "refuses at once to append and to read while it is lost",
+  async (stage) => {
+    const engine = await stage.engine();
+    const told = new Told(engine);
+    const log = await openLog(engine);
+    await log.append("chat.a", "1");
+    await stage.server.stop();
+    await told.is("lost");
+    // Of two connections one may not have noticed.
+    await assertRejects(() => log.append("chat.a", "2"), EngineError);
+    const { message } = await fails(log.append("chat.a", "2"), false);
+    assert(message.startsWith('Cannot append "chat.a": there is no'), message);
+    await fails(log.read("chat.a", 1, 1), false);
+    await fails(openLog(engine), false);
+    await stage.server.start();
+    await told.is("lost", "open");
+    await log.append("chat.a", "3");
+    const { entries } = await log.read("chat.a", 1, 10);
+    assertEquals(entries.at(-1)!.text, "3");
+  },
+);
+
+eachReal(
+  "says that what was appended may be kept, if it was cut before an answer",
+  async (stage) => {
+    await using proxy = new TcpProxy(stage.port);
+    const other = await stage.engine();
+    stage.port = proxy.port;
+    const engine = await stage.engine();
+    const told = new Told(engine);
+    const log = await openLog(engine);
+    const heard = await record(other, "chat.a");
+    await log.append("chat.a", "1");
+    // The server has them, and its answers go astray.
+    proxy.mute();
+    const appended = ["2", "3"].map((text) => log.append("chat.a", text));
+    const reading = log.read("chat.a", 1, 10);
+    await until(() => heard.length === 3, "all have come");
+    proxy.cut();
+    for (const each of appended) {
+      const { message } = await fails(each, true);
+      assert(message.endsWith("was lost meanwhile"), message);
+    }
+    await fails(reading, false);
+    await told.is("lost");
+    proxy.restore();
+    await told.is("lost", "open");
+    const { entries } = await log.read("chat.a", 1, 10);
+    assertEquals(textsOf(entries), ["1", "2", "3"]);
+  },
+);
+
+eachReal("gives up what is under way when it is closed", async (stage) => {
+  await using proxy = new TcpProxy(stage.port);
+  stage.port = proxy.port;
+  const engine = await stage.engine();
+  const log = await openLog(engine);
+  proxy.mute();
+  const appended = log.append("chat.a", "1");
+  const reading = log.read("chat.a", 1, 1);
+  await new Promise((resolve) => setTimeout(resolve, 50));
+  // What the client asks goes astray, too.
+  const closed = engine.close();
+  await fails(appended, true);
+  await fails(reading, false);
+  proxy.cut();
+  await closed;
+});
+
+eachReal(
+  "notices a network that drops everything while it appends",
+  async (stage) => {
+    await using proxy = new TcpProxy(stage.port);
+    stage.port = proxy.port;
+    const engine = await stage.engine();
+    const told = new Told(engine);
+    const log = await openLog(engine);
+    proxy.die();
+    await fails(log.append("chat.a", "sent, perhaps"), true);
+    await told.is("lost");
+    proxy.restore();
+    await told.is("lost", "open");
+    await log.append("chat.a", "heard");
+  },
+);
+
+eachReal(
+  "begins anew when what it kept was deleted, and everybody is told so",
+  async (stage) => {
+    const [one, two] = [await stage.engine(), await stage.engine()];
+    const heard = await record(two, "chat.a");
+    const [log, other] = [await openLog(one), await openLog(two)];
+    const before = await log.append("chat.a", "1");
+    await log.append("chat.a", "2");
+    if (stage.kind === "nats") {
+      const connection = await stage.nats();
+      const { streams } = (await connection.request("$JS.API.STREAM.NAMES"))
+        .json<{ streams: string[] }>();
+      await connection.request(`$JS.API.STREAM.DELETE.${streams[0]}`);
+    } else {
+      const client = stage.redisClient();
+      await client.connect();
+      await client.flushAll();
+    }
+    // In the order of calling.
+    const places = await Promise.all(
+      ["3", "4", "5"].map((text) => log.append("chat.a", text)),
+    );
+    const { epoch } = places[0]!;
+    assert(epoch !== before.epoch);
+    await until(() => heard.length === 5, "all have come");
+    assertEquals(textsOf(heard), numbers(5));
+    const epochs = [before.epoch, before.epoch, epoch, epoch, epoch];
+    assertEquals(heard.map(({ epoch }) => epoch), epochs);
+    assertEquals(heard[2]!.previous, 0);
+    const stretch = await other.read("chat.a", 1, 10);
+    assertEquals(stretch.epoch, epoch);
+    assertEquals(textsOf(stretch.entries), ["3", "4", "5"]);
+    await other.append("chat.a", "6");
+    assertEquals((await readAll(log, "chat.a")).length, 4);
+  },
+);
+
+eachReal(
+  "goes on with its log after its server was killed, if that has kept it",
+  async (stage) => {
+    const [engine, other] = [await stage.engine(), await stage.engine()];
+    const told = [new Told(engine), new Told(other)];
+    const log = await openLog(engine);
+    const before = await log.append("chat.a", "1");
+    await stage.server.restart();
+    for (const each of told) await each.is("lost", "open");
+    const stretch = await log.read("chat.a", 1, 10);
+    const after = await (await openLog(other)).append("chat.a", "2");
+    const texts = textsOf(await readAll(log, "chat.a"));
+    if (stage.kind === "nats") {
+      assertEquals(stretch.epoch, before.epoch);
+      assertEquals(after.epoch, before.epoch);
+      assertEquals(texts, ["1", "2"]);
+    } else {
+      assertEquals(stretch, { entries: [] });
+      assert(after.epoch !== before.epoch);
+      assertEquals(texts, ["2"]);
+    }
+  },
+);
+
+for (const kind of real) {
+  Deno.test(`The engine ${name[kind]} keeps all that it has confirmed, in order, whatever happens to its connections`, async () => {
+    await using stage = await Stage.start(kind, saving[kind]);
+    const { port, server } = stage;
+    await using proxy = new TcpProxy(port);
+    stage.port = proxy.port;
+    const engine = await stage.engine();
+    const log = await openLog(engine, "chat", { ...keep, messages: 100_000 });
+    // How each number went: its place, or whether it may be there.
+    const outcomes: (Place | "refused" | "unknown")[] = [];
+    let isEnough = false;
+    const appending = (async () => {
+      const under = new Set<Promise<void>>();
+      while (!isEnough) {
+        const number = outcomes.push("unknown") - 1;
+        const append = log.append("chat.a", `${number}`).then((place) => {
+          outcomes[number] = place;
+        }, (error) => {
+          assertInstanceOf(error, EngineError);
+          if (!error.sent) outcomes[number] = "refused";
+        });
+        under.add(append);
+        append.then(() => under.delete(append));
+        if (number % 20 === 0) await new Promise((go) => setTimeout(go, 1));
+      }
+      await Promise.all(under);
+    })();
+    const pause = (): Promise<void> => new Promise((go) => setTimeout(go, 60));
+    const cut = async (): Promise<void> => {
+      proxy.cut();
+      await pause();
+      proxy.restore();
+    };
+    const faults = [
+      cut,
+      () => server.restart(),
+      () => server.restart("SIGTERM"),
+      async () => {
+        proxy.mute();
+        await until(() => engine.status === "lost", "it is lost");
+        await cut();
+      },
+    ];
+    for (const fault of [...faults, ...faults.toReversed()]) {
+      await pause();
+      await fault();
+      await until(() => engine.status === "open", "it is open");
+    }
+    await pause();
+    isEnough = true;
+    await appending;
+    // A Redis that still loads what it has saved refuses it.
+    const isLoaded = () =>
+      log.read("chat.a", 1, 1).then(() => true, () => false);
+    while (!await isLoaded()) await pause();
+    const entries = await readAll(log, "chat.a");
+    const kept = new Map(entries.map((entry) => [Number(entry.text), entry]));
+    assertEquals(kept.size, entries.length);
+    // What was cut on its way may come when the next connection is there.
+    const sure = [...kept.keys()].filter((it) => outcomes[it] !== "unknown");
+    assertEquals(sure, sure.toSorted((one, other) => one - other));
+    for (const [number, outcome] of outcomes.entries()) {
+      const entry = kept.get(number);
+      if (outcome === "refused") assertEquals(entry, undefined);
+      else if (outcome !== "unknown") {
+        assertEquals(entry?.offset, outcome.offset, `${number} is lost`);
+        assertEquals(entry?.epoch, outcome.epoch);
+      }
+    }
+    assert(outcomes.includes("refused") && outcomes.includes("unknown"));
+    assert(kept.size > 1_000);
+  });
+}
+
+Deno.test("The engine through Redis gives no offset twice, though its server may have forgotten the last", async () => {
+  await using stage = await Stage.start("redis", saving.redis);
+  const [engine, other] = [await stage.engine(), await stage.engine()];
+  const told = [new Told(engine), new Told(other)];
+  const heard = await record(other, "chat.a");
+  const log = await openLog(engine);
+  const before = await log.append("chat.a", "1");
+  await until(() => heard.length === 1, "it has come");
+  await stage.server.restart();
+  for (const each of told) await each.is("lost", "open");
+  const after = await log.append("chat.a", "2");
+  const last = await (await openLog(other)).append("chat.a", "3");
+  assertEquals(after.epoch, before.epoch);
+  assertEquals(after.previous, before.offset);
+  assert(after.offset > 1e15 && Number.isSafeInteger(after.offset));
+  assertEquals(last, {
+    ...after,
+    offset: after.offset + 1,
+    previous: after.offset,
+  });
+  await until(() => heard.length === 3, "all have come");
+  assertEquals(heard[2], { ...last, text: "3" });
+  const { entries } = await log.read("chat.a", 1, 10);
+  assertEquals(entries, [
+    { ...before, text: "1" },
+    { ...after, text: "2" },
+    { ...last, text: "3" },
+  ]);
+});
+
+Deno.test("The engine through Redis takes marks that nobody made for what was published", async () => {
+  await using stage = await Stage.start("redis");
+  const [engine, client] = [await stage.engine(), stage.redisClient()];
+  await client.connect();
+  const heard = await record(engine, "chat.a");
+  const texts = [
+    "\u0001",
+    "\u0001epoch 2 1",
+    "\u0001epoch 2\n",
+    "\u0001epoch 1 1\n",
+    "\u0001epoch 0 0\n",
+    "\u0001epoch -1 0\n",
+    "\u0001epoch 9999999999999999 1\n",
+    "\u0001ep.och 2 1\n",
+    `\u0001${"e".repeat(33)} 2 1\n`,
+    "\u0001 2 1\n",
+  ];
+  for (const text of texts) await client.publish("chat.a", text);
+  await settle(engine);
+  assertEquals(heard, texts.map((text) => ({ text })));
+});
+
+Deno.test("The engine through Redis keeps nothing of what Redis refuses to append", async () => {
+  await using stage = await Stage.start("redis");
+  const [engine, admin] = [await stage.engine(), stage.redisClient()];
+  await admin.connect();
+  const heard = await record(engine, "chat.a");
+  const log = await openLog(engine);
+  const before = await log.append("chat.a", "1");
+  await admin.configSet("maxmemory", "1");
+  const error = await fails(log.append("chat.a", "2"), false);
+  assertInstanceOf(error.cause, Error);
+  assertEquals((await log.read("chat.a", 1, 10)).last, before.offset);
+  await admin.configSet("maxmemory", "0");
+  const { previous } = await log.append("chat.a", "3");
+  assertEquals(previous, before.offset);
+  await settle(engine);
+  assertEquals(textsOf(heard), ["1", "3"]);
+  await admin.sendCommand(["ACL", "SETUSER", "default", "-eval"]);
+  await fails(log.append("chat.a", "4"), false);
+  await fails(log.read("chat.a", 1, 10), false);
+  assertEquals(engine.status, "open");
+});
+
+Deno.test("The engine through Redis says that it can't read an answer that makes no sense", async () => {
+  const answers: unknown[] = [null, 1, "text", [], ["e"], ["e", "0", "0"]];
+  answers.push(["e", "1", "1"], ["e", "x", "0"], ["e.", "1", "0"]);
+  const stretches: unknown[] = [null, 1, "text", ["e"], ["e", "1"], [
+    "e",
+    "0",
+    [],
+  ]];
+  stretches.push(["e", "1", [null]], ["e", "1", [["1-1"]]]);
+  stretches.push(["e", "1", [["1-1", ["previous", "1", "text", ""]]]]);
+  let answer: unknown;
+  const connection = (): RedisConnection => ({
+    isReady: true,
+    publish: () => Promise.resolve("some"),
+    subscribe: () => Promise.resolve(),
+    unsubscribe: () => Promise.resolve(),
+    sendCommand: () => Promise.resolve(answer),
+    on() {},
+    off() {},
+  });
+  const engine = redis(connection(), connection());
+  assertEquals(await engine.publish("chat.a", ""), undefined);
+  const log = await openLog(engine);
+  for (answer of answers) await fails(log.append("chat.a", ""), true);
+  for (answer of stretches) await fails(log.read("chat.a", 1, 1), false);
+  answer = [];
+  assertEquals(await log.read("chat.a", 1, 1), { entries: [] });
+  await engine.close();
+});
+
+/** Says what a stream would publish again, in any order. */
+function republish(
+  connection: NatsConnection,
+  [name, offset, previous]: readonly [string, unknown, unknown],
+  text: string,
+): void {
+  const all = headers();
+  all.set("Nats-Stream", name);
+  all.set("Nats-Sequence", `${offset}`);
+  all.set("Nats-Last-Sequence", `${previous}`);
+  connection.publish("chat.a", text, { headers: all });
+}
+
+Deno.test("The engine through NATS has entries in their order, though the server has not", async () => {
+  await using stage = await Stage.start("nats");
+  const [engine, connection] = [await stage.engine(), await stage.nats()];
+  const heard = await record(engine, "chat.a");
+  const say = (
+    ...entries: [name: string, offset: number, previous: number][]
+  ) => {
+    for (const entry of entries) {
+      republish(connection, entry, entry.slice(0, 2).join(" "));
+    }
+  };
+  say(["a_x", 4, 2], ["a_x", 9, 6], ["a_x", 6, 4], ["a_x", 4, 2], [
+    "a_x",
+    2,
+    0,
+  ]);
+  say(["a_x", 15, 12], ["a_x", 12, 9], ["a_x", 15, 12]);
+  // Of another stream, with one of the old that waits in vain.
+  say(["a_x", 30, 20], ["a_y", 3, 2], ["a_y", 5, 4], ["a_y", 4, 3]);
+  await until(() => heard.length >= 9, "all have come");
+  const expected = ["4", "6", "9", "12", "15", "30"].map((it) => `a_x ${it}`);
+  expected.push("a_y 3", "a_y 4", "a_y 5");
+  assertEquals(textsOf(heard), expected);
+  assertEquals(heard[0], { epoch: "x", offset: 4, previous: 2, text: "a_x 4" });
+  // What doesn't come at all is waited for, but not for ever.
+  say(["a_y", 9, 8], ["a_y", 8, 7]);
+  await settle(engine);
+  assertEquals(heard.length, 9);
+  await until(() => heard.length === 11, "both have come");
+  assertEquals(textsOf(heard.slice(9)), ["a_y 8", "a_y 9"]);
+  say(["a_y", 7, 5], ["a_y", 10, 9]);
+  await until(() => heard.length === 12, "it has come");
+  assertEquals(heard[11]!.offset, 10);
+  // Nor by who is lost meanwhile.
+  say(["a_y", 20, 19]);
+  await settle(engine);
+  const told = new Told(engine);
+  await stage.server.restart();
+  await told.is("lost", "open");
+  assertEquals(heard[12]!.offset, 20);
+  await connection.flush();
+  say(["a_y", 30, 29], ["a_y", 40, 39]);
+  await until(() => heard.length === 14, "it has come");
+  await engine.close();
+});
+
+Deno.test("The engine through NATS takes no place of headers that make no sense", async () => {
+  await using stage = await Stage.start("nats");
+  const [engine, connection] = [await stage.engine(), await stage.nats()];
+  const heard = await record(engine, "chat.a");
+  const all = [["a", 1, ""], ["a", "", 0], ["", 1, 0], ["a", 0, 0], [
+    "a",
+    1,
+    1,
+  ]];
+  all.push(["a", "one", 0], ["a", 1, -1], ["a", 1e16, 0], ["a", 1.5, 0]);
+  for (const [name, offset, previous] of all) {
+    republish(connection, [`${name}`, offset, previous], "text");
+  }
+  await connection.flush();
+  await settle(engine);
+  assertEquals(heard, all.map(() => ({ text: "text" })));
+});
+
+/** A stream that an operator makes. */
+async function makeStream(
+  stage: Stage,
+  name: string,
+  config: Record<string, unknown> = {},
+): Promise<void> {
+  const connection = await stage.nats();
+  const message = await connection.request(
+    `$JS.API.STREAM.CREATE.${name}`,
+    JSON.stringify({
+      name,
+      subjects: ["chat~log.>"],
+      storage: "memory",
+      max_age: 60_000_000_000,
+      max_msgs_per_subject: 5,
+      allow_direct: true,
+      republish: { src: "chat~log.>", dest: "chat.>" },
+      ...config,
+    }),
+  );
+  assertEquals(message.json<{ error?: unknown }>().error, undefined);
+}
+
+Deno.test("The engine through NATS takes a stream that an operator has made as it is", async () => {
+  await using stage = await Stage.start("nats");
+  await makeStream(stage, "history_first");
+  const engine = await stage.engine();
+  const heard = await record(engine, "chat.a");
+  const log = await openLog(engine);
+  for (const text of numbers(8)) {
+    assertEquals((await log.append("chat.a", text)).epoch, "first");
+  }
+  await until(() => heard.length === 8, "all have come");
+  assert(heard.every(({ epoch }) => epoch === "first"));
+  const { entries } = await log.read("chat.a", 1, 10);
+  assertEquals(textsOf(entries), numbers(8).slice(3));
+});
+
+Deno.test("The engine through NATS says what a stream lacks that an operator has made", async () => {
+  const lacking = [
+    [{ allow_direct: false }, "allow_direct true"],
+    [
+      { republish: undefined },
+      'republish {"src":"chat~log.>","dest":"chat.>"}',
+    ],
+    [
+      { republish: { src: "chat~log.>", dest: "chats.>" } },
+      'republish {"src":"chat~log.>","dest":"chat.>"}',
+    ],
+    [
+      { subjects: ["chat~log.a"], republish: undefined },
+      'subjects ["chat~log.>"]',
+    ],
+  ] as const;
+  for (const [config, what] of lacking) {
+    await using stage = await Stage.start("nats");
+    await makeStream(stage, "history", config);
+    const { message } = await fails(openLog(await stage.engine()), false);
+    assertEquals(
+      message,
+      `Cannot open the log of "chat": the stream history must have ${what}`,
+    );
+  }
+});
+
+Deno.test("The engine through NATS says where JetStream is missing, and who may not use it", async () => {
+  const cannot = 'Cannot open the log of "chat": ';
+  {
+    await using stage = await Stage.start("nats", { isPlain: true });
+    const { message } = await fails(openLog(await stage.engine()), false);
+    assertEquals(
+      message,
+      `${cannot}NATS has no JetStream: start nats-server with it, such as by -js`,
+    );
+  }
+  for (
+    const [subjects, missing] of [
+      ['["chat.>"]', "$JS.API.STREAM.NAMES"],
+      ['["chat.>", "$JS.API.STREAM.NAMES"]', "$JS.API.STREAM.CREATE.*"],
+    ]
+  ) {
+    await using stage = await Stage.start("nats", permissions(subjects!));
+    const connection = await stage.nats({ user: "a", pass: "b" });
+    const { message } = await fails(openLog(nats(connection)), false);
+    assertEquals(
+      message.replace(/CREATE\..*/, "CREATE.*"),
+      `${cannot}there is no permission for ${missing}`,
+    );
+  }
+});
+
+Deno.test("The engine through NATS says that it can't read an answer that makes no sense, or that none came", async () => {
+  await using stage = await Stage.start("nats", { isPlain: true });
+  const connection = await stage.nats();
+  let answer: string | undefined = '{"streams":[1]}';
+  for (const subject of ["$JS.API.>", "chat~log.>"]) {
+    connection.subscribe(subject, {
+      callback(_error, message) {
+        if (answer !== undefined) message.respond(answer);
+      },
+    });
+  }
+  await connection.flush();
+  const log = await openLog(await stage.engine());
+  for (answer of ["", "text", "null", "{}", '{"stream":"a_b","seq":0}']) {
+    await fails(log.append("chat.a", ""), true);
+    await fails(log.read("chat.a", 1, 1), false);
+  }
+  answer = '{"error":{"description":"no space is left"}}';
+  const { message } = await fails(log.append("chat.a", ""), false);
+  assertEquals(message, 'Cannot append "chat.a": no space is left');
+  answer = undefined;
+  const { message: silence } = await fails(log.append("chat.a", ""), true);
+  assertEquals(
+    silence,
+    'Cannot append "chat.a": no answer to chat~log.a came',
+  );
+});
+
+Deno.test("The engine through NATS makes one stream, however many open its log at once", async () => {
+  await using stage = await Stage.start("nats");
+  const engines = await Promise.all(
+    Array.from({ length: 8 }, () => stage.engine()),
+  );
+  const logs = await Promise.all(engines.map((engine) => openLog(engine)));
+  const places = await Promise.all(logs.map((log) => log.append("chat.a", "")));
+  assertEquals(new Set(places.map(({ epoch }) => epoch)).size, 1);
+});
+
+Deno.test("The engine through NATS appends as many bytes as the server takes", async () => {
+  await using stage = await Stage.start("nats", "max_payload: 1000");
+  const log = await openLog(await stage.engine());
+  await log.append("chat.a", "ü".repeat(500));
+  await assertRejects(
+    () => log.append("chat.a", "ü".repeat(501)),
+    RangeError,
+    "1002 bytes: the server's max_payload is 1000",
+  );
+});
+
 const guide = await Deno.readTextFile(
   new URL("../../docs/guide/engines.md", import.meta.url),
 );
@@ -886,43 +1682,88 @@ Deno.test("The listings of docs/guide/engines.md and of the doors run", async (t
 });
 
 Deno.test("The permissions that docs/guide/engines.md prints suffice, and allow no more", async (test) => {
-  const [forNats, forRedis] = Array.from(
+  const printed = Array.from(
     guide.matchAll(/^```text\n(.*?)^```$/gms),
     ([, code]) => code!,
   );
-  const suffice = async (engine: Engine): Promise<void> => {
+  const [forNats, forRedis, forNatsHistory, forRedisHistory] = printed;
+  assertEquals(printed.length, 4);
+  const suffice = async (
+    engine: Engine,
+    hasHistory: boolean,
+  ): Promise<void> => {
     await using one = await cluster({ engine, prefix: "chat" });
     await using two = await cluster({ engine, prefix: "chat" });
     await until(() => one.nodes.length === 2, "each knows the other");
+    const publish = () =>
+      one.room<{ show(): void }>("a room", { history: true }).publish("show");
+    if (hasHistory) {
+      await publish();
+      const { said } = await two.room("a room", { history: true }).history();
+      assertEquals(said.length, 1);
+    } else await fails(publish(), false);
+    const other = openLog(engine, "chats");
+    await fails(other.then((log) => log.append("chats.a", "")), false);
     await fails(engine.publish("chats.all", ""), false);
     await fails(engine.subscribe("chats.all", () => {}), false);
     assertEquals([one.status, two.status], ["open", "open"]);
   };
+  const user = { user: "chat", pass: "a secret" };
   await test.step("NATS", async () => {
     await using stage = await Stage.start("nats", forNats!);
-    const user = { user: "chat", pass: "a secret" };
-    await suffice(nats(await stage.nats(user)));
+    await suffice(nats(await stage.nats(user)), false);
   });
-  await test.step("Redis", async () => {
-    await using stage = await Stage.start("redis");
-    const admin = stage.redisClient();
-    await admin.connect();
-    for (const line of forRedis!.trim().split("\n").slice(1).toReversed()) {
-      const [, ...user] = line.split(" ");
-      await admin.sendCommand(["ACL", "SETUSER", ...user]);
+  await test.step("NATS, with history", async () => {
+    const admin = '{ user: "admin", password: "admin" }';
+    const config = forNatsHistory!.replace("users: [", `users: [${admin}, `);
+    await using stage = await Stage.start("nats", config);
+    const [, stream] = /^```json\n(.*?)^```$/ms.exec(guide)!;
+    const { name } = JSON.parse(stream!);
+    const connection = await stage.nats({ user: "admin", pass: "admin" });
+    const make = async (name: string, config: string): Promise<void> => {
+      const to = `$JS.API.STREAM.CREATE.${name}`;
+      const { error } = (await connection.request(to, config)).json<
+        { error?: unknown }
+      >();
+      assertEquals(error, undefined);
+    };
+    await make(name, stream!);
+    await make("other", JSON.stringify({ name: "other", allow_direct: true }));
+    const own = await stage.nats({ ...user, inboxPrefix: "chat.inbox" });
+    await suffice(nats(own), true);
+    for (const to of ["INFO.other", "CREATE.third", `DELETE.${name}`]) {
+      await assertRejects(() => own.request(`$JS.API.STREAM.${to}`), Error);
     }
-    const stranger = createClient({
-      url: stage.server.url,
-      socket: { reconnectStrategy: false },
-    });
-    await assertRejects(() => stranger.connect(), Error);
-    const user = { username: "chat", password: "secret" };
-    const engine = await stage.redis(user);
-    await suffice(engine);
-    const client = stage.redisClient(user);
-    await client.connect();
-    await assertRejects(() => client.get("a"), Error);
+    const read = own.request("$JS.API.DIRECT.GET.other", '{"seq":1}');
+    await assertRejects(() => read, Error);
   });
+  for (
+    const [users, hasHistory] of [
+      [forRedis!, false],
+      [forRedisHistory!, true],
+    ] as const
+  ) {
+    await test.step(`Redis${hasHistory ? ", with history" : ""}`, async () => {
+      await using stage = await Stage.start("redis");
+      const admin = stage.redisClient();
+      await admin.connect();
+      for (const line of users.trim().split("\n").slice(1).toReversed()) {
+        const [, ...user] = line.split(" ");
+        await admin.sendCommand(["ACL", "SETUSER", ...user]);
+      }
+      const stranger = createClient({
+        url: stage.server.url,
+        socket: { reconnectStrategy: false },
+      });
+      await assertRejects(() => stranger.connect(), Error);
+      const user = { username: "chat", password: "secret" };
+      await suffice(await stage.redis(user), hasHistory);
+      const client = stage.redisClient(user);
+      await client.connect();
+      await assertRejects(() => client.get("chat.r.a"), Error);
+      await assertRejects(() => client.hmGet("other", "a"), Error);
+    });
+  }
 });
 
 Deno.test("The engines do the same in Node and in Bun", async (test) => {
@@ -948,7 +1789,7 @@ Deno.test("The engines do the same in Node and in Bun", async (test) => {
           }).output();
           assertEquals(
             new TextDecoder().decode(stdout).trim(),
-            "open 1000 closed",
+            "open 1000 100 closed",
             new TextDecoder().decode(stderr),
           );
         });

@@ -433,12 +433,11 @@ export class Link implements Values {
 
   /**
    * Whether the frame has a marker in it. Looked for once in a frame, and only when
-   * an object is read, since most messages are small. First for an underscore, which
-   * takes a twentieth of the time: most frames have none.
+   * an object is read, since most messages are small.
    */
   has(marker: string, text: string): boolean {
     this.#look();
-    return this.#has ??= text.indexOf("_") !== -1 && text.includes(marker);
+    return this.#has ??= text.includes(marker);
   }
 
   /**
@@ -518,7 +517,7 @@ function startWriting(call: Lender | undefined): Writing {
   return {
     call,
     releases: [],
-    marshaler: undefined,
+    marshal: undefined,
     link: undefined,
     streams: 0,
     references: 0,

@@ -6,6 +6,8 @@ import { assert, assertEquals } from "@std/assert";
 
 const root = new URL("../", import.meta.url);
 
+const architecture = await Deno.readTextFile(new URL("ARCHITECTURE.md", root));
+
 /** The rooms, the lowest first; a file imports from its own or a lower one. */
 const rooms = [
   "wire",
@@ -164,11 +166,10 @@ Deno.test("A runtime's name is said by one door each", async () => {
   }
 });
 
-Deno.test("ARCHITECTURE.md names every room, every part and every file of the core", async () => {
-  const text = await Deno.readTextFile(new URL("ARCHITECTURE.md", root));
+Deno.test("ARCHITECTURE.md names every room and every part", async () => {
   const files = await filesOf("src/");
   for (const room of new Set(files.map(roomOf))) {
-    assert(text.includes(`\`src/${room}/\``), room);
+    assert(architecture.includes(`\`src/${room}/\``), room);
   }
   const everything = await Deno.readTextFile(
     new URL("src/presets/everything.ts", root),
@@ -178,5 +179,71 @@ Deno.test("ARCHITECTURE.md names every room, every part and every file of the co
   )!;
   const parts = list!.match(/\w+/g) ?? [];
   assert(parts.length >= 8);
-  for (const part of parts) assert(text.includes(`\`${part}\``), part);
+  for (const part of parts) assert(architecture.includes(`\`${part}\``), part);
+});
+
+Deno.test("ARCHITECTURE.md names every file of the core, and no file that isn't there", async () => {
+  const files = await filesOf("src/");
+  for (const file of files) {
+    if (roomOf(file) !== "peer") continue;
+    const name = file.slice(file.lastIndexOf("/") + 1);
+    assert(architecture.includes(`\`${name}\``), name);
+  }
+  const all = [...files, ...doors, "tests/architecture_test.ts"];
+  for (const [, name] of architecture.matchAll(/`([\w/]+\.ts)`/g)) {
+    assert(all.some((file) => `/${file}`.endsWith(`/${name}`)), name);
+  }
+});
+
+Deno.test("The files of the core import downwards, as ARCHITECTURE.md lists them", async () => {
+  const [, core] = /## The core\n([^]*?)\n## /.exec(architecture)!;
+  const order = Array.from(
+    core!.matchAll(/^\| `(\w+\.ts)` +\|/gm),
+    ([, name]) => `src/peer/${name}`,
+  );
+  assert(order.length > 10);
+  for (const { from, to } of await imports(order)) {
+    const [here, there] = [order.indexOf(from), order.indexOf(to)];
+    assert(there === -1 || there > here, `${from} imports ${to}`);
+  }
+});
+
+/** A function: the file that has it, its place there, and its text. */
+interface Place {
+  readonly file: string;
+  readonly at: number;
+  readonly text: string;
+}
+
+/** The functions of the library by name, without comments. */
+async function functions(): Promise<Map<string, Place[]>> {
+  const places = new Map<string, Place[]>();
+  for (const file of await filesOf("src/")) {
+    const source = await Deno.readTextFile(new URL(file, root));
+    const code = source.replaceAll(/^\s*(\/?\*|\/\/).*$/gm, "");
+    const heads = /^(?:export )?(?:async )?function\*? (\w+)/gm;
+    for (const { 1: name, index: at } of code.matchAll(heads)) {
+      const text = code.slice(at, code.indexOf("\n}", at));
+      const place = { file, at, text };
+      places.set(name!, [...places.get(name!) ?? [], place]);
+    }
+  }
+  return places;
+}
+
+Deno.test("The ways in ARCHITECTURE.md are those of the code, downwards in each file", async () => {
+  const places = await functions();
+  const [, ways] = /## The life of a call\n([^]*)\n## Many servers/.exec(
+    architecture,
+  )!;
+  const steps = [...ways!.matchAll(/`(\w+)`\s+→\s+(?=`(\w+)`)/g)];
+  assert(steps.length > 40);
+  for (const [, from, to] of steps) {
+    const ends = places.get(to!) ?? [];
+    const isWay = (places.get(from!) ?? []).some(({ file, at, text }) =>
+      new RegExp(`\\b${to}\\b`).test(text) &&
+      ends.some((end) => end.file !== file || end.at > at)
+    );
+    assert(isWay, `${from} → ${to}`);
+  }
 });

@@ -150,49 +150,49 @@ export const differences: { readonly [part: string]: Difference } = {
   },
   versions: {
     whole: "JSON-RPC 1.0 and bare, `version`",
-    small: "2.0 alone; a message without `jsonrpc` is read as 2.0",
+    small: "2.0 only; a message without `jsonrpc` is read as 2.0",
     members: ["version"],
   },
   batches: {
-    whole: "`batch`; both ways",
-    small: "none; one that arrives is answered -32600",
+    whole: "`batch`; in both directions",
+    small: "none; one that arrives is answered with -32600",
     members: ["batch"],
   },
   sharedFrames: { whole: "`sharedFrames: true`", small: "none" },
   heartbeat: {
     whole: "a dead server of this library is known within 35 seconds",
-    small: "none; a dead server is told by the time-outs of calls",
+    small: "none; only time-outs of calls show that a server is dead",
   },
   slowReaders: {
-    whole: "`drained`; what a slow server has no time for waits",
-    small: "none; it waits in the socket",
+    whole: "`drained`; messages for a slow server wait on this side",
+    small: "none; they wait in the socket",
     members: ["drained"],
   },
   bounds: { whole: "`depth`, `handlerTimeout`, rates", small: "none" },
   traces: { whole: "`trace`", small: "none" },
   crowds: {
-    whole: "calls beyond `incoming` wait for others to end",
-    small: "none; a client runs all that its server calls",
+    whole: "calls beyond `incoming` wait until others end",
+    small: "none; a client runs every call of its server",
   },
   answers: {
     whole:
-      "an HTTP status and `Retry-After`, where the socket tells them: 401, 403, 404, 410 are final",
-    small: "none; browsers tell of none",
+      "the HTTP status and `Retry-After` of a refusal, where the socket tells them; 401, 403, 404 and 410 are final",
+    small: "none; sockets of browsers tell none",
   },
   hints: {
     whole:
-      "what TypeScript would refuse is told when it is given; why a method that a class has can't be called; an `onopen` that waits for what it holds back is told, and goes on",
-    small: "none; it waits until the call's time is over",
+      "misuse that TypeScript would refuse throws at once; `onerror` is told of a call to a method that is only inherited, and of an `onopen` that waits for its own call, which then goes on",
+    small: "none; such an `onopen` waits until the call times out",
   },
   status: {
-    whole: "`connection`, the status to subscribe to",
-    small: "none; `state` and the hooks tell",
+    whole: "`connection`, a status to subscribe to",
+    small: "none; use `state` and the hooks",
     members: ["connection"],
   },
   limits: {
-    whole: "each an option",
+    whole: "all are options",
     small:
-      "fixed: length of ids and methods, of messages sent; calls, streams, queues; a client reads messages of any length",
+      "fixed: lengths of ids, methods and sent messages; calls, streams, queues. A client reads messages of any length",
   },
   draining: {
     whole: "`finish`, `running`",
@@ -200,7 +200,7 @@ export const differences: { readonly [part: string]: Difference } = {
     members: ["finish", "running"],
   },
   unmatched: {
-    whole: "`unmatched`, a count of responses that nobody waits for",
+    whole: "`unmatched`, the number of responses that no request waited for",
     small: "none",
     members: ["unmatched"],
   },

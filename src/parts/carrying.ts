@@ -433,11 +433,12 @@ export class Link implements Values {
 
   /**
    * Whether the frame has a marker in it. Looked for once in a frame, and only when
-   * an object is read, since most messages are small.
+   * an object is read, since most messages are small. First for an underscore, which
+   * takes a twentieth of the time: most frames have none.
    */
   has(marker: string, text: string): boolean {
     this.#look();
-    return this.#has ??= text.includes(marker);
+    return this.#has ??= text.indexOf("_") !== -1 && text.includes(marker);
   }
 
   /**
@@ -517,7 +518,7 @@ function startWriting(call: Lender | undefined): Writing {
   return {
     call,
     releases: [],
-    marshal: undefined,
+    marshaler: undefined,
     link: undefined,
     streams: 0,
     references: 0,

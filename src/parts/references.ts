@@ -33,7 +33,7 @@
 import { unknownToken } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
 import type { Part } from "../peer/options.ts";
-import type { Lender, Writing } from "../peer/seams.ts";
+import type { Lender, Marshaler, Writing } from "../peer/seams.ts";
 import type { Loan } from "../peer/pending.ts";
 import {
   type Carrier,
@@ -123,13 +123,13 @@ class Mark implements Releasable {
 
   /** Called by JSON.stringify, at any depth. */
   toJSON(): unknown {
-    const marshal = currentWriting()?.marshal;
-    if (marshal === undefined) {
+    const writing = currentWriting();
+    if (writing?.marshaler === undefined) {
       throw new TypeError(
         "Cannot pass by reference: only arguments and results can hold it, of a peer that uses references",
       );
     }
-    return marshal(this);
+    return writing.marshaler.lend(this, writing);
   }
 
   [Symbol.dispose](): void {
@@ -212,7 +212,7 @@ const invokeProxy = /^\$\/invokeProxy\/(\d{1,15})\/(.*)$/s;
 // a mere IDisposable.
 const disposals = ["Dispose", "dispose"];
 
-class References implements Carrier {
+class References implements Carrier, Marshaler {
   readonly #link: Link;
   #lent: Map<number, Lent> | undefined;
   #nextHandle = 1;
@@ -231,11 +231,11 @@ class References implements Carrier {
 
   write(value: unknown, writing: Writing): unknown {
     writing.link = this.#link;
-    writing.marshal ??= (mark) => this.#lend(mark as Mark, writing);
+    writing.marshaler ??= this;
     if (typeof value !== "function") return value;
     const its = borrowed.get(value);
     if (its === undefined) {
-      return this.#lend(new Mark(value, undefined), writing);
+      return this.lend(new Mark(value, undefined), writing);
     }
     // A borrowed function has a toJSON; see #borrow.
     if (its.link !== this.#link) throw passedOn();
@@ -312,7 +312,7 @@ class References implements Carrier {
     }
   }
 
-  #lend(mark: Mark, writing: Writing): object {
+  lend(mark: Mark, writing: Writing): object {
     const all = this.#lent ??= new Map();
     this.#link.add("pass by reference", "references", writing);
     const { target } = mark;

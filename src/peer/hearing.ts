@@ -75,6 +75,9 @@ function sweep(core: Core, now: number): number {
 const mark = /^\ufeff(?!\ufeff)/;
 const array = /^\ufeff?\[/;
 
+// What a mark of the heartbeat is.
+const space = 0x20;
+
 /** Takes a frame. */
 function receive(core: Core, data: unknown): void {
   const { bounds, heartbeat, limits, sharing } = core;
@@ -98,9 +101,6 @@ function receive(core: Core, data: unknown): void {
     else cut(core, messageTooBig, "Message is too long");
     return;
   }
-  if (heartbeat?.isMarked === false && text.endsWith(" ")) {
-    heartbeat.hearMark(text);
-  }
   const { connection } = core;
   connection.isCharged = false;
   connection.frame++;
@@ -116,6 +116,7 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   const depth = limits.depth + (isFrame ? 1 : 0);
   // What is so short has no room for so many brackets and their ends.
   if (text.length > 2 * depth && bounds?.isTooDeep(text, depth)) {
+    lookForMark(core, text);
     if (isFrame) sharing!.receiveDeep(text.replace(mark, ""));
     else bounds.refuseDepth(text);
     return;
@@ -132,10 +133,18 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
     const why = unreadable(parseError, "Parse error");
     return dispatch(core, why, text);
   }
+  // Not before: what is a rope is flat by now.
+  lookForMark(core, text);
   if (isShared) sharing!.receive(value, text);
   else if (batches !== undefined && Array.isArray(value)) {
     batches.receive(value, text);
   } else dispatch(core, read(core, value, text), text);
+}
+
+function lookForMark({ heartbeat }: Core, text: string): void {
+  if (
+    heartbeat?.isMarked === false && text.charCodeAt(text.length - 1) === space
+  ) heartbeat.hearMark(text);
 }
 
 /** The text of a frame; `undefined`: it is too long. */

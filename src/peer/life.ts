@@ -134,17 +134,6 @@ function listen(
   socket[change]("close", listener);
 }
 
-/** Stops listening to the socket. */
-function drop(core: Core): void {
-  const { ws } = core;
-  core.due = Infinity;
-  if (ws === undefined) return;
-  listen(core, ws, "removeEventListener");
-  if (ws.readyState !== ReadyState.Closed) {
-    ws.addEventListener("error", ignoreError);
-  }
-}
-
 /** Opens the connection: the handshake is done. */
 export function open(core: Core): void {
   if (core.state !== "connecting") return;
@@ -351,6 +340,17 @@ function replace(core: Core, last: FailedAttempt): void {
   if (core.state === "open") end(core, toInfo(last), false);
   tellOfAttempt(core, last);
   core.watched?.change();
+}
+
+/** Stops listening to the socket. */
+function drop(core: Core): void {
+  const { ws } = core;
+  core.due = Infinity;
+  if (ws === undefined) return;
+  listen(core, ws, "removeEventListener");
+  if (ws.readyState !== ReadyState.Closed) {
+    ws.addEventListener("error", ignoreError);
+  }
 }
 
 /**

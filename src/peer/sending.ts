@@ -28,6 +28,12 @@ export function isLosing(core: Core): boolean {
     core.ws!.readyState !== ReadyState.Open;
 }
 
+/** Hands over what is no request: an error without an id may be about that. */
+export function sendAside(core: Core, text: string): boolean {
+  core.connection.suspect = core.pending.nextId;
+  return send(core, text);
+}
+
 /**
  * Hands a message to the socket; `false` if it could not take it.
  *
@@ -41,12 +47,6 @@ export function send(
   batch?: QueuedBatch,
 ): boolean {
   return isSending(core) && sendNow(core, text, pending, batch);
-}
-
-/** Hands over what is no request: an error without an id may be about that. */
-export function sendAside(core: Core, text: string): boolean {
-  core.connection.suspect = core.pending.nextId;
-  return send(core, text);
 }
 
 /** As {@linkcode send}, to a socket that is known to be open: to ask is a call into the runtime. */

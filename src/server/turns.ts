@@ -79,7 +79,7 @@ const turn = {
   /** Whether the next turn waits until all sockets have been heard. */
   isPausing: false,
   /** The connections with waiting messages, the next one first. */
-  waiting: [] as ConnectionTurns[],
+  waiting: new Set<ConnectionTurns>(),
 };
 
 /**
@@ -101,21 +101,21 @@ function endTurn(): void {
   const { waiting } = turn;
   turn.number++;
   turn.hasLong = false;
-  turn.isWatched = waiting.length > 0 || needsTimers && turn.isBusy;
+  turn.isWatched = waiting.size > 0 || needsTimers && turn.isBusy;
   turn.isBusy = false;
   if (!turn.isWatched) return;
   let now = turn.start = performance.now();
-  if (waiting.length === 0) return void afterTurn(endTurn);
+  if (waiting.size === 0) return void afterTurn(endTurn);
   turn.since = now;
-  for (
-    const end = now + span;
-    now < end && waiting.length > 0 && !turn.hasLong;
-  ) {
-    const first = waiting.shift()!;
+  const end = now + span;
+  // One with more waiting goes to the end of the row, and may come to the front again.
+  for (const first of waiting) {
+    waiting.delete(first);
     now = first.serve(now + slice);
-    if (first.isWaiting) waiting.push(first);
+    if (first.isWaiting) waiting.add(first);
+    if (now >= end || turn.hasLong) break;
   }
-  if (waiting.length > 0) pause();
+  if (waiting.size > 0) pause();
   else afterTurn(endTurn);
 }
 
@@ -273,10 +273,8 @@ class ConnectionTurns implements Turns, Living {
     }
     this.#resume();
     const { waiting } = turn;
-    const place = waiting.indexOf(this);
-    if (place === -1 || this.isWaiting) return;
-    waiting.splice(place, 1);
-    if (waiting.length > 0 || !turn.isPausing) return;
+    if (this.isWaiting || !waiting.delete(this)) return;
+    if (waiting.size > 0 || !turn.isPausing) return;
     cancelEvents();
     turn.isPausing = false;
     afterTurn(endTurn);
@@ -286,10 +284,9 @@ class ConnectionTurns implements Turns, Living {
   #keep(event: SocketEvent): false {
     const events = this.#events ??= new Set();
     const { waiting } = turn;
-    if (
-      events.size === 0 && !waiting.includes(this) &&
-      waiting.push(this) === 1 && needsTimers
-    ) pause();
+    const isFirst = waiting.size === 0;
+    waiting.add(this);
+    if (isFirst && needsTimers) pause();
     events.add(event);
     return false;
   }

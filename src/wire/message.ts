@@ -427,17 +427,26 @@ function findLost(
   if (isWritten || depth === mostDepth) return undefined;
   if (Array.isArray(value)) {
     for (let index = 0; index < value.length; index++) {
-      const lost = findIn(value, index, depth);
+      const member: unknown = value[index];
+      if (isScalar(member)) continue;
+      const lost = findLost(member, index, depth + 1);
+      lost?.push(index);
       if (lost !== undefined) return lost;
     }
     return undefined;
   }
-  for (const name in value as object) {
-    const lost = findIn(value as object, name, depth);
+  const members = value as { [name: string]: unknown };
+  for (const name in members) {
+    // Read here in the loop, where V8 knows the member's place: in a function of its
+    // own it would look each up by name, which takes half as long again.
+    const member = members[name];
+    if (isScalar(member)) continue;
+    const lost = findLost(member, name, depth + 1);
+    lost?.push(name);
     // JSON.stringify writes no inherited members.
     if (
-      lost !== undefined && Object.hasOwn(value as object, name) &&
-      !givenBack.has(value as object)
+      lost !== undefined && Object.hasOwn(members, name) &&
+      !givenBack.has(members)
     ) return lost;
   }
   return undefined;
@@ -445,19 +454,9 @@ function findLost(
 
 const mostDepth = 1_000;
 
-function findIn(
-  holder: object,
-  name: string | number,
-  depth: number,
-): (string | number)[] | undefined {
-  const member = (holder as { [name: string | number]: unknown })[name];
-  // Most members are, so they are looked at first.
-  if (typeof member === "string" || typeof member === "number") {
-    return undefined;
-  }
-  const lost = findLost(member, name, depth + 1);
-  lost?.push(name);
-  return lost;
+/** Whether a value needs no look, as most. */
+function isScalar(value: unknown): boolean {
+  return typeof value === "string" || typeof value === "number";
 }
 
 /**

@@ -19,13 +19,8 @@ import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { countedWrites } from "./counted_writes.ts";
 import { node24 } from "./interop/node_program.ts";
 import { serve } from "../server.ts";
-import type { Socket } from "../src/line/socket.ts";
-import {
-  canLeave,
-  leave,
-  makeLeavable,
-  readOn,
-} from "../src/runtime/deno_pausing.ts";
+import { canLeave, leave, readOn } from "../src/runtime/deno_pausing.ts";
+import { socketPair } from "../testing.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
 
 const root = new URL("../", import.meta.url);
@@ -254,22 +249,25 @@ Deno.test("src/runtime/deno_pausing.ts: Deno reads a socket on whatever is done 
   const { promise: opened, resolve } = Promise.withResolvers<WebSocket>();
   await using server = Deno.serve(quiet, (request) => {
     const { socket, response } = Deno.upgradeWebSocket(request);
-    makeLeavable(socket);
     socket.onopen = (): void => resolve(socket);
-    socket.onmessage = ({ data }): void => {
-      log.push(data);
-      if (data !== "leave") return;
+    socket.onmessage = (event): void => {
+      log.push(event.data);
+      if (event.data !== "leave") return;
       // Whatever follows before it is read no more can be sent.
       queueMicrotask(() => socket.send("left"));
-      leave(socket);
+      leave(socket, event);
     };
+    // Who else hears of it finds it open, and doesn't keep it from being left.
+    socket.addEventListener("message", () => {
+      assertEquals(socket.readyState, WebSocket.OPEN);
+    });
     socket.onclose = (): void => void log.push("close");
     return response;
   });
   const client = new WebSocket(`ws://127.0.0.1:${server.addr.port}/`);
   const [there] = await Promise.all([opened, once(client, "open")]);
   assert(canLeave(there));
-  assert(!canLeave(client as unknown as Socket));
+  assert(!canLeave(socketPair()[0]));
   const answered = async (text: string): Promise<void> => {
     const answer = once(client, "message");
     there.send(text);

@@ -38,64 +38,45 @@ const { Deno: deno, WebSocket: Native } = globalThis as {
 const loop = deno === undefined || Native === undefined
   ? undefined
   : findInternal(Native.prototype, "eventLoop");
-const nativeRead = loop && (Native!.prototype as Internals)[loop] as (
-  this: Internals,
-) => Promise<void>;
 
 /** The symbol of a socket's state; known with the first socket. */
 let state: symbol | undefined;
 
-// Notes on a socket: whether it is being read, whether the next look at its state
-// shall say closed, whether reading goes on after that, and its true state.
-const isRead = Symbol("is read");
-const isLeaving = Symbol("is leaving");
-const goesOn = Symbol("goes on");
+// Notes on a socket: the message after which the next look at its state shall say
+// closed, whether one has said so since, and its true state.
+const last = Symbol("last event");
+const isLeft = Symbol("is left");
 const value = Symbol("state");
 
-/**
- * Prepares a socket for {@linkcode leave}, if it is Deno's own and not open yet.
- */
-export function makeLeavable(socket: Socket): void {
-  if (loop === undefined || !(loop in socket)) return;
-  state ??= findInternal(socket, "readyState");
-  if (state === undefined) return;
-  const it = socket as unknown as Internals;
-  it[isRead] = false;
-  it[loop] = read;
-}
-
-async function read(this: Internals): Promise<void> {
-  this[isRead] = true;
-  do {
-    this[goesOn] = false;
-    await nativeRead!.call(this);
-  } while (this[goesOn] === true);
-  this[isRead] = false;
-}
-
-/** Whether a socket was prepared for {@linkcode leave}. */
+/** Whether {@linkcode leave} stops reading a socket, as it does Deno's own. */
 export function canLeave(socket: Socket | undefined): boolean {
-  return socket !== undefined && isRead in socket;
+  if (socket === undefined || loop === undefined || !(loop in socket)) {
+    return false;
+  }
+  state ??= findInternal(socket, "readyState");
+  return state !== undefined;
 }
 
 /**
- * Stops reading a prepared socket. Must be the last action of a message listener,
- * since the next look at the socket's state says closed, whoever looks.
+ * Stops reading a socket after a message that is being told. Other listeners to the
+ * message see the true state.
  */
-export function leave(socket: Socket): void {
+export function leave(socket: Socket, event: object): void {
   const it = socket as unknown as Internals;
   if (!(value in it)) {
     it[value] = it[state!];
     Object.defineProperty(it, state!, property);
   }
-  it[goesOn] = false;
-  it[isLeaving] = true;
+  it[last] = event;
 }
 
 const property: PropertyDescriptor & ThisType<Internals> = {
   get() {
-    if (this[isLeaving] !== true) return this[value];
-    this[isLeaving] = false;
+    const event = this[last] as Event | undefined;
+    // Deno looks when the message was told; others may look meanwhile.
+    if (event === undefined || event.eventPhase !== 0) return this[value];
+    this[last] = undefined;
+    this[isLeft] = true;
     return ReadyState.Closed;
   },
   set(next) {
@@ -106,7 +87,8 @@ const property: PropertyDescriptor & ThisType<Internals> = {
 /** Reads a socket again after {@linkcode leave}. */
 export function readOn(socket: Socket): void {
   const it = socket as unknown as Internals;
-  it[isLeaving] = false;
-  if (it[isRead] === true) it[goesOn] = true;
-  else void read.call(it);
+  it[last] = undefined;
+  if (it[isLeft] !== true) return; // Nothing has stopped.
+  it[isLeft] = false;
+  void (it[loop!] as () => Promise<void>)();
 }

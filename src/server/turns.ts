@@ -21,12 +21,7 @@ import { hold, letGo } from "../peer/held.ts";
 import { cut } from "../peer/life.ts";
 import { closedError, complain, isClosed } from "../peer/owner.ts";
 import type { Living, Turns } from "../peer/seams.ts";
-import {
-  canLeave,
-  leave,
-  makeLeavable,
-  readOn,
-} from "../runtime/deno_pausing.ts";
+import { canLeave, leave, readOn } from "../runtime/deno_pausing.ts";
 import { isIsolating } from "../runtime/isolates.ts";
 import { afterEvents, cancelEvents, needsTimers } from "../runtime/turns.ts";
 import { tooManyRequests } from "../wire/codes.ts";
@@ -153,11 +148,10 @@ class ConnectionTurns implements Turns, Living {
   #endRest: (() => void) | undefined;
   #isPaused = false;
   /** The events that waited when this side closed. */
-  #left: SocketEvent[] = [];
+  #left: SocketEvent[] | undefined;
 
   constructor(core: Core) {
     this.#core = core;
-    if (core.ws !== undefined) makeLeavable(core.ws);
   }
 
   get isWaiting(): boolean {
@@ -252,8 +246,8 @@ class ConnectionTurns implements Turns, Living {
   end(): void {
     connections--;
     const core = this.#core;
-    const left = this.#left;
-    this.#left = [];
+    const left = this.#left ?? [];
+    this.#left = undefined;
     // The reason of the close says that there were too many.
     if (core.connection.ended!.code === tooManyRequests) return;
     const what = describeLost(left);
@@ -269,7 +263,7 @@ class ConnectionTurns implements Turns, Living {
     for (const event of events ?? []) {
       if (event.type === "close" && isOpen) continue;
       events!.delete(event);
-      this.#left.push(event);
+      (this.#left ??= []).push(event);
     }
     this.#resume();
     const { waiting } = turn;
@@ -307,8 +301,7 @@ class ConnectionTurns implements Turns, Living {
     }
     this.#pause();
     this.#keep(event);
-    // Last, because the next read of the socket's state says closed.
-    if (this.#isPaused && core.ws?.pause === undefined) leave(core.ws!);
+    if (this.#isPaused && core.ws?.pause === undefined) leave(core.ws!, event);
     return false;
   }
 

@@ -114,6 +114,23 @@ Deno.test("Methods follows functions that are replaced, added and deleted", () =
   assertEquals(methods.find("a"), undefined);
   local["b"] = () => 3;
   assertEquals(methods.find("b")?.fn(), 3);
+  local["c"] = () => 4;
+  assertEquals(methods.find("c")?.fn(), 4);
+  local["c"] = () => 5;
+  assertEquals(methods.find("c")?.fn(), 5);
+  delete local["c"];
+  assertEquals(methods.find("c"), undefined);
+  assertEquals(methods.find("b")?.fn(), 3);
+});
+
+Deno.test("Methods finds a function and another one that a group has by its name", () => {
+  const local = { a: () => 1, group: { a: () => 2 } };
+  const methods = new Methods(local);
+  for (let time = 0; time < 2; time++) {
+    assertEquals(methods.find("group.a")?.fn(), 2);
+    assertEquals(methods.find("a")?.fn(), 1);
+    assertEquals(methods.find("group.a")?.fn(), 2);
+  }
 });
 
 Deno.test("names tells each method once, by the name that finds it", () => {

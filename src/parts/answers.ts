@@ -7,7 +7,7 @@
  */
 
 import type { HttpAnswer, Socket } from "../line/socket.ts";
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Answers, Core, CorePart } from "../peer/core.ts";
 import { failAttempt } from "../peer/life.ts";
 import { messageOf } from "../peer/owner.ts";
 
@@ -15,9 +15,11 @@ import { messageOf } from "../peer/owner.ts";
 export const answers: CorePart = {
   name: "answers",
   attach(core) {
-    core.answers = { listen: (socket) => listen(core, socket), read };
+    core.answers = answer;
   },
 };
+
+const answer: Answers = { listen, read };
 
 /** The event of `ws` for an HTTP answer, with its headers. */
 interface Telling {

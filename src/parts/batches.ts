@@ -54,9 +54,9 @@ class PeerBatches implements Batches, Living {
   isCollecting = false;
   readonly #core: Core;
   /** What is being collected, in as many frames as it takes. */
-  #batches: OutgoingBatch[] = [];
+  #batches: OutgoingBatch[] | undefined;
   /** The promises of its requests. */
-  #promises: Promise<unknown>[] = [];
+  #promises: Promise<unknown>[] | undefined;
   /** Those whose requests wait for a response. */
   #waiting: Set<OutgoingBatch> | undefined;
   /** The batch of an answer that was just read. */
@@ -64,7 +64,7 @@ class PeerBatches implements Batches, Living {
   /** The ids of the batches that arrived and are not answered. */
   #ids: Set<Id> | undefined;
   /** The responses to those, as far as they are known. */
-  readonly #unfinished: Set<Answers> = new Set();
+  #unfinished: Set<Answers> | undefined;
 
   constructor(core: Core) {
     this.#core = core;
@@ -73,8 +73,8 @@ class PeerBatches implements Batches, Living {
   stop(): void {
     this.#ids = undefined;
     // A method that goes on has its batch, and would keep them.
-    for (const { responses } of this.#unfinished) responses.length = 0;
-    this.#unfinished.clear();
+    for (const { responses } of this.#unfinished ?? []) responses.length = 0;
+    this.#unfinished = undefined;
   }
 
   // Out.
@@ -99,11 +99,11 @@ class PeerBatches implements Batches, Living {
   }
 
   note(promise: Promise<unknown>): void {
-    this.#promises.push(promise);
+    this.#promises!.push(promise);
   }
 
   collect(text: string, pending: Pending | undefined): void {
-    const all = this.#batches;
+    const all = this.#batches!;
     let batch = all.at(-1);
     if (batch === undefined || !batch.hasRoom(text, pending)) {
       all.push(batch = new OutgoingBatch(this.#core));
@@ -174,7 +174,7 @@ class PeerBatches implements Batches, Living {
     const messages = values.map((value) => read(core, value, text));
     // It awaits itself, so that it isn't answered before its last member was read.
     const batch = new Answers(core, length, (answers) => this.#answer(answers));
-    this.#unfinished.add(batch);
+    (this.#unfinished ??= new Set()).add(batch);
     const unidentified: Response[] = [];
     let answered: OutgoingBatch | undefined;
     for (const message of messages) {
@@ -224,7 +224,7 @@ class PeerBatches implements Batches, Living {
 
   #answer(answers: Answers): void {
     const { ids, responses } = answers;
-    this.#unfinished.delete(answers);
+    this.#unfinished?.delete(answers);
     answers.leave();
     for (const id of ids) this.#ids?.delete(id);
     if (responses.length > 0) sendAside(this.#core, `[${responses.join(",")}]`);

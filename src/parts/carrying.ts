@@ -129,9 +129,11 @@ export class Link implements Values {
   readonly limits: Limits;
   readonly #core: Core;
   readonly #connection: Connection;
-  readonly #carriers: Carrier[] = [];
+  readonly #parts: readonly Partial<CarryingPart>[];
+  /** Made for the first value that may be theirs; most connections have none. */
+  #made: Carrier[] | undefined;
   /** The carrier that decorates promises; kept, or each call would look for it. */
-  readonly #decorator: Carrier | undefined;
+  #decorator: Carrier | undefined;
   /** How many streams and references the peer was lent. */
   readonly #out: { [kind in Kind]: number } = { streams: 0, references: 0 };
   #isReleasing = false;
@@ -152,10 +154,20 @@ export class Link implements Values {
     this.limits = core.limits;
     this.#core = core;
     this.#connection = core.connection;
-    for (const { make } of parts) {
-      if (make !== undefined) this.#carriers.push(make(this));
+    this.#parts = parts;
+  }
+
+  get #carriers(): Carrier[] {
+    return this.#made ?? this.#make();
+  }
+
+  #make(): Carrier[] {
+    const made: Carrier[] = this.#made = [];
+    for (const { make } of this.#parts) {
+      if (make !== undefined) made.push(make(this));
     }
-    this.#decorator = this.#carriers.find(({ decorate }) => decorate);
+    this.#decorator = made.find(({ decorate }) => decorate);
+    return made;
   }
 
   /** Sends a request by this connection only; see {@linkcode Peer.request}. */
@@ -419,6 +431,7 @@ export class Link implements Values {
    * Lets the promise of a call be used like its result: be iterated as a stream.
    */
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
+    if (this.#made === undefined) this.#make();
     this.#decorator?.decorate?.(promise, options);
   }
 
@@ -490,7 +503,7 @@ export class Link implements Values {
 
   /** Called when the connection has closed. */
   end(): void {
-    for (const carrier of this.#carriers) carrier.end();
+    for (const carrier of this.#made ?? []) carrier.end();
   }
 }
 

@@ -6,7 +6,7 @@
  * @module
  */
 
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Core, CorePart, Hints } from "../peer/core.ts";
 import { ownValue } from "../peer/methods.ts";
 import { complain } from "../peer/owner.ts";
 import { type Entry, messagesOf } from "../peer/pending.ts";
@@ -17,9 +17,11 @@ import { advance } from "../peer/waiting.ts";
 export const hints: CorePart = {
   name: "hints",
   attach(core) {
-    core.hints = { explain, watch: (opening) => watch(core, opening) };
+    core.hints = hint;
   },
 };
+
+const hint: Hints = { explain, watch };
 
 // Milliseconds: if `onopen` has had nothing under way for so long, it may be
 // waiting for a call that waits for it.

@@ -29,13 +29,11 @@ import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
 import { PendingTable, Queue } from "./pending.ts";
 import type {
-  Answers,
   Backlog,
   Batches,
   Bounds,
   Draining,
   Heartbeat,
-  Hints,
   IncomingBatch,
   Lender,
   Living,
@@ -181,6 +179,25 @@ export interface Crowd {
   next(core: Core, connection: Connection): void;
   /** Drops what waits: the connection has ended. */
   end(core: Core, connection: Connection): void;
+}
+
+/** The part `answers`: HTTP answers that refuse a handshake. */
+export interface Answers {
+  /** Ends the attempt when its socket tells of an HTTP answer. */
+  listen(core: Core, socket: Socket): void;
+  /** Reads an HTTP answer from an error's message. */
+  read(error: unknown): HttpAnswer | undefined;
+}
+
+/** The part `hints`: hints for developers. */
+export interface Hints {
+  /** A hint why a method was not found. */
+  explain(local: object, name: string): Error | undefined;
+  /**
+   * Watches for an `onopen` that waits for a call that waits for it; returns a
+   * function that stops.
+   */
+  watch(core: Core, opening: Opening): () => void;
 }
 
 /** A part of a peer, with the functions that the core calls. */

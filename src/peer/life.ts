@@ -110,7 +110,7 @@ function attach(core: Core, socket: Socket): void {
   socket.binaryType = "arraybuffer";
   listen(core, socket, "addEventListener");
   if (socket.readyState === ReadyState.Connecting) {
-    if (core.makeSocket !== undefined) core.answers?.listen(socket);
+    if (core.makeSocket !== undefined) core.answers?.listen(core, socket);
     return;
   }
   // In a microtask, because the fields of a subclass aren't set yet.

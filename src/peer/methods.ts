@@ -36,7 +36,10 @@ export class Methods {
 
   // A Map, because on a plain object a peer could call "constructor". Only names
   // that were found are kept, so it can't outgrow `local`.
-  readonly #found = new Map<string, Method>();
+  #found: Map<string, Method> | undefined;
+
+  /** The first method that was found, if its name has no dot: no Map for it alone. */
+  #first: Method | undefined;
 
   // The `this` of all methods; `undefined`: the object that has each.
   readonly #self: object | undefined;
@@ -48,7 +51,9 @@ export class Methods {
 
   /** Finds a method; `undefined`: there is none. */
   find(name: string): Method | undefined {
-    const known = this.#found.get(name);
+    const first = this.#first;
+    const isFirst = first?.key === name;
+    const known = isFirst ? first : this.#found?.get(name);
     if (known !== undefined) {
       // The owner may have replaced or deleted it since.
       const { holder, key, fn } = known;
@@ -56,10 +61,14 @@ export class Methods {
         ? (holder as { [key: string]: unknown })[key] === fn
         : findIn(this.local, name)?.fn === fn;
       if (isThere) return known;
-      this.#found.delete(name);
+      if (isFirst) this.#first = undefined;
+      else this.#found!.delete(name);
     }
     const method = findMethod(this.local, name, this.#self);
-    if (method !== undefined) this.#found.set(name, method);
+    if (method === undefined) return undefined;
+    if (this.#first === undefined && method.holder === this.local) {
+      this.#first = method;
+    } else (this.#found ??= new Map()).set(name, method);
     return method;
   }
 }

@@ -91,7 +91,7 @@ export class Preparation implements Opening {
   hold(): void {
     this.isOwn = this.#hops > 0;
     this.holds = true;
-    this.#stop = this.#core.hints?.watch(this);
+    this.#stop = this.#core.hints?.watch(this.#core, this);
   }
 
   /** Lets all calls pass. */

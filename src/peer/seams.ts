@@ -7,7 +7,7 @@
  * @module
  */
 
-import type { HttpAnswer, Socket, SocketEvent } from "../line/socket.ts";
+import type { SocketEvent } from "../line/socket.ts";
 import type { ErrorObject } from "../wire/error.ts";
 import type {
   Id,
@@ -242,25 +242,6 @@ export interface Pace {
    * kind.
    */
   postpone(pending: Pending, error: unknown): boolean;
-}
-
-/** The part `answers`: HTTP answers that refuse a handshake. */
-export interface Answers {
-  /** Ends the attempt when its socket tells of an HTTP answer. */
-  listen(socket: Socket): void;
-  /** Reads an HTTP answer from an error's message. */
-  read(error: unknown): HttpAnswer | undefined;
-}
-
-/** The part `hints`: hints for developers. */
-export interface Hints {
-  /** A hint why a method was not found. */
-  explain(local: object, name: string): Error | undefined;
-  /**
-   * Watches for an `onopen` that waits for a call that waits for it; returns a
-   * function that stops.
-   */
-  watch(opening: Opening): () => void;
 }
 
 /** The turns of a server's connection among the others; see `server/turns.ts`. */

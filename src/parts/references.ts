@@ -201,7 +201,7 @@ interface Borrowed {
 const borrowed = new WeakMap<object, Borrowed>();
 
 const marker = "__jsonrpc_marshaled";
-const writtenMarker = /* @__PURE__ */ JSON.stringify(marker);
+const writtenMarker = /"__jsonrpc_marshaled"/;
 
 // The method by which a function is called, as if it were an object.
 const invoke = "invoke";

@@ -6,6 +6,7 @@ import { coreOf } from "../src/peer/base.ts";
 import { shareTurns } from "../src/server/turns.ts";
 import {
   request,
+  result,
   type Scripted,
   scripted,
   ScriptedSocket,
@@ -285,4 +286,173 @@ Deno.test("Short messages that are answered at length wait their turn as long on
     return all.length === 12;
   });
   assertEquals(all, ids(12));
+});
+
+/** A peer that takes its turns, and whose calls say when they ran. */
+async function openWorking(
+  milliseconds: number,
+): Promise<
+  Scripted & {
+    readonly socket: ScriptedSocket;
+    readonly clock: WorkClock;
+    readonly ran: unknown[];
+  }
+> {
+  const clock = new WorkClock();
+  const ran: unknown[] = [];
+  const it = await openServed(new ScriptedSocket(), {
+    local: {
+      work: (n: unknown) => {
+        ran.push(n);
+        clock.work(milliseconds);
+        return n;
+      },
+    },
+  });
+  return Object.assign(it, { clock, ran });
+}
+
+Deno.test("A batch whose members take longer than a turn goes on in the next, ahead of what is sent after it, and is answered by one array", async () => {
+  await using it = await openWorking(5);
+  using _ = it.clock;
+  const members = ids(100);
+  it.socket.receive(members.map((n) => request(n, "work", [n])));
+  it.socket.receive(request("after", "work", ["after"]));
+  const first = it.ran.length;
+  assert(first >= 16 && first < 50, `${first}`);
+  assertEquals(it.socket.sent, []);
+  await until(() => it.socket.sent.length === 2);
+  assertEquals(it.ran, [...members, "after"]);
+  assertEquals(it.socket.take(), [
+    members.map((n) => result(n, n)),
+    result("after", "after"),
+  ]);
+});
+
+Deno.test("Between two pieces of a batch its neighbours are heard", async () => {
+  await using it = await openWorking(5);
+  using _ = it.clock;
+  const local = { quick: () => 1 };
+  await using neighbour = await openServed(new ScriptedSocket(), { local });
+  it.socket.receive(ids(100).map((n) => request(n, "work", [n])));
+  let pieces = 0;
+  await until(() => {
+    flood(neighbour.socket, 1, "quick");
+    assertEquals(idsOf(neighbour.socket), [0]);
+    pieces++;
+    return it.socket.sent.length === 1;
+  });
+  assert(pieces >= 5, `${pieces}`);
+  it.socket.take();
+});
+
+Deno.test("Messages that share a frame and take longer than a turn go on in the next, in order, a batch among them, too", async () => {
+  using clock = new WorkClock();
+  const ran: unknown[] = [];
+  const socket = Object.assign(new ScriptedSocket(), {
+    protocol: "jsonrpcws.v1",
+  });
+  await using it = await openServed(socket, {
+    sharedFrames: true,
+    local: {
+      work: (n: number) => {
+        ran.push(n);
+        clock.work(5);
+      },
+    },
+  });
+  const all = ids(100).map((n) => ({
+    jsonrpc: "2.0",
+    method: "work",
+    params: [n],
+  }));
+  assertEquals(it.socket.take(), [[]]); // A server's word that it shares them.
+  socket.receive([...all.slice(0, 30), all.slice(30, 70), ...all.slice(70)]);
+  assert(ran.length >= 16 && ran.length < 50, `${ran.length}`);
+  await until(() => ran.length === 100);
+  assertEquals([ran, socket.sent], [ids(100), []]);
+});
+
+Deno.test("Methods that come to long answers together are answered in turns, and their neighbours between them", async () => {
+  using clock = new WorkClock();
+  const { promise: gate, resolve: openGate } = Promise.withResolvers<void>();
+  let written = 0;
+  const long = {
+    toJSON: () => {
+      written++;
+      clock.work(5);
+      return "x".repeat(20_000);
+    },
+  };
+  const local = { long: () => gate.then(() => long) };
+  await using it = await openServed(new ScriptedSocket(), { local });
+  flood(it.socket, 100, "long");
+  openGate();
+  let turns = 0;
+  await until(() => {
+    turns++;
+    return written > 0;
+  });
+  // To be looked at between two turns, never within one.
+  let before = 0;
+  await until(() => {
+    const more = written - before;
+    before = written;
+    turns++;
+    assert(more <= 8, `${more}`);
+    return written === 100;
+  });
+  assert(turns > 10, `${turns}`);
+  assertEquals(idsOf(it.socket), ids(100));
+});
+
+Deno.test("The notifications of a batch that waits its turn when this side closes are told with their number, and none runs", async () => {
+  using clock = new WorkClock();
+  const told: string[] = [];
+  let done = 0;
+  const it = await openServed(new ScriptedSocket(), {
+    local: {
+      work: () => {
+        done++;
+        clock.work(5);
+      },
+    },
+    onerror: (error) => void told.push(`${error}`),
+  });
+  it.socket.receive(
+    ids(100).map(() => ({ jsonrpc: "2.0", method: "work" })),
+  );
+  const lost = 100 - done;
+  assert(lost > 0);
+  it.peer.close(4_000, "enough");
+  it.socket.end();
+  await it.peer.closed;
+  await until(() => coreOf(it.peer).connection.held === 0);
+  assertEquals(told, [
+    `ConnectionClosedError: Cannot take ${lost} notifications: the connection is closed (code 4000, enough)`,
+  ]);
+  assertEquals(done, 100 - lost);
+});
+
+Deno.test("Pings beyond a connection's share pause its socket until its turn, and what follows them waits", async () => {
+  using clock = new WorkClock();
+  const local = { quick: () => 1 };
+  await using it = await openServed(new PausableSocket(), { local });
+  const ping = (count: number): void => {
+    for (let n = 0; n < count; n++) it.socket.dispatch({ type: "control" });
+  };
+  // Those of the platforms tell whoever hears messages.
+  const { listener } = coreOf(it.peer);
+  it.socket.addEventListener("control", listener);
+  ping(1_000);
+  assertEquals(it.socket.pauses, []);
+  clock.work(10);
+  ping(1_000);
+  assertEquals(it.socket.pauses, ["pause"]);
+  flood(it.socket, 1, "quick");
+  assertEquals(it.socket.sent, []);
+  await until(() => it.socket.sent.length === 1);
+  assertEquals(it.socket.pauses, ["pause", "resume"]);
+  assertEquals(idsOf(it.socket), [0]);
+  it.socket.removeEventListener("control", listener);
 });

@@ -8,11 +8,11 @@
  */
 
 import type { Connection, Core, CorePart } from "../peer/core.ts";
-import { dispatch, read } from "../peer/hearing.ts";
+import { dispatch, eachInTurn, read } from "../peer/hearing.ts";
 import { keep, mayKeep } from "../peer/held.ts";
 import { isTaken } from "../peer/incoming.ts";
 import { settleUnknown } from "../peer/outgoing.ts";
-import { closedError, complain, entrusted } from "../peer/owner.ts";
+import { closedError, entrusted } from "../peer/owner.ts";
 import {
   type Entry,
   isWanted,
@@ -177,27 +177,22 @@ class PeerBatches implements Batches, Living {
     (this.#unfinished ??= new Set()).add(batch);
     const unidentified: Response[] = [];
     let answered: OutgoingBatch | undefined;
-    for (const message of messages) {
-      if (core.state !== "open") return;
+    eachInTurn(core, messages, text, (message) => {
       if (message.type === "response") {
         const { id, error } = message;
         if (error !== undefined && (id === undefined || id === null)) {
-          unidentified.push(message);
-          continue;
+          return void unidentified.push(message);
         }
         answered ??= this.#find(id);
       }
-      try {
-        this.#dispatch(message, text, batch);
-      } catch (error) {
-        complain(core, error); // The others are not to blame.
-      }
-    }
-    // By now it is known which batch they complain about.
-    this.#answered = answered;
-    for (const response of unidentified) settleUnknown(core, response, text);
-    this.#answered = undefined;
-    batch.complete();
+      this.#dispatch(message, text, batch);
+    }, () => {
+      // By now it is known which batch they complain about.
+      this.#answered = answered;
+      for (const response of unidentified) settleUnknown(core, response, text);
+      this.#answered = undefined;
+      batch.complete();
+    });
   }
 
   #dispatch(message: Message, text: string, batch: Answers): void {

@@ -167,6 +167,10 @@ function beginWaiting(core: Core, connection: Connection): void {
     if (begun++ === mostBegun) {
       return void afterTurn(() => beginWaiting(core, connection));
     }
+    if (
+      begun > 1 && core.turns?.isSpent() &&
+      core.turns.goOn(() => beginWaiting(core, connection), 0, [])
+    ) return;
     waiting.delete(one);
     letGo(connection, one.length);
     if (waiting.size === 0) {

@@ -10,8 +10,7 @@
 import { Gathered, telling, textsOf } from "../line/gathered.ts";
 import { afterTurn } from "../line/task.ts";
 import type { Core, CorePart } from "../peer/core.ts";
-import { dispatch, read } from "../peer/hearing.ts";
-import { complain } from "../peer/owner.ts";
+import { dispatch, eachInTurn, read } from "../peer/hearing.ts";
 import type { Living, Sharing } from "../peer/seams.ts";
 import { sendFrame, versionOf } from "../peer/sending.ts";
 import { batchTooLarge, parseError } from "../wire/codes.ts";
@@ -170,14 +169,7 @@ class PeerSharing implements Sharing, Living {
       const why = `Frame has ${length} of at most ${frameMembers} messages`;
       return dispatch(core, unreadable(batchTooLarge, why), text);
     }
-    for (const message of messages) {
-      if (core.state !== "open") return;
-      try {
-        take(message);
-      } catch (error) {
-        complain(core, error); // Caught, so that the others are taken.
-      }
-    }
+    eachInTurn(core, messages, text, take);
   }
 }
 

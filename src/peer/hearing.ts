@@ -55,6 +55,9 @@ function hear(core: Core, event: SocketEvent): void {
           lose(core, readCloseEvent(event));
         }
         break;
+      case "control": // It has been answered.
+        if (core.bounds?.count() !== false) core.turns?.count();
+        break;
       default: // Of `ws`: the pong itself, which is no event.
         core.heartbeat?.hearAnswer();
     }
@@ -145,6 +148,41 @@ function lookForMark({ heartbeat }: Core, text: string): void {
   if (
     heartbeat?.isMarked === false && text.charCodeAt(text.length - 1) === space
   ) heartbeat.hearMark(text);
+}
+
+/**
+ * Does something with each of the messages of a frame, for which it may take several
+ * turns; then something else.
+ *
+ * @param text The frame.
+ * @param first The first of those that are left.
+ */
+export function eachInTurn<T>(
+  core: Core,
+  messages: readonly T[],
+  text: string,
+  take: (message: T) => void,
+  finish?: () => void,
+  first = 0,
+): void {
+  const { turns } = core;
+  for (let index = first; index < messages.length; index++) {
+    if (core.state !== "open") return;
+    if (
+      index > first && turns?.isOver() &&
+      turns.goOn(
+        () => eachInTurn(core, messages, text, take, finish, index),
+        text.length,
+        messages.slice(index),
+      )
+    ) return;
+    try {
+      take(messages[index]!);
+    } catch (error) {
+      complain(core, error); // The others are not to blame.
+    }
+  }
+  if (core.state === "open") finish?.();
 }
 
 /** The text of a frame; `undefined`: it is too long. */

@@ -439,16 +439,52 @@ function wait(
     core.crowd?.enter(running);
   }
   Promise.resolve(result).then((value) => {
-    leave(core, running);
-    if (loan !== undefined) answer(core, loan);
-    succeed(core, running, value);
-    core.crowd?.next(core, connection);
+    end(core, running, loan, succeed, value);
   }, (error: unknown) => {
-    leave(core, running);
-    if (loan !== undefined) answer(core, loan);
-    if (connection.ended === undefined) fail(core, running, error);
-    core.crowd?.next(core, connection);
+    end(core, running, loan, failUnlessEnded, error);
   });
+}
+
+/** A method has come to its end: it is answered when there is time to write that. */
+function end(
+  core: Core,
+  running: RunningCall,
+  loan: Loan | undefined,
+  tell: Tell,
+  outcome: unknown,
+): void {
+  if (core.turns?.isSpent() && postpone(core, running, loan, tell, outcome)) {
+    return;
+  }
+  finish(core, running, loan, tell, outcome);
+}
+
+type Tell = (core: Core, running: RunningCall, outcome: unknown) => void;
+
+/** Lets it run on until then; `false`: there is no room for that. */
+function postpone(...[core, ...rest]: Parameters<typeof finish>): boolean {
+  return core.turns!.goOn(() => finish(core, ...rest), 0, []);
+}
+
+function finish(
+  core: Core,
+  running: RunningCall,
+  loan: Loan | undefined,
+  tell: Tell,
+  outcome: unknown,
+): void {
+  leave(core, running);
+  if (loan !== undefined) answer(core, loan);
+  tell(core, running, outcome);
+  core.crowd?.next(core, running.connection);
+}
+
+function failUnlessEnded(
+  core: Core,
+  running: RunningCall,
+  error: unknown,
+): void {
+  if (running.connection.ended === undefined) fail(core, running, error);
 }
 
 /** A method runs no more, or is waited for no more. */

@@ -252,6 +252,21 @@ export interface Turns {
    * Whether an event is to be handled now; if not, it is kept and handled later.
    */
   takes(event: SocketEvent): boolean;
+  /** Counts a ping or a pong, after which the connection may have to wait its turn. */
+  count(): void;
+  /** Whether the turn is over for who has more to do: asked before each piece of it. */
+  isOver(): boolean;
+  /** The same, where nothing was answered at length in it: asked before an answer. */
+  isSpent(): boolean;
+  /**
+   * Does something in the next turn, before all that the connection sends meanwhile;
+   * `false`: there is no room for it to wait. Once the connection is closed, it is
+   * done for those who wait for it.
+   *
+   * @param length Characters that it keeps.
+   * @param messages Those that are lost with it where the connection ends before.
+   */
+  goOn(run: () => void, length: number, messages: readonly unknown[]): boolean;
   /** Pauses the socket for a while, if it can be paused. */
   rest(): void;
 }

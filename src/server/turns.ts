@@ -126,6 +126,20 @@ function endPause(): void {
   endTurn();
 }
 
+/** Work that was begun, and goes on in the next turn. */
+interface Task {
+  /** Does as much of it as there is time for, at least a piece. */
+  run(): void;
+  /** Characters that it counts for while it waits. */
+  readonly length: number;
+  /** The messages that are lost if the connection ends before. */
+  readonly messages: readonly unknown[];
+}
+
+// Stands for the pings and pongs after the end of a turn. They have been answered, but
+// the messages behind them wait.
+const controls: SocketEvent = { type: "control" };
+
 /** The turns of one connection: what it has sent, and what of it waits. */
 class ConnectionTurns implements Turns, Living {
   readonly #core: Core;
@@ -137,6 +151,10 @@ class ConnectionTurns implements Turns, Living {
   #work = 0;
   /** That work when the clock was last read. */
   #asked = 0;
+  /** The tasks that wait, in order; they come before the events. */
+  #tasks: Task[] | undefined;
+  /** Number of tasks that the running one has added; `undefined`: none runs. */
+  #added: number | undefined;
   /**
    * The events that wait, the oldest first; made when the first one has to wait.
    */
@@ -144,18 +162,26 @@ class ConnectionTurns implements Turns, Living {
   #isServed = false;
   /** Whether a short message had a long answer, which takes time, too. */
   #hasSpent = false;
+  /** The time until which it is served. */
+  #until = 0;
   /** Ends the rest; `undefined`: the connection is not resting. */
   #endRest: (() => void) | undefined;
   #isPaused = false;
-  /** The events that waited when this side closed. */
-  #left: SocketEvent[] | undefined;
+  /** The messages that waited when this side closed: texts, or parsed ones. */
+  #lost: unknown[] | undefined;
 
   constructor(core: Core) {
     this.#core = core;
   }
 
   get isWaiting(): boolean {
-    return this.#events !== undefined && this.#events.size > 0;
+    return this.#hasTask ||
+      this.#events !== undefined && this.#events.size > 0;
+  }
+
+  get #hasTask(): boolean {
+    return this.#tasks !== undefined &&
+      (this.#added ?? this.#tasks.length) > 0;
   }
 
   takes(event: SocketEvent): boolean {
@@ -164,12 +190,58 @@ class ConnectionTurns implements Turns, Living {
     if (event.type === "close") return !this.isWaiting || this.#keep(event);
     const length = lengthOf(event);
     if (this.isWaiting) return this.#hold(event, length);
+    const now = this.#count(length);
+    return now === undefined || !this.#mustWait(length, now) ||
+      this.#hold(event, length);
+  }
+
+  count(): void {
+    if (this.#core.state === "closed") return;
+    if (!this.isWaiting) {
+      const now = this.#count(0);
+      if (now === undefined || !this.#mustWait(0, now)) return;
+    }
+    if (this.#pause()) this.#keep(controls);
+  }
+
+  spend(): void {
+    this.#hasSpent = true;
+  }
+
+  isSpent(): boolean {
+    return (this.#hasSpent || this.#hasTask) && this.isOver();
+  }
+
+  isOver(): boolean {
+    // Work that waits already comes first.
+    if (this.#hasTask) return true;
+    const now = this.#count(0);
+    if (now === undefined) return false;
+    return this.#isServed ? now >= this.#until : now - turn.start >= span;
+  }
+
+  goOn(run: () => void, length: number, messages: readonly unknown[]): boolean {
+    const core = this.#core;
+    if (isClosed(core) || !hold(core, length)) return false;
+    const tasks = this.#tasks ??= [];
+    tasks.splice(this.#added ?? tasks.length, 0, { run, length, messages });
+    if (this.#added !== undefined) this.#added++;
+    if (this.#isServed) return true;
+    // Deno's sockets are paused with the next message: the state of the socket may be
+    // looked at while this one is handled.
+    if (core.ws?.pause !== undefined) this.#pause();
+    this.#enlist();
+    return true;
+  }
+
+  /** Counts work; returns the time if there was enough of it to read the clock. */
+  #count(length: number): number | undefined {
     if (this.#turn !== turn.number) {
       this.#turn = turn.number;
       this.#work = this.#asked = 0;
     }
     this.#work += leastLength + length;
-    if (this.#work - this.#asked < work && !this.#hasSpent) return true;
+    if (this.#work - this.#asked < work && !this.#hasSpent) return undefined;
     this.#asked = this.#work;
     this.#hasSpent = false;
     const now = performance.now();
@@ -179,11 +251,11 @@ class ConnectionTurns implements Turns, Living {
       turn.start = turn.since = now;
       afterTurn(endTurn);
     }
-    return !this.#isOver(length, now) || this.#hold(event, length);
+    return now;
   }
 
   /** Whether the turn has taken so long that this message must wait. */
-  #isOver(length: number, now: number): boolean {
+  #mustWait(length: number, now: number): boolean {
     const time = now - turn.start;
     const isLong = length >= longLength;
     if (!this.#isPausable) return time >= (isLong ? span : longSpan);
@@ -199,37 +271,59 @@ class ConnectionTurns implements Turns, Living {
     return ws?.pause !== undefined || canLeave(ws);
   }
 
-  /** Handles events that wait, at least one, until a time; returns the time. */
+  /** Does what waits, at least a piece of it, until a time; returns the time. */
   serve(until: number): number {
+    // It may have been done out of turn, by `#hold`.
+    if (!this.isWaiting) return performance.now();
+    let now: number;
+    this.#isServed = true;
+    this.#until = until;
+    do {
+      now = this.#hasTask ? this.#runTask() : this.#handleEvents(until);
+    } while (now < until && !turn.hasLong && this.isWaiting);
+    this.#isServed = false;
+    if (!this.isWaiting) this.#resume();
+    return now;
+  }
+
+  #runTask(): number {
+    const core = this.#core;
+    const { run, length } = this.#tasks!.shift()!;
+    letGo(core.connection, length);
+    this.#added = 0;
+    try {
+      run();
+    } catch (error) {
+      complain(core, error);
+    }
+    this.#added = undefined;
+    this.#hasSpent = false;
+    return performance.now();
+  }
+
+  /** Handles events until a time, or until there is a task. */
+  #handleEvents(until: number): number {
     const core = this.#core;
     const events = this.#events!;
-    // They may have been handled out of turn, by `#hold`.
-    if (events.size === 0) return performance.now();
     let now = 0;
     let work = 0;
-    this.#isServed = true;
     for (const event of events) {
       events.delete(event);
       const length = lengthOf(event);
       if (event.type === "message") letGo(core.connection, length);
-      core.listener(event);
+      if (event !== controls) core.listener(event);
       work += leastLength + length;
-      if (work < 4 * leastLength && !this.#hasSpent && events.size > 0) {
-        continue;
-      }
+      if (
+        work < 4 * leastLength && !this.#hasSpent && events.size > 0 &&
+        !this.#hasTask
+      ) continue;
       this.#hasSpent = false;
       work = 0;
       now = performance.now();
       if (length >= longLength && this.#isPausable) turn.hasLong = true;
-      if (now >= until || turn.hasLong) break;
+      if (now >= until || turn.hasLong || this.#hasTask) break;
     }
-    this.#isServed = false;
-    if (events.size === 0) this.#resume();
     return now;
-  }
-
-  spend(): void {
-    this.#hasSpent = true;
   }
 
   rest(): void {
@@ -246,11 +340,11 @@ class ConnectionTurns implements Turns, Living {
   end(): void {
     connections--;
     const core = this.#core;
-    const left = this.#left ?? [];
-    this.#left = undefined;
+    const lost = this.#lost ?? [];
+    this.#lost = undefined;
     // The reason of the close says that there were too many.
     if (core.connection.ended!.code === tooManyRequests) return;
-    const what = describeLost(left);
+    const what = describeLost(lost);
     if (what !== undefined) {
       complain(core, closedError(core, `Cannot take ${what}`));
     }
@@ -259,11 +353,17 @@ class ConnectionTurns implements Turns, Living {
   stop(isOpen: boolean): void {
     this.#endRest?.();
     this.#endRest = undefined;
+    for (const { run, messages } of this.#tasks ?? []) {
+      (this.#lost ??= []).push(...messages);
+      // For those that wait for it: by then the connection has ended.
+      queueMicrotask(run);
+    }
+    this.#tasks = undefined;
     const events = this.#events;
     for (const event of events ?? []) {
       if (event.type === "close" && isOpen) continue;
       events!.delete(event);
-      (this.#left ??= []).push(event);
+      (this.#lost ??= []).push(event.data);
     }
     this.#resume();
     const { waiting } = turn;
@@ -276,13 +376,17 @@ class ConnectionTurns implements Turns, Living {
 
   /** Lets an event wait; returns `false`, the answer of {@linkcode takes}. */
   #keep(event: SocketEvent): false {
-    const events = this.#events ??= new Set();
+    this.#enlist();
+    (this.#events ??= new Set()).add(event);
+    return false;
+  }
+
+  /** Has a turn come for what waits. */
+  #enlist(): void {
     const { waiting } = turn;
     const isFirst = waiting.size === 0;
     waiting.add(this);
     if (isFirst && needsTimers) pause();
-    events.add(event);
-    return false;
   }
 
   #hold(event: SocketEvent, length: number): false {
@@ -327,25 +431,25 @@ class ConnectionTurns implements Turns, Living {
 // milliseconds' worth.
 const mostCounted = 1_048_576;
 
-/** The number of notifications among lost events, in words; `undefined`: none. */
-function describeLost(events: readonly SocketEvent[]): string | undefined {
+/** The number of notifications among lost messages, in words; `undefined`: none. */
+function describeLost(lost: readonly unknown[]): string | undefined {
   let count = 0;
   let length = 0;
-  for (const { data } of events) {
-    if (typeof data !== "string") continue;
-    length += data.length;
+  for (const one of lost) {
+    if (typeof one === "string") length += one.length;
     if (length > mostCounted) break;
-    count += countNotifications(data);
+    count += countNotifications(one);
   }
   if (count === 0) return undefined;
   const more = length > mostCounted ? " or more" : "";
   return `${count}${more} notification${count === 1 ? "" : "s"}`;
 }
 
-/** Number of notifications in a frame, without the protocol's own. */
-function countNotifications(text: string): number {
+/** Number of notifications in a frame or a message, without the protocol's own. */
+function countNotifications(it: unknown): number {
   try {
-    const all: unknown[] = [JSON.parse(text)].flat();
+    const all: unknown[] = [typeof it === "string" ? JSON.parse(it) : it]
+      .flat();
     return all.filter((message) => {
       const { method, id } = (message ?? {}) as Partial<Request>;
       return id === undefined && typeof method === "string" &&

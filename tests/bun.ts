@@ -171,6 +171,41 @@ Deno.test("serve cuts who pings and reads no pong, on Bun", async () => {
   assert(most < 2 * 65_536, `${most}`);
 });
 
+Deno.test("Control frames count as messages do: who sends more pings than messageRate is closed with 4429, on Bun", async () => {
+  const limits = { messageRate: 1, messageBurst: 10 };
+  await using server = serve(Witness, { ...quiet, limits });
+  const { witness, hostile } = await stage(server);
+  const pings = Array.from({ length: 2_000 }, () => frame(Opcode.Ping, ""));
+  await hostile.send(...pings);
+  await until(() => witness.end !== undefined);
+  assertEquals(witness.end!.code, 4429);
+});
+
+Deno.test("Who sends faster than it has its turns is paused, and heard in order and in whole, on Bun", async () => {
+  await using server = serve(Witness, quiet);
+  const { witness, hostile } = await stage(server);
+  const ws = witness.ws as BunSocket;
+  let pauses = 0;
+  const { pause } = ws;
+  ws.pause = () => {
+    pauses++;
+    pause!.call(ws);
+  };
+  const text = "x".repeat(500_000);
+  for (let n = 0; n < 60; n++) {
+    await hostile.say(JSON.stringify({
+      jsonrpc: "2.0",
+      method: "see",
+      params: [n, text],
+    }));
+  }
+  await until(() => witness.seen.length === 60);
+  assertEquals(witness.seen, Array.from({ length: 60 }, (_, n) => n));
+  assert(pauses > 0);
+  hostile[Symbol.dispose]();
+  await until(() => witness.end !== undefined);
+});
+
 Deno.test("The socket of a served peer tells who listens, each once, until it isn't to, on Bun", async () => {
   await using server = serve(Witness, quiet);
   Witness.last = undefined;

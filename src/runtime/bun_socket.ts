@@ -27,6 +27,10 @@ export interface ServerWebSocket {
   terminate(): void;
   /** Sends a ping. */
   ping(): number;
+  /** Reads nothing from now on; since Bun 1.4. */
+  pause?(): void;
+  /** Reads again. */
+  resume?(): void;
   /** Bytes that wait to be sent. */
   getBufferedAmount(): number;
 }
@@ -59,6 +63,9 @@ const closeCodes: { readonly [reason: string]: number } = {
   "Received invalid UTF-8": 1007,
 };
 
+// What the peer is told of a ping or a pong: only that there was one.
+const control: SocketEvent = { type: "control" };
+
 // Most bytes of pongs that wait in a socket. They are no part of what slow readers
 // may leave waiting, and Bun has no bound for them.
 const mostPongs = 65_536;
@@ -77,6 +84,10 @@ export class BunSocket implements Socket {
   /** Kept for the interface; it is always `"arraybuffer"`. */
   binaryType = "arraybuffer";
   readonly protocol: string;
+  /** See {@linkcode Socket.pause}; absent if Bun has none. */
+  pause?: () => void;
+  /** See {@linkcode Socket.resume}. */
+  resume?: () => void;
   #readyState: number = ReadyState.Connecting;
   #ws: ServerWebSocket | undefined;
   #onmessage: Listener | undefined;
@@ -108,6 +119,10 @@ export class BunSocket implements Socket {
   open(ws: ServerWebSocket): void {
     ws.binaryType = "arraybuffer";
     this.#ws = ws;
+    if (ws.pause !== undefined) {
+      this.pause = BunSocket.#pause;
+      this.resume = BunSocket.#resume;
+    }
     if (this.#readyState !== ReadyState.Connecting) return this.#end();
     this.#readyState = ReadyState.Open;
     this.#tell({ type: "open" });
@@ -125,11 +140,17 @@ export class BunSocket implements Socket {
   answered(length: number): void {
     if (this.bufferedAmount === 0) this.#pongs = 0;
     else if ((this.#pongs += pongHead + length) > mostPongs) this.terminate();
+    this.#hearControl();
   }
 
   /** A pong has arrived. */
   hearPong(): void {
     this.#tell({ type: "pong" });
+    this.#hearControl();
+  }
+
+  #hearControl(): void {
+    if (this.#readyState === ReadyState.Open) this.#onmessage?.(control);
   }
 
   /** Bun has sent some of its buffer. */
@@ -205,6 +226,14 @@ export class BunSocket implements Socket {
     this.#readyState = ReadyState.Closing;
     this.#gathered = nothing;
     this.#ws?.terminate();
+  }
+
+  static #pause(this: BunSocket): void {
+    this.#ws?.pause?.();
+  }
+
+  static #resume(this: BunSocket): void {
+    this.#ws?.resume?.();
   }
 
   /** Sends a ping; the answer is told as a `"pong"`. */

@@ -58,9 +58,8 @@ const leastLate = 256;
 // each.
 const mostPongs = 64;
 
-// Pings after which a socket isn't read for a millisecond: on Deno, 1,300,000 pings
-// in a second kept the other connections waiting for 4.3 s.
-const mostPings = 1_024;
+// What the peer is told of a ping or a pong: only that there was one.
+const control: SocketEvent = { type: "control" };
 
 /**
  * A socket that hands the messages of one turn of the event loop to the system in
@@ -233,7 +232,6 @@ export class PeerSocket extends WebSocket {
    */
   override pong(data?: unknown, mask?: boolean, done?: Done): void {
     const pongs = this.#pongs ??= new Pongs(this);
-    pongs.rest();
     if (pongs.isFull(data, mask)) return done?.();
     super.pong(data, mask, (error) => {
       pongs.leave();
@@ -262,13 +260,23 @@ export class PeerSocket extends WebSocket {
     const tell = this.#tellerOf(type, listener);
     if (tell === undefined || options !== undefined) {
       super.addEventListener(type, listener, options);
-    } else if (!this.listeners(type).includes(tell)) this.on(type, tell);
+    } else if (!this.listeners(type).includes(tell)) {
+      this.on(type, tell);
+      if (type !== "message") return;
+      this.on("ping", PeerSocket.#tellControl);
+      this.on("pong", PeerSocket.#tellControl);
+    }
   }
 
   override removeEventListener(type: string, listener: Listener): void {
     const tell = this.#tellerOf(type, listener);
-    if (tell === undefined) super.removeEventListener(type, listener);
-    else this.off(type, tell);
+    if (tell === undefined) {
+      return super.removeEventListener(type, listener);
+    }
+    this.off(type, tell);
+    if (type !== "message") return;
+    this.off("ping", PeerSocket.#tellControl);
+    this.off("pong", PeerSocket.#tellControl);
   }
 
   /** The shared function that calls a listener; `undefined`: `ws` calls it. */
@@ -293,8 +301,13 @@ export class PeerSocket extends WebSocket {
     });
   }
 
+  static #tellControl(this: PeerSocket, data: Uint8Array): void {
+    if (this.readyState === ReadyState.Closing) return this.#countLate(data);
+    this.#onmessage?.(control);
+  }
+
   /**
-   * Counts a message that arrives after this side's close, which nobody is told of,
+   * Counts what arrives after this side's close, which nobody is told of,
    * and cuts a peer that sends too much.
    */
   #countLate({ byteLength }: Uint8Array): void {
@@ -313,8 +326,6 @@ type Done = (error?: Error) => void;
 class Pongs {
   readonly #socket: PeerSocket;
   #count = 0;
-  /** Number of pings since the last rest. */
-  #pings = 0;
   /** The last ping, if it waits to be answered. */
   #last:
     | { readonly data: unknown; readonly mask: boolean | undefined }
@@ -335,22 +346,6 @@ class Pongs {
     }
     this.#count++;
     return false;
-  }
-
-  /**
-   * Pauses the socket after many pings, so that others are heard: pings don't take
-   * part in the turns (turns.ts).
-   */
-  rest(): void {
-    if (++this.#pings < mostPings) return;
-    this.#pings = 0;
-    const socket = this.#socket;
-    if (socket.isPaused) return;
-    socket.pause();
-    // Two timers, because the first one is due before Deno has asked the system for
-    // the events of other sockets (turns.ts in this folder); during the second it
-    // does.
-    setTimeout(() => setTimeout(() => socket.resume(), 1));
   }
 
   /** A pong has left. */

@@ -68,7 +68,8 @@ export interface Limits {
    * and the first one of a row is told to {@linkcode Peer.onerror}. A connection
    * that goes on at more than three times the rate is closed with 4429. Responses
    * to this side's requests, and questions for a stream's next values, are not
-   * counted.
+   * counted. Pings and pongs are, except by Deno's own sockets, which don't tell of
+   * them.
    */
   readonly messageRate: number;
   /**

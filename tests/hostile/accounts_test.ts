@@ -111,6 +111,35 @@ Deno.test("Who sends on after the close of a server on ws is cut before he has s
   await until(() => server.peers.size === 0);
 });
 
+for (
+  const [what, opcode] of [["pings", Opcode.Ping], [
+    "pongs",
+    Opcode.Pong,
+  ]] as const
+) {
+  Deno.test(`Control frames count as messages do: who sends more ${what} than messageRate is closed with 4429, on ws`, async () => {
+    const limits = { messageRate: 1, messageBurst: 10 };
+    await using server = await node.serve({ ...quiet, local: {}, limits });
+    using hostile = await RawSocket.connect(server.url);
+    // Ten, and as many and 1,024 more before it is closed; seconds bring three.
+    const many = Array.from({ length: 1_043 }, () => frame(opcode, ""));
+    await hostile.send(...many);
+    await hostile.say(toText(ping));
+    assertEquals(await skipControls(hostile), Opcode.Text);
+    await hostile.send(...many);
+    assertEquals(await skipControls(hostile), Opcode.Close);
+    await until(() => server.peers.size === 0);
+  });
+}
+
+/** The opcode of the first frame that is none of these. */
+async function skipControls(hostile: RawSocket): Promise<number | undefined> {
+  for (;;) {
+    const opcode = (await hostile.receive())?.opcode;
+    if (opcode !== Opcode.Pong) return opcode;
+  }
+}
+
 hostileTest(
   "Answers that wait for the slow member of their batch have room for one message, and the next are refused",
   { limits: { sentLength: 1_000_000 } },

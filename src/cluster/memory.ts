@@ -24,6 +24,14 @@ import {
 } from "./status.ts";
 
 /**
+ * Most UTF-16 code units that the log of an engine keeps, of all subjects; an entry
+ * counts for so many more than it has. Beyond, those go that nothing was appended to
+ * for the longest.
+ */
+const mostKeptLength = 268_435_456;
+const entryLength = 128;
+
+/**
  * Makes an engine in memory: the default of a cluster that has one node, and for
  * tests that have several in one process.
  *
@@ -41,6 +49,7 @@ class Memory implements Engine {
   readonly #subscribed = new Map<string, Set<{ readonly receive: Receive }>>();
   /** By subject; that which was appended to the longest ago is the first. */
   readonly #records = new Map<string, Kept>();
+  readonly #account: Account = { length: 0 };
 
   get status(): EngineStatus {
     return this.#status.now;
@@ -121,13 +130,14 @@ class Memory implements Engine {
     return heard;
   }
 
-  /** What is kept of a subject that is appended to; those that are too old are gone. */
+  /** What is kept of a subject that is appended to; others go to make room for it. */
   #record(subject: string): Kept {
     const now = performance.now();
-    const record = this.#records.get(subject) ?? new Kept();
+    const record = this.#records.get(subject) ?? new Kept(this.#account);
     this.#records.delete(subject);
-    for (const [other, { diesAt }] of this.#records) {
-      if (now < diesAt) break;
+    for (const [other, kept] of this.#records) {
+      if (now < kept.diesAt && this.#account.length <= mostKeptLength) break;
+      kept.clear();
       this.#records.delete(other);
     }
     this.#records.set(subject, record);
@@ -135,13 +145,24 @@ class Memory implements Engine {
   }
 }
 
+/** What all subjects keep. */
+interface Account {
+  length: number;
+}
+
 /** What is kept of one subject. */
 class Kept {
+  readonly #account: Account;
+  #length = 0;
   readonly #epoch = crypto.randomUUID().slice(0, 8);
   readonly #entries: Entry[] = [];
   /** When each of them is too old. */
   readonly #ends: number[] = [];
   #last = 0;
+
+  constructor(account: Account) {
+    this.#account = account;
+  }
 
   /** When nothing of it is left. */
   get diesAt(): number {
@@ -156,6 +177,7 @@ class Kept {
     };
     this.#last++;
     this.#entries.push({ ...place, text });
+    this.#count(entryLength + text.length);
     this.#ends.push(performance.now() + milliseconds);
     this.#trim(messages);
     return place;
@@ -172,12 +194,25 @@ class Kept {
     };
   }
 
+  clear(): void {
+    this.#trim(0);
+  }
+
   #trim(most: number): void {
     const now = performance.now();
-    let gone = Math.max(0, this.#entries.length - most);
-    while (gone < this.#ends.length && this.#ends[gone]! <= now) gone++;
+    let gone = 0;
+    while (
+      gone < this.#ends.length &&
+      (this.#ends.length - gone > most || this.#ends[gone]! <= now ||
+        this.#length > mostKeptLength)
+    ) this.#count(-entryLength - this.#entries[gone++]!.text.length);
     if (gone === 0) return;
     this.#entries.splice(0, gone);
     this.#ends.splice(0, gone);
+  }
+
+  #count(length: number): void {
+    this.#length += length;
+    this.#account.length += length;
   }
 }

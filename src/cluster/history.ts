@@ -10,8 +10,17 @@
 
 import { Deferred } from "../line/deferred.ts";
 import type { Bus } from "./bus.ts";
-import type { Engine, Entry, Keep, Log, Place, Stretch } from "./engine.ts";
+import {
+  type Engine,
+  EngineError,
+  type Entry,
+  type Keep,
+  type Log,
+  type Place,
+  type Stretch,
+} from "./engine.ts";
 import type { Gap } from "./presence.ts";
+import { isPlace } from "./status.ts";
 
 /**
  * Where something was said in a room's history: "epoch.offset", to be kept and given
@@ -29,6 +38,11 @@ const mostKeptTotal = 268_435_456;
 // Entries that are read at a time, and most that wait for that.
 const page = 256;
 const mostHeard = 1_024;
+
+// Beats in which the log must be read; what was read by then is kept.
+const mostLooks = 5;
+
+const nonsense = "what the engine says of it is no place";
 
 /** The engine's log, as one node has it: opened when it is first needed. */
 export class NodeLog {
@@ -54,14 +68,21 @@ export class NodeLog {
 
   /** Publishes a text, and keeps it; see {@linkcode Bus.publish}. */
   append(subject: string, text: string): Promise<Place> {
-    return this.#bus.hand(
-      text.length,
-      async () => await (await this.#open()).append(subject, text),
-    );
+    return this.#bus.hand(text.length, async () => {
+      const place = await (await this.#open()).append(subject, text);
+      if (isPlace(place)) return place;
+      throw new EngineError(`Cannot append to ${subject}: ${nonsense}`, true);
+    });
   }
 
   async read(subject: string, from: number): Promise<Stretch> {
-    return await (await this.#open()).read(subject, from, page);
+    const stretch = await (await this.#open()).read(subject, from, page);
+    const { epoch, entries } = stretch;
+    const isSound = entries.every((entry) =>
+      entry.epoch === epoch && isPlace(entry)
+    );
+    if (isSound) return stretch;
+    throw new EngineError(`Cannot read ${subject}: ${nonsense}`, false);
   }
 
   #open(): Promise<Log> {
@@ -94,6 +115,19 @@ export interface Missed {
   readonly isWhole: boolean;
 }
 
+/** A look into the log that is under way. */
+interface Reading {
+  /** Why something may be missed; `undefined`: nothing has been asked yet. */
+  readonly why: Gap["why"] | undefined;
+  /** What was heard meanwhile, and its UTF-16 code units. */
+  readonly heard: Entry[];
+  length: number;
+  /** Looks of the node since it was asked. */
+  looks: number;
+  /** Settles once it is read: whether it could be. */
+  readonly done: Deferred<boolean>;
+}
+
 /**
  * The last entries of one room's log, without a hole from the first to the last that
  * was heard.
@@ -104,16 +138,12 @@ export class History {
   #entries: Entry[] = [];
   #length = 0;
   #epoch: string | undefined;
-  /** The offset of the last entry that was heard; 0: none was. */
+  /** The offset of the last entry that was appended, as known; 0: none was. */
   #last = 0;
   /** Whether what has been said until some time is known, and all since was heard. */
   #isLoaded = false;
-  /** What is heard while the log is read; `undefined`: it is not. */
-  #heard: Entry[] | undefined;
-  /** Settles once it is read: whether it could be. */
-  #reading: Deferred<boolean> | undefined;
-  /** Counts what was begun: what an earlier reading finds is nobody's. */
-  #attempt = 0;
+  /** `undefined`: the log is not read; another one: what it finds is nobody's. */
+  #reading: Reading | undefined;
   /** Why it is to be read again at the next look. */
   #failed: Gap["why"] | undefined;
   /** Whether that it can't be read was told. */
@@ -121,25 +151,23 @@ export class History {
   /** Why something may be missed that was said before it was loaded. */
   #owed: Gap["why"] | undefined;
   /** The entry that the log is read for. */
-  #doubted = 0;
+  #doubted: Entry | undefined;
 
   constructor(room: Recorded, log: NodeLog) {
     this.#room = room;
     this.#log = log;
   }
 
-  /** Where the last entry stands that was heard; `undefined`: nothing is known. */
+  /** Where the last entry stands; `undefined`: nothing is known. */
   get position(): Position | undefined {
     return this.#epoch && writePosition(this.#epoch, this.#last);
   }
 
   /** Reads what was said before, once what is said from then on is heard. */
   async begin(confirmed: Promise<void>): Promise<void> {
-    const attempt = ++this.#attempt;
-    this.#heard = [];
-    this.#reading ??= new Deferred();
+    const reading = this.#start(undefined);
     await confirmed;
-    if (attempt === this.#attempt) this.#read("engine");
+    if (reading === this.#reading) this.#read("engine");
   }
 
   /** Messages arrive again: reads what was said until now. */
@@ -163,14 +191,20 @@ export class History {
 
   /** Reads again what could not be read. */
   look(): void {
-    const why = this.#failed;
-    if (why !== undefined) this.#read(why);
+    const reading = this.#reading;
+    if (reading?.why !== undefined && ++reading.looks > mostLooks) {
+      const why = `it takes longer than ${mostLooks} beats`;
+      this.#fail(
+        reading.why,
+        new EngineError(`Cannot read ${this.#room.subject}: ${why}`, false),
+      );
+    } else if (this.#failed !== undefined) this.#read(this.#failed);
   }
 
-  /** Somebody says where the last entry stands that it appended. */
+  /** Somebody says where some entry stands: one that isn't known here is read. */
   compare(position: unknown): void {
     const said = readPosition(position);
-    if (said === undefined || !this.#isLoaded || this.#heard) return;
+    if (said === undefined || !this.#isLoaded || this.#reading) return;
     if (said.epoch !== this.#epoch || said.offset > this.#last) {
       this.#read("hole");
     }
@@ -178,13 +212,22 @@ export class History {
 
   /** Hears an entry. */
   hear(entry: Entry): void {
-    if (this.#heard !== undefined) {
-      this.#heard.push(entry);
-      if (this.#heard.length <= mostHeard) return;
+    const reading = this.#reading;
+    if (reading === undefined) {
+      if (this.#isLoaded) this.#take(entry);
+      return;
+    }
+    const { heard } = reading;
+    heard.push(entry);
+    reading.length += entry.text.length;
+    while (
+      heard.length > mostHeard ||
+      reading.length > mostKeptLength && heard.length > 1
+    ) {
       // It is in the log, but for whom it is if that is not loaded, nobody knows.
-      this.#heard.shift();
+      reading.length -= heard.shift()!.text.length;
       if (!this.#isLoaded) this.#owed ??= "hole";
-    } else if (this.#isLoaded) this.#take(entry);
+    }
   }
 
   #take(entry: Entry): void {
@@ -192,11 +235,10 @@ export class History {
     const isSame = epoch === this.#epoch;
     if (isSame && offset <= this.#last) return;
     if (previous !== 0 && !(isSame && previous === this.#last)) {
-      if (offset !== this.#doubted) {
-        this.#doubted = offset;
+      if (entry !== this.#doubted) {
+        this.#doubted = entry;
         this.#read("hole");
-        this.#heard!.push(entry);
-        return;
+        return this.hear(entry);
       }
       // What was read since it was heard had neither it nor what is missing.
       this.#room.missedEntries("hole");
@@ -214,7 +256,7 @@ export class History {
     this.#count(entry.text.length);
     while (
       this.#entries.length > messages || this.#length > mostKeptLength ||
-      this.#log.length > mostKeptTotal && this.#entries.length > 1
+      this.#log.length > mostKeptTotal && this.#entries.length > 0
     ) this.#count(-this.#entries.shift()!.text.length);
   }
 
@@ -230,75 +272,89 @@ export class History {
     this.#epoch = epoch;
   }
 
+  #start(why: Gap["why"] | undefined): Reading {
+    const { heard = [], length = 0, done = new Deferred<boolean>() } =
+      this.#reading ?? {};
+    return this.#reading = { why, heard, length, looks: 0, done };
+  }
+
   #stop(): void {
-    this.#attempt++;
-    if (this.#heard !== undefined && !this.#isLoaded) this.#owed ??= "engine";
-    this.#heard = undefined;
+    if (this.#reading !== undefined && !this.#isLoaded) this.#owed ??= "engine";
     this.#failed = undefined;
-    this.#reading?.resolve(false);
+    this.#end(false);
+  }
+
+  #end(isRead: boolean): void {
+    this.#reading?.done.resolve(isRead);
     this.#reading = undefined;
   }
 
   /** Reads what is behind the last that is known. */
   #read(why: Gap["why"]): void {
-    const attempt = ++this.#attempt;
     this.#failed = undefined;
-    this.#heard ??= [];
-    this.#reading ??= new Deferred();
-    const isOld = (): boolean => attempt !== this.#attempt;
-    this.#readAll(why, isOld).then(() => {
-      if (!isOld()) this.#finish();
+    const reading = this.#start(why);
+    this.#readAll(reading, why).then(() => {
+      if (reading === this.#reading) this.#finish(reading);
     }, (error: unknown) => {
-      if (isOld()) return;
-      this.#stop();
-      this.#failed = why;
-      if (!this.#isFailureTold) this.#room.reportLoss(error);
-      this.#isFailureTold = true;
+      if (reading === this.#reading) this.#fail(why, error);
     });
   }
 
-  async #readAll(why: Gap["why"], isOld: () => boolean): Promise<void> {
-    for (let isFirst = true;; isFirst = false) {
+  #fail(why: Gap["why"], error: unknown): void {
+    this.#stop();
+    this.#failed = why;
+    if (!this.#isFailureTold) this.#room.reportLoss(error);
+    this.#isFailureTold = true;
+  }
+
+  async #readAll(reading: Reading, why: Gap["why"]): Promise<void> {
+    let isTold = !this.#isLoaded;
+    while (true) {
       // With the last one, which shows that nothing is gone that followed it.
       const from = Math.max(this.#last, 1);
       const stretch = await this.#log.read(this.#room.subject, from);
-      if (isOld()) return;
-      if (isFirst || stretch.epoch !== this.#epoch) this.#check(stretch, why);
-      for (const entry of stretch.entries) {
+      if (reading !== this.#reading) return;
+      const { epoch, entries, last = 0 } = stretch;
+      if (!this.#isFollowedBy(stretch)) {
+        if (!isTold) this.#room.missedEntries(why);
+        isTold = true;
+        const isAnew = epoch !== this.#epoch || entries.length === 0;
+        this.#reset(epoch);
+        if (isAnew && from > 1) continue;
+      }
+      const before = this.#last;
+      this.#epoch = epoch;
+      for (const entry of entries) {
         if (entry.offset <= this.#last) continue;
         this.#add(entry);
         if (this.#isLoaded) this.#room.deliver(entry);
       }
-      if (stretch.entries.length < page) return;
+      if (entries.length === 0) this.#last = last;
+      if (entries.length < page || this.#last === before) return;
     }
   }
 
-  /** Looks whether what was read goes on where this ends. */
-  #check({ epoch, entries, last }: Stretch, why: Gap["why"]): void {
+  /** Whether what was read goes on where this ends. */
+  #isFollowedBy({ epoch, entries, last }: Stretch): boolean {
+    if (this.#epoch !== undefined && epoch !== this.#epoch) return false;
     const [first] = entries;
+    if (last === this.#last || first?.offset === this.#last) return true;
+    if (this.#last > 0) return false;
+    if (first === undefined) return last === undefined;
     // A log that is shorter than it may be has lost nothing.
     const most = Math.min(this.#log.keep.messages, page);
-    const goesOn = this.#last > 0
-      ? last === this.#last || first?.offset === this.#last
-      : first === undefined || first.previous === 0 ||
-        first.previous < 0 && entries.length < most;
-    const isWhole = this.#epoch === undefined
-      ? goesOn
-      : epoch === this.#epoch && goesOn;
-    if (!isWhole && this.#isLoaded) this.#room.missedEntries(why);
-    if (!isWhole || this.#epoch === undefined) this.#reset(epoch);
+    return first.previous === 0 ||
+      first.previous < 0 && entries.length < most;
   }
 
-  #finish(): void {
-    const heard = this.#heard!;
+  #finish({ heard }: Reading): void {
     const wasLoaded = this.#isLoaded;
     const owed = this.#owed;
-    this.#heard = this.#owed = undefined;
+    this.#owed = undefined;
     this.#isLoaded = true;
     this.#isFailureTold = false;
     if (owed !== undefined) this.#room.missedEntries(owed);
-    this.#reading?.resolve(true);
-    this.#reading = undefined;
+    this.#end(true);
     for (const entry of heard) {
       const { epoch, offset } = entry;
       // What was said since the room is heard is for its members, though it was read.
@@ -310,36 +366,30 @@ export class History {
 
   /** Settles once what was said until now is known; `false`: it can't be, for now. */
   async ready(since?: Position): Promise<boolean> {
-    const said = readPosition(since);
     // Another node may have been quicker than this one.
-    if (
-      this.#isLoaded && this.#heard === undefined &&
-      said?.epoch === this.#epoch && said !== undefined &&
-      said.offset > this.#last
-    ) this.#read("hole");
+    this.compare(since);
     return this.#reading === undefined
       ? this.#isLoaded
-      : await this.#reading.promise;
+      : await this.#reading.done.promise;
   }
 
   /** What was said since some position, or last. */
   since(since: Position | number): Missed {
     const entries = this.#entries;
     if (typeof since === "number") {
-      return { entries: since ? entries.slice(-since) : [], isWhole: true };
+      const first = Math.max(0, entries.length - Math.floor(since));
+      return { entries: entries.slice(first), isWhole: true };
     }
     const said = readPosition(since);
-    const isKnown = said !== undefined && said.epoch === this.#epoch;
-    if (isKnown && said.offset === this.#last) {
-      return { entries: [], isWhole: true };
+    if (said === undefined || said.epoch !== this.#epoch) {
+      return { entries: [], isWhole: false };
     }
-    const index = isKnown
-      ? entries.findLastIndex(({ offset }) => offset === said.offset)
-      : -1;
-    if (index >= 0) return { entries: entries.slice(index + 1), isWhole: true };
-    const isBefore = isKnown && said.offset > 0 &&
-      entries[0]?.previous === said.offset;
-    return { entries: isBefore ? entries.slice() : [], isWhole: isBefore };
+    const { offset } = said;
+    if (offset === this.#last) return { entries: [], isWhole: true };
+    const isBefore = offset > 0 && entries[0]?.previous === offset;
+    const index = entries.findLastIndex((entry) => entry.offset === offset);
+    const isWhole = isBefore || index >= 0;
+    return { entries: isWhole ? entries.slice(index + 1) : [], isWhole };
   }
 }
 

@@ -62,6 +62,7 @@ import {
   writeJoin,
   writeLeave,
 } from "./presence.ts";
+import { isPlace } from "./status.ts";
 import { encodeRoom } from "./subjects.ts";
 
 /** What a peer joins a room with. */
@@ -304,6 +305,8 @@ const mostExcept = 256;
 /** What a notification begins with that may be passed on. */
 const noticeHead = '{"jsonrpc":"2.0","method":';
 
+const noNotification = "it is no notification";
+
 /** A room, as its node has it. */
 export class OwnRoom
   implements HistoryRoom, Hearer, Numbered, ViewOwner, Recorded {
@@ -494,8 +497,9 @@ export class OwnRoom
     const head = `,"m":${JSON.stringify(method)}${fields}`;
     if (this.#history !== undefined) {
       const text = writeDetached(method, params);
-      const { size } = this.#members;
-      const taken = except === undefined ? size : [...this.#but(except)].length;
+      const taken = except === undefined
+        ? this.size
+        : this.#among([...this.#members.keys()], except).length;
       return { taken, error: undefined, said: this.#append(head, text) };
     }
     const isAlone = this.#topic.isAlone;
@@ -600,6 +604,7 @@ export class OwnRoom
 
   receive(text: string, place?: Place): void {
     if (place !== undefined && this.#history !== undefined) {
+      if (!isPlace(place)) return this.complain("its place is none");
       return this.#node.guard(() => this.#history!.hear({ ...place, text }));
     }
     // What it says itself has been told here already.
@@ -608,7 +613,8 @@ export class OwnRoom
     if (message !== undefined) this.#node.guard(() => this.#take(message));
   }
 
-  #take({ node, kind, fields, body }: BusMessage): void {
+  #take(message: BusMessage): void {
+    const { node, kind, fields, body } = message;
     const number = readCount(fields, "s");
     if (number === undefined) {
       return this.complain(
@@ -618,13 +624,8 @@ export class OwnRoom
       );
     }
     if (!this.#follow(node, number, fields)) return;
-    if (kind === "notify") {
-      try {
-        this.#deliver(fields, body);
-      } catch (error) {
-        this.complain(`it can't be delivered (${messageOf(error)})`);
-      }
-    } else if (kind === "presence") this.#view?.change(node, number, body);
+    if (kind === "notify") this.#deliver(message);
+    else if (kind === "presence") this.#view?.change(node, number, body);
   }
 
   /** Whether what has this number is new; whether something was missed is told. */
@@ -700,9 +701,7 @@ export class OwnRoom
   /** Lets members have what was said in the room. */
   deliver(entry: Entry, peers?: readonly object[]): void {
     const message = this.#node.read(entry.text);
-    if (message?.kind !== "notify") return;
-    const { fields, body } = message;
-    this.#node.guard(() => this.#deliver(fields, body, entry, peers));
+    if (message?.kind === "notify") this.#deliver(message, entry, peers);
   }
 
   missedEntries(why: Gap["why"]): void {
@@ -716,26 +715,35 @@ export class OwnRoom
   }
 
   #deliver(
-    fields: Fields,
-    body: string,
+    message: BusMessage,
     place?: Place,
     peers?: readonly object[],
   ): void {
-    const method = readText(fields, "m", mostHeader);
-    if (
-      method === undefined || !body.startsWith(noticeHead) ||
-      !body.endsWith("}")
-    ) return this.complain("it is no notification");
-    const { x } = fields;
+    const method = this.#methodOf(message);
+    if (method === undefined) return;
+    const { fields: { x }, body } = message;
     const except = Array.isArray(x)
       ? new Set(x.slice(0, mostExcept) as string[])
       : undefined;
     const text = place === undefined ? body : withPosition(body, place);
-    tellAll(
-      peers === undefined ? this.#but(except) : this.#among(peers, except),
-      method,
-      (core, version) => version === "2.0" ? text : rewrite(core, method, body),
-    );
+    try {
+      tellAll(
+        peers === undefined ? this.#but(except) : this.#among(peers, except),
+        method,
+        (core, version) =>
+          version === "2.0" ? text : rewrite(core, method, body),
+      );
+    } catch (error) {
+      this.complain(`it can't be delivered (${messageOf(error)})`);
+    }
+  }
+
+  /** The method of what may be passed on; `undefined`: it may not, as is complained. */
+  #methodOf({ fields, body }: BusMessage): string | undefined {
+    const method = readText(fields, "m", mostHeader);
+    const isNotice = body.startsWith(noticeHead) && body.endsWith("}");
+    if (method === undefined || !isNotice) this.complain(noNotification);
+    return isNotice ? method : undefined;
   }
 
   #among(
@@ -759,12 +767,14 @@ export class OwnRoom
 
   #recall({ epoch, offset, text }: Entry): Said[] {
     const message = this.#node.read(text);
-    if (message === undefined) return [];
+    if (message?.kind !== "notify") return [];
+    const method = this.#methodOf(message);
+    if (method === undefined) return [];
     try {
-      const { method, params } = JSON.parse(message.body);
+      const { params } = JSON.parse(message.body);
       return [{ method, params, position: writePosition(epoch, offset) }];
     } catch {
-      this.complain("it is no notification");
+      this.complain(noNotification);
       return [];
     }
   }
@@ -778,9 +788,11 @@ export class OwnRoom
     const history = this.#recorded;
     const own = {};
     const isLast = (): boolean => this.#behind.get(peer) === own;
-    this.#behind.set(peer, own);
+    const joined = this.join(peer, options);
+    // Who is closed is no member.
+    if (this.#members.has(peer)) this.#behind.set(peer, own);
     try {
-      await this.join(peer, options);
+      await joined;
       const isReady = await history.ready(readSince(since));
       // It may have left meanwhile, or asked again.
       if (!isReady || !isLast()) return { isWhole: false, position: undefined };
@@ -837,6 +849,7 @@ export class OwnRoom
     if (!this.#topic.isKept) return;
     this.#isRestoring = true;
     this.#topic.confirmed().then(() => {
+      if (!this.#topic.isKept) return;
       // The next time will tell it.
       if (this.#node.isBroken || this.#node.isClosed) return;
       this.#isRestoring = false;

@@ -127,9 +127,12 @@ export function readPlace(
     offset: Number(offset),
     previous: Number(previous),
   };
-  const isPlace = /^[\w-]{1,32}$/.test(place.epoch) &&
-    Number.isSafeInteger(place.offset) && place.offset > 0 &&
-    Number.isSafeInteger(place.previous) && place.previous >= 0 &&
-    place.previous < place.offset;
-  return isPlace ? place : undefined;
+  return isPlace(place) && place.previous >= 0 ? place : undefined;
+}
+
+/** Whether a place is one; -1 is what comes before an entry of which that isn't known. */
+export function isPlace({ epoch, offset, previous }: Place): boolean {
+  return /^[\w-]{1,32}$/.test(epoch) &&
+    Number.isSafeInteger(offset) && offset > 0 &&
+    Number.isSafeInteger(previous) && previous >= -1 && previous < offset;
 }

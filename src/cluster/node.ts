@@ -217,7 +217,7 @@ export class Node implements Sleeper, BusOwner {
       if (core.state !== "closed" && !this.#isClosed) {
         const { ends } = resident;
         this.#residents.set(number, resident);
-        core.living.push({
+        core.enlist({
           end: (): void => {
             this.#residents.delete(number);
             for (const end of [...ends]) end();

@@ -38,7 +38,7 @@ export const batches: CorePart = {
   attach(core) {
     const all = new PeerBatches(core);
     core.batches = all;
-    core.living.push(all);
+    core.enlist(all);
   },
 };
 

@@ -162,12 +162,10 @@ export class Link implements Values {
   }
 
   #make(): Carrier[] {
-    const made: Carrier[] = this.#made = [];
-    for (const { make } of this.#parts) {
-      if (make !== undefined) made.push(make(this));
-    }
+    const made = this.#parts.filter(({ make }) => make)
+      .map(({ make }) => make!(this));
     this.#decorator = made.find(({ decorate }) => decorate);
-    return made;
+    return this.#made = made;
   }
 
   /** Sends a request by this connection only; see {@linkcode Peer.request}. */

@@ -21,7 +21,7 @@ export const heartbeat: CorePart = {
   attach(core) {
     const heartbeat = new PeerHeartbeat(core);
     core.heartbeat = heartbeat;
-    core.living.push(heartbeat);
+    core.enlist(heartbeat);
   },
 };
 

@@ -9,24 +9,60 @@
 
 import { startTimer } from "../line/timers.ts";
 import { rateLimited } from "../wire/codes.ts";
-import type { Core, CorePart } from "../peer/core.ts";
+import type { Core, CorePart, Pace } from "../peer/core.ts";
 import { isSending } from "../peer/owner.ts";
 import type { Entry, Pending } from "../peer/pending.ts";
-import type { Pace, Pause } from "../peer/seams.ts";
+import type { Pause } from "../peer/seams.ts";
 import { advance, sendEntry } from "../peer/waiting.ts";
 
 /** The part that keeps to the other side's rate. */
 export const pacing: CorePart = {
   name: "pacing",
   attach(core) {
-    core.pace = new PeerPace(core);
+    core.pace = pace;
   },
 };
 
-class PeerPace implements Pace, Pause {
+const pace: Pace = { postpone };
+
+/**
+ * Keeps a refused call to be sent again, if the time that the other side names is
+ * before its deadline. Until then, new calls wait, too. Returns `false` if the
+ * error is to reject the call.
+ *
+ * `executed: false` is required, because an application may have errors of its
+ * own with this code.
+ */
+function postpone(core: Core, pending: Pending, error: unknown): boolean {
+  const { code, data } = Object(error) as { code?: unknown; data?: unknown };
+  if (code !== rateLimited) return false;
+  const { retryAfterMs, executed } = Object(data) as {
+    retryAfterMs: unknown;
+    executed: unknown;
+  };
+  const { text, deadline } = pending;
+  if (
+    executed !== false || typeof retryAfterMs !== "number" ||
+    text === undefined
+  ) return false;
+  const at = performance.now() + Math.max(retryAfterMs, 1);
+  if (!(at < deadline)) return false;
+  core.pending.mark(pending, false);
+  const pause = (core.pause ??= new Rest(core)) as Rest;
+  pause.add({ text, pending, at });
+  return true;
+}
+
+/** A refused call. */
+interface Refused extends Entry {
+  /** The time when it may be sent again. */
+  readonly at: number;
+}
+
+/** A pause, until the last call that was refused may be sent again. */
+class Rest implements Pause {
   readonly #core: Core;
-  /** The refused calls, each with the time when it may be sent again. */
-  #entries: (Entry & { readonly at: number })[] = [];
+  #entries: Refused[] = [];
   /** The time of the first of them. */
   #at = Infinity;
   #stop: (() => void) | undefined;
@@ -35,34 +71,9 @@ class PeerPace implements Pace, Pause {
     this.#core = core;
   }
 
-  /**
-   * Keeps a refused call to be sent again, if the time that the other side names is
-   * before its deadline. Until then, new calls wait, too. Returns `false` if the
-   * error is to reject the call.
-   *
-   * `executed: false` is required, because an application may have errors of its
-   * own with this code.
-   */
-  postpone(pending: Pending, error: unknown): boolean {
-    const core = this.#core;
-    const { code, data } = Object(error) as { code?: unknown; data?: unknown };
-    if (code !== rateLimited) return false;
-    const { retryAfterMs, executed } = Object(data) as {
-      retryAfterMs: unknown;
-      executed: unknown;
-    };
-    const { text, deadline } = pending;
-    if (
-      executed !== false || typeof retryAfterMs !== "number" ||
-      text === undefined
-    ) return false;
-    const at = performance.now() + Math.max(retryAfterMs, 1);
-    if (!(at < deadline)) return false;
-    core.pending.mark(pending, false);
-    core.pause = this;
-    this.#entries.push({ text, pending, at });
-    if (at < this.#at) this.#wake(at);
-    return true;
+  add(entry: Refused): void {
+    this.#entries.push(entry);
+    if (entry.at < this.#at) this.#wake(entry.at);
   }
 
   #wake(at: number): void {
@@ -87,12 +98,9 @@ class PeerPace implements Pace, Pause {
 
   end(): void {
     const core = this.#core;
-    const entries = this.#entries;
     this.#stop?.();
-    this.#at = Infinity;
-    this.#entries = [];
     core.pause = undefined;
-    core.queue.putFirst(entries);
+    core.queue.putFirst(this.#entries);
     advance(core);
   }
 }

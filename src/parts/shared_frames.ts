@@ -26,7 +26,7 @@ export const sharedFrames: CorePart = {
     if (!sharedFrames || version === "1.0") return;
     const sharing = new PeerSharing(core);
     core.sharing = sharing;
-    core.living.push(sharing);
+    core.enlist(sharing);
   },
 };
 

@@ -28,7 +28,7 @@ export const slowReaders: CorePart = {
   attach(core) {
     const backlog = new PeerBacklog(core);
     core.backlog = backlog;
-    core.living.push(backlog);
+    core.enlist(backlog);
   },
 };
 

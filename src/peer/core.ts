@@ -27,7 +27,7 @@ import type { Call, ErrorContext, First } from "./call.ts";
 import type { Methods } from "./methods.ts";
 import type { Observers } from "./observers.ts";
 import type { Part, PeerOptions } from "./options.ts";
-import { PendingTable, Queue } from "./pending.ts";
+import { type Pending, PendingTable, Queue } from "./pending.ts";
 import type {
   Backlog,
   Batches,
@@ -38,7 +38,6 @@ import type {
   Lender,
   Living,
   Opening,
-  Pace,
   Pause,
   Sharing,
   Traces,
@@ -181,6 +180,15 @@ export interface Crowd {
   end(core: Core, connection: Connection): void;
 }
 
+/** The part `pacing`: calls to be sent again later. */
+export interface Pace {
+  /**
+   * Keeps a call that was refused with an error; `false`: the error is not of that
+   * kind.
+   */
+  postpone(core: Core, pending: Pending, error: unknown): boolean;
+}
+
 /** The part `answers`: HTTP answers that refuse a handshake. */
 export interface Answers {
   /** Ends the attempt when its socket tells of an HTTP answer. */
@@ -306,7 +314,7 @@ export class Core {
 
   // The parts, each in its slot.
   readonly parts: readonly CorePart[];
-  readonly living: Living[] = [];
+  living: readonly Living[] = [];
   versions: Versions | undefined;
   batches: Batches | undefined;
   sharing: Sharing | undefined;
@@ -350,6 +358,12 @@ export class Core {
     );
     this.parts = parts;
     for (const part of parts) part.attach?.(this);
+  }
+
+  /** Calls a part's functions when connections begin and end. */
+  enlist(part: Living): void {
+    // push() would keep room for 16 more, on every connection.
+    this.living = this.living.concat(part);
   }
 
   /** The deadlines; made with the first call. */

@@ -413,7 +413,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   );
   if (isOver) {
     if (!wasReady) opened?.reject(closedError(core, "Cannot open"));
-    for (const part of living) part.end?.();
+    for (const part of core.living) part.end?.();
   }
   // Methods that were told to stop may have closed the peer, which called the hook.
   if (isOver || core.state !== "closed") {

@@ -369,7 +369,7 @@ export function settle(core: Core, response: Response, text: string): void {
   let result: unknown = response.result;
   let failure: unknown;
   if (error !== undefined) {
-    if (core.pace?.postpone(pending, error)) return;
+    if (core.pace?.postpone(core, pending, error)) return;
     letGo(core, pending, false);
     return pending.resolve(rejected(core, error, pending.method));
   }

@@ -235,15 +235,6 @@ export interface Pause {
   end(): void;
 }
 
-/** The part `pacing`: calls to be sent again later. */
-export interface Pace {
-  /**
-   * Keeps a call that was refused with an error; `false`: the error is not of that
-   * kind.
-   */
-  postpone(pending: Pending, error: unknown): boolean;
-}
-
 /** The turns of a server's connection among the others; see `server/turns.ts`. */
 export interface Turns {
   /** Counts a long answer, which takes time even if its request was short. */

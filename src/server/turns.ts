@@ -87,7 +87,7 @@ export function shareTurns(peer: object): void {
   const turns = new ConnectionTurns(core);
   connections++;
   core.turns = turns;
-  core.living.push(turns);
+  core.enlist(turns);
 }
 
 /** Ends the turn, and begins the next one with the messages that wait. */

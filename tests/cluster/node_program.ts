@@ -7,16 +7,20 @@
  */
 
 import {
+  type CaughtUp,
   type Change,
   cluster,
   type Disconnected,
   type Gap,
+  type HistoryRoom,
   type Members,
+  type Position,
   type Room,
 } from "../../cluster.ts";
 import { ConnectionClosedError, Peer, RpcError } from "../../mod.ts";
 import { serve } from "../../server.ts";
 import { connectEngine, type EngineAddress } from "./engines.ts";
+import { isKept } from "./kept.ts";
 
 /** What a node is told when it is started. */
 export interface NodeTask {
@@ -91,7 +95,11 @@ const joined = new Map<string, Set<Client>>();
 const aborts = new Map<string, AbortController>();
 
 function roomOf(name: string): Room<Page> {
-  return nodes.room<Page>(name);
+  return isKept(name) ? keptRoom(name) : nodes.room<Page>(name);
+}
+
+function keptRoom(name: string): HistoryRoom<Page> {
+  return nodes.room<Page>(name, { history: true });
 }
 
 /** The service: what the tests' clients call. */
@@ -105,12 +113,16 @@ export class Client extends Peer<Page> {
     errors: (): readonly string[] => errors,
 
     join: (room: string, key?: string, data?: unknown): Promise<void> => {
-      const all = joined.get(room) ?? new Set();
-      joined.set(room, all.add(this));
+      note(this, room);
       return roomOf(room).join(this, {
         ...key !== undefined && { key },
         ...data !== undefined && { data },
       });
+    },
+    /** As `join`, in a room with history, and sends what was said since. */
+    catchUp: (room: string, since: Position | number): Promise<CaughtUp> => {
+      note(this, room);
+      return keptRoom(room).catchUp(this, since);
     },
     leave: (room: string): void => {
       joined.get(room)?.delete(this);
@@ -203,6 +215,12 @@ export class Client extends Peer<Page> {
   override onerror(error: unknown): void {
     errors.push(String(error));
   }
+}
+
+/** Remembers who is to hear of a room's gaps. */
+function note(client: Client, room: string): void {
+  const all = joined.get(room) ?? new Set();
+  joined.set(room, all.add(client));
 }
 
 function next(room: string): number {

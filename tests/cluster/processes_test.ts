@@ -7,6 +7,7 @@ import { createClient } from "@redis/client";
 import type { Change, Gap } from "../../cluster.ts";
 import { connectEngine } from "./engines.ts";
 import { until } from "../interop/processes.ts";
+import { keptRoom } from "./kept.ts";
 import { type EngineKind, EngineServer } from "./servers.ts";
 import {
   connectClient,
@@ -61,6 +62,23 @@ class Stage implements AsyncDisposable {
   /** The name of a room that nobody has used. */
   room(): string {
     return `room ${++rooms}.${this.#rooms++}`;
+  }
+
+  /** The name of a room with history that nobody has used. */
+  keptRoom(): string {
+    return keptRoom(this.room());
+  }
+
+  /** A client that comes back, by the balancer, and catches up with a room. */
+  async follower(room: string): Promise<TestClient> {
+    const client = this.#stack.use(
+      await connectClient(this.world.balancer.url, {
+        reconnect: true,
+        follows: room,
+      }),
+    );
+    await client.until(() => client.caughtUp.length > 0);
+    return client;
   }
 
   /** A client of a node. */
@@ -529,18 +547,7 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
       // What one node doesn't read fills Redis' buffer for it.
       const [, , third] = stage.nodes;
       await members[2]!.remote.join("overrun");
-      const limit = "pubsub 8000000 8000000 0";
-      await admin.sendCommand([
-        "CONFIG",
-        "SET",
-        "client-output-buffer-limit",
-        limit,
-      ]);
-      third.stop();
-      const text = "x".repeat(1_000_000);
-      const subject = `${stage.world.prefix}.r.overrun`;
-      for (let turn = 0; turn < 50; turn++) await admin.publish(subject, text);
-      third.continue();
+      await overrun(stage, admin, third, "overrun");
       await until(async () => {
         const { gaps } = await logOf(third, room);
         return gaps.length === 2;
@@ -557,7 +564,324 @@ const steps: { readonly [name: string]: (stage: Stage) => Promise<void> } = {
       admin.destroy();
     }
   },
+
+  async "All members of a room with history hear the same, in one order"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const members = await keepers(stage, room);
+    await Promise.all(
+      stage.nodes.map(({ control }) => control.remote.burst(room, 50)),
+    );
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 150);
+    }
+    for (const { id } of stage.nodes) isHeard(members, id, 50);
+    // Who comes later is sent the same: as much as is kept.
+    const late = await stage.client(stage.nodes[1]);
+    const { isWhole } = await late.remote.catchUp(room, 1_000);
+    assertEquals(isWhole, true);
+    assertEquals(late.heard, members[0]!.heard.slice(-100));
+  },
+
+  async "A node whose way to the engine is cut reads what was said in a room with history"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const [first, second, third] = stage.nodes;
+    const members = await keepers(stage, room);
+    await say(second, room, 1);
+    third.line!.cut();
+    await until(async () => await third.control.remote.status() === "lost");
+    await say(second, room, 40);
+    const failed = await third.control.remote.publish(room);
+    assertEquals([failed.error, failed.sent], ["EngineError", false]);
+    third.line!.restore();
+    await say(second, room, 9);
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 50);
+    }
+    // What it could not publish is not said later.
+    await until(async () => await third.control.remote.status() === "open");
+    await say(third, room, 1);
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 51);
+    }
+    isHeard(members, second.id, 50);
+    assertEquals(members[0]!.heard.at(-1)!.from, third.id);
+    await noGaps([first, third], room);
+  },
+
+  async "A node that hears nothing reads what was said in a room with history, once it knows"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const [, second, third] = stage.nodes;
+    const members = await keepers(stage, room);
+    await say(second, room, 1);
+    third.line!.die();
+    // As long as nobody knows, and from then on.
+    await say(second, room, 30);
+    await until(async () => await third.control.remote.status() === "lost");
+    await say(second, room, 30);
+    assert(members[2]!.heard.length <= 1);
+    third.line!.cut();
+    third.line!.restore();
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 61);
+    }
+    await until(async () => await third.control.remote.status() === "open");
+    await stage.world.meet();
+    isHeard(members, second.id, 61);
+    await noGaps(stage.nodes, room);
+  },
+
+  async "A node that is stopped reads what was said in a room with history, when it goes on"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const [first, second, third] = stage.nodes;
+    const members = await keepers(stage, room);
+    third.stop();
+    for (let second = 0; second < 8; second++) {
+      await say(first, room, 10);
+      await new Promise((done) => setTimeout(done, 1_000));
+    }
+    third.continue();
+    await say(second, room, 10);
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 90);
+    }
+    await stage.world.meet();
+    isHeard(members, first.id, 80);
+    isHeard(members, second.id, 10);
+    await noGaps(stage.nodes, room);
+  },
+
+  async "Clients of a node that is killed catch up at another one, and miss nothing"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const [first, second, third] = stage.nodes;
+    const followers = await Promise.all(
+      Array.from({ length: 9 }, () => stage.follower(room)),
+    );
+    const nodeOf = await Promise.all(
+      followers.map(({ remote }) => remote.node()),
+    );
+    const lost = followers.filter((_, index) => nodeOf[index] === third.id);
+    assert(lost.length > 0);
+    await say(third, room, 10);
+    const { number: before } = await say(first, room, 20);
+    assertEquals(before, 20);
+    const saying = say(first, room, 40);
+    await stage.world.kill(third);
+    await saying;
+    await say(second, room, 20);
+    for (const client of followers) {
+      await client.until(() => client.heard.length >= 90);
+      assert(client.caughtUp.every(({ isWhole }) => isWhole));
+    }
+    for (const client of lost) {
+      await client.until(() => client.caughtUp.length === 2);
+    }
+    isHeard(followers, first.id, 60);
+    isHeard(followers, second.id, 20);
+    isHeard(followers, third.id, 10);
+    await stage.world.add();
+    await stage.world.meet();
+  },
+
+  async "Who was away for longer than is kept is told so, and goes on"(stage) {
+    const room = stage.keptRoom();
+    const [first, second] = stage.nodes;
+    const client = await stage.client(first);
+    await client.remote.catchUp(room, 0);
+    await say(second, room, 1);
+    await client.until(() => client.heard.length === 1);
+    const { position } = client.heard[0]!;
+    await client.remote.leave(room);
+    await say(second, room, 150);
+    const caught = await client.remote.catchUp(room, position!);
+    assertEquals(caught.isWhole, false);
+    assertEquals(client.heard.length, 1);
+    await say(second, room, 1);
+    await client.until(() => client.heard.length === 2);
+    assertEquals(client.heard[1]!.number, 152);
+    await client.remote.leave(room);
+    await say(second, room, 50);
+    const again = await client.remote.catchUp(room, client.heard[1]!.position!);
+    assertEquals(again.isWhole, true);
+    assertEquals(
+      client.heard.slice(1).map(({ number }) => number),
+      Array.from({ length: 51 }, (_, index) => 152 + index),
+    );
+  },
+
+  async "An engine that is restarted has kept a room's history, or tells one gap"(
+    stage,
+  ) {
+    const room = stage.keptRoom();
+    const [first, second] = stage.nodes;
+    const members = await keepers(stage, room);
+    await say(first, room, 20);
+    for (const member of members) {
+      await member.until(() => member.heard.length === 20);
+    }
+    const { position } = members[0]!.heard[9]!;
+    await stage.server.stop();
+    for (const { control } of stage.nodes) {
+      await until(async () => await control.remote.status() === "lost");
+    }
+    const failed = await second.control.remote.publish(room);
+    assertEquals([failed.error, failed.sent], ["EngineError", false]);
+    await stage.server.start();
+    for (const { control } of stage.nodes) {
+      await until(async () => await control.remote.status() === "open");
+    }
+    // To a file it was written; Redis had it in memory.
+    const isKept = stage.kind === "nats";
+    if (!isKept) await onlyGaps(stage.nodes, [room], "engine");
+    const back = await stage.client(second);
+    const caught = await back.remote.catchUp(room, position!);
+    assertEquals(caught.isWhole, isKept);
+    await say(first, room, 10);
+    for (const member of members) {
+      await member.until(() => member.heard.length >= 30);
+    }
+    isHeard(members, first.id, 30);
+    const missed = isKept ? members[0]!.heard.slice(10, 20) : [];
+    await back.until(() => back.heard.length >= missed.length + 10);
+    assertEquals(back.heard, [...missed, ...members[0]!.heard.slice(20)]);
+    if (isKept) await noGaps(stage.nodes, room);
+    else await onlyGaps(stage.nodes, [room], "engine");
+  },
+
+  async "Whom Redis cuts reads what was said in a room with history"(stage) {
+    if (stage.kind !== "redis") return;
+    const room = stage.keptRoom();
+    const [first, second, third] = stage.nodes;
+    const members = await keepers(stage, room);
+    // Where it shows that it was cut.
+    const plain = stage.room();
+    await stage.member(third, plain);
+    await third.control.remote.watch(plain);
+    const admin = createClient({ url: stage.server.url });
+    admin.on("error", () => {});
+    await admin.connect();
+    try {
+      const saying = say(second, room, 30);
+      await admin.sendCommand(["CLIENT", "KILL", "TYPE", "pubsub"]);
+      await saying;
+      for (const member of members) {
+        await member.until(() => member.heard.length >= 30);
+      }
+      for (const { control } of stage.nodes) {
+        await until(async () => await control.remote.status() === "open");
+      }
+      // What one node doesn't read fills Redis' buffer for it.
+      await members[2]!.remote.join("overrun");
+      await overrun(stage, admin, third, "overrun", async () => {
+        await say(first, room, 20);
+      });
+      await until(async () => {
+        const { gaps } = await logOf(third, plain);
+        return gaps.length === 2;
+      }, "two gaps");
+      for (const member of members) {
+        await member.until(() => member.heard.length >= 50);
+      }
+      await until(async () => await third.control.remote.status() === "open");
+      await say(third, room, 1);
+      for (const member of members) {
+        await member.until(() => member.heard.length >= 51);
+      }
+      isHeard(members, second.id, 30);
+      isHeard(members, first.id, 20);
+      await noGaps(stage.nodes, room);
+    } finally {
+      admin.destroy();
+    }
+  },
 };
+
+/** A member of each node in a room with history, whose gaps are noted. */
+async function keepers(stage: Stage, room: string): Promise<TestClient[]> {
+  const members: TestClient[] = [];
+  for (const node of stage.nodes) {
+    members.push(await stage.member(node, room));
+    await node.control.remote.watch(room);
+  }
+  await settled(stage.nodes, [room], members.length);
+  return members;
+}
+
+/** Lets a node say so many things in a room, one when the engine has the other. */
+async function say(
+  { control }: NodeProcess,
+  room: string,
+  count: number,
+): Promise<{ readonly number: number }> {
+  let number = 0;
+  for (let index = 0; index < count; index++) {
+    const { error, ...published } = await control.remote.publish(room);
+    assertEquals(error, undefined, published.message);
+    number = published.number;
+  }
+  return { number };
+}
+
+/** Each has heard what a node has said, once and in order, and all the same. */
+function isHeard(
+  clients: readonly TestClient[],
+  from: string,
+  count: number,
+): void {
+  for (const client of clients) {
+    const numbers = client.heard.filter((heard) => heard.from === from)
+      .map(({ number }) => number);
+    assertEquals(numbers, Array.from({ length: count }, (_, n) => n + 1));
+    assertEquals(client.heard, clients[0]!.heard);
+    const positions = client.heard.map(({ position }) => position);
+    assertEquals(new Set(positions).size, client.heard.length);
+  }
+}
+
+/** Nodes have told no gap of a room. */
+async function noGaps(
+  nodes: readonly NodeProcess[],
+  room: string,
+): Promise<void> {
+  for (const { control } of nodes) {
+    assertEquals((await control.remote.log(room)).gaps, []);
+  }
+}
+
+/** Lets Redis send a node more than it reads, while something else is said. */
+async function overrun(
+  { world }: Stage,
+  admin: {
+    sendCommand(args: string[]): Promise<unknown>;
+    publish(subject: string, text: string): Promise<unknown>;
+  },
+  node: NodeProcess,
+  room: string,
+  meanwhile?: () => Promise<void>,
+): Promise<void> {
+  const limit = "pubsub 8000000 8000000 0";
+  await admin.sendCommand([
+    "CONFIG",
+    "SET",
+    "client-output-buffer-limit",
+    limit,
+  ]);
+  node.stop();
+  const text = "x".repeat(1_000_000);
+  const subject = `${world.prefix}.r.${encodeURIComponent(room)}`;
+  for (let turn = 0; turn < 50; turn++) await admin.publish(subject, text);
+  await meanwhile?.();
+  node.continue();
+}
 
 /** The name of what a test does to a call of a peer. */
 function room(id: string): string {

@@ -7,6 +7,7 @@
 
 import { lines } from "../../bench/lines.ts";
 import { connect } from "../../client.ts";
+import type { CaughtUp, Position } from "../../cluster.ts";
 import { type Peer, RpcError } from "../../mod.ts";
 import { until } from "../interop/processes.ts";
 import { TcpProxy } from "../tcp_proxy.ts";
@@ -22,6 +23,8 @@ export interface Heard {
   /** The node that published it. */
   readonly from: string;
   readonly number: number;
+  /** Where it stands; `undefined`: the room keeps nothing. */
+  readonly position: Position | undefined;
 }
 
 /** A client, which writes down what it hears. */
@@ -29,6 +32,8 @@ export interface TestClient extends AsyncDisposable {
   readonly peer: Peer<Service>;
   readonly remote: Peer<Service>["remote"];
   readonly heard: Heard[];
+  /** What was answered each time that it caught up with the room it follows. */
+  readonly caughtUp: CaughtUp[];
   /** What was said when it was closed; `undefined`: it was not. */
   readonly closed:
     | { readonly code: number; readonly reason: string }
@@ -55,6 +60,11 @@ export interface ClientOptions {
   reconnect?: boolean;
   /** Whether it writes down what it hears. Default `true`. */
   records?: boolean;
+  /**
+   * A room with history, in which it catches up with what it has missed, whenever it
+   * is connected.
+   */
+  follows?: string;
   /** Called with each message of a room. */
   onheard?: (heard: Heard) => void;
 }
@@ -68,6 +78,21 @@ export async function connectClient(
   options: ClientOptions = {},
 ): Promise<TestClient> {
   const { version, reconnect = false, records = true, onheard } = options;
+  const { follows } = options;
+  const caughtUp: CaughtUp[] = [];
+  let position: Position | undefined;
+  const follow = async (room: string): Promise<void> => {
+    const since = position;
+    try {
+      const caught = await peer.request("catchUp", [room, since ?? 0]);
+      // Unless it has heard something meanwhile.
+      if (position === since) position = caught.position;
+      caughtUp.push(caught);
+    } catch {
+      // The connection was lost: the next one asks again.
+    }
+    wake();
+  };
   const heard: Heard[] = [];
   const running = new Map<string, (answer: string) => void>();
   const cancelled = new Set<string>();
@@ -81,7 +106,9 @@ export async function connectClient(
     ...version !== undefined && { version },
     local: {
       show(room, from, number): void {
-        const message = { room, from, number };
+        const { members } = peer.call;
+        position = members?.position as Position | undefined;
+        const message = { room, from, number, position };
         if (records) heard.push(message);
         onheard?.(message);
         wake();
@@ -108,6 +135,9 @@ export async function connectClient(
       },
     } satisfies Page,
     onattempt() {},
+    onopen() {
+      if (follows !== undefined) void follow(follows);
+    },
     onclose({ code, reason, retryIn }) {
       if (retryIn === undefined) closed = { code, reason };
       wake();
@@ -119,6 +149,7 @@ export async function connectClient(
     peer,
     remote: peer.remote,
     heard,
+    caughtUp,
     get closed() {
       return closed;
     },

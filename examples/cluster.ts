@@ -1,12 +1,12 @@
-// deno run --allow-env --allow-net --allow-read --allow-run examples/cluster.ts
+// deno run --allow-env --allow-net --allow-read --allow-run --allow-write examples/cluster.ts
 
 /**
  * The chat of examples/server.ts, by three servers on one engine, behind a load
  * balancer: each page shows which server everybody is connected to. End one of them,
  * as nobody does it to be nice, and watch.
  *
- * `ENGINE` is the address of a NATS or Redis that runs already, such as
- * "nats://127.0.0.1:4222"; without it, one is started. `PORT` and `HOSTNAME` say where
+ * `ENGINE` is the address of a NATS with JetStream, or a Redis, that runs already, such
+ * as "nats://127.0.0.1:4222"; without it, one is started. `PORT` and `HOSTNAME` say where
  * the balancer listens, as they do for examples/server.ts.
  *
  * @module

@@ -104,8 +104,13 @@ export class Chat extends Peer<Page> {
       }
     },
 
-    /** The last messages that have an id, the newest last. */
-    messages: (): Message[] => [...Chat.#messages.values()],
+    /**
+     * The last messages that have an id, the newest last.
+     *
+     * @param _since Where the last one stands that the page has, if it was told: for
+     * servers that have it told what followed.
+     */
+    messages: (_since?: string): Message[] => [...Chat.#messages.values()],
   };
 
   static #keep(id: string, message: Message): void {

@@ -44,6 +44,9 @@ const key = randomId();
 /** Settles when what this connection missed is shown. */
 let caughtUp: Promise<void>;
 
+/** Where the last message stands that came, where several servers keep them. */
+let position: string | undefined;
+
 /** Connects for as long as this page lives, or until the server has enough. */
 function open() {
   const peer = connect<Chat["local"]>(address, {
@@ -53,6 +56,7 @@ function open() {
         peer.remote.people().then(showMembers, () => {});
       },
       message(...message: Message) {
+        position = peer.call.members.position as string | undefined;
         caughtUp.then(() => showMessage(...message));
       },
       missed() {
@@ -61,7 +65,7 @@ function open() {
       },
     },
     onopen() {
-      caughtUp = peer.remote.messages().then(showAll).catch(() => {});
+      caughtUp = peer.remote.messages(position).then(showAll).catch(() => {});
       // Nobody knows who came and left meanwhile.
       people = undefined;
       if (username !== "") takeName(username).catch(complain);

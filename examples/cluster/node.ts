@@ -6,10 +6,9 @@
  * @module
  */
 
-import { cluster } from "../../cluster.ts";
-import { broadcast, Peer } from "../../mod.ts";
+import { cluster, type JoinOptions } from "../../cluster.ts";
+import { broadcast, Peer, RpcError } from "../../mod.ts";
 import { serve } from "../../server.ts";
-import { socketPair } from "../../testing.ts";
 import {
   type Chat,
   checkedId,
@@ -18,6 +17,7 @@ import {
   type Message,
   type Page,
   type People,
+  TEXT_REFUSED,
 } from "../chat/chat.ts";
 import { serveFiles } from "../static.ts";
 import { connectEngine } from "./engine.ts";
@@ -31,8 +31,8 @@ interface Person {
   readonly since: number;
 }
 
-/** That many messages are kept. */
-const KEPT = 50;
+/** That many messages a new page is told. */
+const LAST = 50;
 
 const [address = "", node = ""] = Deno.args;
 const { engine, close } = await connectEngine(address);
@@ -41,25 +41,26 @@ const nodes = await cluster({
   prefix: "chat",
   onerror: (error) => console.error(`Server ${node}: ${error}`),
 });
-const lobby = nodes.room<Page, Person | null>("lobby");
-
-/** The last messages that have an id, by it. */
-const messages = new Map<string, Message>();
+// The engine keeps what is said: whatever server a page comes to, it is told.
+const lobby = nodes.room<Page, Person | null>("lobby", { history: true });
 
 /** Somebody in the room, who is connected to this server. */
 class Somebody extends Peer<Page> {
   readonly #since = Date.now();
   #name = "anon";
+  /** Nobody is listed before there is a name. */
+  #as: JoinOptions<Person | null> = { data: null };
 
   override local = {
     /** Takes a name; by the key, a page that comes again is the same person. */
     set_username: async (username: string, key?: string): Promise<void> => {
       const known = checkedId(key);
       this.#name = checkedUsername(username);
-      await lobby.join(this, {
+      this.#as = {
         ...(known !== undefined && { key: known }),
         data: { name: this.#name, node, since: this.#since },
-      });
+      };
+      await lobby.join(this, this.#as);
     },
 
     /** Who is there, on whatever server, in the order of their coming. */
@@ -86,17 +87,30 @@ class Somebody extends Peer<Page> {
     },
 
     /** Says something to everybody; again under the same id, it is said once. */
-    say: (text: string, id?: string): void => {
+    say: async (text: string, id?: string): Promise<void> => {
       const said = checkedText(text);
       const known = checkedId(id);
-      if (known === undefined) lobby.notify("message", [this.#name, said]);
-      else if (!messages.has(known)) {
-        lobby.notify("message", [this.#name, said, known, Date.now()]);
+      if (known !== undefined && await isSaid(known)) return;
+      const message: Required<Message> | [string, string] = known === undefined
+        ? [this.#name, said]
+        : [this.#name, said, known, Date.now()];
+      try {
+        await lobby.publish("message", message);
+      } catch {
+        throw new RpcError(TEXT_REFUSED, "It could not be said: try again");
       }
     },
 
-    /** What was said last, on whatever server. */
-    messages: (): Message[] => [...messages.values()],
+    /**
+     * Lets a page hear what was said since, on whatever server, or last; and what is
+     * said from now on.
+     */
+    messages: async (since?: string): Promise<Message[]> => {
+      const { isWhole } = await lobby.catchUp(this, since ?? LAST, this.#as);
+      // More was said than is kept: it asks again, for the last.
+      if (!isWhole && since !== undefined) this.notify("missed");
+      return [];
+    },
   } satisfies Omit<Shown, "clients">;
 }
 
@@ -107,20 +121,10 @@ type Shown = {
   ) => unknown;
 };
 
-// This server is in the room itself, and keeps what it hears.
-const [own, others] = socketPair();
-const ear = new Peer(own, {
-  local: {
-    message(...message: Message): void {
-      const [, , id] = message;
-      if (id === undefined) return;
-      messages.set(id, message);
-      const [oldest] = messages.keys();
-      if (messages.size > KEPT) messages.delete(oldest!);
-    },
-  },
-});
-await lobby.join(new Peer<Page>(others), { data: null });
+async function isSaid(id: string): Promise<boolean> {
+  const { said } = await lobby.history();
+  return said.some(({ params }) => (params as Message)[2] === id);
+}
 
 const server = serve(Somebody, {
   port: 0,
@@ -138,7 +142,6 @@ const told = (async () => {
 
 for await (const _chunk of Deno.stdin.readable);
 await server.drain();
-ear.close();
 await nodes.close();
 await told;
 await close();

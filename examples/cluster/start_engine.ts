@@ -14,8 +14,11 @@ export interface RunningEngine {
 }
 
 const programs = {
-  nats: (port: number) => ["-a", "127.0.0.1", "-p", `${port}`],
-  redis: (port: number) => [
+  // With JetStream, which keeps what is said.
+  nats: (port: number, folder: string) => [
+    ...["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder],
+  ],
+  redis: (port: number, _folder: string) => [
     ...["--bind", "127.0.0.1", "--port", `${port}`],
     ...["--save", "", "--appendonly", "no"],
   ],
@@ -42,19 +45,24 @@ export async function startEngine(
   }
   for (const kind of ["nats", "redis"] as const) {
     const port = freePort();
-    const child = spawn(`${kind}-server`, programs[kind](port));
-    if (child === undefined) continue;
+    const folder = await Deno.makeTempDir({ prefix: "jsonrpcws_chat_" });
+    const child = spawn(`${kind}-server`, programs[kind](port, folder));
+    if (child === undefined) {
+      await Deno.remove(folder);
+      continue;
+    }
     await listens(port);
     return {
       address: `${kind}://127.0.0.1:${port}`,
       pid: child.pid,
-      stop() {
+      async stop() {
         try {
           child.kill("SIGTERM");
         } catch {
           // It has ended already.
         }
-        return child.status;
+        await child.status;
+        await Deno.remove(folder, { recursive: true });
       },
     };
   }

@@ -104,6 +104,14 @@ for (const { name, launch } of browsers) {
       ]);
       await shows(ann, "#status", "Connected");
       assert(await isMarked(ann));
+      // Who is new is told what was said, also by the server that is gone.
+      const dan = await join(browser, url, "dan");
+      await showsMessages(dan, [
+        "ann: hello",
+        "cat: hi",
+        "ben: ann?",
+        "ann: here",
+      ]);
       assertEquals(browser.complaints, []);
     },
   );

@@ -10,6 +10,7 @@ import { parseArgs } from "node:util";
 import { createClient } from "@redis/client";
 import { connect } from "../client.ts";
 import type { Peer } from "../mod.ts";
+import { isKept, keptRoom } from "../tests/cluster/kept.ts";
 import type { Page } from "../tests/cluster/node_program.ts";
 import { type EngineKind, EngineServer } from "../tests/cluster/servers.ts";
 import {
@@ -18,6 +19,7 @@ import {
   World,
 } from "../tests/cluster/world.ts";
 import { CallLedger, MemberLedger } from "./cluster_ledger.ts";
+import { type HeardHistory, HistoryLedger } from "./history_ledger.ts";
 import { Random } from "./random.ts";
 
 const { values } = parseArgs({
@@ -51,25 +53,43 @@ const violations: string[] = [];
 const random = new Random(seed);
 const rooms = Array.from(
   { length: Math.max(1, Math.round(clientCount * roomsEach / roomSize)) },
-  (_, number) => `room ${number}`,
+  // A third of them has history.
+  (_, number) => number % 3 === 0 ? keptRoom(`${number}`) : `room ${number}`,
 );
 const calls = new CallLedger();
+const histories = new HistoryLedger();
+
+// What a client that has heard nothing yet is sent: all that there is.
+const mostKept = 10_000;
 
 /** A client that comes back, and joins its rooms each time. */
 class SoakClient {
   readonly ledger: MemberLedger;
   readonly rooms: readonly string[];
   readonly peer: Peer<Service>;
+  /** What came in its rooms with history. */
+  readonly #heard = new Map<string, HeardHistory>();
   /** Its id in the cluster; `undefined`: it is not in its rooms. */
   id: string | undefined;
 
   constructor(name: string, url: string, rooms: readonly string[]) {
     this.ledger = new MemberLedger(name);
     this.rooms = rooms;
+    for (const room of rooms) {
+      if (isKept(room)) this.#heard.set(room, histories.member(name, room));
+    }
     const join = (): Promise<void> => this.#join();
     const local: Page & { run(id: string): string } = {
-      show: (room, from, number) => this.ledger.hear(room, from, number),
-      gap: (room, _why, node) => this.ledger.gap(room, node),
+      show: (room, from, number) => {
+        const heard = this.#heard.get(room);
+        if (heard === undefined) this.ledger.hear(room, from, number);
+        else heard.hear(from, number, this.peer.call.members.position);
+      },
+      gap: (room, _why, node) => {
+        const heard = this.#heard.get(room);
+        if (heard === undefined) this.ledger.gap(room, node);
+        else heard.gap();
+      },
       run(id) {
         calls.run(id);
         return id;
@@ -100,19 +120,43 @@ class SoakClient {
     const { peer } = this;
     try {
       const id = await peer.request("id");
-      for (const room of this.rooms) await peer.request("join", [room]);
+      for (const room of this.rooms) {
+        const heard = this.#heard.get(room);
+        if (heard === undefined) await peer.request("join", [room]);
+        else await this.#catchUp(heard);
+      }
       this.id = id;
     } catch {
       // The connection was lost: the next one joins.
     }
+  }
+
+  async #catchUp(heard: HeardHistory): Promise<void> {
+    const { room, position, events: { length } } = heard;
+    const since = position ?? mostKept;
+    const { isWhole } = await this.peer.request("catchUp", [room, since]);
+    if (!isWhole) heard.begin(length);
+    if (position !== undefined) histories.caughtUp[isWhole ? "whole" : "not"]++;
+  }
+}
+
+/** Says something somewhere. */
+async function say(): Promise<void> {
+  const { id, control: { peer } } = random.pick(world.nodes);
+  const room = random.pick(rooms);
+  if (!isKept(room)) return void peer.notify("say", [room]);
+  try {
+    const { number, error } = await peer.request("publish", [room]);
+    if (error === undefined) histories.confirm(room, id, number);
+  } catch {
+    // The node is gone: nobody knows whether it said that.
   }
 }
 
 /** Says something somewhere, again and again, until it is told to stop. */
 async function talk(signal: AbortSignal): Promise<void> {
   while (!signal.aborted) {
-    const node = random.pick(world.nodes);
-    node.control.peer.notify("say", [random.pick(rooms)]);
+    void say();
     await sleep(sayEvery);
   }
 }
@@ -205,6 +249,15 @@ const strikes: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
+/** Cuts some clients, who come back to whatever node. */
+function sendBack(): void {
+  const { peer } = random.pick(world.nodes).control;
+  for (let turn = 0; turn < Math.max(3, clientCount / 100); turn++) {
+    const { id } = random.pick(clients);
+    if (id !== undefined) peer.notify("close", [id, 1012]);
+  }
+}
+
 /** Lets one more node join. */
 async function begin(): Promise<void> {
   const node = await world.add();
@@ -275,9 +328,12 @@ const over = new AbortController();
 const busy = Promise.all([talk(over.signal), call(over.signal)]);
 const end = performance.now() + Number(values.minutes) * 60_000;
 let rounds = 0;
+// Who is cut then has heard something.
+await sleep(2_000);
 while (performance.now() < end) {
   const name = random.pick(Object.keys(strikes));
   faults.set(name, (faults.get(name) ?? 0) + 1);
+  sendBack();
   await strikes[name]!();
   await sleep(calm);
   await check(`After "${name}", ${++rounds}`);
@@ -305,6 +361,7 @@ for (const { ledger } of clients) {
   ledger.finish(said);
   violations.push(...ledger.violations);
 }
+violations.push(...histories.violations());
 violations.push(...calls.violations());
 for (const { peer } of clients) peer.close();
 await Promise.all(clients.map(({ peer }) => peer.closed));
@@ -315,6 +372,10 @@ for (const node of world.nodes.splice(0)) {
 
 const { heard, missed } = totals();
 console.log(`messages: ${heard} heard, ${missed} missed and told as gaps`);
+const { caughtUp, confirmed, totals: kept } = histories;
+console.log(
+  `in rooms with history: ${confirmed} said, ${kept.heard} heard, ${kept.gaps} gaps told; came back: ${caughtUp.whole} to all, ${caughtUp.not} too late`,
+);
 console.log(`gaps of the last nodes, by why: ${list(gaps)}`);
 console.log(`calls: ${list(calls.counts)}`);
 console.log(`faults: ${list(faults)}`);

@@ -25,5 +25,7 @@ for (const engine of ["nats", "redis"]) {
     // What never happened was not tried.
     assert(/\bresult [1-9]/.test(printed!), printed);
     assert(/messages: [1-9]/.test(printed!), printed);
+    assert(/history: [1-9]\d* said, [1-9]/.test(printed!), printed);
+    assert(/came back: [1-9]/.test(printed!), printed);
   });
 }

@@ -54,9 +54,9 @@ import {
   take,
 } from "./waiting.ts";
 
-// What a peer says that could not read a message. With any other code it could:
-// some answer notifications that they don't know, and such an answer is not about
-// a call.
+// The codes of errors about a message that the other side could not read. An error
+// without an id and with another code isn't about a call: some peers answer unknown
+// notifications so.
 const unreadable: readonly number[] = [
   0,
   parseError,
@@ -65,11 +65,12 @@ const unreadable: readonly number[] = [
   batchTooLarge,
 ];
 
-// What is longer would be a burden: all that are in flight are kept.
+// Characters: longer texts are not kept to be sent again, since all requests in
+// flight would be.
 const mostKept = 65_536;
 
-// What settles the promise that was made last. One function for all promises: a
-// closure for each costs 2 % of a call (bench/, "one process").
+// The functions that settle the last promise that was made. One executor for all
+// promises: a closure for each costs 2 % of a call (bench/, "one process").
 let resolveLast: ((result: unknown) => void) | undefined;
 let rejectLast: ((error: unknown) => void) | undefined;
 
@@ -91,7 +92,7 @@ export function request(
   const promise = new Promise<unknown>(keepHands);
   const resolve = resolveLast!;
   const reject = rejectLast!;
-  // Or they would keep the last call.
+  // Cleared, or they would keep the last call in memory.
   resolveLast = rejectLast = undefined;
   try {
     begin(core, method, params, options, resolve, reject);
@@ -102,7 +103,7 @@ export function request(
   return promise;
 }
 
-/** Sends a request, or lets it wait. */
+/** Sends a request, or puts it into the queue. */
 function begin(
   core: Core,
   method: string,
@@ -126,7 +127,7 @@ function begin(
   try {
     const more = options?.members;
     text = writeCall(core, cannotRequest, method, params, writing, id, more);
-    // What writes itself may have closed it.
+    // A toJSON of the params may have closed the peer.
     if (isLeaving(core)) {
       throw closedError(core, cannotRequest, false, method);
     }
@@ -138,7 +139,7 @@ function begin(
     ? writing
     : undefined;
   const idempotent = options?.idempotent ?? false;
-  // Who awaits an answer to what onopen calls goes on with that.
+  // A call of onopen: after its answer, calls count as onopen's, too.
   const own = core.opening?.isOwn ? core.opening : undefined;
   const pending: Pending = {
     id,
@@ -164,7 +165,7 @@ function begin(
       : holdSignal(core, id, signal, loan),
   };
   if (loan !== undefined) loan.pending = pending;
-  // Known before it is sent: a socket may answer from within send().
+  // Added before it is sent, because a socket may answer from within send().
   table.add(pending);
   own?.count();
   if (core.batches?.isCollecting) core.batches.collect(text, pending);
@@ -176,7 +177,10 @@ function begin(
   }
 }
 
-/** Listens to the signal of a call; returns how to let go of that, and of a loan. */
+/**
+ * Listens to the signal of a call; returns a function that removes the listener and
+ * releases the loan.
+ */
 function holdSignal(
   core: Core,
   id: number,
@@ -197,7 +201,7 @@ export function notify(core: Core, method: string, params?: Params): boolean {
   return deliver(core, method, writeNotice(core, method, params));
 }
 
-/** Writes a notification, which may be for many. */
+/** Writes a notification, for one peer or many. */
 export function writeNotice(
   core: Core,
   method: string,
@@ -217,7 +221,7 @@ export function writeNotice(
   }
 }
 
-/** Sends a notification that is written; `false`: it was not taken. */
+/** Sends a written notification; `false`: it was not taken. */
 export function deliver(core: Core, method: string, text: string): boolean {
   text = traced(core, text);
   checkLength(core, cannotNotify, method, text);
@@ -227,7 +231,7 @@ export function deliver(core: Core, method: string, text: string): boolean {
     return true;
   }
   core.connection.suspect = core.pending.nextId;
-  // One that was made after a call doesn't overtake it.
+  // A notification doesn't overtake a call that was made before it.
   return isReady(core, method) && core.pause === undefined &&
       core.queue.isPassable(false)
     ? sendNow(core, text)
@@ -235,7 +239,7 @@ export function deliver(core: Core, method: string, text: string): boolean {
       undefined;
 }
 
-/** @throws {TypeError} A method has no name. */
+/** @throws {TypeError} The method's name is no string. */
 export function checkMethod(what: string, method: unknown): void {
   if (typeof method === "string") return;
   throw new TypeError(
@@ -244,9 +248,9 @@ export function checkMethod(what: string, method: unknown): void {
 }
 
 /**
- * Writes a request, or without an id a notification.
+ * Writes a request; without an id, a notification.
  *
- * @throws {TypeError} It can't be written as JSON.
+ * @throws {TypeError} The params can't be written as JSON.
  * @throws {RangeError} The request is too long.
  */
 function writeCall(
@@ -290,22 +294,22 @@ function writeCall(
   return text;
 }
 
-/** An id as the other side gets it. */
+/** The id as it is sent: a number, or a string with `stringIds`. */
 function wireIdOf({ options }: Core, id: number): number | string {
   return options.stringIds ? `${id}` : id;
 }
 
-/** A call with its place in a trace, where there is one to tell. */
+/** Adds the trace context to a call, if this side has traces. */
 function traced(core: Core, text: string): string {
   return core.traces?.isOn && versionOf(core) === "2.0"
     ? core.traces.write(text)
     : text;
 }
 
-/** Gives a request up: its caller is told, and the peer, if it knows of it. */
+/** Cancels a request: rejects it, and tells the other side if it was sent. */
 export function cancel(core: Core, id: number, reason: unknown): void {
   giveUp(core, id, reason);
-  // Not before the peer knows that there is a place.
+  // Only now, so that the cancel leaves before the requests that take its place.
   advance(core);
 }
 
@@ -318,13 +322,13 @@ function giveUp(core: Core, id: number, reason: unknown): void {
   }
 }
 
-/** Gives up the requests that are due, and says when the next one is. */
+/** Gives up the requests that are due; returns the time of the next deadline. */
 export function sweepOutgoing(core: Core, now: number): number {
   const due: Pending[] = [];
   let next = core.pending.sweep(now, due);
   for (const pending of due) {
     if (pending.loan?.asked) {
-      // The peer waits for this side.
+      // The other side waits for an answer of this one.
       pending.deadline = core.deadlines.after(pending.timeout);
       next = Math.min(next, pending.deadline);
     } else giveUp(core, pending.id, timeoutError(core, pending));
@@ -333,7 +337,10 @@ export function sweepOutgoing(core: Core, now: number): number {
   return next;
 }
 
-/** The error of a call whose time is over; one that never left says so, and why. */
+/**
+ * The error of a call that timed out. If it was never sent, the message has the
+ * reason.
+ */
 function timeoutError(core: Core, pending: Pending): Error {
   const { method, timeout, sent, wasSent } = pending;
   const left = sent || wasSent;
@@ -353,7 +360,7 @@ function timeoutError(core: Core, pending: Pending): Error {
 /**
  * Settles a request with its response.
  *
- * @param text The frame that it came in.
+ * @param text The text of its frame.
  */
 export function settle(core: Core, response: Response, text: string): void {
   const { id, error } = response;
@@ -365,7 +372,7 @@ export function settle(core: Core, response: Response, text: string): void {
   }
   if (pending.method === "rpc.ping") core.heartbeat?.hearAnswer();
   const { values } = connection;
-  // Read while what was lent to the call can still be told by its handle.
+  // Read before the loan is released, since the result may have its handles.
   let result: unknown = response.result;
   let failure: unknown;
   if (error !== undefined) {
@@ -385,7 +392,7 @@ export function settle(core: Core, response: Response, text: string): void {
   else pending.reject(entrusted(core, failure as Error));
 }
 
-/** A promise that rejects with the error of a response. */
+/** A promise that rejects with a response's error. */
 function rejected(
   core: Core,
   error: unknown,
@@ -399,12 +406,12 @@ function rejected(
 }
 
 /**
- * A promise that rejects two turns later. By then the promise that a call returned
- * waits for this one, and so V8 finds who awaits it: the error has the stack of its
- * caller, at no cost to the calls that succeed. To take a stack for each call would be
- * 1.1 µs, of the 2.7 that a small call takes in one process.
+ * A promise that rejects two microtasks later. By then the call's promise waits for
+ * this one, so V8 finds the code that awaits it, and the error has the caller's
+ * stack. Calls that succeed cost nothing. Taking a stack for each call would cost
+ * 1.1 µs of the 2.7 that a small call takes in one process.
  *
- * @param makeError Makes the error, by then.
+ * @param makeError Makes the error, after the microtasks.
  */
 export async function rejectLate(makeError: () => Error): Promise<never> {
   await undefined;
@@ -412,7 +419,7 @@ export async function rejectLate(makeError: () => Error): Promise<never> {
   throw makeError();
 }
 
-/** A response that no request waits for by its id. */
+/** Handles a response whose id no request has. */
 export function settleUnknown(
   core: Core,
   { id, error, result }: Response,
@@ -429,15 +436,15 @@ export function settleUnknown(
 }
 
 /**
- * An error without an id: the peer could not read something of ours, if that is
- * what it says. It is about a batch if one is waiting, else about the one call that
- * is; a guess among several, or between it and what was no request, would tell a lie
- * to one of them.
+ * Handles an error without an id. By its code it may say that the other side could
+ * not read a message. Then it is taken for the answer to a batch if one waits, else
+ * to a call if only one waits. If there are several, or a notification or an answer
+ * may be meant, no call is rejected, since it could be the wrong one.
  */
 function settleUnidentified(core: Core, error: RpcError): void {
   const isNamed = core.batches?.isNamed === true;
   if (!isNamed && core.heartbeat?.isBlamed()) return;
-  // No guess while a notification or an answer may be to blame.
+  // No guess while a notification or an answer may be meant.
   const isGuess = core.connection.suspect === 0;
   if (unreadable.includes(error.code)) {
     if (core.batches?.settle(error, isGuess)) return;

@@ -1,6 +1,6 @@
 /**
- * The requests that wait for a response, by id; and the messages that wait to be
- * sent, in their order.
+ * The table of requests that wait for a response, and the queue of messages that
+ * wait to be sent.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
  *
@@ -8,17 +8,17 @@
  */
 
 /**
- * What the params of a request lend to the peer: counted among what is lent once
- * the request is sent.
+ * The streams and references in the params of a request. They count once the
+ * request is sent.
  */
 export interface Loan {
   streams: number;
   references: number;
-  /** Whether it was sent. */
+  /** Whether the request was sent. */
   isOut: boolean;
-  /** The request, from when there is one until it is settled. */
+  /** The request; `undefined` before it is made, and after it is settled. */
   pending: Pending | undefined;
-  /** How many questions about it this side still has to answer. */
+  /** Number of questions about them that this side has not answered yet. */
   asked: number;
 }
 
@@ -29,41 +29,44 @@ export interface Pending {
   readonly timeout: number;
   readonly resolve: (result: unknown) => void;
   readonly reject: (error: unknown) => void;
-  /** When it is given up, in milliseconds of the monotonic clock. */
+  /** The time when it is given up, of `performance.now()`. */
   deadline: number;
   readonly onprogress: ((value: unknown) => void) | undefined;
-  /** Whether its caller said that it may be executed twice. */
+  /** Whether it may be executed twice. */
   readonly idempotent: boolean;
   /**
-   * What to send once more, if the connection is lost or the peer wants it later;
-   * `undefined`: it may not be, or is too long to be kept.
+   * The text to send again, after a lost connection or a refusal by the rate;
+   * `undefined`: it may not be sent again, or is too long to be kept.
    */
   readonly text: string | undefined;
-  /** What its params lend, which only the connection of then knows. */
+  /**
+   * The streams and references in its params, which are valid only on the
+   * connection that it was made for.
+   */
   readonly loan: Loan | undefined;
-  /** Places that it takes among those in flight: 1, of the protocol's own 0. */
+  /** Its places among the requests in flight: 1; 0 for the protocol's own. */
   readonly places: number;
-  /** Whether it was handed to the socket. */
+  /** Whether it was handed to the present socket. */
   sent: boolean;
-  /** Whether it was handed to that of an earlier connection. */
+  /** Whether it was handed to an earlier connection's socket. */
   wasSent: boolean;
   settled: boolean;
-  /** UTF-16 code units that it has in the queue; 0: it is not there. */
+  /** Its UTF-16 code units in the queue; 0: it isn't in the queue. */
   queued: number;
-  /** Lets go of the caller's signal, and of what its params lent. */
+  /** Removes the listener to the signal, and releases the loan. */
   release: ((succeeded: boolean) => void) | undefined;
 }
 
-/** A message, or a batch that is to be one frame. */
+/** An entry of the queue: a message or a batch. */
 export interface Entry {
   readonly text: string;
-  /** The request that it is; a notification waits for nothing. */
+  /** The request; `undefined` for a notification or a batch. */
   readonly pending: Pending | undefined;
-  /** The batch that it is. */
+  /** The batch; `undefined` for a message. */
   readonly batch?: QueuedBatch | undefined;
 }
 
-/** A batch that waits, and goes without the members that were given up meanwhile. */
+/** A batch in the queue. Members that are given up meanwhile are left out. */
 export interface QueuedBatch {
   readonly members: readonly Entry[];
   send(): void;
@@ -71,31 +74,33 @@ export interface QueuedBatch {
   reject(error: unknown): void;
 }
 
-/** Whether something is still to be sent. */
+/** Whether an entry is still to be sent. */
 export function isWanted({ pending, batch }: Entry): boolean {
   return batch === undefined
     ? pending?.settled !== true
     : batch.members.some(isWanted);
 }
 
-/** The messages of what waits. */
+/** The messages of an entry. */
 export function messagesOf(entry: Entry): readonly Entry[] {
   return entry.batch?.members ?? [entry];
 }
 
 const none: Entry[] = [];
 
-// So many that were given up are worth no copy.
+// Entries that were given up are removed only if there are more of them.
 const mostGivenUp = 1_024;
 
-/** Entries in their order. To join and to go cost the same however many there are. */
+/**
+ * A row of entries, first in, first out. Adding and removing take constant time.
+ */
 export class Row {
-  // None, until the first one: most peers never have to wait.
+  // Shared and empty until the first entry: most peers never have one.
   #joined = none;
-  /** Those that stand before them, the first one last. */
+  /** The entries before these, in reverse order. */
   #going = none;
 
-  /** The first entry that is still to be sent; those before it are let go of. */
+  /** The first entry that is still to be sent; entries before it are removed. */
   get first(): Entry | undefined {
     let entry: Entry | undefined;
     while ((entry = this.#turn().at(-1)) !== undefined && !isWanted(entry)) {
@@ -113,7 +118,10 @@ export class Row {
     this.#going = this.#going.concat([...entries].reverse());
   }
 
-  /** Takes the first entry out, wanted or not; `undefined`: there is none. */
+  /**
+   * Removes the first entry, even one that was given up; `undefined`: the row is
+   * empty.
+   */
   shift(): Entry | undefined {
     return this.#turn().pop();
   }
@@ -126,22 +134,22 @@ export class Row {
     return this.#going;
   }
 
-  /** Whether it has none, wanted or not. */
+  /** Whether it has no entry, not even one that was given up. */
   get isEmpty(): boolean {
     return this.#turn().length === 0;
   }
 
-  /** All, also those that were given up. */
+  /** All entries, also those that were given up. */
   rest(): Entry[] {
     return [...this.#going].reverse().concat(this.#joined);
   }
 
-  /** Those that are still to be sent. */
+  /** The entries that are still to be sent. */
   all(): Entry[] {
     return this.rest().filter(isWanted);
   }
 
-  /** Lets go of those that were given up. */
+  /** Removes the entries that were given up. */
   tidy(): void {
     this.#joined = this.all();
     this.#going = none;
@@ -153,67 +161,70 @@ export class Row {
 }
 
 /**
- * Messages that wait to be sent, in their order; and aside of them, so that they
- * hold up nobody else, the calls that wait for what was lent to be let go of. To
- * join, to go and to be given up cost the same however many there are.
+ * The queue of messages that wait to be sent, in their order. Calls that wait until
+ * streams or references are released are set aside, so that they don't hold up
+ * others. Adding, removing and giving up take constant time.
  */
 export class Queue {
-  /** How many messages wait, each member of a batch; without those given up. */
+  /**
+   * Number of waiting messages, counting each member of a batch, without those
+   * given up.
+   */
   size = 0;
   /** Their UTF-16 code units. */
   length = 0;
-  /** Whether its first ones are being sent. */
+  /** Whether `advance` is sending its first ones. */
   isMoving = false;
-  /** Whether it waits for a hook: what passes meanwhile overtakes it. */
+  /** Whether all wait for a hook, except those that pass. */
   isHeld = false;
   readonly #all = new Row();
-  /** What may pass while the others are held, and waits for a place. */
+  /** The entries that may pass while others are held, and wait for a place. */
   #passing: Row | undefined;
   #aside: Row | undefined;
-  /** How many messages were given up since it was last tidied. */
+  /** Number of messages that were given up since the last tidying. */
   #left = 0;
 
-  /** The first entry that is still to be sent, of those that may go. */
+  /** The first entry that may be sent. */
   get first(): Entry | undefined {
     return this.isHeld ? this.#passing?.first : this.#all.first;
   }
 
-  /** The first of those that wait aside. */
+  /** The first entry that was set aside. */
   get firstAside(): Entry | undefined {
     return this.#aside?.first;
   }
 
-  /** Those that wait for the hook, or for their turn. */
+  /** The entries that wait for the hook, or for their turn. */
   get others(): Entry[] {
     return this.#all.all();
   }
 
-  /** Whether what is sent now overtakes nobody. */
+  /** Whether a message that is sent now overtakes no other. */
   isPassable(lends: boolean): boolean {
     return this.size === 0 ||
       this.first === undefined && !(lends && this.firstAside !== undefined);
   }
 
-  /** @param passes Whether it may go while others are held. */
+  /** @param passes Whether it may be sent while others are held. */
   push(entry: Entry, passes = false): void {
     this.#row(passes).push(entry);
     this.#count(entry);
   }
 
-  /** Lets entries go before all others. */
+  /** Puts entries before all others. */
   putFirst(entries: readonly Entry[]): void {
     if (entries.length === 0) return;
     this.#row(true).putFirst(entries);
     for (const entry of entries) this.#count(entry);
   }
 
-  /** Lets the first one wait aside. */
+  /** Sets the first entry aside. */
   setAside(): void {
     (this.#aside ??= new Row()).push(this.first!);
     this.#row(true).shift();
   }
 
-  /** Takes the first one out, or the first of those aside. */
+  /** Removes the first entry, or the first one that was set aside. */
   shift(isAside = false): void {
     const row = isAside ? this.#aside! : this.#row(true);
     for (const { pending, text } of messagesOf(row.first!)) {
@@ -227,7 +238,9 @@ export class Queue {
     else row.shift();
   }
 
-  /** Lets all that are held pass, but some; returns the first of these others. */
+  /**
+   * Lets all held entries pass, except `some`; returns the first one that passes.
+   */
   passOthers(some: ReadonlySet<Entry>): Entry | undefined {
     const all = this.others;
     const others = all.filter((entry) => !some.has(entry));
@@ -239,14 +252,14 @@ export class Queue {
     return others[0];
   }
 
-  /** Holds nobody any more. */
+  /** Lets all entries pass. */
   release(): void {
     this.isHeld = false;
     if (this.#passing !== undefined) this.#all.putFirst(this.#passing.all());
     this.#passing = undefined;
   }
 
-  /** A request was given up. */
+  /** Counts a request that was given up. */
   leave(pending: Pending): void {
     this.#uncount(pending.queued);
     pending.queued = 0;
@@ -290,46 +303,47 @@ const noSlots: undefined[] = [];
 const mostSlots = 4_096;
 
 /**
- * A table of consecutive ids in slots: an id's slot is its low bits.
+ * The table of requests by id. Ids are consecutive, and an id's low bits are its
+ * slot.
  *
- * No Map, whose outgrown tables keep what they held from being collected young:
- * with 64 calls in flight that was a tenth of the client's CPU time
- * (bench/README.md).
+ * No Map: its outgrown tables keep old entries from being collected young, with 64
+ * calls in flight a tenth of the client's CPU time (bench/README.md).
  */
 export class PendingTable {
-  // None, until the first request: most peers of a server never make one.
+  // Shared and empty until the first request: most peers of a server never make
+  // one.
   #slots: (Pending | undefined)[] = noSlots;
   #size = 0;
   #nextId: number;
   readonly #queue: Queue;
-  /** Places of those that were sent. */
+  /** Places of the requests that were sent. */
   inFlight = 0;
 
   /**
-   * @param queue Where those wait that were not sent.
-   * @param firstId The first one's id.
+   * @param queue The queue of requests that were not sent.
+   * @param firstId The first id.
    */
   constructor(queue: Queue = new Queue(), firstId = 1) {
     this.#queue = queue;
     this.#nextId = firstId;
   }
 
-  /** How many wait. */
+  /** Number of requests in the table. */
   get size(): number {
     return this.#size;
   }
 
-  /** The id that a request would have now, or soon after. */
+  /** The id of the next request; a higher one if its slot is taken. */
   get nextId(): number {
     return this.#nextId;
   }
 
-  /** The id for a request that is about to be added: from 1, below 2^31. */
+  /** Takes the id for a new request: from 1, below 2^31. */
   takeId(): number {
     if (this.#size * 2 >= this.#slots.length) this.#grow();
     const mask = this.#slots.length - 1;
     let id = this.#nextId;
-    // Passes by the ids whose slot is another's, who waits for long already.
+    // Skips ids whose slot has a request that waits for long.
     while (this.#slots[id & mask] !== undefined) id = following(id);
     this.#nextId = following(id);
     return id;
@@ -340,7 +354,9 @@ export class PendingTable {
     this.#size++;
   }
 
-  /** By its id, or by the text of it, which is all that some peers can give back. */
+  /**
+   * Gets a request by its id, or by the id as a string, as some peers send it back.
+   */
   get(id: unknown): Pending | undefined {
     if (typeof id === "string") {
       const number = +id;
@@ -352,15 +368,15 @@ export class PendingTable {
     return pending?.id === id ? pending : undefined;
   }
 
-  /** Whether some request has or had an id. */
+  /** Whether a request has or had this id. */
   hasHad(id: unknown): boolean {
     const number = typeof id === "string" ? +id : id as number;
     return Number.isInteger(number) && number >= 1 && number < this.#nextId;
   }
 
   /**
-   * Takes a request out: whoever takes it settles it, and says whether with a
-   * result.
+   * Removes a request and returns it. The caller of this must settle it, with a
+   * result if `succeeded`.
    */
   take(id: unknown, succeeded = false): Pending | undefined {
     const pending = this.get(id);
@@ -368,23 +384,23 @@ export class PendingTable {
     return pending;
   }
 
-  /** Does so with a request that is known to wait. */
+  /** Removes a request that is known to be in the table. */
   remove(pending: Pending, succeeded: boolean): void {
     this.#slots[pending.id & (this.#slots.length - 1)] = undefined;
     this.#size--;
     pending.settled = true;
     if (pending.sent) this.inFlight -= pending.places;
     else if (pending.queued > 0) this.#queue.leave(pending);
-    // What outlives the call doesn't keep it.
+    // Cleared, because the loan may outlive the call.
     if (pending.loan !== undefined) pending.loan.pending = undefined;
     pending.release?.(succeeded);
-    // What was made for a crowd is not kept for the few that come after it.
+    // A large table isn't kept for the few requests that come after it.
     if (this.#size === 0 && this.#slots.length > mostSlots) {
       this.#slots = noSlots;
     }
   }
 
-  /** Notes whether a request is with the socket. */
+  /** Notes whether a request was handed to the socket. */
   mark(pending: Pending, sent: boolean): void {
     if (pending.sent === sent || pending.settled) return;
     pending.sent = sent;
@@ -392,10 +408,10 @@ export class PendingTable {
   }
 
   /**
-   * Looks for the requests that are due, the oldest first.
+   * Finds the requests that are due, the oldest first.
    *
-   * @param due Where to put them.
-   * @returns When the next one is due; Infinity: none is.
+   * @param due The list that they are added to.
+   * @returns The time of the next deadline; Infinity: there is none.
    */
   sweep(now: number, due: Pending[]): number {
     let next = Infinity;
@@ -408,7 +424,7 @@ export class PendingTable {
     return next;
   }
 
-  /** All that wait, the oldest first. */
+  /** All requests in the table, the oldest first. */
   all(): Pending[] {
     if (this.#size === 0) return [];
     return this.#slots.filter((pending) => pending !== undefined)
@@ -419,7 +435,7 @@ export class PendingTable {
     const { length } = this.#slots;
     const slots: (Pending | undefined)[] = new Array(length * 2 || 8)
       .fill(undefined);
-    // Whose slots differ in few bits, differ in more.
+    // Ids that differ in their low bits also differ in more bits.
     for (let index = 0; index < length; index++) {
       const pending = this.#slots[index];
       if (pending === undefined) continue;

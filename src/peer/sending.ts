@@ -17,28 +17,31 @@ import type { Pending, QueuedBatch } from "./pending.ts";
 
 export const cannotNotify = "Cannot send notification";
 
-/** The version of what this side sends of itself. */
+/** The version of this side's calls. */
 export function versionOf({ connection }: Core): Version {
   return connection.spoken ?? "2.0";
 }
 
-/** Whether the connection is about to be lost, and another will follow. */
+/** Whether the socket is closing, and another connection will follow. */
 export function isLosing(core: Core): boolean {
   return core.state === "open" && core.retries !== undefined &&
     core.ws!.readyState !== ReadyState.Open;
 }
 
-/** Hands over what is no request: an error without an id may be about that. */
+/**
+ * Sends a message other than a request, and notes that an error without an id may
+ * be about it.
+ */
 export function sendAside(core: Core, text: string): boolean {
   core.connection.suspect = core.pending.nextId;
   return send(core, text);
 }
 
 /**
- * Hands a message to the socket; `false` if it could not take it.
+ * Sends a message; `false`: the socket could not take it.
  *
- * @param pending The request that it is.
- * @param batch The batch that it is.
+ * @param pending The request, if it is one.
+ * @param batch The batch, if it is one.
  */
 export function send(
   core: Core,
@@ -49,7 +52,10 @@ export function send(
   return isSending(core) && sendNow(core, text, pending, batch);
 }
 
-/** As {@linkcode send}, to a socket that is known to be open: to ask is a call into the runtime. */
+/**
+ * As {@linkcode send}, for a socket that is known to be open: reading its state is
+ * a call into the runtime.
+ */
 export function sendNow(
   core: Core,
   text: string,
@@ -61,7 +67,10 @@ export function sendNow(
     : hand(core, text);
 }
 
-/** Hands over a message ahead of those that are held back. */
+/**
+ * Hands a message to the shared frame or to the socket, ahead of messages that are
+ * held back.
+ */
 export function hand(core: Core, text: string): boolean {
   if (core.sharing?.isShared) {
     core.sharing.push(text);
@@ -70,7 +79,7 @@ export function hand(core: Core, text: string): boolean {
   return sendFrame(core, text);
 }
 
-/** Hands a frame to the socket, which is open; `false` if it did not take it. */
+/** Hands a frame to the open socket; `false`: the socket threw. */
 export function sendFrame(core: Core, frame: string): boolean {
   const { heartbeat } = core;
   try {
@@ -84,11 +93,11 @@ export function sendFrame(core: Core, frame: string): boolean {
 }
 
 /**
- * Sends one of the protocol's own notifications. To 1.0 and bare peers it would
- * be one more invalid message.
+ * Sends one of the protocol's own notifications; only in 2.0, because peers of
+ * other versions don't know them.
  *
- * @throws {RangeError} It is too long.
- * @throws {TypeError} It can't be written as JSON.
+ * @throws {RangeError} The message is too long.
+ * @throws {TypeError} The params can't be written as JSON.
  */
 export function tell(core: Core, method: string, params: Params): boolean {
   if (versionOf(core) !== "2.0") return false;

@@ -47,7 +47,7 @@ const everything: readonly CorePart[] = [
   references,
 ];
 
-/** A class of peers, of which each connection gets an instance. */
+/** A class of peers; each connection gets an instance. */
 export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket | SocketMaker,
   options: PeerOptions<Context>,

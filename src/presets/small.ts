@@ -86,7 +86,7 @@ export class Peer<Theirs = unknown, Context = unknown>
   }
 }
 
-/** A class of peers, of which each connection gets an instance. */
+/** A class of peers; each connection gets an instance. */
 export type ServiceClass<Service, Context = unknown> = new (
   ws: Socket | SocketMaker,
   options: PeerOptions<Context>,

@@ -166,7 +166,7 @@ export interface ClassSettings {
   onerror?: (this: void, error: unknown) => void | Promise<void>;
 }
 
-/** A server's definition, of which each connection gets a peer. */
+/** A server's definition; each connection gets a peer with it. */
 export interface AcceptDefinition<Theirs, Context>
   extends Omit<Definition, "onerror">, NoPeer {
   /**

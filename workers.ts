@@ -60,7 +60,9 @@ export type {
   WorkerSocket,
 };
 
-/** What a handler is given beside the request. */
+/**
+ * The second argument of `authorize`, `fetch` and others: the Worker's bindings.
+ */
 export interface ConnectionInfo {
   /**
    * The bindings that the Worker's `fetch` was given; `undefined` in a Durable

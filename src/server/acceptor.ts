@@ -99,8 +99,8 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
   /**
    * Called with each refused handshake: refused by `origins`, `hosts`, `authorize`
    * or a limit, because it is malformed, or because the server shuts down. Default:
-   * one `console.warn` for each reason except the shutdown, which names the option
-   * that would admit such handshakes.
+   * one `console.warn` for each reason except `"shutdown"` and `"error"`, with the
+   * option that would admit such handshakes.
    */
   onrefuse?: (this: void, refusal: Refusal<Info>) => void | Promise<void>;
   /**

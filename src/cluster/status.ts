@@ -1,5 +1,6 @@
 /**
- * What every engine does alike: where it is, who is told of it, what it refuses.
+ * The common ground of all engines: their status and its watchers, their errors,
+ * and the check of subjects.
  *
  * @module
  */
@@ -33,12 +34,15 @@ export class Status {
     return () => void this.#watching.delete(watching);
   }
 
-  /** Changes, unless it is closed or so already. */
+  /**
+   * Changes the status, and tells all who watch; does nothing if it is closed or
+   * the same.
+   */
   become(status: EngineStatus, cause?: unknown): void {
     if (this.now === status || this.now === "closed") return;
     this.now = status;
     for (const each of [...this.#watching]) {
-      // Another one may have changed its mind, or the status, meanwhile.
+      // An earlier watcher may have removed others, or changed the status.
       if (this.now !== status) return;
       if (this.#watching.has(each)) guard(each.told, status, cause);
     }
@@ -47,8 +51,8 @@ export class Status {
 }
 
 /**
- * Calls what is another's, which may throw: it is theirs to guard, and whoever else
- * is called is not to blame.
+ * Calls a foreign function and drops its errors, so that others are called
+ * nevertheless.
  */
 export function guard<Args extends unknown[]>(
   call: (...args: Args) => void,
@@ -57,11 +61,11 @@ export function guard<Args extends unknown[]>(
   try {
     call(...args);
   } catch {
-    // Nobody is left to tell.
+    // The function has to handle its own errors.
   }
 }
 
-/** What an engine is asked for. */
+/** The actions of an engine. */
 export type Act =
   | "publish"
   | "subscribe"
@@ -69,7 +73,7 @@ export type Act =
   | "read"
   | "open the log of";
 
-/** The error of an engine that could not do what it was asked for. */
+/** Makes the error of an action that failed. */
 export function failure(
   what: Act,
   subject: string,
@@ -87,7 +91,8 @@ export function failure(
 const subjects = /^(?!\.)(?!.*\.\.)(?!.*\.$)[\x21-\x7e]{1,1000}$/;
 
 /**
- * Has a subject that is one: no pattern, which would hear what is meant for others.
+ * Checks a subject. Patterns are refused, since they would hear other subjects'
+ * messages.
  *
  * @throws {TypeError} It is none.
  */

@@ -1,6 +1,6 @@
 /**
- * Batches: several messages in one frame, as the specification has it, out and in,
- * and the error without an id that is about one.
+ * Batches of the specification, out and in: several messages in one frame; and
+ * errors without an id that are about a batch.
  *
  * @see {@link https://www.jsonrpc.org/specification#batch}
  *
@@ -32,7 +32,7 @@ import {
   unreadable,
 } from "../wire/message.ts";
 
-/** Lets a peer send batches, and answer those that arrive. */
+/** The part that sends and answers batches. */
 export const batches: CorePart = {
   name: "batches",
   attach(core) {
@@ -42,28 +42,28 @@ export const batches: CorePart = {
   },
 };
 
-/** Sends what `collect` asks for as one frame; see {@linkcode Peer.batch}. */
+/** Sends the calls of `collect` as one frame; see {@linkcode Peer.batch}. */
 export function collectBatch<T>(core: Core, collect: () => T): T {
   return (core.batches as PeerBatches).collectAll(collect);
 }
 
-// The length of the response that there is no room for a result, without its id.
+// Characters of the error for a result without room, without its id.
 const refusalLength = 112;
 
 class PeerBatches implements Batches, Living {
   isCollecting = false;
   readonly #core: Core;
-  /** What is being collected, in as many frames as it takes. */
+  /** The batches that are being collected, a frame each. */
   #batches: OutgoingBatch[] | undefined;
-  /** The promises of its requests. */
+  /** The promises of the collected requests. */
   #promises: Promise<unknown>[] | undefined;
-  /** Those whose requests wait for a response. */
+  /** The batches with requests that wait for a response. */
   #waiting: Set<OutgoingBatch> | undefined;
-  /** The batch of an answer that was just read. */
+  /** The batch that the batch being read answers. */
   #answered: OutgoingBatch | undefined;
-  /** The ids of the batches that arrived and are not answered. */
+  /** The ids in the batches that arrived and are not answered. */
   #ids: Set<Id> | undefined;
-  /** The responses to those, as far as they are known. */
+  /** The responses to those that are known so far. */
   #unfinished: Set<Answers> | undefined;
 
   constructor(core: Core) {
@@ -72,7 +72,7 @@ class PeerBatches implements Batches, Living {
 
   stop(): void {
     this.#ids = undefined;
-    // A method that goes on has its batch, and would keep them.
+    // Emptied, because a method that goes on keeps its batch in memory.
     for (const { responses } of this.#unfinished ?? []) responses.length = 0;
     this.#unfinished = undefined;
   }
@@ -92,7 +92,8 @@ class PeerBatches implements Batches, Living {
     } catch (error) {
       this.isCollecting = false;
       for (const batch of all) batch.reject(error);
-      // The caller is told by the throw, and may never have seen the promises.
+      // Caught, because the caller gets the throw, and may have no reference to the
+      // promises.
       for (const promise of promises) promise.catch(() => {});
       throw error;
     }
@@ -125,7 +126,7 @@ class PeerBatches implements Batches, Living {
 
   #send(all: readonly OutgoingBatch[]): void {
     const core = this.#core;
-    // Its requests were rejected one by one.
+    // The peer was closed, so the requests are rejected already.
     if (all.length === 0 || core.state === "closed") return;
     const isOne = versionOf(core) === "2.0";
     if (isOne && core.limits.batchMembers === 0) {
@@ -146,7 +147,8 @@ class PeerBatches implements Batches, Living {
   }
 
   settle(error: unknown, isGuess: boolean): boolean {
-    // Its other members' answers say which batch it is; else it is a guess.
+    // The answers of other members tell which batch it is; without them it is a
+    // guess.
     const batch = this.#answered ??
       (isGuess ? this.#findSent() : undefined);
     if (batch === undefined || batch.pending.size === 0) return false;
@@ -172,7 +174,8 @@ class PeerBatches implements Batches, Living {
       return dispatch(core, unreadable(batchTooLarge, why), text);
     }
     const messages = values.map((value) => read(core, value, text));
-    // It awaits itself, so that it isn't answered before its last member was read.
+    // Begins with one awaited, so that it isn't answered before its last member was
+    // read.
     const batch = new Answers(core, length, (answers) => this.#answer(answers));
     (this.#unfinished ??= new Set()).add(batch);
     const unidentified: Response[] = [];
@@ -187,7 +190,7 @@ class PeerBatches implements Batches, Living {
       }
       this.#dispatch(message, text, batch);
     }, () => {
-      // By now it is known which batch they complain about.
+      // Last, because by now it is known which batch they are about.
       this.#answered = answered;
       for (const response of unidentified) settleUnknown(core, response, text);
       this.#answered = undefined;
@@ -200,7 +203,7 @@ class PeerBatches implements Batches, Living {
     const isRequest = message.type === "request";
     if (!isRequest) return dispatch(core, message, text, batch);
     batch.awaited++;
-    // Whoever sent a batch waits for all of it: until then its ids are taken.
+    // An id stays in use until the whole batch is answered.
     const isNew = message.id !== null && !isTaken(core, message.id);
     dispatch(core, message, text, batch);
     if (!isNew || core.state !== "open") return;
@@ -230,7 +233,7 @@ class PeerBatches implements Batches, Living {
   }
 }
 
-/** Requests and notifications on their way to becoming one frame. */
+/** A batch of this side, which is being collected or waits. */
 class OutgoingBatch implements QueuedBatch {
   readonly members: Entry[] = [];
   readonly pending: Set<Pending> = new Set();
@@ -238,7 +241,7 @@ class OutgoingBatch implements QueuedBatch {
   readonly #core: Core;
   /** Characters of the frame. */
   #length = 1;
-  /** What its calls need. */
+  /** The places and loans of its calls. */
   #places = 0;
   #streams = 0;
   #references = 0;
@@ -247,7 +250,7 @@ class OutgoingBatch implements QueuedBatch {
     this.#core = core;
   }
 
-  /** Whether the other side may take one more member with it. */
+  /** Whether one more member fits into the limits. */
   hasRoom(text: string, pending: Pending | undefined): boolean {
     const { batchMembers, sentLength, outgoing, streams, references } =
       this.#core.limits;
@@ -269,7 +272,10 @@ class OutgoingBatch implements QueuedBatch {
     this.#references += pending.loan?.references ?? 0;
   }
 
-  /** How it is sent; one that is as long as a message may be has no brackets. */
+  /**
+   * The entry of the queue. A single message that would be too long with brackets
+   * goes without them.
+   */
   get entry(): Entry {
     const [first] = this.members;
     return this.#length > this.#core.limits.sentLength
@@ -277,7 +283,7 @@ class OutgoingBatch implements QueuedBatch {
       : { text: "", pending: undefined, batch: this };
   }
 
-  /** Goes without the members that were given up meanwhile. */
+  /** Sends the batch without the members that were given up. */
   send(): void {
     const core = this.#core;
     const members = this.members.filter(isWanted);
@@ -301,14 +307,14 @@ class OutgoingBatch implements QueuedBatch {
   }
 }
 
-/** The responses to a batch that arrived. */
+/** The answer to a batch that arrived. */
 class Answers implements IncomingBatch {
   readonly responses: string[] = [];
-  /** Those of its requests, which stay taken until it is answered. */
+  /** The ids of its requests, which stay in use until it is answered. */
   readonly ids: Id[] = [];
   awaited = 1;
   #length = 2;
-  /** Members that were not answered, or for which that isn't known yet. */
+  /** Number of members that have no response yet, or may not need one. */
   #unanswered: number;
   readonly #core: Core;
   readonly #connection: Connection;
@@ -334,7 +340,7 @@ class Answers implements IncomingBatch {
       : "no room beside batches' others";
   }
 
-  /** Takes its responses off the connection's account. */
+  /** Takes its responses off the connection's account in held.ts. */
   leave(): void {
     keep(this.#connection, 2 - this.#length);
   }
@@ -345,11 +351,11 @@ class Answers implements IncomingBatch {
   }
 
   lengthAround(): number {
-    // The others may have to be told that there is no room for their results.
+    // The others may need an error each, that there is no room for their results.
     return this.#length + (this.#unanswered - 1) * refusalLength;
   }
 
-  /** One more member needs no answer any more: the last one sends them all. */
+  /** Counts a member that is done; the last one sends the answer. */
   complete(): void {
     this.awaited--;
     if (this.awaited === 0) this.#done(this);

@@ -244,7 +244,7 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
 
   /**
    * Resolves when the connection is closed for good and the socket is gone, or 5
-   * seconds after {@linkcode Peer.close} if the peer doesn't answer it. Never
+   * seconds after {@linkcode Peer.close} if the other side doesn't answer. Never
    * rejects.
    */
   get closed(): Promise<CloseInfo> {
@@ -275,8 +275,8 @@ export class BasePeer<Theirs = unknown, Context = unknown> {
    * 1011; a client then connects again, and {@linkcode Peer.onattempt} is told. If
    * a client's hook fails with an RpcError, the server has refused: the connection
    * is closed with 4401 for the codes -32050 and 401, and with 4403 for others,
-   * except those of a busy or failing server. Both are final, unless
-   * `reconnect.when` decides otherwise.
+   * except those of a busy or failing server. 4403 is final, and so is 4401 after
+   * one more attempt with fresh credentials; `reconnect.when` can decide otherwise.
    *
    * ```ts
    * import { connect } from "@jsonrpcws/peer/client";

@@ -1,6 +1,5 @@
 /**
- * What a socket tells, and what becomes of it: frames become messages, messages
- * become calls and answers.
+ * Events of the socket: frames become messages, messages go to calls.
  *
  * @see {@link https://websockets.spec.whatwg.org/#feedback-from-the-protocol}
  *
@@ -29,13 +28,16 @@ import { complain, runHook } from "./owner.ts";
 import type { IncomingBatch } from "./seams.ts";
 import { versionOf } from "./sending.ts";
 
-// Made for the first binary frame: not every platform has one.
+// Made for the first binary frame, because not every platform has a TextDecoder.
 let decoder: TextDecoder | undefined;
 
 /** See {@linkcode Handlers}. */
 export const handlers: Handlers = { hear, sweep, complain };
 
-/** A throw from a listener would end the process, so none leaves here. */
+/**
+ * Takes an event of the socket. Never throws, because a throw of a listener would
+ * end the process.
+ */
 function hear(core: Core, event: SocketEvent): void {
   try {
     switch (event.type) {
@@ -58,7 +60,7 @@ function hear(core: Core, event: SocketEvent): void {
       case "control": // It has been answered.
         if (core.bounds?.count() !== false) core.turns?.count();
         break;
-      default: // Of `ws`: the pong itself, which is no event.
+      default: // The pong of `ws`, which is no event.
         core.heartbeat?.hearAnswer();
     }
   } catch (error) {
@@ -74,7 +76,7 @@ function sweep(core: Core, now: number): number {
   );
 }
 
-// What may stand before a text, once.
+// A byte order mark, which may stand before a text, once.
 const mark = /^\ufeff(?!\ufeff)/;
 const array = /^\ufeff?\[/;
 
@@ -85,9 +87,9 @@ const space = 0x20;
 function receive(core: Core, data: unknown): void {
   const { bounds, heartbeat, limits, sharing } = core;
   if (heartbeat !== undefined) heartbeat.isHeard = true;
-  // The timer of a page that nobody sees rings once a minute.
+  // Looked at here, too, because in a hidden page timers ring only once a minute.
   if (core.backlog?.isHolding) core.backlog.look();
-  // A message must not overtake the hook that prepares for it.
+  // A message may come before the open event, but not before onopen.
   if (core.state === "connecting") open(core);
   if (core.state !== "open") return;
   const isShared = sharing?.isShared === true;
@@ -95,7 +97,7 @@ function receive(core: Core, data: unknown): void {
     data,
     isShared ? sharing.mostLength : limits.messageLength,
   );
-  // A message that is alone may not be longer because others share frames.
+  // A single message has the usual limit even if frames are shared.
   if (
     text === undefined ||
     text.length > limits.messageLength && !array.test(text)
@@ -110,14 +112,14 @@ function receive(core: Core, data: unknown): void {
   receiveText(core, text, isShared);
 }
 
-/** Reads a frame's text, and does what it says. */
+/** Reads the text of a frame. */
 function receiveText(core: Core, text: string, isShared: boolean): void {
   const { sharing, bounds, batches, limits } = core;
   if (!isShared && sharing?.take(text)) return;
-  // The frame itself is a level that the messages in it don't know of.
+  // The shared frame itself is one more level.
   const isFrame = isShared && array.test(text);
   const depth = limits.depth + (isFrame ? 1 : 0);
-  // What is so short has no room for so many brackets and their ends.
+  // A shorter text can't be nested too deeply.
   if (text.length > 2 * depth && bounds?.isTooDeep(text, depth)) {
     lookForMark(core, text);
     if (isFrame) sharing!.receiveDeep(text.replace(mark, ""));
@@ -128,8 +130,9 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   try {
     value = JSON.parse(text);
   } catch {
-    // A mark of the byte order, which some write even here, is none of the text; two
-    // are. Not looked for before: that is a twentieth of a small call in one process.
+    // Some peers write a byte order mark, which is then removed, once. Looked for
+    // only now: doing so before would be a twentieth of a small call in one
+    // process.
     if (mark.test(text)) {
       return receiveText(core, text.slice(1), isShared);
     }
@@ -151,11 +154,11 @@ function lookForMark({ heartbeat }: Core, text: string): void {
 }
 
 /**
- * Does something with each of the messages of a frame, for which it may take several
- * turns; then something else.
+ * Calls a function for each message of a frame, over several turns if need be, and
+ * then another one.
  *
- * @param text The frame.
- * @param first The first of those that are left.
+ * @param text The text of the frame.
+ * @param first The index of the first message that is left.
  */
 export function eachInTurn<T>(
   core: Core,
@@ -179,7 +182,7 @@ export function eachInTurn<T>(
     try {
       take(messages[index]!);
     } catch (error) {
-      complain(core, error); // The others are not to blame.
+      complain(core, error); // Caught, so that the others are taken.
     }
   }
   if (core.state === "open") finish?.();
@@ -201,7 +204,7 @@ function readText(data: unknown, mostLength: number): string | undefined {
   return text.length > mostLength ? undefined : text;
 }
 
-/** Reads what JSON made of a message. */
+/** Reads a message from parsed JSON. */
 export function read(core: Core, value: unknown, text: string): Message {
   const { connection: { spoken }, sharing, versions, limits } = core;
   const isShared = sharing?.isShared === true;
@@ -209,7 +212,7 @@ export function read(core: Core, value: unknown, text: string): Message {
   return readMessage(value, text, unnamed, limits);
 }
 
-/** Does what a message asks for. */
+/** Handles a message. */
 export function dispatch(
   core: Core,
   message: Message,
@@ -240,14 +243,15 @@ export function dispatch(
 }
 
 /**
- * Whether what has an id and nothing else is no response: no request has ever had
- * that id. Of one that had, it may be all that is left of `result: undefined`.
+ * Whether a message with only an id is no response, because no request ever had
+ * that id. Otherwise it may be a response whose result was undefined, and so left
+ * out.
  */
 function isEmpty({ pending }: Core, { id, result, error }: Response): boolean {
   return result === undefined && error === undefined && !pending.hasHad(id);
 }
 
-/** Answers such a message as an invalid one, unless it answers a ping. */
+/** Refuses such a message, unless it answers a ping. */
 function refuseEmpty(
   core: Core,
   { version, id }: Response,
@@ -261,7 +265,7 @@ function refuseEmpty(
   dispatch(core, invalid(version, isGood ? id : null, why), text, batch);
 }
 
-/** Answers what is no message, unless its owner deals with it. */
+/** Answers an invalid message, unless the owner has handled it. */
 function refuseInvalid(
   core: Core,
   { version, id, isCall, code, message }: Invalid,
@@ -275,11 +279,11 @@ function refuseInvalid(
     isHandled === true || core.state === "closed" ||
     /^[ \t\n\r]*$/.test(text)
   ) return;
-  // Who chose his server takes whatever else that says, the events of a protocol of
-  // its own: an answer would be one more message that it can't read.
+  // A client doesn't answer other messages of its server, such as events of a
+  // protocol of its own, which couldn't read the answer.
   const isOld = core.connection.spoken === "1.0";
   if (core.makeSocket !== undefined && (isOld || !isCall)) return;
-  // A version that has no word for it.
+  // JSON-RPC 1.0 has no error for it.
   if (isOld) {
     return cut(core, badProtocol, message);
   }

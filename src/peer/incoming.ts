@@ -1,6 +1,5 @@
 /**
- * Calls of the other side: which are admitted, the methods that run for them, and
- * what they are answered with.
+ * Calls of the other side: admitted, run, answered.
  *
  * @see {@link https://www.jsonrpc.org/specification#response_object}
  *
@@ -58,11 +57,11 @@ class Running implements RunningCall {
   borrowed = 0;
   readonly #call: Request | Notification;
   readonly #core: Core;
-  // Made only for those who look: most calls never do.
+  // Made when the signal is read, which few methods do.
   #controller: AbortController | undefined;
-  /** Resolves when it is told to stop; made with the controller. */
+  /** Resolves when the method is told to stop; made with the controller. */
   #told: Deferred<void> | undefined;
-  /** Says why it was told to stop, also to whoever looks later. */
+  /** Makes the reason of the stop, also for a signal that is read later. */
   #why: (() => unknown) | undefined;
 
   constructor(
@@ -99,8 +98,9 @@ class Running implements RunningCall {
       const abort = (): void => controller.abort(this.#why!());
       if (this.#why !== undefined) abort();
       else {
-        // A promise's reaction runs in the AsyncLocalStorage of who asked for the signal.
-        // That of a timer or a socket may be another call's.
+        // A promise's reaction runs in the AsyncLocalStorage context of the code
+        // that read the signal. The context of a timer or a socket may be another
+        // call's.
         this.#told = new Deferred();
         this.#told.promise.then(abort);
       }
@@ -145,10 +145,9 @@ class Running implements RunningCall {
 }
 
 /**
- * Runs a method, now or when there is room for it, and answers if the call is a
- * request.
+ * Runs a call, now or when there is room for it, and answers if it is a request.
  *
- * @param text The frame that it came in.
+ * @param text The text of its frame.
  */
 export function execute(
   core: Core,
@@ -168,7 +167,7 @@ export function execute(
   }
 }
 
-/** Whether a method may begin at once; if not, its call waits or is refused. */
+/** Whether a call may begin at once. `false`: it waits, or was refused. */
 function mayBegin(
   core: Core,
   running: RunningCall,
@@ -177,26 +176,27 @@ function mayBegin(
 ): boolean {
   const { crowd, connection, draining, limits: { incoming } } = core;
   const size = connection.running?.size ?? 0;
-  // Nearly always: whatever kind they are of, there are not too many of it.
+  // The usual case: few methods run, and none waits.
   if (
     size < incoming && connection.waiting === undefined &&
     draining === undefined
   ) return true;
   if (crowd !== undefined) return crowd.admits(core, running, call, text);
-  // Nobody could be told of a lost notification, and what was lent may be what those
-  // that run wait for.
+  // Notifications always begin, because nobody could be told of a lost one. Calls
+  // to lent functions get as many places again, since running methods may be
+  // waiting for them.
   const most = isLent(running) ? 2 * incoming : incoming;
   if (size < most || call.type === "notification") return true;
   failWith(core, running, busy, tooMany(size, most));
   return false;
 }
 
-/** Whether it is a function or an object that was lent. */
+/** Whether it is a call to a lent function or object. */
 export function isLent({ method }: RunningCall): boolean {
   return method.startsWith("$/");
 }
 
-/** Why a call is not executed. */
+/** The message of a call that is not executed. */
 export function tooMany(size: number, most: number): string {
   return `Busy: ${size} of at most ${most} methods are running, not executed`;
 }
@@ -204,7 +204,7 @@ export function tooMany(size: number, most: number): string {
 /**
  * Calls a method.
  *
- * @param text The frame that the call came in.
+ * @param text The text of its frame.
  */
 export function start(
   core: Core,
@@ -214,7 +214,7 @@ export function start(
   text: string,
 ): void {
   const { connection: { values }, traces } = core;
-  // As within() does, without the closure that every call would pay for.
+  // As within() does, but without a closure for every call.
   const outer = core.current;
   core.current = running;
   let result: unknown;
@@ -238,8 +238,8 @@ export function start(
   else wait(core, running, result as PromiseLike<unknown>, loan);
 }
 
-// Closures stand by themselves, since one in start() or succeed() would have every
-// call make a context.
+// Closures are in functions of their own: one within start() or succeed() would
+// make V8 allocate a context for every call.
 
 function invokeTraced(
   traces: Traces,
@@ -250,7 +250,7 @@ function invokeTraced(
   return traces.run(call, () => invoke(method, params));
 }
 
-/** Runs something as part of a call. */
+/** Runs code as a part of a call. */
 export function within<T>(
   core: Core,
   call: Lender | undefined,
@@ -265,13 +265,13 @@ export function within<T>(
   }
 }
 
-/** Whether a request's id can't be told from that of one in flight. */
+/** Whether a request in flight has this id. */
 export function isTaken({ connection, batches }: Core, id: Id): boolean {
   return connection.unanswered?.has(id) === true ||
     batches?.isTaken(id) === true;
 }
 
-/** Answers before the method returns; `false` if nobody waits for it. */
+/** Answers before the method returns; see {@linkcode Peer.respond}. */
 export function respond(
   core: Core,
   id: Id,
@@ -286,7 +286,7 @@ export function respond(
   return true;
 }
 
-/** Answers what is no request; nobody waits for it without an id. */
+/** Answers an invalid message. */
 export function refuse(
   core: Core,
   version: Version,
@@ -294,14 +294,17 @@ export function refuse(
   error: ErrorObject,
   batch: IncomingBatch | undefined,
 ): void {
-  // Under its id, this would answer the request that has it.
+  // With its own id, this would answer the request that has it.
   const answerTo = isTaken(core, id) ? null : id;
   const text = writeErrorIn(core, version, answerTo, error);
   if (batch === undefined) sendAside(core, text);
   else batch.add(text);
 }
 
-/** The connection ended: tells its methods to stop, and drops what they say. */
+/**
+ * Ends the calls of a connection: their signals abort, and their results are
+ * dropped.
+ */
 export function endCalls(core: Core, connection: Connection): void {
   const { current } = core;
   const all = new Set(connection.running);
@@ -320,18 +323,18 @@ export function endCalls(core: Core, connection: Connection): void {
   core.crowd?.end(core, connection);
 }
 
-/** Finds a method, and what to call it on. */
+/** Finds a method of `local` or of a lent object. */
 export function find(core: Core, name: string): Method | undefined {
   const { owner, owner: { local } } = core;
   if (core.methods?.local !== local) {
-    // A definition's methods are called on the peer, as ThisType says.
+    // In a definition's methods `this` is the peer, as ThisType says.
     const isDefined = local === core.options.local;
     core.methods = new Methods(local, isDefined ? owner : undefined);
   }
   return core.methods.find(name) ?? core.connection.values?.find(name);
 }
 
-/** Calls one of the protocol's own methods, which takes no other's place. */
+/** Runs one of the protocol's own methods, which needs no place. */
 export function control(
   core: Core,
   running: RunningCall,
@@ -346,7 +349,7 @@ export function control(
       if (why !== undefined) report(core, why);
     } else if (!isThenable(result)) succeed(core, running, result);
     else {
-      // So that it can be cancelled, and its id is taken.
+      // In the table, so that it can be cancelled and its id is in use.
       (connection.unanswered ??= new Map()).set(running.id ?? running, running);
       result.then(
         (value) => succeed(core, running, value),
@@ -358,7 +361,7 @@ export function control(
   }
 }
 
-/** Does what the protocol's own methods say; `undefined`: it is none of them. */
+/** The result of one of the protocol's own methods; `undefined`: it is none. */
 function answerOwn(
   core: Core,
   { method, params }: Request | Notification,
@@ -387,7 +390,7 @@ function answerOwn(
   return core.connection.values?.control(method, params, running);
 }
 
-/** Answers a call that is not to be executed, if it is a request. */
+/** Refuses a call: answers it with an error, if it is a request. */
 export function decline(
   core: Core,
   call: Request | Notification,
@@ -402,20 +405,20 @@ export function decline(
   writeFailure(core, running, error);
 }
 
-/** Answers a request whose id is another's. */
+/** Refuses a request whose id is in use. */
 function answerTaken(core: Core, running: RunningCall, call: Request): void {
   const { id, version } = call;
   const message = `Invalid Request: id ${writeId(id)} is in flight`;
   const error = { code: invalidRequest, message };
-  // With id null: under its own id, this would answer the first request.
+  // With the id null, since its own id would answer the first request.
   write(core, running, writeErrorIn(core, version, null, error));
 }
 
-/** Answers a request that its caller no longer wants. */
+/** Cancels a request at its caller's request. */
 function cancelRunning(core: Core, id: unknown): void {
   const running = core.connection.unanswered?.get(id as Id);
   if (running === undefined || running.answered) return;
-  // First the answer: from a method that hears the signal, too, it is this.
+  // Answered first, so that the method's reaction to the signal isn't the answer.
   failWith(core, running, cancelled, "Request was cancelled");
   running.abort(
     namedError("The caller cancelled the call", "AbortError"),
@@ -445,7 +448,7 @@ function wait(
   });
 }
 
-/** A method has come to its end: it is answered when there is time to write that. */
+/** Ends a method: its answer is written when the turn has time for it. */
 function end(
   core: Core,
   running: RunningCall,
@@ -461,7 +464,9 @@ function end(
 
 type Tell = (core: Core, running: RunningCall, outcome: unknown) => void;
 
-/** Lets it run on until then; `false`: there is no room for that. */
+/**
+ * Lets the method count as running until then; `false`: there is no room to wait.
+ */
 function postpone(...[core, ...rest]: Parameters<typeof finish>): boolean {
   return core.turns!.goOn(() => finish(core, ...rest), 0, []);
 }
@@ -487,14 +492,14 @@ function failUnlessEnded(
   if (running.connection.ended === undefined) fail(core, running, error);
 }
 
-/** A method runs no more, or is waited for no more. */
+/** Removes a method that has ended, or has run out of time. */
 export function leave(core: Core, running: RunningCall): void {
   const { connection } = running;
   if (connection.running?.delete(running)) core.crowd?.leave(running);
   else connection.overdue?.delete(running);
 }
 
-/** Notes that this side has answered a question about what it lent. */
+/** Notes that this side has answered a question about something it lent. */
 export function answer(core: Core, loan: Loan): void {
   loan.asked--;
   renew(core, loan);
@@ -502,7 +507,8 @@ export function answer(core: Core, loan: Loan): void {
 
 function succeed(core: Core, running: RunningCall, result: unknown): void {
   const { id, version, connection, connection: { values } } = running;
-  // Nobody waits any more, but what it would have lent is let go of.
+  // If nobody waits any more, the result is still written, so that its streams and
+  // references are released.
   const answered = running.answered || connection.ended !== undefined;
   const writing = values?.startResult(result, running);
   let text: string;
@@ -512,7 +518,7 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
       if (turn !== undefined) {
         return wait(core, running, resolveAfter(turn, result));
       }
-      // What nobody will read is told so, even if there is no answer.
+      // Written even if there is no answer, so that its streams end.
       text = values!.writeResult(result, writing);
     }
     if (id === undefined || answered) return values?.release(writing);
@@ -536,20 +542,20 @@ async function resolveAfter(
   return result;
 }
 
-/** Answers with an error if it was made for the caller, else hides it. */
+/** Answers with an RpcError as it is; hides any other error. */
 function fail(core: Core, running: RunningCall, error: unknown): void {
   if (error instanceof RpcError && !isForeign(core, error)) {
     return writeFailure(core, running, error);
   }
-  // A method that stops because it was told to has not failed.
+  // A method that throws because its signal aborted has not failed.
   if (running.answered && running.isAborted) return;
   failWith(core, running, internalError, "Internal error");
   report(core, error, running);
 }
 
 /**
- * Whether an error is what another peer's protocol said to a call of this side: "not
- * executed" is a lie about the method that made the call.
+ * Whether an error is a protocol error from a call to another peer. "Not executed"
+ * would be wrong about the method that made that call.
  */
 function isForeign(core: Core, error: RpcError): boolean {
   const { code } = error;
@@ -557,7 +563,7 @@ function isForeign(core: Core, error: RpcError): boolean {
     isOfOther(core, error);
 }
 
-/** Answers with an error of the protocol's own. */
+/** Answers with an error of the protocol. */
 export function failWith(
   core: Core,
   running: RunningCall,
@@ -594,10 +600,10 @@ function writeErrorIn(
     : core.versions!.writeError(version, id, error);
 }
 
-// Beyond that, what a connection asks for is counted by its answers as well.
+// Characters: longer answers count in the connection's turn, too.
 const longAnswer = 16_384;
 
-/** Whether a response is too long; if so, its request has been answered. */
+/** Whether a response is too long; if so, answers with an error instead. */
 function isTooLong(
   core: Core,
   running: RunningCall,

@@ -245,17 +245,23 @@ export interface Turns {
   takes(event: SocketEvent): boolean;
   /** Counts a ping or a pong, after which the connection may have to wait its turn. */
   count(): void;
-  /** Whether the turn is over for who has more to do: asked before each piece of it. */
+  /**
+   * Whether the turn is over for a connection with more work; asked before each
+   * piece of it.
+   */
   isOver(): boolean;
-  /** The same, where nothing was answered at length in it: asked before an answer. */
+  /**
+   * The same, looked at only after a long answer or while work waits; asked before
+   * an answer.
+   */
   isSpent(): boolean;
   /**
-   * Does something in the next turn, before all that the connection sends meanwhile;
-   * `false`: there is no room for it to wait. Once the connection is closed, it is
-   * done for those who wait for it.
+   * Runs a task in the next turn, before messages that arrive meanwhile; `false`:
+   * there is no room for it to wait. If the connection closes first, the task still
+   * runs then, for whatever waits for it.
    *
-   * @param length Characters that it keeps.
-   * @param messages Those that are lost with it where the connection ends before.
+   * @param length Characters that the task keeps in memory.
+   * @param messages The messages that are lost if the connection ends first.
    */
   goOn(run: () => void, length: number, messages: readonly unknown[]): boolean;
   /** Pauses the socket for a while, if it can be paused. */

@@ -27,7 +27,7 @@ export interface ServerWebSocket {
   terminate(): void;
   /** Sends a ping. */
   ping(): number;
-  /** Reads nothing from now on; since Bun 1.4. */
+  /** Stops reading; since Bun 1.4. */
   pause?(): void;
   /** Reads again. */
   resume?(): void;
@@ -63,7 +63,7 @@ const closeCodes: { readonly [reason: string]: number } = {
   "Received invalid UTF-8": 1007,
 };
 
-// What the peer is told of a ping or a pong: only that there was one.
+// The event of a ping or a pong, which says only that there was one.
 const control: SocketEvent = { type: "control" };
 
 // Most bytes of pongs that wait in a socket. They are no part of what slow readers

@@ -58,7 +58,7 @@ const leastLate = 256;
 // each.
 const mostPongs = 64;
 
-// What the peer is told of a ping or a pong: only that there was one.
+// The event of a ping or a pong, which says only that there was one.
 const control: SocketEvent = { type: "control" };
 
 /**

@@ -128,7 +128,7 @@ function endPause(): void {
 
 /** Work that was begun, and goes on in the next turn. */
 interface Task {
-  /** Does as much of it as there is time for, at least a piece. */
+  /** Does as much of the work as there is time for, at least one piece. */
   run(): void;
   /** Characters that it counts for while it waits. */
   readonly length: number;
@@ -140,7 +140,7 @@ interface Task {
 // the messages behind them wait.
 const controls: SocketEvent = { type: "control" };
 
-/** The turns of one connection: what it has sent, and what of it waits. */
+/** The turns of one connection: its work in this turn, and its events that wait. */
 class ConnectionTurns implements Turns, Living {
   readonly #core: Core;
   /**
@@ -149,7 +149,7 @@ class ConnectionTurns implements Turns, Living {
    */
   #turn = -1;
   #work = 0;
-  /** That work when the clock was last read. */
+  /** Its work when the clock was last read. */
   #asked = 0;
   /** The tasks that wait, in order; they come before the events. */
   #tasks: Task[] | undefined;
@@ -271,7 +271,7 @@ class ConnectionTurns implements Turns, Living {
     return ws?.pause !== undefined || canLeave(ws);
   }
 
-  /** Does what waits, at least a piece of it, until a time; returns the time. */
+  /** Does waiting work until a time, at least one piece; returns the time. */
   serve(until: number): number {
     // It may have been done out of turn, by `#hold`.
     if (!this.isWaiting) return performance.now();
@@ -355,7 +355,7 @@ class ConnectionTurns implements Turns, Living {
     this.#endRest = undefined;
     for (const { run, messages } of this.#tasks ?? []) {
       (this.#lost ??= []).push(...messages);
-      // For those that wait for it: by then the connection has ended.
+      // Run even though the connection has ended, for whatever waits for the tasks.
       queueMicrotask(run);
     }
     this.#tasks = undefined;
@@ -381,7 +381,7 @@ class ConnectionTurns implements Turns, Living {
     return false;
   }
 
-  /** Has a turn come for what waits. */
+  /** Asks for a turn, because work waits. */
   #enlist(): void {
     const { waiting } = turn;
     const isFirst = waiting.size === 0;

@@ -228,6 +228,51 @@ Deno.test("A log that has begun anew is read from its first entry, and is one ga
   }
 });
 
+Deno.test("What could not be read of a log before it began anew is a gap", async () => {
+  await using stages = stage();
+  const scene = await enact(
+    stages,
+    (engine) => of(engine, () => entries("e", 1, 5)),
+  );
+  const page = await member(stages, scene);
+  await scene.lobby.history();
+  scene.engine.isUnreadable = true;
+  scene.hear(...entries("e", 7, 7));
+  await until(() => stages.errors.length > 0);
+  scene.hear(...entries("f", 1, 1));
+  await until(() => page.shown.length > 0);
+  assertEquals(page.shown, ["f1"]);
+  assertEquals(scene.gaps, [{ room: "lobby", why: "hole" }]);
+});
+
+Deno.test("A log that begins anew while it is read is told once and in order, after a gap", async () => {
+  await using stages = stage();
+  let log = entries("e", 1, 5);
+  let answer: (() => void) | undefined;
+  let answers = true;
+  const scene = await enact(stages, (engine) => {
+    const engineOf = of(engine, () => log);
+    return reading(engineOf, async (log, ...what) => {
+      if (!answers) await new Promise<void>((resolve) => answer = resolve);
+      return log.read(...what);
+    });
+  });
+  const page = await member(stages, scene);
+  await scene.lobby.history();
+  answers = false;
+  const anew = entries("f", 1, 3);
+  scene.hear(...entries("e", 7, 8), ...anew.slice(0, 2));
+  await until(() => answer !== undefined);
+  log = anew;
+  answers = true;
+  answer!();
+  await until(() => page.shown.length >= 3);
+  scene.hear(...anew.slice(2), ...entries("f", 4, 4));
+  await until(() => page.shown.at(-1) === "f4");
+  assertEquals(page.shown, ["f1", "f2", "f3", "f4"]);
+  assert(scene.gaps.length > 0);
+});
+
 Deno.test("A log that doesn't answer is given up after some beats, told of once, and read when it does", async () => {
   using time = new FakeTime();
   await using stages = stage();

@@ -119,8 +119,9 @@ export interface Missed {
 interface Reading {
   /** Why something may be missed; `undefined`: nothing has been asked yet. */
   readonly why: Gap["why"] | undefined;
-  /** What was heard meanwhile, and its UTF-16 code units. */
-  readonly heard: Entry[];
+  /** What was heard meanwhile. */
+  heard: Entry[];
+  /** UTF-16 code units of it, or more. */
   length: number;
   /** Looks of the node since it was asked. */
   looks: number;
@@ -144,7 +145,7 @@ export class History {
   #isLoaded = false;
   /** `undefined`: the log is not read; another one: what it finds is nobody's. */
   #reading: Reading | undefined;
-  /** Why it is to be read again at the next look. */
+  /** Why something may be missed until it is read again, which the next look does. */
   #failed: Gap["why"] | undefined;
   /** Whether that it can't be read was told. */
   #isFailureTold = false;
@@ -176,9 +177,10 @@ export class History {
     this.#read(why);
   }
 
-  /** Nothing arrives for now, and nothing can be read. */
+  /** Nothing arrives for sure until messages do again, and nothing can be read. */
   lose(): void {
     this.#stop();
+    this.#failed = "engine";
   }
 
   /** Is heard no more: what it knows would be out of date. */
@@ -231,10 +233,14 @@ export class History {
   }
 
   #take(entry: Entry): void {
-    const { epoch, offset, previous } = entry;
-    const isSame = epoch === this.#epoch;
-    if (isSame && offset <= this.#last) return;
-    if (previous !== 0 && !(isSame && previous === this.#last)) {
+    if (this.#has(entry)) return;
+    const { epoch, previous } = entry;
+    const isNext = epoch === this.#epoch && previous === this.#last;
+    if (!isNext && previous === 0) {
+      // What is missed of before is gone.
+      if (this.#failed !== undefined) this.#room.missedEntries(this.#failed);
+      this.#failed = undefined;
+    } else if (!isNext) {
       if (entry !== this.#doubted) {
         this.#doubted = entry;
         this.#read("hole");
@@ -247,6 +253,10 @@ export class History {
     if (epoch !== this.#epoch) this.#reset(epoch);
     this.#add(entry);
     this.#room.deliver(entry);
+  }
+
+  #has({ epoch, offset }: Entry): boolean {
+    return epoch === this.#epoch && offset <= this.#last;
   }
 
   #add(entry: Entry): void {
@@ -318,6 +328,10 @@ export class History {
       if (!this.#isFollowedBy(stretch)) {
         if (!isTold) this.#room.missedEntries(why);
         isTold = true;
+        // What was told must not be taken anew.
+        if (this.#isLoaded) {
+          reading.heard = reading.heard.filter((entry) => !this.#has(entry));
+        }
         const isAnew = epoch !== this.#epoch || entries.length === 0;
         this.#reset(epoch);
         if (isAnew && from > 1) continue;
@@ -355,12 +369,17 @@ export class History {
     this.#isFailureTold = false;
     if (owed !== undefined) this.#room.missedEntries(owed);
     this.#end(true);
+    const epoch = this.#epoch;
+    if (epoch && heard.some((entry) => entry.epoch !== epoch)) {
+      // The log has begun anew meanwhile: which of them were before can't be known.
+      this.#room.missedEntries("hole");
+      return this.#read("hole");
+    }
+    const last = this.#last;
     for (const entry of heard) {
-      const { epoch, offset } = entry;
       // What was said since the room is heard is for its members, though it was read.
-      if (wasLoaded || epoch !== this.#epoch || offset > this.#last) {
-        this.hear(entry);
-      } else this.#room.deliver(entry);
+      if (wasLoaded || entry.offset > last) this.hear(entry);
+      else this.#room.deliver(entry);
     }
   }
 

@@ -996,7 +996,7 @@ export class OwnRoom
 
   /** Looks whether somebody still wants to know who is there, and who doesn't say. */
   beat(now: number): void {
-    this.#history?.look();
+    if (this.isSure && !this.#isRestoring) this.#history?.look();
     const view = this.#view;
     if (view === undefined) return;
     if (view.isIdle(now)) {

@@ -33,6 +33,10 @@ export class FaultyEngine implements Engine {
   loses: (text: string) => boolean = () => false;
   /** Which of what is appended doesn't arrive here, and nobody says so. */
   misses: (text: string) => boolean = () => false;
+  /** Whether the log can't be read, and says so. */
+  isUnreadable = false;
+  /** Whether what is appended is not confirmed, as if the engine had been lost. */
+  isUnsure = false;
   /** What was asked of the log and is not answered. */
   readonly #stuck: ((error: EngineError) => void)[] = [];
   /** Settles what is published; `undefined`: the engine does. */
@@ -106,11 +110,18 @@ export class FaultyEngine implements Engine {
     };
     return {
       append: (subject, text) =>
-        reach(this.isMute, () => log.append(subject, text)),
+        reach(this.isMute, async () => {
+          const place = await log.append(subject, text);
+          if (!this.isUnsure) return place;
+          throw new EngineError("Cannot append: lost meanwhile", true);
+        }),
       read: (subject, from, most) =>
         reach(
           this.isMute || this.isDeaf,
-          () => log.read(subject, from, most),
+          () =>
+            this.isUnreadable
+              ? Promise.reject(new EngineError("Cannot read", false))
+              : log.read(subject, from, most),
         ),
     };
   }

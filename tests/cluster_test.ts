@@ -4,13 +4,18 @@
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import {
+  type CaughtUp,
   type Cluster,
   cluster,
   type Engine,
   EngineError,
   type Gap,
+  type HistoryRoom,
   type JoinOptions,
   memory,
+  type Past,
+  type Position,
+  type Room,
 } from "../cluster.ts";
 import { Peer } from "../mod.ts";
 import { socketPair } from "../testing.ts";
@@ -500,6 +505,61 @@ Deno.test("The methods of a room's members are known by their types", async () =
   assertEquals((await room.members()).members[0]!.key, "ann");
   // @ts-expect-error: its pages have other methods.
   const wrong = (peer: Peer<{ other(): void }>) => room.join(peer);
+  assert(wrong);
+});
+
+Deno.test("A room with history is known by its options, and what its members may miss by its types", async () => {
+  await using nodes = await cluster();
+  interface Page {
+    show(text: string): void;
+  }
+  const lobby: HistoryRoom<Page, { n: number }> = nodes.room("a", {
+    history: true,
+  });
+  const [left, right] = socketPair();
+  await using client = new Peer(left);
+  await using peer = new Peer<Page>(right);
+  await client.opened;
+  const { isWhole, position }: CaughtUp = await lobby.catchUp(peer, 0, {
+    data: { n: 1 },
+  });
+  const past: Past = await lobby.history();
+  const since: Position | undefined = past.position ?? position;
+  assertEquals([isWhole, past.said, since], [true, [], undefined]);
+  const one: Room<Page> = lobby;
+  lobby.notify("show", ["hello"]);
+  lobby.notify("unknown", [1]);
+  // What must not compile is not run.
+  const wrong = async (
+    options: { history: boolean },
+    other: Peer<{ other(): void }>,
+  ) => {
+    // @ts-expect-error: since when?
+    await lobby.catchUp(peer);
+    // @ts-expect-error: what was caught up with may have no position.
+    await lobby.catchUp(peer, position);
+    // @ts-expect-error: a position is a text.
+    await lobby.catchUp(peer, { epoch: "e", offset: 1 });
+    // @ts-expect-error: so it is here.
+    await lobby.history(new Date());
+    // @ts-expect-error: its pages have other methods.
+    await lobby.catchUp(other, 1);
+    // @ts-expect-error: a number is wanted.
+    await lobby.catchUp(peer, 1, { data: { n: "1" } });
+    // @ts-expect-error: a text is wanted.
+    lobby.notify("show", [1]);
+    // @ts-expect-error: a text is wanted here, too.
+    nodes.room<Page>("a", { history: true }).publish("show");
+    // @ts-expect-error: what was said is not for the reader to change.
+    past.position = "e.1";
+    // @ts-expect-error: nothing is kept of it.
+    nodes.room("a").history;
+    // @ts-expect-error: nor perhaps of this one.
+    nodes.room("a", options).history;
+    // @ts-expect-error: it is no room with history because it could be one.
+    const guessed: HistoryRoom = one;
+    return guessed;
+  };
   assert(wrong);
 });
 

@@ -119,8 +119,8 @@ export interface Cluster extends AsyncReleasable {
     options: RoomOptions & { history: true },
   ): HistoryRoom<Theirs, Data>;
   /**
-   * The room of a name, which keeps nothing of what is said in it, unless it was made
-   * so before.
+   * The room of a name, which keeps nothing of what is said in it, unless somebody has
+   * it who asked for that.
    *
    * @throws As above.
    */

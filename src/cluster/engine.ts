@@ -77,7 +77,10 @@ export interface Log {
 export interface Stretch {
   /** Of the log as of now; absent: nothing is kept or known of the subject. */
   readonly epoch?: string | undefined;
-  /** In order. The `previous` of the first is -1 where it isn't known. */
+  /**
+   * In order, of that epoch. The `previous` of the first is -1 where it isn't known.
+   * All that are kept from the lowest that is wanted on, unless more are than `most`.
+   */
   readonly entries: readonly Entry[];
   /**
    * The offset of the last that was ever appended to the subject, if that is known;

@@ -38,7 +38,8 @@ const entryLength = 128;
  * Those who share it hear each other; two of them are two buses. It behaves as one
  * over a network: a text arrives in a microtask after `publish`, in order, and its
  * publisher gets it, too. It is `"open"` until it is closed. Its log is gone with the
- * process.
+ * process, and keeps at most 268,435,456 characters: beyond, what is kept of the rooms
+ * goes in which nothing was said for the longest.
  */
 export function memory(): Engine {
   return new Memory();

@@ -90,8 +90,8 @@ export interface RoomOptions {
   /**
    * Whether what is said in the room is kept: then it is heard by all in one order,
    * what a node has missed it reads, and so do peers that come back; see
-   * {@linkcode HistoryRoom}. Once it is `true` on a node, it is so there. Default
-   * `false`.
+   * {@linkcode HistoryRoom}. Say it wherever the room is asked for: it is so as long as
+   * somebody is in the room, listens to it or has it. Default `false`.
    */
   history?: boolean;
 }
@@ -99,8 +99,8 @@ export interface RoomOptions {
 /** What was said since, as far as it is known. */
 export interface CaughtUp {
   /**
-   * `false`: more was said than is kept, or the engine can't be asked now; nothing was
-   * sent.
+   * `false`: more was said than is kept, or the engine can't be asked now, or the peer
+   * is no member or asked again meanwhile; nothing was sent.
    */
   readonly isWhole: boolean;
   /**
@@ -250,7 +250,7 @@ export interface Room<Theirs = unknown, Data = unknown> {
  *   from the engine, those of this node, too. While the engine is lost nobody is told
  *   anything, and `publish` rejects.
  * - each notification has a member `position` beside `method` and `params`, which the
- *   member's method finds in `call.members`.
+ *   member's method finds in `call.members`; members of JSON-RPC 1.0 are told none.
  * - what a node has missed it reads and tells, in order and once: a gap is told only
  *   of what is not kept any more.
  * - `notify` returns how many members of this node's it is for.
@@ -262,8 +262,9 @@ export interface HistoryRoom<Theirs = unknown, Data = unknown>
    * said since: nothing is left out between, and nothing is sent twice.
    *
    * @param since The `position` of the last notification that it has, from whatever
-   * node, as it was told; or how many of the last it is to have at most. What it was
-   * excepted from by an id that it has no more is sent, too.
+   * node, as it was told: any text may be one, so it may come from the peer; or how
+   * many of the last it is to have at most. What it was excepted from by an id that it
+   * has no more is sent, too.
    * @returns Resolves once it is sent; see {@linkcode CaughtUp}. Where that is not
    * whole, it is a member all the same, and told what is said from now on: let it have
    * the truth from elsewhere, or ask for the last ones by a number.

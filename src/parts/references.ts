@@ -45,7 +45,7 @@ import {
 import { givenBack, type Params, readParam } from "../wire/message.ts";
 import { type Method, Methods } from "../peer/methods.ts";
 import type { Marshaled, Releasable } from "../peer/contract.ts";
-import { createMethod } from "../peer/remote.ts";
+import { createMethod, ofMethods, ownerOf } from "../peer/remote.ts";
 
 /**
  * The part for functions and objects by reference, in both directions. Every
@@ -185,8 +185,10 @@ function disposerOf(target: object): (() => unknown) | undefined {
 
 /** An object of the other side, behind a proxy. */
 interface Borrowed {
-  readonly link: Link;
+  readonly references: References;
   readonly handle: number;
+  /** The proxy; `undefined`: it was given back. */
+  proxy: object | undefined;
   /** Whether the proxy was ever called, so that it is no mere data. */
   isUsed: boolean;
   /** Whether the owner was told that it can't be passed on. */
@@ -198,7 +200,32 @@ interface Borrowed {
   readonly isBare: boolean;
 }
 
-const borrowed = new WeakMap<object, Borrowed>();
+/** Whose proxy a function is; `undefined`: it is none, or was given back. */
+function borrowedOf(value: object): Borrowed | undefined {
+  const its = ownerOf(value) as Borrowed | undefined;
+  return its?.proxy === value ? its : undefined;
+}
+
+/** What all proxies inherit from: of its own each would have a third of its cost. */
+const ofProxies: object = /* @__PURE__ */ createShape();
+
+// A function, so that a bundler can leave it out.
+function createShape(): object {
+  return Object.create(ofMethods, {
+    [Symbol.dispose]: {
+      value(this: object): void {
+        const its = borrowedOf(this);
+        its?.references.giveBack(its);
+      },
+    },
+    toJSON: {
+      value(this: object): object | undefined | null {
+        const its = ownerOf(this) as Borrowed | undefined;
+        return its?.references.returned(its);
+      },
+    },
+  });
+}
 
 const marker = "__jsonrpc_marshaled";
 const writtenMarker = /"__jsonrpc_marshaled"/;
@@ -223,7 +250,7 @@ class References implements Carrier, Marshaler {
   /**
    * The list for proxies that are made only to be released; `undefined` otherwise.
    */
-  #unwanted: object[] | undefined;
+  #unwanted: Borrowed[] | undefined;
 
   constructor(link: Link) {
     this.#link = link;
@@ -233,12 +260,12 @@ class References implements Carrier, Marshaler {
     writing.link = this.#link;
     writing.marshaler ??= this;
     if (typeof value !== "function") return value;
-    const its = borrowed.get(value);
+    const its = borrowedOf(value);
     if (its === undefined) {
       return this.lend(new Mark(value, undefined), writing);
     }
     // A borrowed function has a toJSON; see #borrow.
-    if (its.link !== this.#link) throw passedOn();
+    if (its.references !== this) throw passedOn();
     return value;
   }
 
@@ -248,7 +275,7 @@ class References implements Carrier, Marshaler {
 
   discard(value: unknown, text: string): void {
     if (!this.#link.has(writtenMarker, text)) return;
-    const proxies: object[] = this.#unwanted = [];
+    const unwanted: Borrowed[] = this.#unwanted = [];
     try {
       this.#revive(value, 0);
     } catch {
@@ -256,7 +283,7 @@ class References implements Carrier, Marshaler {
     } finally {
       this.#unwanted = undefined;
     }
-    for (const proxy of proxies) this.#giveBack(proxy);
+    for (const its of unwanted) this.giveBack(its);
   }
 
   find(name: string): Method | undefined {
@@ -372,7 +399,10 @@ class References implements Carrier, Marshaler {
       };
       if (!Number.isSafeInteger(handle)) return value;
       if (kind === 1) {
-        return this.#borrow(handle as number, lifetime === undefined);
+        const its = this.#borrow(handle as number, lifetime === undefined);
+        if (this.#unwanted === undefined) return this.#makeProxy(its);
+        this.#unwanted.push(its);
+        return value;
       }
       if (kind === 0 && this.#unwanted === undefined) {
         const lent = this.#lent?.get(handle as number);
@@ -399,17 +429,21 @@ class References implements Carrier, Marshaler {
   }
 
   /** @param isBare Whether the marker had no lifetime; see {@linkcode Borrowed}. */
-  #borrow(handle: number, isBare: boolean): object {
+  #borrow(handle: number, isBare: boolean): Borrowed {
     this.#link.borrow("references");
-    const path = `$/invokeProxy/${handle}/`;
-    const { call } = this.#link;
-    const its: Borrowed = {
-      link: this.#link,
+    return {
+      references: this,
       handle,
+      proxy: undefined,
       isBare,
       isUsed: false,
       isTold: false,
     };
+  }
+
+  #makeProxy(its: Borrowed): object {
+    const path = `$/invokeProxy/${its.handle}/`;
+    const { call } = this.#link;
     const proxy = createMethod(
       (method, params) => {
         its.isUsed = true;
@@ -417,13 +451,10 @@ class References implements Carrier, Marshaler {
       },
       invoke,
       "",
+      ofProxies,
+      its,
     );
-    Object.defineProperties(proxy, {
-      [Symbol.dispose]: { value: () => this.#giveBack(proxy) },
-      toJSON: { value: () => this.#returned(its) },
-    });
-    borrowed.set(proxy, its);
-    this.#unwanted?.push(proxy);
+    its.proxy = proxy;
     return proxy;
   }
 
@@ -480,7 +511,7 @@ class References implements Carrier, Marshaler {
    * The JSON of a borrowed function: a marker for the side that it came from, where
    * it becomes the original again.
    */
-  #returned(its: Borrowed): object | undefined | null {
+  returned(its: Borrowed): object | undefined | null {
     const writing = currentWriting();
     // For a log, or for a peer without references: written like any function.
     if (writing?.link === undefined) return undefined;
@@ -495,11 +526,10 @@ class References implements Carrier, Marshaler {
     return null;
   }
 
-  #giveBack(proxy: object): void {
-    const loan = borrowed.get(proxy);
-    if (loan === undefined) return;
-    borrowed.delete(proxy);
-    const { handle, isBare } = loan;
+  /** Lets go of what the other side lent. */
+  giveBack(its: Borrowed): void {
+    const { handle, isBare } = its;
+    its.proxy = undefined;
     for (const name of isBare ? disposals : []) {
       this.#link.notify(`$/invokeProxy/${handle}/${name}`, []);
     }

@@ -20,7 +20,7 @@ export type SendRequest = (
  * `$$typeof`) are `undefined`. Methods of these names can be called by `request`.
  */
 export function createRemote(request: SendRequest): UntypedRemote {
-  return fill({}, request, "");
+  return fill({}, request, "", ofRemotes);
 }
 
 /**
@@ -28,11 +28,15 @@ export function createRemote(request: SendRequest): UntypedRemote {
  *
  * @param name Its full name.
  * @param prefix The beginning of its members' names.
+ * @param prototype What it inherits from, which inherits from {@linkcode ofMethods}.
+ * @param owner What {@linkcode ownerOf} tells of it, but not of its members.
  */
 export function createMethod(
   request: SendRequest,
   name: string,
   prefix: string,
+  prototype: object = ofMethods,
+  owner?: object,
 ): UntypedRemote {
   // A function takes its name from its key, which costs less than setting it.
   const { [name]: method } = {
@@ -43,7 +47,12 @@ export function createMethod(
       return request(name, params.length > 0 ? params : undefined);
     },
   };
-  return fill(method!, request, prefix);
+  return fill(method!, request, prefix, prototype, owner);
+}
+
+/** What a method was created with. */
+export function ownerOf(method: object): object | undefined {
+  return (method as { readonly [inside]?: Inside })[inside]?.owner;
 }
 
 /** The key of a remote's or a method's own data. */
@@ -53,6 +62,7 @@ const inside = Symbol();
 interface Inside {
   readonly request: SendRequest;
   readonly prefix: string;
+  readonly owner: object | undefined;
   /** How many more members may be kept. */
   room: number;
 }
@@ -65,15 +75,17 @@ function fill(
   remote: object | ((...params: unknown[]) => Promise<unknown>),
   request: SendRequest,
   prefix: string,
+  prototype: object,
+  owner?: object,
 ): UntypedRemote {
-  const its: Inside = { prefix, room: mostKept, request };
+  const its: Inside = { prefix, room: mostKept, request, owner };
   const isMethod = typeof remote === "function";
   // Hidden from logs and comparisons. On a function it is simply set, which takes a
   // third of the time, since members of functions aren't shown.
   if (isMethod) (remote as { [inside]?: Inside })[inside] = its;
   else Object.defineProperty(remote, inside, { value: its });
   // Last, because afterwards nothing can be set.
-  return Object.setPrototypeOf(remote, isMethod ? ofMethods : ofRemotes);
+  return Object.setPrototypeOf(remote, prototype);
 }
 
 // A method that was found becomes the remote's own property, so calling it again
@@ -127,7 +139,9 @@ const ofRemotes: object = /* @__PURE__ */ createFound({}, {
 });
 
 /** The prototype of all methods of remotes, which are functions. */
-const ofMethods: object = /* @__PURE__ */ createFound(Function.prototype);
+export const ofMethods: object = /* @__PURE__ */ createFound(
+  Function.prototype,
+);
 
 /** Makes such a prototype; in a function, so that a bundler can leave it out. */
 function createFound(base: object, more?: PropertyDescriptorMap): object {

@@ -1,7 +1,7 @@
 /**
  * `deno task bench:fairness`: what a neighbour notices of one that sends as fast as
  * it can, and how late the server's timers are beside it; `deno task attack`: the same
- * beside who wants to be noticed.
+ * beside who wants to be noticed, and then what messages cost for their length.
  */
 
 import { parseArgs } from "node:util";
@@ -117,7 +117,34 @@ for (const name of values.server ?? Object.keys(servers)) {
     console.log(`| ${cells.join(" | ")} |`);
   }
 }
+if (values.attacks && values.row === undefined) await compareCosts();
 Deno.exit();
+
+/** Prints what a message costs against plain JSON of its length. */
+async function compareCosts(): Promise<void> {
+  const file = pathOf("fairness/costs.ts");
+  const bundled = fileURLToPath(`${await bundle([config], [file])}costs.js`);
+  const processes = [
+    new Process(1, "Deno", ...deno, file),
+    new Process(1, "Node", node24, bundled),
+    new Process(1, "Bun", bunProgram, "run", bundled),
+  ];
+  console.log("\n| message | Deno | Node | Bun |\n|---|--:|--:|--:|");
+  const [kinds] = await Promise.all(
+    processes.map((one) => one.read<string[]>()),
+  );
+  for (const kind of kinds!) {
+    const cells: string[] = [];
+    for (const one of processes) {
+      const { all, parse } = await one.ask<{ all: number; parse: number }>(
+        kind,
+      );
+      cells.push(`${all.toFixed(1)} (${parse.toFixed(1)})`);
+    }
+    console.log(`| ${kind} | ${cells.join(" | ")} |`);
+  }
+  for (const one of processes) await one[Symbol.asyncDispose]();
+}
 
 function pathOf(file: string): string {
   return fileURLToPath(new URL(file, import.meta.url));

@@ -36,15 +36,27 @@ import {
 export const batches: CorePart = {
   name: "batches",
   attach(core) {
-    const all = new PeerBatches(core);
-    core.batches = all;
-    core.enlist(all);
+    core.receiveBatch = receiveBatch;
   },
 };
 
+/** The batches of a peer, made for the first one: most peers send and get none. */
+function batchesOf(core: Core): PeerBatches {
+  if (core.batches === undefined) {
+    const all = new PeerBatches(core);
+    core.batches = all;
+    core.enlist(all);
+  }
+  return core.batches as PeerBatches;
+}
+
+function receiveBatch(core: Core, values: unknown[], text: string): void {
+  batchesOf(core).receive(values, text);
+}
+
 /** Sends the calls of `collect` as one frame; see {@linkcode Peer.batch}. */
 export function collectBatch<T>(core: Core, collect: () => T): T {
-  return (core.batches as PeerBatches).collectAll(collect);
+  return batchesOf(core).collectAll(collect);
 }
 
 // Characters of the error for a result without room, without its id.

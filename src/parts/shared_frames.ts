@@ -152,7 +152,7 @@ class PeerSharing implements Sharing, Living {
 
   #take(value: unknown, text: string): void {
     const core = this.#core;
-    if (Array.isArray(value)) core.batches?.receive(value, text);
+    if (Array.isArray(value)) core.receiveBatch?.(core, value, text);
     else dispatch(core, read(core, value, text), text);
   }
 

@@ -316,6 +316,10 @@ export class Core {
   readonly parts: readonly CorePart[];
   living: readonly Living[] = [];
   versions: Versions | undefined;
+  /** Reads a batch that arrived. */
+  receiveBatch:
+    | ((core: Core, values: unknown[], text: string) => void)
+    | undefined;
   batches: Batches | undefined;
   sharing: Sharing | undefined;
   heartbeat: Heartbeat | undefined;

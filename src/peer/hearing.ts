@@ -114,7 +114,7 @@ function receive(core: Core, data: unknown): void {
 
 /** Reads the text of a frame. */
 function receiveText(core: Core, text: string, isShared: boolean): void {
-  const { sharing, bounds, batches, limits } = core;
+  const { sharing, bounds, receiveBatch, limits } = core;
   if (!isShared && sharing?.take(text)) return;
   // The shared frame itself is one more level.
   const isFrame = isShared && array.test(text);
@@ -142,8 +142,8 @@ function receiveText(core: Core, text: string, isShared: boolean): void {
   // Not before: what is a rope is flat by now.
   lookForMark(core, text);
   if (isShared) sharing!.receive(value, text);
-  else if (batches !== undefined && Array.isArray(value)) {
-    batches.receive(value, text);
+  else if (receiveBatch !== undefined && Array.isArray(value)) {
+    receiveBatch(core, value, text);
   } else dispatch(core, read(core, value, text), text);
 }
 

@@ -72,7 +72,7 @@ export interface IncomingBatch {
   refuses(text: string): string | undefined;
 }
 
-/** The part `batches`, out and in. */
+/** The part `batches`, out and in, of a peer that has had one. */
 export interface Batches {
   /** Whether messages that are sent now are collected. */
   isCollecting: boolean;
@@ -80,8 +80,6 @@ export interface Batches {
   note(promise: Promise<unknown>): void;
   /** Adds a message to the batch that is being collected. */
   collect(text: string, pending: Pending | undefined): void;
-  /** Reads a batch that arrived. */
-  receive(messages: unknown[], text: string): void;
   /**
    * Whether an id belongs to an unanswered batch, even if its own method has ended.
    */

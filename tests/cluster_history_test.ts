@@ -245,6 +245,30 @@ Deno.test("What could not be read of a log before it began anew is a gap", async
   assertEquals(scene.gaps, [{ room: "lobby", why: "hole" }]);
 });
 
+Deno.test("What is heard after an engine was lost and before it is known to be back is told after the loss", async () => {
+  for (
+    const [heard, shown] of [
+      [entries("e", 60, 60), ["e58", "e59", "e60"]],
+      [entries("f", 1, 1), ["f1"]],
+    ] as const
+  ) {
+    await using stages = stage();
+    let log = entries("e", 1, 5);
+    const scene = await enact(stages, (engine) => of(engine, () => log));
+    const page = await member(stages, scene);
+    await scene.lobby.history();
+    log = heard[0]!.epoch === "e" ? entries("e", 58, 60) : [...heard];
+    scene.engine.lose();
+    scene.engine.loses = (text) => text.includes('"beat"');
+    scene.engine.find();
+    scene.hear(...heard);
+    await until(() => page.shown.length >= shown.length);
+    assertEquals(scene.node.status, "lost");
+    assertEquals(page.shown, shown);
+    assertEquals(scene.gaps, [{ room: "lobby", why: "engine" }]);
+  }
+});
+
 Deno.test("A log that begins anew while it is read is told once and in order, after a gap", async () => {
   await using stages = stage();
   let log = entries("e", 1, 5);

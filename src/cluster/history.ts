@@ -208,7 +208,7 @@ export class History {
     const said = readPosition(position);
     if (said === undefined || !this.#isLoaded || this.#reading) return;
     if (said.epoch !== this.#epoch || said.offset > this.#last) {
-      this.#read("hole");
+      this.#read(this.#failed ?? "hole");
     }
   }
 
@@ -243,7 +243,7 @@ export class History {
     } else if (!isNext) {
       if (entry !== this.#doubted) {
         this.#doubted = entry;
-        this.#read("hole");
+        this.#read(this.#failed ?? "hole");
         return this.hear(entry);
       }
       // What was read since it was heard had neither it nor what is missing.

@@ -41,6 +41,8 @@ export class FaultyEngine implements Engine {
   readonly #stuck: ((error: EngineError) => void)[] = [];
   /** Settles what is published; `undefined`: the engine does. */
   confirms: Promise<number> | undefined;
+  /** What arrived, and was not passed on. */
+  readonly unheard: string[] = [];
   /** How often something was subscribed to. */
   subscribed = 0;
   /** What was published. */
@@ -95,6 +97,7 @@ export class FaultyEngine implements Engine {
       const isHeard = !this.#isLost && !this.isDeaf && era === this.#era &&
         (place === undefined || !this.misses(text));
       if (isHeard) receive(text, place);
+      else this.unheard.push(text);
     });
   }
 

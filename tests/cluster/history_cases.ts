@@ -200,6 +200,7 @@ export const historyCases: readonly Case[] = [
       await isShown(page, numbers(1, 5));
       engine.lose();
       await publish(there, numbers(6, 150));
+      await until(() => engine.unheard.at(-1)?.includes('"150"') === true);
       engine.find();
       await until(() => page.shown.at(-1) === "150");
       assertEquals(page.shown, [...numbers(1, 5), ...numbers(51, 150)]);

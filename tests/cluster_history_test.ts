@@ -264,7 +264,7 @@ Deno.test("What is heard after an engine was lost and before it is known to be b
     scene.hear(...heard);
     await until(() => page.shown.length >= shown.length);
     assertEquals(scene.node.status, "lost");
-    assertEquals(page.shown, shown);
+    assertEquals(page.shown, [...shown]);
     assertEquals(scene.gaps, [{ room: "lobby", why: "engine" }]);
   }
 });
@@ -503,6 +503,39 @@ Deno.test("A number of the last ones may be a fraction: it is no more than that"
   ) {
     assertEquals((await lobby.history(since)).said.length, count);
   }
+});
+
+Deno.test("What nothing was said in has no position, though its log is known", async () => {
+  await using stages = stage();
+  const scene = await enact(
+    stages,
+    (engine) =>
+      reading(engine, () => Promise.resolve({ epoch: "e", entries: [] })),
+  );
+  const page = await member(stages, scene);
+  assertEquals((await scene.lobby.history()).position, undefined);
+  scene.hear(...entries("e", 1, 1));
+  await until(() => page.shown.length > 0);
+  assertEquals((await scene.lobby.history()).position, "e.1");
+});
+
+Deno.test("The log of a room that nobody is in is not read, whatever becomes of the engine", async () => {
+  using time = new FakeTime();
+  await using stages = stage();
+  let reads = 0;
+  const scene = await enact(
+    stages,
+    (engine) =>
+      reading(engine, (log, ...what) => {
+        reads++;
+        return log.read(...what);
+      }),
+  );
+  scene.engine.lose();
+  await time.flow(4_000);
+  scene.engine.find();
+  await time.flow(10_000);
+  assertEquals([scene.node.status, reads, scene.gaps], ["open", 0, []]);
 });
 
 Deno.test("A peer that is closed catches up with nothing", async () => {

@@ -123,6 +123,8 @@ interface Reading {
   heard: Entry[];
   /** UTF-16 code units of it, or more. */
   length: number;
+  /** The one that it is read for; `undefined`: for none of them. */
+  doubted: Entry | undefined;
   /** Looks of the node since it was asked. */
   looks: number;
   /** Settles once it is read: whether it could be. */
@@ -151,17 +153,22 @@ export class History {
   #isFailureTold = false;
   /** Why something may be missed that was said before it was loaded. */
   #owed: Gap["why"] | undefined;
-  /** The entry that the log is read for. */
-  #doubted: Entry | undefined;
 
   constructor(room: Recorded, log: NodeLog) {
     this.#room = room;
     this.#log = log;
   }
 
-  /** Where the last entry stands; `undefined`: nothing is known. */
+  /** Where the last entry stands; `undefined`: none is known. */
   get position(): Position | undefined {
-    return this.#epoch && writePosition(this.#epoch, this.#last);
+    return this.#epoch !== undefined && this.#last > 0
+      ? writePosition(this.#epoch, this.#last)
+      : undefined;
+  }
+
+  /** Says something that is kept. */
+  append(text: string): Promise<Place> {
+    return this.#log.append(this.#room.subject, text);
   }
 
   /** Reads what was said before, once what is said from then on is heard. */
@@ -212,11 +219,15 @@ export class History {
     }
   }
 
-  /** Hears an entry. */
-  hear(entry: Entry): void {
+  /**
+   * Hears an entry.
+   *
+   * @param isRead Whether the log was read for it.
+   */
+  hear(entry: Entry, isRead = false): void {
     const reading = this.#reading;
     if (reading === undefined) {
-      if (this.#isLoaded) this.#take(entry);
+      if (this.#isLoaded) this.#take(entry, isRead);
       return;
     }
     const { heard } = reading;
@@ -232,7 +243,7 @@ export class History {
     }
   }
 
-  #take(entry: Entry): void {
+  #take(entry: Entry, isRead: boolean): void {
     if (this.#has(entry)) return;
     const { epoch, previous } = entry;
     const isNext = epoch === this.#epoch && previous === this.#last;
@@ -241,12 +252,11 @@ export class History {
       if (this.#failed !== undefined) this.#room.missedEntries(this.#failed);
       this.#failed = undefined;
     } else if (!isNext) {
-      if (entry !== this.#doubted) {
-        this.#doubted = entry;
-        this.#read(this.#failed ?? "hole");
+      if (!isRead) {
+        this.#read(this.#failed ?? "hole").doubted = entry;
         return this.hear(entry);
       }
-      // What was read since it was heard had neither it nor what is missing.
+      // The log had neither it nor what is missing.
       this.#room.missedEntries("hole");
       this.#reset(undefined);
     }
@@ -283,9 +293,9 @@ export class History {
   }
 
   #start(why: Gap["why"] | undefined): Reading {
-    const { heard = [], length = 0, done = new Deferred<boolean>() } =
+    const { heard = [], length = 0, doubted, done = new Deferred<boolean>() } =
       this.#reading ?? {};
-    return this.#reading = { why, heard, length, looks: 0, done };
+    return this.#reading = { why, heard, length, doubted, looks: 0, done };
   }
 
   #stop(): void {
@@ -300,7 +310,7 @@ export class History {
   }
 
   /** Reads what is behind the last that is known. */
-  #read(why: Gap["why"]): void {
+  #read(why: Gap["why"]): Reading {
     this.#failed = undefined;
     const reading = this.#start(why);
     this.#readAll(reading, why).then(() => {
@@ -308,6 +318,7 @@ export class History {
     }, (error: unknown) => {
       if (reading === this.#reading) this.#fail(why, error);
     });
+    return reading;
   }
 
   #fail(why: Gap["why"], error: unknown): void {
@@ -361,7 +372,7 @@ export class History {
       first.previous < 0 && entries.length < most;
   }
 
-  #finish({ heard }: Reading): void {
+  #finish({ heard, doubted }: Reading): void {
     const wasLoaded = this.#isLoaded;
     const owed = this.#owed;
     this.#owed = undefined;
@@ -373,18 +384,20 @@ export class History {
     if (epoch && heard.some((entry) => entry.epoch !== epoch)) {
       // The log has begun anew meanwhile: which of them were before can't be known.
       this.#room.missedEntries("hole");
-      return this.#read("hole");
+      this.#read("hole");
+      return;
     }
     const last = this.#last;
     for (const entry of heard) {
       // What was said since the room is heard is for its members, though it was read.
-      if (wasLoaded || entry.offset > last) this.hear(entry);
-      else this.#room.deliver(entry);
+      if (wasLoaded || entry.offset > last) {
+        this.hear(entry, entry === doubted);
+      } else this.#room.deliver(entry);
     }
   }
 
   /** Settles once what was said until now is known; `false`: it can't be, for now. */
-  async ready(since?: Position): Promise<boolean> {
+  async ready(since: Position | number): Promise<boolean> {
     // Another node may have been quicker than this one.
     this.compare(since);
     return this.#reading === undefined

@@ -336,7 +336,6 @@ export class OwnRoom
   #view: View | undefined;
   /** What was said; `undefined`: it is not kept. */
   #history: History | undefined;
-  #log: NodeLog | undefined;
   /** Where this node last said something that is kept. */
   #appended: Position | undefined;
   /** Members who are still to be told what was said before, by their last `catchUp`. */
@@ -365,7 +364,6 @@ export class OwnRoom
   /** Keeps what is said from now on. */
   record(log: NodeLog): void {
     if (this.#history !== undefined) return;
-    this.#log = log;
     this.#history = new History(this, log);
     if (this.#topic.isKept) void this.#history.begin(this.#topic.confirmed());
   }
@@ -501,7 +499,8 @@ export class OwnRoom
       const taken = except === undefined
         ? this.size
         : this.#among([...this.#members.keys()], except).length;
-      return { taken, error: undefined, said: this.#append(head, text) };
+      const said = this.#append(this.#history, head, text);
+      return { taken, error: undefined, said };
     }
     const isAlone = this.#topic.isAlone;
     let text: string | undefined;
@@ -554,10 +553,14 @@ export class OwnRoom
   }
 
   /** Says something that is kept, and that all hear when it comes back. */
-  async #append(fields: string, body: string): Promise<void> {
+  async #append(
+    history: History,
+    fields: string,
+    body: string,
+  ): Promise<void> {
     const { head } = this.#node;
     const text = withBody("notify", `${head}"k":"notify"${fields}}`, body);
-    const { epoch, offset } = await this.#log!.append(this.subject, text);
+    const { epoch, offset } = await history.append(text);
     // Of several that are under way, the last to be confirmed is the last.
     this.#appended = writePosition(epoch, offset);
     this.#node.spoke(this);
@@ -794,7 +797,7 @@ export class OwnRoom
     if (this.#members.has(peer)) this.#behind.set(peer, own);
     try {
       await joined;
-      const isReady = await history.ready(readSince(since));
+      const isReady = await history.ready(since);
       // It may have left meanwhile, or asked again.
       if (!isReady || !isLast()) return { isWhole: false, position: undefined };
       const { entries, isWhole } = history.since(since);
@@ -815,7 +818,7 @@ export class OwnRoom
     const history = this.#recorded;
     await this.#hold();
     try {
-      const isReady = await history.ready(readSince(since));
+      const isReady = await history.ready(since);
       const { entries, isWhole } = history.since(since);
       const said = entries.flatMap((entry) => this.#recall(entry));
       return {
@@ -840,7 +843,7 @@ export class OwnRoom
 
   /** The engine is lost. */
   lost(): void {
-    this.#history?.lose();
+    if (this.#topic.isKept) this.#history?.lose();
     this.#view?.doubtAll();
     this.#view?.giveUp();
   }
@@ -1197,10 +1200,6 @@ function checkSince(cannot: string, since: unknown): void {
     throw new TypeError(`${what}, got ${typeof since}`);
   }
   if (!(since >= 0)) throw new RangeError(`${what}, got ${since}`);
-}
-
-function readSince(since: Position | number): Position | undefined {
-  return typeof since === "string" ? since : undefined;
 }
 
 /** Puts behind a notification's params where it stands. */

@@ -538,6 +538,37 @@ Deno.test("The log of a room that nobody is in is not read, whatever becomes of 
   assertEquals([scene.node.status, reads, scene.gaps], ["open", 0, []]);
 });
 
+Deno.test("The beats of a node that is alone say nothing of what was said in its rooms", async () => {
+  using time = new FakeTime();
+  const engine = memory();
+  await using node = await cluster({ engine });
+  const beats: string[] = [];
+  await engine.subscribe("jsonrpcws.all", (text) => void beats.push(text));
+  for (let n = 0; n < 300; n++) {
+    await node.room(`${n}`, { history: true }).publish("show", ["hello"]);
+  }
+  await time.flow(4_000);
+  assertEquals(beats.filter((text) => text.includes('"at"')), []);
+  await using other = await cluster({ engine });
+  await other.room("0", { history: true }).history();
+  await node.room("0", { history: true }).publish("show", ["hello"]);
+  await time.flow(2_000);
+  assertEquals(beats.filter((text) => text.includes('"at":[["0"')).length, 1);
+});
+
+Deno.test("A member whom catchUp refuses misses nothing meanwhile", async () => {
+  await using stages = stage();
+  const scene = await enact(stages);
+  const page = await member(stages, scene);
+  await scene.lobby.publish("show", ["1"]);
+  const [epoch] = (await scene.lobby.history()).position!.split(".");
+  const refused = scene.lobby.catchUp(page.peer, 1, { key: 5 as never });
+  scene.hear({ epoch: epoch!, offset: 2, previous: 1, text: said("2") });
+  await assertRejects(() => refused, TypeError, "key must be a text");
+  await page.peer.request("rpc.ping");
+  assertEquals(page.shown, ["1", "2"]);
+});
+
 Deno.test("A peer that is closed catches up with nothing", async () => {
   await using stages = stage();
   const scene = await enact(stages);

@@ -384,8 +384,15 @@ export class OwnRoom
 
   // Its own members.
 
-  async join(peer: AnyPeer, options: JoinOptions = {}): Promise<void> {
-    const { key, data } = options;
+  async join(peer: AnyPeer, options?: JoinOptions): Promise<void> {
+    await this.#enter(peer, options);
+  }
+
+  /** Takes a peer in at once, or throws; settles as {@linkcode OwnRoom.join}. */
+  #enter(
+    peer: AnyPeer,
+    { key, data }: JoinOptions = {},
+  ): Promise<void> | undefined {
     const cannot = `Cannot join ${JSON.stringify(this.name)}`;
     if (this.#node.isClosed) {
       throw new EngineError(`${cannot}: the cluster is closed`, false);
@@ -393,7 +400,7 @@ export class OwnRoom
     checkKey(cannot, key);
     const written = writeData(cannot, data);
     const resident = this.#node.residentOf(peer);
-    if (isClosed(resident.core)) return;
+    if (isClosed(resident.core)) return undefined;
     const { id, number } = resident;
     const before = this.#members.get(peer);
     const member: Member = {
@@ -413,7 +420,7 @@ export class OwnRoom
     if (key !== undefined) this.#node.addKey(resident, key);
     this.#view?.tell({ type: "join", member });
     this.#change(writeJoin(number, key, written));
-    await (before === undefined ? this.#hold() : this.#topic.confirmed());
+    return before === undefined ? this.#hold() : this.#topic.confirmed();
   }
 
   leave(peer: AnyPeer): boolean {
@@ -563,7 +570,8 @@ export class OwnRoom
     const { epoch, offset } = await history.append(text);
     // Of several that are under way, the last to be confirmed is the last.
     this.#appended = writePosition(epoch, offset);
-    this.#node.spoke(this);
+    // Who comes later reads it.
+    if (!this.#topic.isAlone) this.#node.spoke(this);
   }
 
   /** Says something to the other nodes, under the next number. */
@@ -792,11 +800,11 @@ export class OwnRoom
     const history = this.#recorded;
     const own = {};
     const isLast = (): boolean => this.#behind.get(peer) === own;
-    const joined = this.join(peer, options);
+    const confirmed = this.#enter(peer, options);
     // Who is closed is no member.
     if (this.#members.has(peer)) this.#behind.set(peer, own);
     try {
-      await joined;
+      await confirmed;
       const isReady = await history.ready(since);
       // It may have left meanwhile, or asked again.
       if (!isReady || !isLast()) return { isWhole: false, position: undefined };

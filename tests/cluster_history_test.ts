@@ -183,6 +183,34 @@ Deno.test("What came and became too old while a node was away is a gap, though n
   assertEquals(gaps, [{ room: "lobby", why: "engine" }]);
 });
 
+Deno.test("After an outage that is longer than anything is kept, what nothing is kept of is a gap; after a shorter one it is none", async () => {
+  for (const [outage, gaps] of [[30_000, 0], [90_000, 1]] as const) {
+    using time = new FakeTime();
+    const bus = memory();
+    const history = { milliseconds: 60_000 };
+    const engine = new FaultyEngine(bus);
+    await using other = await cluster({ engine: bus, history });
+    await using node = await cluster({ engine, history, onerror() {} });
+    await using stages = stage();
+    const lobby = node.room<PageMethods>("lobby", { history: true });
+    let told = 0;
+    lobby.ongap = () => void told++;
+    await lobby.join(stages.page(node).peer);
+    await time.flow(120_000);
+    engine.lose();
+    if (gaps > 0) {
+      await other.room("lobby", { history: true }).publish("show", ["missed"]);
+      await time.flow(outage - 20_000);
+      // What is too old of other rooms is forgotten then.
+      await other.room("another", { history: true }).publish("show", ["1"]);
+    }
+    await time.flow(20_000);
+    engine.find();
+    await time.flow(4_000);
+    assertEquals([node.status, told], ["open", gaps]);
+  }
+});
+
 Deno.test("What is gone from a log between two pages of it is a gap", async () => {
   await using stages = stage();
   let pages: Entry[][] = [[]];
@@ -230,18 +258,19 @@ Deno.test("A log that has begun anew is read from its first entry, and is one ga
 
 Deno.test("What could not be read of a log before it began anew is a gap", async () => {
   await using stages = stage();
-  const scene = await enact(
-    stages,
-    (engine) => of(engine, () => entries("e", 1, 5)),
-  );
+  let log = entries("e", 1, 5);
+  const scene = await enact(stages, (engine) => of(engine, () => log));
   const page = await member(stages, scene);
   await scene.lobby.history();
   scene.engine.isUnreadable = true;
   scene.hear(...entries("e", 7, 7));
   await until(() => stages.errors.length > 0);
   scene.hear(...entries("f", 1, 1));
-  await until(() => page.shown.length > 0);
-  assertEquals(page.shown, ["f1"]);
+  log = entries("f", 1, 2);
+  scene.engine.isUnreadable = false;
+  scene.hear(...entries("f", 2, 2));
+  await until(() => page.shown.length > 1);
+  assertEquals(page.shown, ["f1", "f2"]);
   assertEquals(scene.gaps, [{ room: "lobby", why: "hole" }]);
 });
 

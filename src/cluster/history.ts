@@ -39,6 +39,9 @@ const mostKeptTotal = 268_435_456;
 const page = 256;
 const mostHeard = 1_024;
 
+// Milliseconds after which a node knows that nothing arrives.
+const deafFor = 8_000;
+
 // Beats in which the log must be read; what was read by then is kept.
 const mostLooks = 5;
 
@@ -145,6 +148,8 @@ export class History {
   #last = 0;
   /** Whether what has been said until some time is known, and all since was heard. */
   #isLoaded = false;
+  /** When all that had been said was known. */
+  #sureAt = 0;
   /** `undefined`: the log is not read; another one: what it finds is nobody's. */
   #reading: Reading | undefined;
   /** Why something may be missed until it is read again, which the next look does. */
@@ -208,6 +213,7 @@ export class History {
         new EngineError(`Cannot read ${this.#room.subject}: ${why}`, false),
       );
     } else if (this.#failed !== undefined) this.#read(this.#failed);
+    else if (reading === undefined) this.#sureAt = performance.now();
   }
 
   /** Somebody says where some entry stands: one that isn't known here is read. */
@@ -246,12 +252,10 @@ export class History {
   #take(entry: Entry, isRead: boolean): void {
     if (this.#has(entry)) return;
     const { epoch, previous } = entry;
-    const isNext = epoch === this.#epoch && previous === this.#last;
-    if (!isNext && previous === 0) {
-      // What is missed of before is gone.
-      if (this.#failed !== undefined) this.#room.missedEntries(this.#failed);
-      this.#failed = undefined;
-    } else if (!isNext) {
+    // What has nothing before it is the next if nothing may be missed.
+    const isNext = epoch === this.#epoch && previous === this.#last ||
+      previous === 0 && this.#failed === undefined;
+    if (!isNext) {
       if (!isRead) {
         this.#read(this.#failed ?? "hole").doubted = entry;
         return this.hear(entry);
@@ -365,9 +369,13 @@ export class History {
     const [first] = entries;
     if (last === this.#last || first?.offset === this.#last) return true;
     if (this.#last > 0) return false;
+    const { messages, milliseconds } = this.#log.keep;
+    // What has been said since, and is too old by now, would not be seen.
+    const unsureFor = performance.now() - this.#sureAt + deafFor;
+    if (this.#isLoaded && unsureFor >= milliseconds) return false;
     if (first === undefined) return last === undefined;
     // A log that is shorter than it may be has lost nothing.
-    const most = Math.min(this.#log.keep.messages, page);
+    const most = Math.min(messages, page);
     return first.previous === 0 ||
       first.previous < 0 && entries.length < most;
   }
@@ -378,6 +386,7 @@ export class History {
     this.#owed = undefined;
     this.#isLoaded = true;
     this.#isFailureTold = false;
+    this.#sureAt = performance.now();
     if (owed !== undefined) this.#room.missedEntries(owed);
     this.#end(true);
     const epoch = this.#epoch;

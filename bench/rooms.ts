@@ -2,8 +2,8 @@
  * `deno task bench:rooms`: what it costs to tell a room. Three of its members speak,
  * each with eight messages under way, and every member is told each of them.
  *
- * The comparisons are `node`, `deno` and `bun`, one process on each, and `redis`, three
- * processes on Node through one Redis; `scale` alone is three such with 5,000
+ * The comparisons are `node`, `deno` and `bun`, one process on each, and `redis` and
+ * `nats`, three processes on Node through one of these; `scale` alone is three such with 5,000
  * connections each. `--before ../other` measures the library of another
  * checkout beside this one's; `--contender`, `--members`, `--rounds`, `--milliseconds`
  * and `--runs` choose.
@@ -107,7 +107,7 @@ function library(
 }
 
 const comparisons: {
-  readonly [name: string]: (redis: string) => readonly Contender[];
+  readonly [name: string]: (engine: string) => readonly Contender[];
 } = {
   node: () => [
     { name: "bare loop", kind: "rpc", command: node("bare", ["write"]) },
@@ -136,6 +136,11 @@ const comparisons: {
       command: node("cluster", [url, "shared"]),
     },
     {
+      name: "room with history",
+      kind: "rpc",
+      command: node("cluster", [url, "kept", "history"]),
+    },
+    {
       name: "broadcast, by hand",
       kind: "rpc",
       command: node("by_hand", [url, "now"]),
@@ -154,6 +159,14 @@ const comparisons: {
       kind: "socket.io",
       command: node("socket_io", [adapter!, url, adapter!]),
     })),
+  ],
+  nats: (url) => [
+    { name: "room", kind: "rpc", command: node("cluster", [url, "rooms"]) },
+    {
+      name: "room with history",
+      kind: "rpc",
+      command: node("cluster", [url, "kept", "history"]),
+    },
   ],
 };
 
@@ -257,8 +270,26 @@ function usedBy(pid: number): number {
   return (Number(fields[12]) + Number(fields[13])) * 10_000;
 }
 
-/** @param engine The process that messages go through, if there is one. */
+/** As `speakOnce`, but what an engine was too slow for is measured again. */
 async function speak(
+  ...params: Parameters<typeof speakOnce>
+): Promise<Figures> {
+  for (let attempt = 1;; attempt++) {
+    try {
+      return await speakOnce(...params);
+    } catch (error) {
+      // Who speaks in a room hears it at once: when an engine comes to a halt for a
+      // while, more than 1,024 messages wait for it, and the others miss some.
+      const isMissed = params[2] !== undefined &&
+        String(error).includes(" of ");
+      if (!isMissed || attempt === 5) throw error;
+      console.error(`Again: ${error}`);
+    }
+  }
+}
+
+/** @param engine The process that messages go through, if there is one. */
+async function speakOnce(
   { nodes, crowd, memory }: Team,
   members: string,
   engine: number | undefined,
@@ -291,8 +322,10 @@ function median(list: readonly number[]): number {
 const chosen = positionals.length > 0 ? positionals : Object.keys(comparisons);
 for (const name of chosen) {
   const isScale = name === "scale";
-  const isRedis = isScale || name === "redis";
-  await using server = isRedis ? await EngineServer.start("redis") : undefined;
+  const engine = isScale ? "redis" : name;
+  await using server = engine === "redis" || engine === "nats"
+    ? await EngineServer.start(engine)
+    : undefined;
   const url = server?.url ?? "";
   const all = isScale
     ? comparisons["redis"]!(url).slice(0, 1)
@@ -303,9 +336,9 @@ for (const name of chosen) {
   console.log(
     `\n## ${name}\n\n` +
       `| members | | deliveries/s | CPU, µs/delivery | p50, ms | p99, ms |${
-        isRedis ? " Redis, µs/message |" : ""
+        server ? ` ${server.kind}, µs/message |` : ""
       }${isScale ? " KiB/connection |" : ""}\n` +
-      `| --: | --- | --: | --: | --: | --: |${isRedis ? " --: |" : ""}${
+      `| --: | --- | --: | --: | --: | --: |${server ? " --: |" : ""}${
         isScale ? " --: |" : ""
       }`,
   );
@@ -314,7 +347,7 @@ for (const name of chosen) {
   for (const members of sizes) {
     const figures = await measure(
       chosen,
-      isRedis ? 3 : 1,
+      server ? 3 : 1,
       members,
       isScale ? scale : members,
       server?.pid,
@@ -328,7 +361,7 @@ for (const name of chosen) {
         of("cpu").toFixed(2),
         of("p50").toFixed(2),
         of("p99").toFixed(2),
-        ...isRedis ? [of("engine").toFixed(0)] : [],
+        ...server ? [of("engine").toFixed(0)] : [],
         ...isScale ? [(of("memory") / 1024).toFixed(1)] : [],
       ];
       console.log(`| ${cells.join(" | ")} |`);

@@ -1,25 +1,33 @@
 /**
- * One of several nodes with the library's rooms, through Redis: `cluster.ts URL PREFIX`,
- * or alone, without.
+ * One of several nodes with the library's rooms, through Redis or NATS:
+ * `cluster.ts URL PREFIX [history]`, or alone, without.
  *
  * @module
  */
 
 import process from "node:process";
 import { Peer } from "@jsonrpcws/peer";
-import { cluster, type Room } from "@jsonrpcws/peer/cluster";
+import { cluster, type Engine, type Room } from "@jsonrpcws/peer/cluster";
 import { serve } from "@jsonrpcws/peer/node";
+import { nats } from "@jsonrpcws/peer/nats";
 import { redis } from "@jsonrpcws/peer/redis";
+import { connect } from "@nats-io/transport-node";
 import { converse } from "../lines.ts";
 import { collect, usage } from "../usage.ts";
 import { connections } from "./redis.ts";
 
-const [, , address, prefix] = process.argv;
+const [, , address, prefix, kept] = process.argv;
 const nodes = await cluster(
   address === undefined
     ? {}
-    : { engine: redis(...await connections(address)), prefix: prefix! },
+    : { engine: await engineOf(address), prefix: prefix! },
 );
+
+async function engineOf(address: string): Promise<Engine> {
+  return address.startsWith("nats:")
+    ? nats(await connect({ servers: address }))
+    : redis(...await connections(address));
+}
 
 interface Page {
   show(text: string): void;
@@ -31,7 +39,9 @@ class Member extends Peer<Page, string> {
     say: (text: string) => void this.#room!.notify("show", [text]),
   };
   override async onopen(): Promise<void> {
-    this.#room = nodes.room<Page>(this.context);
+    this.#room = nodes.room<Page>(this.context, {
+      history: kept !== undefined,
+    });
     await this.#room.join(this);
   }
 }

@@ -131,6 +131,12 @@ export function leaveStream(value: unknown): boolean {
 }
 
 class Streams implements Carrier {
+  /** The promise of a call; kept for its shape (src/runtime/shapes.ts). */
+  static readonly example: Iterable = /* @__PURE__ */ makeIterable(
+    /* @__PURE__ */ Promise.resolve(),
+    /* @__PURE__ */ iterateBy({} as Link, undefined),
+  );
+
   readonly #link: Link;
   #producers: Map<number, Producer> | undefined;
   /** The results that wait for a stream's place. */
@@ -206,10 +212,10 @@ class Streams implements Carrier {
 
   decorate(promise: Promise<unknown>, options: CallOptions | undefined): void {
     const signal = options?.signal;
-    // Assigned, because defining the property would cost several times as much.
-    (promise as Iterable)[Symbol.asyncIterator] = signal === undefined
+    const iterate = signal === undefined
       ? this.#iterate ??= iterateBy(this.#link, undefined)
       : iterateBy(this.#link, signal);
+    makeIterable(promise, iterate);
   }
 
   control(
@@ -289,6 +295,15 @@ class Streams implements Carrier {
     }
     this.#beginAll();
   }
+}
+
+// Assigned, because defining the property would cost several times as much.
+function makeIterable(
+  promise: Iterable,
+  iterate: (this: unknown) => Consumer,
+): Iterable {
+  promise[Symbol.asyncIterator] = iterate;
+  return promise;
 }
 
 /**

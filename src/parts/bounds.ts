@@ -64,7 +64,16 @@ class PeerBounds implements Bounds {
     this.#core = core;
   }
 
+  // Short enough for V8 to inline it: most peers have no rate.
   admits(
+    call: Request | Notification,
+    batch: IncomingBatch | undefined,
+  ): boolean {
+    return this.#core.limits.messageRate === Infinity ||
+      this.#admits(call, batch);
+  }
+
+  #admits(
     call: Request | Notification,
     batch: IncomingBatch | undefined,
   ): boolean {

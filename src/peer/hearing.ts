@@ -18,7 +18,6 @@ import {
   readMessage,
   type Response,
   unreadable,
-  type Version,
 } from "../wire/message.ts";
 import type { Core, Handlers } from "./core.ts";
 import { execute, refuse } from "./incoming.ts";
@@ -207,9 +206,11 @@ function readText(data: unknown, mostLength: number): string | undefined {
 /** Reads a message from parsed JSON. */
 export function read(core: Core, value: unknown, text: string): Message {
   const { connection: { spoken }, sharing, versions, limits } = core;
-  const isShared = sharing?.isShared === true;
-  const unnamed: Version = versions?.unnamed(spoken, isShared) ?? "2.0";
-  return readMessage(value, text, unnamed, limits);
+  // Most messages name their version.
+  const unnamed = (value as { jsonrpc?: unknown } | null)?.jsonrpc === "2.0"
+    ? undefined
+    : versions?.unnamed(spoken, sharing?.isShared === true);
+  return readMessage(value, text, unnamed ?? "2.0", limits);
 }
 
 /** Handles a message. */

@@ -366,7 +366,7 @@ export class Session {
 function dataOf(value: unknown): unknown {
   // One of another peer's is written as null, one of this side's as JSON does.
   if (typeof value === "function") {
-    return Object.hasOwn(value, Symbol.dispose) ? null : undefined;
+    return Symbol.dispose in value ? null : undefined;
   }
   if (Array.isArray(value)) return value.map(dataOf);
   if (typeof value !== "object" || value === null) return value;

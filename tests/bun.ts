@@ -181,6 +181,22 @@ Deno.test("Control frames count as messages do: who sends more pings than messag
   assertEquals(witness.end!.code, 4429);
 });
 
+Deno.test("serve cuts who sends more than 16,384 pings in a second, on Bun", async () => {
+  await using server = serve(Witness, quiet);
+  const { witness, hostile } = await stage(server);
+  const pings = Array.from({ length: 16_383 }, () => frame(Opcode.Ping, ""));
+  await hostile.send(...pings);
+  await hostile.say('{"jsonrpc":"2.0","method":"rpc.ping","id":1}');
+  while ((await hostile.receive())?.opcode !== Opcode.Text);
+  assertEquals(witness.end, undefined);
+  // As fast as they come: of a second's length there is one such row at least.
+  while (witness.end === undefined) {
+    await hostile.send(...pings).catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve));
+  }
+  assertEquals(witness.end.code, 1006);
+});
+
 Deno.test("Who sends faster than it has its turns is paused, and heard in order and in whole, on Bun", async () => {
   await using server = serve(Witness, quiet);
   const { witness, hostile } = await stage(server);

@@ -406,6 +406,24 @@ Deno.test("Methods that come to long answers together are answered in turns, and
   assertEquals(idsOf(it.socket), ids(100));
 });
 
+Deno.test("A message for which there is no room to wait is handled where only pings came before it", async () => {
+  using clock = new WorkClock();
+  const local = { quick: () => 1 };
+  const limits = { held: 0 };
+  await using it = await openServed(new PausableSocket(), { local, limits });
+  const { listener } = coreOf(it.peer);
+  it.socket.addEventListener("control", listener);
+  const ping = (): void => it.socket.dispatch({ type: "control" });
+  for (let n = 0; n < 100; n++) ping();
+  clock.work(10);
+  for (let n = 0; n < 100; n++) ping();
+  assertEquals(it.socket.pauses, ["pause"]);
+  flood(it.socket, 1, "quick");
+  assertEquals(it.socket.pauses, ["pause", "resume"]);
+  assertEquals([idsOf(it.socket), it.socket.closes], [[0], []]);
+  it.socket.removeEventListener("control", listener);
+});
+
 Deno.test("The notifications of a batch that waits its turn when this side closes are told with their number, and none runs", async () => {
   using clock = new WorkClock();
   const told: string[] = [];

@@ -114,6 +114,18 @@ function endTurn(): void {
   else afterTurn(endTurn);
 }
 
+/** Reads the clock for a connection that has sent much; the turn will be ended. */
+function readClock(): number {
+  const now = performance.now();
+  turn.isBusy = true;
+  if (!turn.isWatched) {
+    turn.isWatched = true;
+    turn.start = turn.since = now;
+    afterTurn(endTurn);
+  }
+  return now;
+}
+
 /** Lets all sockets be heard before the next turn. */
 function pause(): void {
   if (!needsTimers) return void afterTurn(endTurn);
@@ -151,6 +163,8 @@ class ConnectionTurns implements Turns, Living {
   #work = 0;
   /** Its work when the clock was last read. */
   #asked = 0;
+  /** Work of pings and pongs since the clock was read for them. */
+  #controls = 0;
   /** The tasks that wait, in order; they come before the events. */
   #tasks: Task[] | undefined;
   /** Number of tasks that the running one has added; `undefined`: none runs. */
@@ -198,8 +212,11 @@ class ConnectionTurns implements Turns, Living {
   count(): void {
     if (this.#core.state === "closed") return;
     if (!this.isWaiting) {
-      const now = this.#count(0);
-      if (now === undefined || !this.#mustWait(0, now)) return;
+      // Apart from the work of messages: those have to wait only for their own.
+      this.#controls += leastLength;
+      if (this.#controls < work) return;
+      this.#controls = 0;
+      if (!this.#mustWait(0, readClock())) return;
     }
     if (this.#pause()) this.#keep(controls);
   }
@@ -244,14 +261,7 @@ class ConnectionTurns implements Turns, Living {
     if (this.#work - this.#asked < work && !this.#hasSpent) return undefined;
     this.#asked = this.#work;
     this.#hasSpent = false;
-    const now = performance.now();
-    turn.isBusy = true;
-    if (!turn.isWatched) {
-      turn.isWatched = true;
-      turn.start = turn.since = now;
-      afterTurn(endTurn);
-    }
-    return now;
+    return readClock();
   }
 
   /** Whether the turn has taken so long that this message must wait. */
@@ -389,9 +399,18 @@ class ConnectionTurns implements Turns, Living {
     if (isFirst && needsTimers) pause();
   }
 
-  #hold(event: SocketEvent, length: number): false {
+  /** Lets a message wait; returns whether it is to be handled now, after all. */
+  #hold(event: SocketEvent, length: number): boolean {
     const core = this.#core;
     while (!hold(core, length)) {
+      // No more than pings were to be waited for.
+      if (
+        !this.#hasTask && this.#events?.size === 1 &&
+        this.#events.delete(controls)
+      ) {
+        this.#resume();
+        return true;
+      }
       // A socket that can't be paused isn't heard while its messages are handled.
       if (this.isWaiting) {
         this.serve(0);

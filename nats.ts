@@ -657,8 +657,9 @@ interface Answer {
   readonly seq?: unknown;
 }
 
-// Another one has made such a stream meanwhile.
+// Another one has made such a stream meanwhile; and how often that is borne.
 const subjectsOverlap = 10_065;
+const mostOverlaps = 5;
 
 // Walks that are under way at a time when a log is read.
 const walks = 16;
@@ -823,7 +824,8 @@ class NatsLog implements Log {
   }
 
   async #findOrMake(): Promise<string> {
-    for (let isFirst = true;; isFirst = false) {
+    // One that another node is making may not be listed yet.
+    for (let left = mostOverlaps;; left--) {
       const name = await this.#findName();
       if (name !== undefined) {
         const { config } = await this.#api(`STREAM.INFO.${name}`, {});
@@ -835,7 +837,7 @@ class NatsLog implements Log {
       const { error } = await this.#api(
         `STREAM.CREATE.${own}`,
         configuration(own, this.#prefix, this.#keep),
-        isFirst ? subjectsOverlap : undefined,
+        left > 0 ? subjectsOverlap : undefined,
       );
       if (error === undefined) return own;
     }

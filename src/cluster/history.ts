@@ -107,6 +107,8 @@ export interface Recorded {
   readonly subject: string;
   /** Lets those have an entry who are here. */
   deliver(entry: Entry): void;
+  /** Lets those have an entry who were not told of it when they caught up. */
+  deliverLate(entry: Entry): void;
   /** Entries are missed for good. */
   missedEntries(why: Gap["why"]): void;
   reportLoss(error: unknown): void;
@@ -146,6 +148,8 @@ export class History {
   #epoch: string | undefined;
   /** The offset of the last entry that was appended, as known; 0: none was. */
   #last = 0;
+  /** The first offset that members were told of since the log was first read. */
+  #toldFrom = 0;
   /** Whether what has been said until some time is known, and all since was heard. */
   #isLoaded = false;
   /** When all that had been said was known. */
@@ -169,6 +173,11 @@ export class History {
     return this.#epoch !== undefined && this.#last > 0
       ? writePosition(this.#epoch, this.#last)
       : undefined;
+  }
+
+  /** The offset of that; 0: none is known. */
+  get last(): number {
+    return this.#last;
   }
 
   /** Says something that is kept. */
@@ -250,7 +259,11 @@ export class History {
   }
 
   #take(entry: Entry, isRead: boolean): void {
-    if (this.#has(entry)) return;
+    if (this.#has(entry)) {
+      // It was read before it arrived.
+      if (entry.offset < this.#toldFrom) this.#room.deliverLate(entry);
+      return;
+    }
     const { epoch, previous } = entry;
     // What has nothing before it is the next if nothing may be missed.
     const isNext = epoch === this.#epoch && previous === this.#last ||
@@ -292,7 +305,7 @@ export class History {
   #reset(epoch: string | undefined): void {
     this.#count(-this.#length);
     this.#entries = [];
-    this.#last = 0;
+    this.#last = this.#toldFrom = 0;
     this.#epoch = epoch;
   }
 
@@ -396,13 +409,28 @@ export class History {
       this.#read("hole");
       return;
     }
-    const last = this.#last;
+    const last = wasLoaded ? 0 : this.#last;
+    if (!wasLoaded) this.#deliverSince(heard);
     for (const entry of heard) {
-      // What was said since the room is heard is for its members, though it was read.
-      if (wasLoaded || entry.offset > last) {
-        this.hear(entry, entry === doubted);
-      } else this.#room.deliver(entry);
+      if (entry.offset > last) this.hear(entry, entry === doubted);
     }
+  }
+
+  /**
+   * Lets members have what was said since the room is heard, though it was read, or has
+   * not arrived.
+   */
+  #deliverSince(heard: readonly Entry[]): void {
+    const last = this.#last;
+    const from = heard[0]?.offset ?? last + 1;
+    this.#toldFrom = from;
+    // What was heard first may be kept no more.
+    const first = this.#entries[0]?.offset ?? Infinity;
+    const all = [
+      ...heard.filter(({ offset }) => offset < first && offset <= last),
+      ...this.#entries.filter(({ offset }) => offset >= from),
+    ];
+    for (const entry of all) this.#room.deliver(entry);
   }
 
   /** Settles once what was said until now is known; `false`: it can't be, for now. */

@@ -298,6 +298,8 @@ interface Membership {
   data: string | undefined;
   /** What members are listed as. */
   member: Member;
+  /** The offset of the last entry that it knew of when it caught up. */
+  caughtUp: number;
 }
 
 // Most ids that a notification may be not for.
@@ -415,7 +417,14 @@ export class OwnRoom
     } else {
       const leave = (): void => void this.#leave(peer, "closed");
       resident.ends.add(leave);
-      this.#members.set(peer, { resident, leave, key, data: written, member });
+      this.#members.set(peer, {
+        resident,
+        leave,
+        key,
+        data: written,
+        member,
+        caughtUp: 0,
+      });
     }
     if (key !== undefined) this.#node.addKey(resident, key);
     this.#view?.tell({ type: "join", member });
@@ -716,6 +725,14 @@ export class OwnRoom
     if (message?.kind === "notify") this.#deliver(message, entry, peers);
   }
 
+  deliverLate(entry: Entry): void {
+    const peers: object[] = [];
+    for (const [peer, { caughtUp }] of this.#members) {
+      if (!this.#behind.has(peer) && caughtUp < entry.offset) peers.push(peer);
+    }
+    this.deliver(entry, peers);
+  }
+
   missedEntries(why: Gap["why"]): void {
     if (this.#members.size > 0 || this.#view !== undefined) {
       this.#tell({ room: this.name, why });
@@ -810,6 +827,8 @@ export class OwnRoom
       if (!isReady || !isLast()) return { isWhole: false, position: undefined };
       const { entries, isWhole } = history.since(since);
       for (const entry of entries) this.deliver(entry, [peer]);
+      const membership = this.#members.get(peer);
+      if (membership !== undefined) membership.caughtUp = history.last;
       return { isWhole, position: history.position };
     } finally {
       // From here on it is told what is heard.

@@ -172,6 +172,78 @@ export const historyCases: readonly Case[] = [
   },
   {
     name:
+      "What is said while a node still reads what was said before is heard by its members, also what doesn't arrive",
+    async run(stage) {
+      const inner = await stage.engine();
+      const open = inner.openLog!.bind(inner);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      inner.openLog = async (prefix, keep) => {
+        const log = await open(prefix, keep);
+        return {
+          append: (subject, text) => log.append(subject, text),
+          read: async (subject, from, most) => {
+            if (from === 1) await promise;
+            return await log.read(subject, from, most);
+          },
+        };
+      };
+      const engine = new FaultyEngine(inner);
+      const there = await stage.join();
+      await publish(there, numbers(1, 5));
+      const page = await member(stage, await stage.join(engine));
+      engine.misses = (text) => /"([7-9]|15|20)"\]/.test(text);
+      await publish(there, numbers(6, 20));
+      resolve();
+      await isShown(page, numbers(6, 20));
+      engine.misses = () => false;
+      await publish(there, ["21"]);
+      await isShown(page, numbers(6, 21));
+      assertEquals(stage.errors, []);
+    },
+  },
+  {
+    name: "What was read before it arrives is heard by all members, once",
+    async run(stage) {
+      const engine = await stage.engine();
+      const open = engine.openLog!.bind(engine);
+      const subscribe = engine.subscribe.bind(engine);
+      const { promise, resolve } = Promise.withResolvers<void>();
+      engine.openLog = async (prefix, keep) => {
+        const log = await open(prefix, keep);
+        return {
+          append: (subject, text) => log.append(subject, text),
+          read: async (subject, from, most) => {
+            await promise;
+            return await log.read(subject, from, most);
+          },
+        };
+      };
+      const late: (() => void)[] = [];
+      engine.subscribe = (subject, receive) =>
+        subscribe(subject, (text, place) => {
+          if (place === undefined) receive(text);
+          else late.push(() => receive(text, place));
+        });
+      const [here, there] = [await stage.join(engine), await stage.join()];
+      const page = await member(stage, here);
+      await publish(there, numbers(1, 5));
+      resolve();
+      const other = stage.page(here);
+      await room(here).catchUp(other.peer, 10);
+      await until(() => late.length === 5);
+      for (const receive of late.splice(0)) receive();
+      await publish(there, ["6"]);
+      await until(() => late.length === 1);
+      late[0]!();
+      for (const { shown } of [page, other]) {
+        await until(() => shown.at(-1) === "6");
+        assertEquals(shown, numbers(1, 6));
+      }
+      assertEquals(stage.errors, []);
+    },
+  },
+  {
+    name:
       "A node whose engine was lost reads what was said meanwhile, and tells no gap",
     async run(stage) {
       const { engine, here, there, page, gaps } = await besideFaulty(stage);

@@ -41,6 +41,7 @@ import {
   checkSubject,
   failure,
   guard,
+  Handed,
   readPlace,
   type Receive,
   Status,
@@ -141,26 +142,8 @@ export function nats(connection: NatsConnection): Engine {
   return new Nats(connection);
 }
 
-/** What waits for the server's confirmation. */
-class Unconfirmed<T = undefined> extends Deferred<T> {
-  readonly what: Act;
-  readonly subject: string;
-
-  constructor(what: Act, subject: string) {
-    super();
-    this.what = what;
-    this.subject = subject;
-  }
-
-  fail(why: string, sent: boolean, cause?: unknown): void {
-    const isSent = sent &&
-      (this.what === "publish" || this.what === "append");
-    this.reject(failure(this.what, this.subject, why, isSent, cause));
-  }
-}
-
 /** What waits for an answer of its own; `undefined`: nobody is there to give one. */
-class Asked extends Unconfirmed<NatsMessage | undefined> {
+class Asked extends Handed<NatsMessage | undefined> {
   readonly to: string;
   readonly at: number = performance.now();
 
@@ -188,7 +171,7 @@ class Nats implements Engine {
   readonly #status: Status;
   readonly #subscriptions = new Set<Subscription>();
   /** Written since the flush that is under way. */
-  #written: Unconfirmed[] = [];
+  #written: Handed[] = [];
   /** By number, the last part of the subject of the answer; the oldest is the first. */
   readonly #asked = new Map<string, Asked>();
   #lastAsked = 0;
@@ -196,7 +179,7 @@ class Nats implements Engine {
   /** By prefix. */
   readonly #logs = new Map<string, Promise<Log>>();
   /** What the flush that is under way will confirm; `undefined`: none is. */
-  #flushed: Unconfirmed[] | undefined;
+  #flushed: Handed[] | undefined;
   /** Increases with every loss: an answer of before says nothing of now. */
   #epoch = 0;
   readonly #changes: AsyncIterable<NatsStatus>;
@@ -232,7 +215,7 @@ class Nats implements Engine {
     } catch (cause) {
       throw failure("publish", subject, "the client refused it", false, cause);
     }
-    return this.#confirm(new Unconfirmed("publish", subject));
+    return this.#confirm(new Handed("publish", subject));
   }
 
   // deno-lint-ignore require-await -- What it throws rejects.
@@ -265,7 +248,7 @@ class Nats implements Engine {
     this.#flushSoon();
     try {
       this.#listen(subscription);
-      await this.#confirm(new Unconfirmed("subscribe", subject));
+      await this.#confirm(new Handed("subscribe", subject));
       if (subscription.refusal !== undefined) throw subscription.refusal;
     } catch (error) {
       unsubscribe();
@@ -415,7 +398,7 @@ class Nats implements Engine {
   }
 
   /** Settles with the flush that comes after it, since the server answers in order. */
-  #confirm(written: Unconfirmed): Promise<undefined> {
+  #confirm(written: Handed): Promise<undefined> {
     this.#written.push(written);
     return written.promise;
   }

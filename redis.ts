@@ -52,6 +52,7 @@ import {
   checkSubject,
   failure,
   guard,
+  Handed,
   readPlace,
   type Receive,
   Status,
@@ -169,23 +170,6 @@ class Channel {
  * added later of nothing (seen in 6.3.1).
  */
 const bearing = /* @__PURE__ */ new WeakSet<RedisConnection>();
-
-/** What was handed over, and is not answered. */
-class Handed<T> extends Deferred<T> {
-  readonly what: Act;
-  readonly subject: string;
-
-  constructor(what: Act, subject: string) {
-    super();
-    this.what = what;
-    this.subject = subject;
-  }
-
-  fail(why: string, isSent: boolean, cause?: unknown): void {
-    const sent = isSent && this.what !== "read";
-    this.reject(failure(this.what, this.subject, why, sent, cause));
-  }
-}
 
 class Redis implements Engine {
   readonly #publisher: RedisConnection;

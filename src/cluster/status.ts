@@ -5,6 +5,7 @@
  * @module
  */
 
+import { Deferred } from "../line/deferred.ts";
 import {
   type Engine,
   EngineError,
@@ -86,6 +87,26 @@ export function failure(
     sent,
     cause === undefined ? {} : { cause },
   );
+}
+
+/** What an engine was asked for and has not answered. */
+export class Handed<T = undefined> extends Deferred<T> {
+  readonly what: Act;
+  readonly subject: string;
+
+  constructor(what: Act, subject: string) {
+    super();
+    this.what = what;
+    this.subject = subject;
+  }
+
+  /** @param sent Whether others may have it, where it is for others. */
+  fail(why: string, sent: boolean, cause?: unknown): void {
+    const isForOthers = this.what === "publish" || this.what === "append";
+    this.reject(
+      failure(this.what, this.subject, why, sent && isForOthers, cause),
+    );
+  }
 }
 
 const subjects = /^(?!\.)(?!.*\.\.)(?!.*\.$)[\x21-\x7e]{1,1000}$/;

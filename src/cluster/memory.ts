@@ -58,15 +58,17 @@ class Memory implements Engine {
 
   // What is asked is done in the next microtask, in the order in which it was asked.
   async publish(subject: string, text: string): Promise<number> {
-    this.#check("publish", subject);
+    checkSubject(subject);
+    this.#mustBeOpen("publish", subject);
     await undefined;
     return this.#tell(subject, text);
   }
 
   async subscribe(subject: string, receive: Receive): Promise<() => void> {
-    this.#check("subscribe", subject);
+    checkSubject(subject);
+    this.#mustBeOpen("subscribe", subject);
     await undefined;
-    this.#check("subscribe", subject);
+    this.#mustBeOpen("subscribe", subject);
     const all = this.#subscribed.get(subject) ?? new Set();
     this.#subscribed.set(subject, all);
     const subscription = { receive };
@@ -81,11 +83,12 @@ class Memory implements Engine {
 
   // deno-lint-ignore require-await -- What it throws rejects.
   async openLog(prefix: string, keep: Keep): Promise<Log> {
-    this.#check("open the log of", prefix);
+    checkSubject(prefix);
+    this.#mustBeOpen("open the log of", prefix);
     return {
       append: async (subject, text) => {
         checkLogged(subject, prefix);
-        this.#check("append", subject);
+        this.#mustBeOpen("append", subject);
         await undefined;
         const place = this.#record(subject).add(text, keep);
         this.#tell(subject, text, place);
@@ -93,7 +96,7 @@ class Memory implements Engine {
       },
       read: async (subject, from, most) => {
         checkLogged(subject, prefix);
-        this.#check("read", subject);
+        this.#mustBeOpen("read", subject);
         await undefined;
         return this.#records.get(subject)?.read(from, most) ?? { entries: [] };
       },
@@ -116,8 +119,7 @@ class Memory implements Engine {
     return Promise.resolve();
   }
 
-  #check(what: Act, subject: string): void {
-    checkSubject(subject);
+  #mustBeOpen(what: Act, subject: string): void {
     if (this.status !== "closed") return;
     throw failure(what, subject, "the engine is closed", false);
   }

@@ -390,15 +390,19 @@ export class OwnRoom
     await this.#enter(peer, options);
   }
 
+  /** @throws {EngineError} The cluster is closed. */
+  #mustBeOpen(cannot: string): void {
+    if (!this.#node.isClosed) return;
+    throw new EngineError(`${cannot}: the cluster is closed`, false);
+  }
+
   /** Takes a peer in at once, or throws; settles as {@linkcode OwnRoom.join}. */
   #enter(
     peer: AnyPeer,
     { key, data }: JoinOptions = {},
   ): Promise<void> | undefined {
     const cannot = `Cannot join ${JSON.stringify(this.name)}`;
-    if (this.#node.isClosed) {
-      throw new EngineError(`${cannot}: the cluster is closed`, false);
-    }
+    this.#mustBeOpen(cannot);
     checkKey(cannot, key);
     const written = writeData(cannot, data);
     const resident = this.#node.residentOf(peer);
@@ -839,9 +843,7 @@ export class OwnRoom
   async history(since: Position | number = Infinity): Promise<Past> {
     const cannot = `Cannot read the history of ${JSON.stringify(this.name)}`;
     checkSince(cannot, since);
-    if (this.#node.isClosed) {
-      throw new EngineError(`${cannot}: the cluster is closed`, false);
-    }
+    this.#mustBeOpen(cannot);
     const history = this.#recorded;
     await this.#hold();
     try {
@@ -955,14 +957,7 @@ export class OwnRoom
   }
 
   async members(): Promise<Members> {
-    if (this.#node.isClosed) {
-      throw new EngineError(
-        `Cannot list the members of ${
-          JSON.stringify(this.name)
-        }: the cluster is closed`,
-        false,
-      );
-    }
+    this.#mustBeOpen(`Cannot list the members of ${JSON.stringify(this.name)}`);
     return await this.#look().members();
   }
 

@@ -32,6 +32,14 @@ interface Player {
 
 const rooms = ["a", "b", "c"];
 
+/** Lets something go wrong with a connection. */
+function harm(engine: FaultyEngine, what: 0 | 1 | 2 | 3): void {
+  if (what === 0) engine.lose();
+  else if (what === 1) engine.forget();
+  else if (what === 2) engine.isDeaf = true;
+  else engine.isMute = true;
+}
+
 /** Ends what is wrong with a connection; what dropped texts unheard is a new one. */
 function heal(engine: FaultyEngine): void {
   if (engine.isDeaf || engine.isMute) engine.lose();
@@ -99,18 +107,13 @@ async function play(seed: number): Promise<void> {
   for (; step < 400; step++) {
     const by = next(3);
     const { engine, node, pages } = players[by]!;
-    switch (next(14)) {
+    const what = next(14);
+    switch (what) {
       case 0:
-        engine.lose();
-        break;
       case 1:
-        engine.forget();
-        break;
       case 2:
-        engine.isDeaf = true;
-        break;
       case 3:
-        engine.isMute = true;
+        harm(engine, what);
         break;
       case 4:
       case 5:
@@ -250,18 +253,13 @@ async function playHistory(seed: number): Promise<void> {
   for (; step < 300; step++) {
     const by = next(3);
     const { engine, node } = nodes[by]!;
-    switch (next(18)) {
+    const what = next(18);
+    switch (what) {
       case 0:
-        engine.lose();
-        break;
       case 1:
-        engine.forget();
-        break;
       case 2:
-        engine.isDeaf = true;
-        break;
       case 3:
-        engine.isMute = true;
+        harm(engine, what);
         break;
       case 4:
       case 5:

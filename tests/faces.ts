@@ -206,7 +206,7 @@ export const differences: { readonly [part: string]: Difference } = {
   },
 };
 
-/** The table of differences, as README.md has it, but for its spaces. */
+/** The table of differences, as docs/guide/small-client.md has it, but for its spaces. */
 export function differencesTable(): string {
   const rows = [
     ["part", "`@jsonrpcws/peer/client`", "`@jsonrpcws/peer/slim`"],

@@ -1,4 +1,4 @@
-/** What differs between the two peers: the table that says so is true, and in README.md. */
+/** What differs between the two peers: the table that says so is true, and in the guide. */
 
 import { assertEquals } from "@std/assert";
 import { Peer, references, streams } from "../mod.ts";
@@ -179,12 +179,12 @@ Deno.test("differences lists every member that only one of the peers has", () =>
   );
 });
 
-Deno.test("README's table of differences is that of tests/faces.ts", async () => {
-  const readme = await Deno.readTextFile(
-    new URL("../README.md", import.meta.url),
+Deno.test("The guide's table of differences is that of tests/faces.ts", async () => {
+  const page = await Deno.readTextFile(
+    new URL("../docs/guide/small-client.md", import.meta.url),
   );
   const block = /<!-- differences -->\n+(.*?)\n+<!-- \/differences -->/s.exec(
-    readme,
+    page,
   );
   assertEquals(cellsOf(block?.[1] ?? ""), cellsOf(differencesTable()));
 });

@@ -15,8 +15,8 @@
  * const nodes = await cluster({ engine: nats(connection), prefix: "chat" });
  * ```
  *
- * Core NATS is enough; the history of rooms alone needs JetStream, whose stream is made
- * when it is first used. Whoever may publish under the prefix speaks to every client:
+ * Core NATS is enough; only the history of rooms needs JetStream, whose stream is made
+ * at its first use. Anybody who may publish under the prefix can speak to every client:
  * see docs/guide/engines.md for permissions.
  *
  * @see {@link https://docs.nats.io/reference/reference-protocols/nats-protocol}
@@ -53,9 +53,9 @@ import { startTimer } from "./src/line/timers.ts";
 export { EngineError };
 export type { Engine, EngineStatus, Entry, Keep, Log, Place, Stretch };
 
-/** What of a connection to NATS is used: `NatsConnection` of `@nats-io/nats-core`. */
+/** The used part of `NatsConnection` of `@nats-io/nats-core`. */
 export interface NatsConnection {
-  /** Of the server; `undefined`: there is no connection. */
+  /** The server's information; `undefined`: there is no connection. */
   readonly info?: {
     /** The most bytes of a message. */
     readonly max_payload: number;
@@ -65,7 +65,7 @@ export interface NatsConnection {
     subject: string,
     payload: Uint8Array,
     options?: {
-      /** The subject of answers to it. */
+      /** The subject of answers to the message. */
       reply?: string;
     },
   ): void;
@@ -76,9 +76,9 @@ export interface NatsConnection {
       callback: (error: Error | null, message: NatsMessage) => void;
     },
   ): NatsSubscription;
-  /** Settles when the server has answered all that was written. */
+  /** Settles when the server has answered everything that was written. */
   flush(): Promise<void>;
-  /** Tells of the connection's changes. */
+  /** Iterates over the connection's changes. */
   status(): AsyncIterable<NatsStatus>;
   /** Settles when the connection is closed for good. */
   closed(): Promise<void | Error>;
@@ -96,11 +96,11 @@ export interface NatsMessage {
   string(): string;
 }
 
-/** What a message has beside its text, see {@linkcode NatsMessage}. */
+/** The headers of a message, see {@linkcode NatsMessage}. */
 export interface NatsHeaders {
-  /** The status of an answer that says why it is none, such as 404; else 0. */
+  /** The status of an answer without a result, such as 404; else 0. */
   readonly code: number;
-  /** The value of a header; `""`: it is not there. */
+  /** The value of a header; `""`: it is absent. */
   get(name: string): string;
 }
 
@@ -110,33 +110,34 @@ export interface NatsSubscription {
   unsubscribe(): void;
 }
 
-/** A change, see {@linkcode NatsConnection}. */
+/** A change of a connection, see {@linkcode NatsConnection}. */
 export interface NatsStatus {
-  /** Which: "disconnect", "reconnect" and others. */
+  /** Its kind: "disconnect", "reconnect" and others. */
   readonly type: string;
 }
 
 /**
- * Makes an engine of a connection to NATS. One for each connection is enough: several
- * clusters may share it.
+ * Makes an engine of a connection to NATS. One engine for each connection is enough:
+ * several clusters may share it.
  *
- * The connection stays yours: it is never closed by the engine, and the engine is
- * closed with it. It must be made with
+ * The connection stays yours: the engine never closes it, and is closed with it. It
+ * must be made with
  *
  * - `maxReconnectAttempts: -1`. Default 10: an outage of 20 seconds would close it,
  *   and the engine, for good.
  * - `pingInterval: 5_000`. Default two minutes: a network that drops everything
- *   without a word would be noticed after four.
- * - `noEcho` left alone. The engine's own messages have to come back, by which a
- *   cluster knows that it hears.
+ *   silently would be noticed after four.
+ * - `noEcho` not set. The engine's own messages have to come back, by which a cluster
+ *   knows that it is connected.
  *
- * A text may have as many bytes as the server's `max_payload`, 1 MiB unless it says
- * another. How many heard one is not known: `publish` settles with `undefined`. It is
- * confirmed by a flush, of which one is under way at a time, for all that was written
- * before it; nothing is handed to a client that is not connected, since it would drop
- * it without a word, or write it when the connection is back.
+ * A text may have as many bytes as the server's `max_payload`, by default 1 MiB. The
+ * number of subscribers that heard a text is unknown: `publish` resolves with
+ * `undefined`. A flush confirms all texts that were written before it; one is under way
+ * at a time. A text is not handed to a client that is not connected, because the client
+ * would drop it silently, or write it when the connection is back.
  *
- * @param connection Of `connect()`, or of `wsconnect()` in `@nats-io/nats-core`.
+ * @param connection The result of `connect()`, or of `wsconnect()` in
+ * `@nats-io/nats-core`.
  */
 export function nats(connection: NatsConnection): Engine {
   return new Nats(connection);

@@ -24,11 +24,11 @@
  * });
  * ```
  *
- * PUBLISH, SUBSCRIBE and UNSUBSCRIBE are used, and no pattern. They know nothing of
- * Redis' databases: applications that share a server need prefixes of their own. The
- * history of rooms, and nothing else, has keys: two for each room, in which one script
- * keeps what it publishes. Whoever may publish under the prefix speaks to every client:
- * see docs/guide/engines.md for permissions.
+ * The engine uses PUBLISH, SUBSCRIBE and UNSUBSCRIBE, and no patterns. All databases of
+ * a Redis server share their subjects: applications on one server need different
+ * prefixes. Only the history of rooms uses keys, two for each room; one script publishes
+ * and keeps. Anybody who may publish under the prefix can speak to every client: see
+ * docs/guide/engines.md for permissions.
  *
  * @see {@link https://redis.io/docs/latest/develop/pubsub/}
  * @see docs/cluster.md, "History in Redis"
@@ -62,13 +62,13 @@ import { Deferred } from "./src/line/deferred.ts";
 export { EngineError };
 export type { Engine, EngineStatus, Entry, Keep, Log, Place, Stretch };
 
-/** What of a connection to Redis is used: `RedisClientType` of `@redis/client`. */
+/** The used part of `RedisClientType` of `@redis/client`. */
 export interface RedisConnection {
   /** Whether it may be used now. */
   readonly isReady: boolean;
-  /** With which it was made. */
+  /** The options with which it was made. */
   readonly options?: { readonly disableOfflineQueue?: boolean };
-  /** Settles with how many subscribers heard it. */
+  /** Settles with the number of subscribers that heard it. */
   publish(channel: string, message: string): Promise<unknown>;
   /** Settles with the answer to a command; used for the history of rooms. */
   sendCommand(args: readonly string[]): Promise<unknown>;
@@ -84,7 +84,7 @@ export interface RedisConnection {
   ): Promise<unknown>;
   /** Listens to "ready", "error", "end" and "terminated". */
   on(event: string, listener: (cause?: unknown) => void): unknown;
-  /** Listens no more. */
+  /** Removes a listener. */
   off(event: string, listener: (cause?: unknown) => void): unknown;
 }
 
@@ -93,25 +93,25 @@ export interface RedisConnection {
  * that subscribes, which can do nothing else. One engine is enough for a process:
  * several clusters may share it.
  *
- * The connections stay yours: they are never closed by the engine, which is closed
- * with the first of them. They may be connected later; until then it is `"lost"`. Their
- * errors are listened to from now on, so that a restart of Redis ends no process; who
- * watches is told of those that matter. They must be made with
+ * The connections stay yours: the engine never closes them, and is closed when the
+ * first of them is. They may connect later; until then the engine is `"lost"`. The
+ * engine listens to their errors from now on, so that a restart of Redis ends no
+ * process, and reports those that matter to its watchers. They must be made with
  *
- * - `disableOfflineQueue: true`, or this throws. A queue would publish what nobody
- *   expects any more, after every outage.
+ * - `disableOfflineQueue: true`, or this throws. After every outage, a queue would
+ *   publish texts that nobody expects any more.
  * - `pingInterval: 5_000` and `socket: { socketTimeout: 15_000 }`. Without them, a
- *   network that drops everything without a word would be noticed after many minutes.
- * - `reconnectStrategy` as it is by default, which never gives up. One that does ends
- *   the engine.
+ *   network that drops everything silently would be noticed after many minutes.
+ * - `reconnectStrategy` not set: by default, it never gives up. A strategy that gives up
+ *   ends the engine.
  *
- * `publish` settles with the number of connections that heard it, of this server: not
- * for a Redis Cluster, whose nodes know only their own, nor for subscribers at a
- * replica.
+ * `publish` resolves with the number of connections of this server that heard the text.
+ * A Redis Cluster doesn't work, because its nodes know only their own; nor does a
+ * subscriber at a replica.
  *
- * @param publisher Of `createClient()`.
- * @param subscriber Another one, such as `publisher.duplicate()`, for the engine alone.
- * @throws {TypeError} Twice the same connection; or one has an offline queue.
+ * @param publisher The result of `createClient()`.
+ * @param subscriber Another one, such as `publisher.duplicate()`, only for the engine.
+ * @throws {TypeError} Both are the same connection, or one has an offline queue.
  */
 export function redis(
   publisher: RedisConnection,

@@ -274,7 +274,7 @@ Deno.test("Where its own beats don't come back, a node subscribes anew, and tell
   await lab.time.pass(0);
   assertEquals(page.shown, ["heard"]);
   assertEquals(lab.errors.length, 1);
-  assert(`${lab.errors}`.includes("came not back within 8000 ms"));
+  assert(`${lab.errors}`.includes("did not come back within 8000 ms"));
   assertEquals(here.node.nodes.length, 2);
 });
 

@@ -1,6 +1,6 @@
 /**
- * One node's place at the engine: what it publishes, within bounds, and what it is
- * subscribed to, which is taken back when nobody has needed it for a while.
+ * One node's connection to the engine: it bounds the messages that the node publishes,
+ * and ends subscriptions that nobody has needed for a while.
  *
  * @module
  */
@@ -19,32 +19,32 @@ export const mostUnconfirmed = 1_024;
 /** Most UTF-16 code units of them. */
 export const mostUnconfirmedLength = 4_194_304;
 
-/** Milliseconds that a subscription is kept which nobody needs any more. */
+/** Milliseconds that a subscription is kept after it was last needed. */
 export const keptFor = 5_000;
 
-/** Who is told what becomes of the engine. */
+/** The owner of a bus, which is told of changes of the engine. */
 export interface BusOwner {
-  /** The engine passes messages on, or doesn't. */
+  /** The engine's status has changed. */
   engineChanged(status: EngineStatus, cause: unknown): void;
   report(error: unknown): void;
 }
 
-/** Who hears what is published under a subject. */
+/** The receiver of the texts under a subject. */
 export interface Hearer {
   receive(text: string, place?: Place): void;
-  /** The subscription was taken back. */
+  /** The subscription has ended. */
   released?(): void;
 }
 
-/** A node's place at its engine. */
+/** A node's connection to its engine. */
 export class Bus {
   status: EngineStatus;
-  /** Whether nothing arrives, though the engine doesn't say so. */
+  /** Whether no message arrives, although the engine reports no loss. */
   isDeaf = false;
   readonly #engine: Engine;
   readonly #owner: BusOwner;
   readonly #stop: () => void;
-  /** What is subscribed to, or is to be. */
+  /** The topics that are subscribed to, or are to be. */
   readonly #topics = new Set<Topic>();
   #unconfirmed = 0;
   #length = 0;
@@ -59,9 +59,9 @@ export class Bus {
   /**
    * Publishes a text; see {@linkcode Engine.publish}.
    *
-   * @param isVital Whether it leaves however many others are not confirmed.
-   * @throws {EngineError} By rejecting; also, with `sent: false`, where too much is
-   * not confirmed.
+   * @param isVital Whether it is published however many others are not confirmed.
+   * @throws {EngineError} By rejecting; also, with `sent: false`, if too many messages
+   * are not confirmed.
    */
   publish(
     subject: string,
@@ -72,7 +72,7 @@ export class Bus {
     return this.hand(text.length, publish, isVital);
   }
 
-  /** Hands the engine something of a length, as {@linkcode Bus.publish} does. */
+  /** Does any act with a text of a length, by the rules of {@linkcode Bus.publish}. */
   hand<T>(
     length: number,
     act: () => Promise<T>,
@@ -92,7 +92,7 @@ export class Bus {
     try {
       promise = act();
     } catch (error) {
-      // An engine of the user's own, perhaps.
+      // An engine of the user's own may throw.
       return Promise.reject(error);
     }
     this.#unconfirmed++;
@@ -105,29 +105,29 @@ export class Bus {
     return promise;
   }
 
-  /** Whether a text of that length may be published now, as well as others. */
+  /** Whether a text of that length may be published now. */
   hasRoom(length: number): boolean {
     return this.#unconfirmed === 0 || this.#unconfirmed < mostUnconfirmed &&
         this.#length + length <= mostUnconfirmedLength;
   }
 
-  /** Whether there is room for what nobody waits for. */
+  /** Whether there is room for messages that nobody waits for. */
   get isFree(): boolean {
     return this.#unconfirmed < mostUnconfirmed / 2 &&
       this.#length < mostUnconfirmedLength / 2;
   }
 
-  /** Makes what may be subscribed to. */
+  /** Makes a topic, which is not subscribed to yet. */
   topic(subject: string, hearer: Hearer): Topic {
     return new Topic(subject, hearer, this, this.#engine, this.#topics);
   }
 
-  /** Takes back what nobody has needed for long enough, asks again for what failed. */
+  /** Ends subscriptions that are no longer needed, and repeats those that failed. */
   sweep(now: number): void {
     for (const topic of [...this.#topics]) topic.sweep(now);
   }
 
-  /** Subscribes to everything anew, since nothing arrives. */
+  /** Subscribes to everything anew, because no message arrives. */
   rebuild(): void {
     this.isDeaf = true;
     for (const topic of [...this.#topics]) topic.rebuild();
@@ -153,24 +153,24 @@ export class Bus {
 }
 
 /**
- * What a node is subscribed to, or may be: by one subscription, however many need it,
- * from the first of them to some seconds after the last.
+ * A subject that a node can subscribe to. One subscription serves all of its holders,
+ * from the first one until some seconds after the last.
  */
 export class Topic {
   readonly subject: string;
   readonly #hearer: Hearer;
   readonly #bus: Bus;
   readonly #engine: Engine;
-  /** The topics that are held, or were lately. */
+  /** All topics that are held, or were until a few seconds ago. */
   readonly #kept: Set<Topic>;
   #holders = 0;
   #idleSince = 0;
-  /** Takes the subscription back; `undefined`: there is none. */
+  /** Ends the subscription; `undefined`: there is none. */
   #release: (() => void) | undefined;
-  /** Counts the subscriptions that were asked for: an earlier one is nobody's. */
+  /** Number of the present subscription; the result of an earlier one is ignored. */
   #attempt = 0;
   #isAsking = false;
-  /** Who waits until it is confirmed. */
+  /** Resolves for those who wait until it is confirmed. */
   #waiting: Deferred<void> | undefined;
 
   constructor(
@@ -187,17 +187,17 @@ export class Topic {
     this.#kept = kept;
   }
 
-  /** Whether it is held, or was lately. */
+  /** Whether it is held, or was until a few seconds ago. */
   get isKept(): boolean {
     return this.#kept.has(this);
   }
 
-  /** Whether what is published now is heard. */
+  /** Whether texts that are published now arrive. */
   get isSubscribed(): boolean {
     return this.#release !== undefined;
   }
 
-  /** Whether nobody but this node hears what is published now; `false`: unknown. */
+  /** Whether no other node is subscribed; `false`: it may be. */
   get isAlone(): boolean {
     if (this.#bus.status !== "open") return false;
     const heard = this.#engine.listeners?.(this.subject);
@@ -206,10 +206,10 @@ export class Topic {
   }
 
   /**
-   * Needs it, until {@linkcode Topic.drop}.
+   * Adds a holder, until {@linkcode Topic.drop}.
    *
-   * @returns Resolves once it is confirmed; also where the engine is lost, whose
-   * return is told as a gap.
+   * @returns Resolves once the subscription is confirmed; also if the engine is lost,
+   * because its return is reported as a gap.
    */
   hold(): Promise<void> {
     this.#holders++;
@@ -217,7 +217,7 @@ export class Topic {
     return this.confirmed();
   }
 
-  /** Resolves once it is confirmed, of a topic that is held, or the engine is lost. */
+  /** Resolves once a held topic is confirmed, or the engine is lost. */
   confirmed(): Promise<void> {
     if (this.#release !== undefined || this.#bus.status !== "open") return done;
     this.#ask();
@@ -226,12 +226,12 @@ export class Topic {
     return this.#waiting.promise;
   }
 
-  /** Needs it no more. */
+  /** Removes a holder. */
   drop(): void {
     if (--this.#holders === 0) this.#idleSince = performance.now();
   }
 
-  /** Takes it back if nobody has needed it for long enough. */
+  /** Subscribes if it is held; ends the subscription if it was not for long enough. */
   sweep(now: number): void {
     if (this.#holders > 0) this.#ask();
     else if (now - this.#idleSince >= keptFor) this.release();
@@ -242,7 +242,7 @@ export class Topic {
     else this.#settle();
   }
 
-  /** Subscribes anew; who waits for it is told by the gap that follows. */
+  /** Subscribes anew; a gap follows, so nobody has to wait for it. */
   rebuild(): void {
     this.#letGo();
     this.#settle();
@@ -250,7 +250,7 @@ export class Topic {
     else this.release();
   }
 
-  /** Takes it back. */
+  /** Ends the subscription. */
   release(): void {
     this.#letGo();
     this.#settle();
@@ -292,7 +292,7 @@ export class Topic {
     }, (error: unknown) => {
       if (attempt !== this.#attempt) return;
       this.#isAsking = false;
-      // What was lost is asked for again when it is open, or at the next look.
+      // After a loss it is repeated when the engine is open, or at the next look.
       if (!(error instanceof EngineError)) this.#bus.report(error);
     });
   }

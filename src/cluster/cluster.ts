@@ -1,5 +1,5 @@
 /**
- * A cluster: one node of it, as those see it who use it.
+ * A cluster: the class of a node that programs use.
  *
  * @module
  */
@@ -27,36 +27,37 @@ import {
 /** How a node joins its cluster. */
 export interface ClusterOptions {
   /**
-   * What the nodes talk through. Default: {@linkcode memory}, of which the node is
-   * the only one. An engine that is given stays open when the node is closed.
+   * The engine through which the nodes talk. Default: a {@linkcode memory} of this
+   * node's own. An engine that is given stays open when the node is closed.
    */
   engine?: Engine;
   /**
-   * What the subjects begin with: nodes of two prefixes don't hear each other. 1 to 64
-   * letters, digits, `-` and `_`, in parts with dots between. Default "jsonrpcws".
+   * The beginning of all subjects: nodes with different prefixes don't hear each
+   * other. 1 to 64 letters, digits, `-` and `_`, in parts with dots between. Default
+   * "jsonrpcws".
    */
   prefix?: string;
-  /** What is kept of each room with `history: true`. */
+  /** How much is kept of each room with `history: true`. */
   history?: HistoryOptions;
   /**
-   * Called with what no call rejects with: an engine that is lost, a message of
-   * another node that can't be read, a notification that others have missed. What it
-   * throws is dropped. Default: `console.error`.
+   * Called with errors that no call rejects with: the engine is lost, a message of
+   * another node can't be read, other nodes have missed a notification. Its own errors
+   * are dropped. Default: `console.error`.
    */
   onerror?: (this: void, error: unknown) => void | Promise<void>;
 }
 
 /**
- * How much is kept of a room; the same on all nodes. Whatever is older than either may
- * be gone.
+ * How much is kept of a room; must be the same on all nodes. A notification beyond
+ * either limit may be gone.
  */
 export interface HistoryOptions {
   /**
-   * Notifications. At most 10,000, and 1,048,576 characters of them at each node.
-   * Default 100.
+   * Number of notifications, at most 10,000. A node also keeps at most 1,048,576
+   * characters of a room. Default 100.
    */
   messages?: number;
-  /** How old they get, in milliseconds: 1,000 to 2,592,000,000, 30 days. Default 1 hour. */
+  /** Milliseconds: 1,000 to 2,592,000,000, which is 30 days. Default 1 hour. */
   milliseconds?: number;
 }
 
@@ -71,10 +72,10 @@ export interface HistoryOptions {
  * assertEquals(nodes.nodes, [nodes.id]);
  * ```
  *
- * @returns The node, once what it publishes has come back to it.
- * @throws {TypeError} The prefix is no such name.
- * @throws {RangeError} More history is asked for than can be kept, or none.
- * @throws {EngineError} The engine is not open, or nothing came back within 10
+ * @returns The node, once a message that it published has come back to it.
+ * @throws {TypeError} The prefix is invalid.
+ * @throws {RangeError} A number of `history` is outside its range.
+ * @throws {EngineError} The engine is not open, or no message came back within 10
  * seconds.
  */
 export async function cluster(options: ClusterOptions = {}): Promise<Cluster> {
@@ -92,35 +93,36 @@ export async function cluster(options: ClusterOptions = {}): Promise<Cluster> {
 
 /** One node of a cluster; made by {@linkcode cluster}. `await using` closes it. */
 export interface Cluster extends AsyncReleasable {
-  /** This node's id: random, of this process alone. */
+  /** This node's id: random for each start of a process, and never used again. */
   readonly id: string;
 
-  /** The ids of the nodes that are alive, as far as this one knows; its own first. */
+  /** The ids of the nodes that are known to be alive; this node's own is the first. */
   readonly nodes: string[];
 
   /**
-   * The engine's status, for health checks: `"lost"` from when it is, or when nothing
-   * comes back that this node publishes, until something does.
+   * The engine's status, for health checks. It is `"lost"` also while no message that
+   * this node publishes comes back to it.
    */
   readonly status: EngineStatus;
 
   /**
-   * The room of a name: the same object for the same name. It costs nothing before
-   * somebody joins it. With `history: true` it keeps what is said in it.
+   * Returns the room with a name: the same object for the same name. A room costs
+   * nothing before a peer joins it. With `history: true` it keeps its notifications.
    *
    * @typeParam Theirs The type of the members' `local`.
-   * @typeParam Data The type of what they join with.
-   * @throws {TypeError} The name is no text, or empty, or has half a surrogate pair; or
-   * the engine keeps no history.
-   * @throws {RangeError} It has more than 900 characters, encoded as in an address.
+   * @typeParam Data The type of the members' data.
+   * @throws {TypeError} The name is not a string, is empty, or has half a surrogate
+   * pair; or the engine keeps no history.
+   * @throws {RangeError} The name, encoded as in an address, has more than 900
+   * characters.
    */
   room<Theirs = unknown, Data = unknown>(
     name: string,
     options: RoomOptions & { history: true },
   ): HistoryRoom<Theirs, Data>;
   /**
-   * The room of a name, which keeps nothing of what is said in it, unless somebody has
-   * it who asked for that.
+   * Returns the room with a name. It keeps no notifications, unless it was asked for
+   * with `history: true` elsewhere in the program.
    *
    * @throws As above.
    */
@@ -130,14 +132,14 @@ export interface Cluster extends AsyncReleasable {
   ): Room<Theirs, Data>;
 
   /**
-   * The id by which every node can reach a peer of this one, "node.n"; from now on it
-   * can.
+   * Returns the id of a peer of this node, "node.n". From now on, every node can call
+   * the peer by it.
    */
   idOf(peer: AnyPeer): string;
 
   /**
-   * A peer of whatever node, to be called as if it were one of this node: which it may
-   * be. Nothing is asked before it is called.
+   * Returns a peer of any node, this one included, to be called like a peer of this
+   * node. No message is sent before the first call.
    *
    * ```ts
    * import { cluster, memory } from "@jsonrpcws/peer/cluster";
@@ -159,13 +161,13 @@ export interface Cluster extends AsyncReleasable {
    * assertEquals(await asked, "Ready? No.");
    * ```
    *
-   * @param id Its {@linkcode Cluster.idOf}.
+   * @param id The peer's id, from {@linkcode Cluster.idOf}.
    */
   peer<Theirs = unknown>(id: string): RemotePeer<Theirs>;
 
   /**
-   * Closes connections on whatever node: all that joined some room with a key, or the
-   * one that has an id.
+   * Closes connections on all nodes: those that joined any room with a key, or the one
+   * with an id.
    *
    * ```ts
    * import { cluster } from "@jsonrpcws/peer/cluster";
@@ -178,15 +180,15 @@ export interface Cluster extends AsyncReleasable {
    * });
    * ```
    *
-   * It is as sure as any message: a node that can't be reached goes on, is named in
-   * `missing`, and who comes back must be refused at the next handshake.
+   * A node that can't be reached closes nothing, and is named in `missing`. Clients
+   * may connect again, so they must be refused at the next handshake.
    *
    * @param code 1000 (the default), 1001 to 1014, or 3000 to 4999.
-   * @param reason At most 123 bytes of UTF-8; what is more is cut off.
-   * @returns How many were closed, and which nodes did not say so within 2 seconds.
-   * Never rejects for a node that is mute or an engine that is lost.
+   * @param reason At most 123 bytes of UTF-8; the rest is cut off.
+   * @returns The number of closed connections, and the nodes that did not answer within
+   * 2 seconds. Doesn't reject if a node is silent or the engine is lost.
    * @throws {RangeError} By rejecting: the code can't be sent.
-   * @throws {TypeError} By rejecting: neither a key nor an id is named.
+   * @throws {TypeError} By rejecting: there is neither a key nor an id.
    */
   disconnect(
     target: Target,
@@ -264,7 +266,7 @@ class OwnNode implements Cluster {
 
 const mostMilliseconds = 2_592_000_000;
 
-/** @throws {RangeError} It is more than can be kept, or none. */
+/** @throws {RangeError} A number is outside its range. */
 function checkKeep(options: HistoryOptions = {}): Keep {
   const { messages = 100, milliseconds = 3_600_000 } = options;
   const cannot = "Cannot make a cluster: history";

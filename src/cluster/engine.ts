@@ -1,6 +1,6 @@
 /**
- * What the nodes of a cluster talk through: a bus of texts by subject. A cluster
- * asks no more of NATS, Redis or the memory of one process than is written here.
+ * The engine of a cluster: a bus of texts by subject, through which the nodes talk. A
+ * cluster needs nothing of NATS, Redis or the memory of one process but this.
  *
  * @module
  */
@@ -10,100 +10,100 @@ import { hide, isInstance } from "../wire/error.ts";
 /**
  * Whether an engine passes messages on.
  *
- * - `"open"`: it does, and everything subscribed is confirmed.
- * - `"lost"`: it does not, or not for sure; what is published meanwhile is missed.
- * - `"closed"`: it never will again.
+ * - `"open"`: it does, and all subscriptions are confirmed.
+ * - `"lost"`: it does not, or not for sure; messages that are published now are missed.
+ * - `"closed"`: it will never do so again.
  */
 export type EngineStatus = "open" | "lost" | "closed";
 
-/** Where an entry of a log stands. */
+/** The place of an entry in a log. */
 export interface Place {
   /**
-   * Of the log: 1 to 32 of `A-Z a-z 0-9 - _`. Another one says that the log has begun
-   * anew: offsets of before say nothing.
+   * The log's epoch: 1 to 32 characters of `A-Z a-z 0-9 - _`. A log that begins anew
+   * has another one, and offsets of the former epoch mean nothing.
    */
   readonly epoch: string;
-  /** Higher than that of every entry of the subject before it; 1 or more. */
+  /** Higher than that of every earlier entry of the subject; 1 or more. */
   readonly offset: number;
-  /** The offset of the subject's entry before it; 0: there was none that is known. */
+  /** The offset of the entry before it in the subject; 0: none is known. */
   readonly previous: number;
 }
 
-/** What was appended to a log. */
+/** An entry of a log. */
 export interface Entry extends Place {
-  /** As it was given. */
+  /** The text, as it was appended. */
   readonly text: string;
 }
 
-/** How much of each subject a log keeps: whatever is older than either is gone. */
+/** How much of each subject a log keeps: an entry beyond either limit is gone. */
 export interface Keep {
-  /** Entries of one subject. */
+  /** Number of entries of one subject. */
   readonly messages: number;
-  /** How old they get. */
+  /** Age of an entry in milliseconds. */
   readonly milliseconds: number;
 }
 
 /**
- * What an engine keeps of what is published: the last texts of each subject, in the
- * order in which everybody hears them. It belongs to the engine, and is over with it.
+ * The log of an engine: it keeps the last texts of each subject, in the order in which
+ * all subscribers hear them. It belongs to the engine, and ends with it.
  */
 export interface Log {
   /**
-   * Publishes a text, as {@linkcode Engine.publish} does, and keeps it: both, or
-   * neither. Who is subscribed to the subject is told its place with it. What one
-   * engine appends arrives in the order in which it was called, unless it was lost
-   * meanwhile; between that and what it publishes there is none.
+   * Publishes a text like {@linkcode Engine.publish}, and keeps it: both or neither.
+   * Subscribers of the subject get its place, too. Texts that one engine appends arrive
+   * in the order of the calls, unless it is lost meanwhile; there is no order between
+   * appended and published texts.
    *
-   * @returns Its place, once the log has it; `previous` is -1 where it isn't known.
-   * @throws {EngineError} By rejecting, as `publish`: `sent: true` where it was lost
-   * before it confirmed; others may have heard it, and will read it, then.
+   * @returns The place, once the log has the text; `previous` is -1 if it isn't known.
+   * @throws {EngineError} By rejecting, like `publish`. With `sent: true`, the engine
+   * was lost before it confirmed: others may have heard the text, and can read it then.
    * @throws {RangeError} The text is longer than the engine takes.
-   * @throws {TypeError} The subject is none, or none of this log.
+   * @throws {TypeError} The subject is invalid, or not one of this log.
    */
   append(subject: string, text: string): Promise<Place>;
 
   /**
-   * Reads what is kept of a subject, oldest first.
+   * Reads the kept entries of a subject, oldest first.
    *
-   * @param from The lowest offset that is wanted; 1: all.
-   * @param most How many at most; who wants more reads on.
+   * @param from The lowest wanted offset; 1: all.
+   * @param most Most entries of one call; call again for more.
    * @throws {EngineError} By rejecting: it can't be read now, or was refused.
-   * @throws {TypeError} The subject is none, or none of this log.
+   * @throws {TypeError} The subject is invalid, or not one of this log.
    */
   read(subject: string, from: number, most: number): Promise<Stretch>;
 }
 
-/** What was read of a log. */
+/** The result of reading a log. */
 export interface Stretch {
-  /** Of the log as of now; absent: nothing is kept or known of the subject. */
+  /** The log's present epoch; absent: nothing is kept or known of the subject. */
   readonly epoch?: string | undefined;
   /**
-   * In order, of that epoch. The `previous` of the first is -1 where it isn't known.
-   * All that are kept from the lowest that is wanted on, unless more are than `most`.
+   * The entries of that epoch, in order: all that are kept from the lowest wanted
+   * offset on, but at most `most`. The `previous` of the first is -1 if it isn't known.
    */
   readonly entries: readonly Entry[];
   /**
-   * The offset of the last that was ever appended to the subject, if that is known;
-   * 0: none was.
+   * The offset of the last entry that was ever appended to the subject, if it is known;
+   * 0: there was none.
    */
   readonly last?: number | undefined;
 }
 
 /**
- * A bus between nodes: who subscribed to a subject gets each text that is published
- * under it, at most once. {@linkcode memory} is one, `nats` and `redis` of this
- * package's other doors are, and so is whatever keeps to these rules:
+ * A bus between nodes: each subscriber of a subject gets each text that is published
+ * under it, at most once. Engines are {@linkcode memory}, `nats` and `redis` of this
+ * package's other doors, and any object that keeps these rules:
  *
- * - **Order.** The texts of one engine arrive everywhere in the order in which
- *   `publish` was called, whatever their subjects. Between two engines there is none.
- * - **Loss is told.** Whenever a text may have been missed, by one's own subscriptions
- *   or by all, the engine is `"lost"`, if only for a moment, and `"open"` after that.
- *   It is `"open"` again once everything subscribed has been confirmed anew.
- * - **Nothing is kept.** What can't be done now is refused now. A text that waited for
+ * - **Order.** The texts of one engine arrive everywhere in the order of the calls of
+ *   `publish`, also under several subjects. There is no order between two engines.
+ * - **Loss is reported.** Whenever a text may have been missed, by its own
+ *   subscriptions or by all, the engine is `"lost"`, if only for a moment. It is
+ *   `"open"` again once all subscriptions have been confirmed anew.
+ * - **Nothing waits.** What can't be done now is refused now. A text that waited for
  *   the engine would arrive when nobody expects it any more.
- * - **Sharing.** Several clusters may have one engine; each takes back what it
- *   subscribed and watched when it ends, and leaves the engine to the others. An
- *   engine keeps no timer and nothing else that would keep a process running.
+ * - **Sharing.** Several clusters may share one engine. A cluster that ends takes back
+ *   its subscriptions and watchers, and leaves the engine to the others. An engine has
+ *   no timer and nothing else that would keep a process running.
  *
  * ```ts
  * import { type Engine, memory } from "@jsonrpcws/peer/cluster";
@@ -119,41 +119,40 @@ export interface Stretch {
  * ```
  */
 export interface Engine {
-  /** Where it is now; {@linkcode Engine.watch} tells when that changes. */
+  /** The present status; {@linkcode Engine.watch} reports its changes. */
   readonly status: EngineStatus;
 
   /**
-   * Publishes a text, to one's own subscriptions, too.
+   * Publishes a text, also to the engine's own subscriptions.
    *
-   * @param subject 1 to 1,000 characters of printable ASCII but space, `*` and `>`; no
-   * dot at either end, no two in a row. What else names have is the cluster's to encode.
+   * @param subject 1 to 1,000 characters of printable ASCII except space, `*` and `>`;
+   * no dot at either end, no two in a row. The cluster encodes other characters.
    * @param text Any string without lone surrogates; never parsed.
-   * @returns A promise, settled once the engine has the text: with how many
-   * subscribers heard it, if that is known; 0: certainly nobody did. One who
-   * subscribed twice, or by an engine that several share, may count once.
-   * @throws {EngineError} Always by rejecting, as the others. While the engine can't
-   * take it at once, with `sent: false`; when it is lost before it confirmed, with
-   * `sent: true`; when it refused, such as for want of a permission, with `false`.
+   * @returns Resolves once the engine has the text, with the number of subscribers that
+   * heard it, if that is known; 0: certainly none. A subscriber that subscribed twice,
+   * or through an engine that several share, may count once.
+   * @throws {EngineError} Always by rejecting, like the other errors. `sent` is `false`
+   * if the engine can't take the text at once or refuses it, for example because a
+   * permission is missing; `true` if the engine is lost before it confirms.
    * @throws {RangeError} The text is longer than the engine takes.
-   * @throws {TypeError} The subject is none.
+   * @throws {TypeError} The subject is invalid.
    */
   publish(subject: string, text: string): Promise<number | undefined>;
 
   /**
-   * Subscribes to a subject: no pattern, exactly this one. Twice is two
+   * Subscribes to exactly one subject, not to a pattern. Two calls make two
    * subscriptions, each of which gets every text.
    *
-   * @param receive Called with each text, in order, never before `subscribe` was
-   * called and never after it was taken back; and with its place, if it was appended
-   * to a log, in the order of that: what is missing in between shows by `previous`. It
-   * should not throw: what it throws is dropped, and the next text arrives
-   * all the same.
-   * @returns A promise, settled once the engine has confirmed it: nothing that is
-   * published anywhere from then on is missed. It has how to take it back, which
-   * takes effect at once, may be called twice, and never throws.
-   * @throws {EngineError} By rejecting: not `"open"`, lost before it was confirmed,
-   * refused. Nothing is subscribed then.
-   * @throws {TypeError} By rejecting: the subject is none.
+   * @param receive Called with each text, in order, never before `subscribe` is called
+   * and never after the subscription is taken back. If the text was appended to a log,
+   * also called with its place, in the order of the log; `previous` shows what is
+   * missing in between. Its errors are dropped, and the next text arrives all the same.
+   * @returns Resolves once the engine has confirmed the subscription: a text that is
+   * published anywhere from then on is not missed. The result takes the subscription
+   * back, at once; it may be called twice, and never throws.
+   * @throws {EngineError} By rejecting: the engine is not `"open"`, was lost before it
+   * confirmed, or refused. There is no subscription then.
+   * @throws {TypeError} By rejecting: the subject is invalid.
    */
   subscribe(
     subject: string,
@@ -162,36 +161,38 @@ export interface Engine {
 
   /**
    * Opens the log of all subjects that begin with a prefix and a dot; absent: the
-   * engine keeps nothing. Twice is the same log, also by other engines: how much it
-   * keeps may be as whoever made it said first, or as the last one says.
+   * engine keeps nothing. All calls open the same log, also those of other engines. It
+   * may keep as much as its maker said, or as the last caller says.
    *
-   * @returns A promise, settled once it may be appended to.
-   * @throws {EngineError} By rejecting: not `"open"`, or the engine can't, and why.
+   * @returns Resolves once texts can be appended.
+   * @throws {EngineError} By rejecting: the engine is not `"open"`, or can't keep a
+   * log; the message says why.
    */
   openLog?(prefix: string, keep: Keep): Promise<Log>;
 
   /**
-   * How many subscriptions a subject has, of an engine that knows all there are: of
-   * one in memory. What certainly nobody else would hear is not published.
+   * Returns the number of subscriptions to a subject, if the engine knows all of them,
+   * as one in memory does. A text that certainly nobody else would hear is not
+   * published.
    */
   listeners?(subject: string): number;
 
   /**
-   * Tells of every change of {@linkcode Engine.status}, which has it already. After
-   * `"closed"` nothing more is told.
+   * Reports every change of {@linkcode Engine.status}, which has the new value already.
+   * After `"closed"` nothing more is reported.
    *
-   * @param told Called with the status and, if the engine knows, why. What it throws
-   * is dropped.
-   * @returns How to be told no more; may be called twice.
+   * @param told Called with the status and, if the engine knows it, the cause. Its
+   * errors are dropped.
+   * @returns Stops the reports; may be called twice.
    */
   watch(told: (status: EngineStatus, cause?: unknown) => void): () => void;
 
   /**
-   * Ends it: all subscriptions are taken back, who watches is told `"closed"`. What
-   * the user brought, such as a connection to NATS, stays as it is. Whoever made the
-   * engine closes it, if at all: a cluster that ends leaves nothing behind.
+   * Ends the engine: takes back all subscriptions, and reports `"closed"`. Objects of
+   * the user, such as a connection to NATS, stay as they are. Only the maker of the
+   * engine closes it: a cluster that ends doesn't.
    *
-   * @returns A promise, settled once nothing is left of it; the same for every call.
+   * @returns Resolves once nothing of it is left; the same promise for every call.
    */
   close(): Promise<void>;
 }
@@ -199,19 +200,19 @@ export interface Engine {
 const isEngineError = /* @__PURE__ */ Symbol.for("@jsonrpcws/peer EngineError");
 
 /**
- * A text that the engine did not take, or took perhaps. Read `sent` to know whether
- * others may have it.
+ * The engine did not take a text, or may not have taken it. `sent` says whether others
+ * may have it.
  */
 export class EngineError extends Error {
   /** "EngineError". */
   override readonly name = "EngineError";
   /**
-   * `false`: nobody else has it. `true`: it was handed to the engine, which was lost
-   * before it confirmed; whether it was passed on is unknown.
+   * `false`: nobody else has the text. `true`: the engine got it, and was lost before
+   * it confirmed; whether the text was passed on is unknown.
    */
   declare readonly sent: boolean;
 
-  /** Whether it is one: of this copy of the package, or of another. */
+  /** Also recognizes the errors of another copy of the package. */
   static override [Symbol.hasInstance](value: unknown): boolean {
     return isInstance(this, EngineError, isEngineError, value);
   }
@@ -221,7 +222,7 @@ export class EngineError extends Error {
    *
    * @param message What could not be done, and why.
    * @param sent See {@linkcode EngineError.sent}.
-   * @param options `cause`: the client's own error, where it gave one.
+   * @param options `cause`: the client's own error, if it gave one.
    */
   constructor(message: string, sent: boolean, options?: { cause?: unknown }) {
     super(message, options);

@@ -1,7 +1,7 @@
 /**
- * The history of rooms: what was said last in each, kept by the engine's log, and by
- * every node that has the room. A room that misses something reads it there; so does
- * a peer that comes back.
+ * The history of rooms: the last notifications of each, kept by the engine's log, and
+ * by every node that has the room. A node that missed some reads them from the log; a
+ * peer that comes back is sent those that it missed.
  *
  * @see docs/cluster.md, "History"
  *
@@ -23,8 +23,8 @@ import type { Gap } from "./presence.ts";
 import { isPlace } from "./status.ts";
 
 /**
- * Where something was said in a room's history: "epoch.offset", to be kept and given
- * back as it is. Every notification of the room has it as its member `position`.
+ * The position of a notification in a room's history: "epoch.offset". Keep it and pass
+ * it back unchanged. Every notification of the room has it as its member `position`.
  */
 export type Position = string;
 
@@ -35,19 +35,19 @@ export const mostKept = 10_000;
 export const mostKeptLength = 1_048_576;
 const mostKeptTotal = 268_435_456;
 
-// Entries that are read at a time, and most that wait for that.
+// Entries that are read at a time, and most that arrive and wait meanwhile.
 const page = 256;
 const mostHeard = 1_024;
 
 // Milliseconds after which a node knows that nothing arrives.
 const deafFor = 8_000;
 
-// Beats in which the log must be read; what was read by then is kept.
+// Beats in which the log must be read; entries that were read by then are kept.
 const mostLooks = 5;
 
-const nonsense = "what the engine says of it is no place";
+const nonsense = "the engine gave an invalid place";
 
-/** The engine's log, as one node has it: opened when it is first needed. */
+/** One node's access to the engine's log, which is opened when it is first needed. */
 export class NodeLog {
   readonly keep: Keep;
   /** UTF-16 code units that all rooms of the node keep. */
@@ -102,65 +102,62 @@ export class NodeLog {
   }
 }
 
-/** Whose history it is. */
+/** The room of a history. */
 export interface Recorded {
   readonly subject: string;
-  /** Lets those have an entry who are here. */
+  /** Sends an entry to this node's members. */
   deliver(entry: Entry): void;
-  /** Lets those have an entry who were not told of it when they caught up. */
+  /** Sends an entry to the members that caught up before it. */
   deliverLate(entry: Entry): void;
-  /** Entries are missed for good. */
+  /** Reports that entries are missed for good. */
   missedEntries(why: Gap["why"]): void;
   reportLoss(error: unknown): void;
 }
 
-/** What a peer has missed, as far as the history has it. */
+/** The entries that a peer has missed, as far as the history has them. */
 export interface Missed {
   readonly entries: readonly Entry[];
   readonly isWhole: boolean;
 }
 
-/** A look into the log that is under way. */
+/** A reading of the log that is under way. */
 interface Reading {
-  /** Why something may be missed; `undefined`: nothing has been asked yet. */
+  /** Why entries may be missed; `undefined`: the log was not asked yet. */
   readonly why: Gap["why"] | undefined;
-  /** What was heard meanwhile. */
+  /** The entries that arrived meanwhile. */
   heard: Entry[];
-  /** UTF-16 code units of it, or more. */
+  /** Their UTF-16 code units, or more. */
   length: number;
-  /** The one that it is read for; `undefined`: for none of them. */
+  /** The entry that caused the reading; `undefined`: none did. */
   doubted: Entry | undefined;
-  /** Looks of the node since it was asked. */
+  /** Looks of the node since the log was asked. */
   looks: number;
-  /** Settles once it is read: whether it could be. */
+  /** Resolves with whether the log could be read. */
   readonly done: Deferred<boolean>;
 }
 
-/**
- * The last entries of one room's log, without a hole from the first to the last that
- * was heard.
- */
+/** The last entries of one room's log, without a hole between them. */
 export class History {
   readonly #room: Recorded;
   readonly #log: NodeLog;
   #entries: Entry[] = [];
   #length = 0;
   #epoch: string | undefined;
-  /** The offset of the last entry that was appended, as known; 0: none was. */
+  /** The offset of the last appended entry that is known; 0: none is. */
   #last = 0;
-  /** The first offset that members were told of since the log was first read. */
+  /** The first offset that members were sent since the log was first read. */
   #toldFrom = 0;
-  /** Whether what has been said until some time is known, and all since was heard. */
+  /** Whether the log was read once, and all entries since then have arrived. */
   #isLoaded = false;
-  /** When all that had been said was known. */
+  /** The last time when all entries were known. */
   #sureAt = 0;
-  /** `undefined`: the log is not read; another one: what it finds is nobody's. */
+  /** The present reading; `undefined`: none. Earlier ones are ignored. */
   #reading: Reading | undefined;
-  /** Why something may be missed until it is read again, which the next look does. */
+  /** Why entries may be missed since a reading failed; the next look reads again. */
   #failed: Gap["why"] | undefined;
-  /** Whether that it can't be read was told. */
+  /** Whether the owner was told that the log can't be read. */
   #isFailureTold = false;
-  /** Why something may be missed that was said before it was loaded. */
+  /** Why entries may be missed that were appended before the first reading. */
   #owed: Gap["why"] | undefined;
 
   constructor(room: Recorded, log: NodeLog) {
@@ -168,43 +165,43 @@ export class History {
     this.#log = log;
   }
 
-  /** Where the last entry stands; `undefined`: none is known. */
+  /** The position of the last entry; `undefined`: none is known. */
   get position(): Position | undefined {
     return this.#epoch !== undefined && this.#last > 0
       ? writePosition(this.#epoch, this.#last)
       : undefined;
   }
 
-  /** The offset of that; 0: none is known. */
+  /** The offset of the last entry; 0: none is known. */
   get last(): number {
     return this.#last;
   }
 
-  /** Says something that is kept. */
+  /** Appends a text to the log. */
   append(text: string): Promise<Place> {
     return this.#log.append(this.#room.subject, text);
   }
 
-  /** Reads what was said before, once what is said from then on is heard. */
+  /** Reads earlier entries, once the subscription to later ones is confirmed. */
   async begin(confirmed: Promise<void>): Promise<void> {
     const reading = this.#start(undefined);
     await confirmed;
     if (reading === this.#reading) this.#read("engine");
   }
 
-  /** Messages arrive again: reads what was said until now. */
+  /** Messages arrive again: reads the entries until now. */
   resume(why: "engine" | "paused"): void {
     if (!this.#isLoaded) this.#owed ??= why;
     this.#read(why);
   }
 
-  /** Nothing arrives for sure until messages do again, and nothing can be read. */
+  /** The engine is lost: no entry arrives for sure, and none can be read. */
   lose(): void {
     this.#stop();
     this.#failed = "engine";
   }
 
-  /** Is heard no more: what it knows would be out of date. */
+  /** The subscription has ended: the known entries would get out of date. */
   forget(): void {
     this.#stop();
     this.#reset(undefined);
@@ -212,7 +209,7 @@ export class History {
     this.#owed = undefined;
   }
 
-  /** Reads again what could not be read. */
+  /** Reads again if the last reading failed. */
   look(): void {
     const reading = this.#reading;
     if (reading?.why !== undefined && ++reading.looks > mostLooks) {
@@ -225,7 +222,7 @@ export class History {
     else if (reading === undefined) this.#sureAt = performance.now();
   }
 
-  /** Somebody says where some entry stands: one that isn't known here is read. */
+  /** Compares with the position of some entry, and reads if that isn't known here. */
   compare(position: unknown): void {
     const said = readPosition(position);
     if (said === undefined || !this.#isLoaded || this.#reading) return;
@@ -235,9 +232,9 @@ export class History {
   }
 
   /**
-   * Hears an entry.
+   * Takes an entry that arrived.
    *
-   * @param isRead Whether the log was read for it.
+   * @param isRead Whether the log was read because of it.
    */
   hear(entry: Entry, isRead = false): void {
     const reading = this.#reading;
@@ -252,7 +249,8 @@ export class History {
       heard.length > mostHeard ||
       reading.length > mostKeptLength && heard.length > 1
     ) {
-      // It is in the log, but for whom it is if that is not loaded, nobody knows.
+      // The reading will find it in the log; but if it is the first reading, it is not
+      // known whether members have to get it.
       reading.length -= heard.shift()!.text.length;
       if (!this.#isLoaded) this.#owed ??= "hole";
     }
@@ -260,12 +258,12 @@ export class History {
 
   #take(entry: Entry, isRead: boolean): void {
     if (this.#has(entry)) {
-      // It was read before it arrived.
+      // The log was read before it arrived.
       if (entry.offset < this.#toldFrom) this.#room.deliverLate(entry);
       return;
     }
     const { epoch, previous } = entry;
-    // What has nothing before it is the next if nothing may be missed.
+    // An entry without a previous one is the next if no entry can be missed.
     const isNext = epoch === this.#epoch && previous === this.#last ||
       previous === 0 && this.#failed === undefined;
     if (!isNext) {
@@ -273,7 +271,7 @@ export class History {
         this.#read(this.#failed ?? "hole").doubted = entry;
         return this.hear(entry);
       }
-      // The log had neither it nor what is missing.
+      // The log had neither this entry nor the missing ones.
       this.#room.missedEntries("hole");
       this.#reset(undefined);
     }
@@ -326,7 +324,7 @@ export class History {
     this.#reading = undefined;
   }
 
-  /** Reads what is behind the last that is known. */
+  /** Reads the entries behind the last that is known. */
   #read(why: Gap["why"]): Reading {
     this.#failed = undefined;
     const reading = this.#start(why);
@@ -348,7 +346,7 @@ export class History {
   async #readAll(reading: Reading, why: Gap["why"]): Promise<void> {
     let isTold = !this.#isLoaded;
     while (true) {
-      // With the last one, which shows that nothing is gone that followed it.
+      // Includes the last known entry: if it is still there, so are all after it.
       const from = Math.max(this.#last, 1);
       const stretch = await this.#log.read(this.#room.subject, from);
       if (reading !== this.#reading) return;
@@ -356,7 +354,7 @@ export class History {
       if (!this.#isFollowedBy(stretch)) {
         if (!isTold) this.#room.missedEntries(why);
         isTold = true;
-        // What was told must not be taken anew.
+        // Entries that members have must not be taken anew.
         if (this.#isLoaded) {
           reading.heard = reading.heard.filter((entry) => !this.#has(entry));
         }
@@ -376,18 +374,18 @@ export class History {
     }
   }
 
-  /** Whether what was read goes on where this ends. */
+  /** Whether the entries that were read follow the last known one. */
   #isFollowedBy({ epoch, entries, last }: Stretch): boolean {
     if (this.#epoch !== undefined && epoch !== this.#epoch) return false;
     const [first] = entries;
     if (last === this.#last || first?.offset === this.#last) return true;
     if (this.#last > 0) return false;
     const { messages, milliseconds } = this.#log.keep;
-    // What has been said since, and is too old by now, would not be seen.
+    // Later entries that are too old by now would not be seen.
     const unsureFor = performance.now() - this.#sureAt + deafFor;
     if (this.#isLoaded && unsureFor >= milliseconds) return false;
     if (first === undefined) return last === undefined;
-    // A log that is shorter than it may be has lost nothing.
+    // A log that is shorter than its limit has lost no entry.
     const most = Math.min(messages, page);
     return first.previous === 0 ||
       first.previous < 0 && entries.length < most;
@@ -404,7 +402,7 @@ export class History {
     this.#end(true);
     const epoch = this.#epoch;
     if (epoch && heard.some((entry) => entry.epoch !== epoch)) {
-      // The log has begun anew meanwhile: which of them were before can't be known.
+      // The log has begun anew meanwhile, and the order of these entries is unknown.
       this.#room.missedEntries("hole");
       this.#read("hole");
       return;
@@ -417,14 +415,14 @@ export class History {
   }
 
   /**
-   * Lets members have what was said since the room is heard, though it was read, or has
-   * not arrived.
+   * Sends members the entries since the node asked for the subscription, also those
+   * that were only read.
    */
   #deliverSince(heard: readonly Entry[]): void {
     const last = this.#last;
     const from = heard[0]?.offset ?? last + 1;
     this.#toldFrom = from;
-    // What was heard first may be kept no more.
+    // The first entries that arrived may no longer be kept.
     const first = this.#entries[0]?.offset ?? Infinity;
     const all = [
       ...heard.filter(({ offset }) => offset < first && offset <= last),
@@ -433,16 +431,16 @@ export class History {
     for (const entry of all) this.#room.deliver(entry);
   }
 
-  /** Settles once what was said until now is known; `false`: it can't be, for now. */
+  /** Resolves once the entries until now are known; `false`: they can't be read now. */
   async ready(since: Position | number): Promise<boolean> {
-    // Another node may have been quicker than this one.
+    // The peer may come from a node that has heard more than this one.
     this.compare(since);
     return this.#reading === undefined
       ? this.#isLoaded
       : await this.#reading.done.promise;
   }
 
-  /** What was said since some position, or last. */
+  /** The entries since a position, or the last so many. */
   since(since: Position | number): Missed {
     const entries = this.#entries;
     if (typeof since === "number") {
@@ -467,7 +465,7 @@ export function writePosition(epoch: string, offset: number): Position {
   return `${epoch}.${offset}`;
 }
 
-/** Reads a position; `undefined`: it is none. */
+/** Reads a position; `undefined`: it is invalid. */
 export function readPosition(
   position: unknown,
 ): { readonly epoch: string; readonly offset: number } | undefined {

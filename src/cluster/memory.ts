@@ -1,5 +1,5 @@
 /**
- * The engine of one process: what is published stays in it.
+ * The engine of one process: its messages don't leave the process.
  *
  * @module
  */
@@ -24,9 +24,9 @@ import {
 } from "./status.ts";
 
 /**
- * Most UTF-16 code units that the log of an engine keeps, of all subjects; an entry
- * counts for so many more than it has. Beyond, those go that nothing was appended to
- * for the longest.
+ * Most UTF-16 code units that the log of an engine keeps, and those that each entry
+ * counts beside its text. Beyond the limit, the subjects go to which nothing was
+ * appended for the longest time.
  */
 const mostKeptLength = 268_435_456;
 const entryLength = 128;
@@ -35,11 +35,11 @@ const entryLength = 128;
  * Makes an engine in memory: the default of a cluster that has one node, and for
  * tests that have several in one process.
  *
- * Those who share it hear each other; two of them are two buses. It behaves as one
- * over a network: a text arrives in a microtask after `publish`, in order, and its
- * publisher gets it, too. It is `"open"` until it is closed. Its log is gone with the
- * process, and keeps at most 268,435,456 characters: beyond, what is kept of the rooms
- * goes in which nothing was said for the longest.
+ * Clusters that share one engine hear each other; two engines are two buses. It behaves
+ * like one over a network: a text arrives in a microtask after `publish`, in order, and
+ * its publisher gets it, too. It is `"open"` until it is closed. Its log ends with the
+ * process, and keeps at most 268,435,456 characters; beyond that, the history of the
+ * rooms goes that were silent for the longest time.
  */
 export function memory(): Engine {
   return new Memory();
@@ -48,7 +48,7 @@ export function memory(): Engine {
 class Memory implements Engine {
   readonly #status = new Status("open");
   readonly #subscribed = new Map<string, Set<{ readonly receive: Receive }>>();
-  /** By subject; that which was appended to the longest ago is the first. */
+  /** By subject; the one with the oldest last entry is the first. */
   readonly #records = new Map<string, Kept>();
   readonly #account: Account = { length: 0 };
 
@@ -56,7 +56,7 @@ class Memory implements Engine {
     return this.#status.now;
   }
 
-  // What is asked is done in the next microtask, in the order in which it was asked.
+  // Each call acts in the next microtask, in the order of the calls.
   async publish(subject: string, text: string): Promise<number> {
     checkSubject(subject);
     this.#mustBeOpen("publish", subject);
@@ -128,12 +128,12 @@ class Memory implements Engine {
     const all = this.#subscribed.get(subject);
     if (all === undefined) return 0;
     const heard = all.size;
-    // Who takes back meanwhile hears no more; nobody subscribes meanwhile.
+    // A subscription that ends meanwhile gets it no more; none can begin meanwhile.
     for (const { receive } of all) guard(receive, text, place);
     return heard;
   }
 
-  /** What is kept of a subject that is appended to; others go to make room for it. */
+  /** The entries of a subject that is appended to; others go to make room for it. */
   #record(subject: string): Kept {
     const now = performance.now();
     const record = this.#records.get(subject) ?? new Kept(this.#account);
@@ -148,18 +148,18 @@ class Memory implements Engine {
   }
 }
 
-/** What all subjects keep. */
+/** The UTF-16 code units that all subjects keep. */
 interface Account {
   length: number;
 }
 
-/** What is kept of one subject. */
+/** The kept entries of one subject. */
 class Kept {
   readonly #account: Account;
   #length = 0;
   readonly #epoch = crypto.randomUUID().slice(0, 8);
   readonly #entries: Entry[] = [];
-  /** When each of them is too old. */
+  /** The time when each of them is too old. */
   readonly #ends: number[] = [];
   #last = 0;
 
@@ -167,7 +167,7 @@ class Kept {
     this.#account = account;
   }
 
-  /** When nothing of it is left. */
+  /** The time when its last entry is too old. */
   get diesAt(): number {
     return this.#ends.at(-1) ?? -Infinity;
   }

@@ -1,6 +1,6 @@
 /**
- * A node of the cluster: its id, its peers by id and by key, what other nodes say to
- * it, and which of them are alive.
+ * A node of the cluster: its id, its peers by id and by key, the messages of other
+ * nodes, and which of them are alive.
  *
  * @see docs/cluster.md
  *
@@ -32,54 +32,54 @@ import { Subjects } from "./subjects.ts";
 /** Milliseconds between two beats. */
 export const beatEvery = 2_000;
 
-/** How many beats of a node may fail to come before it is dead. */
+/** Most looks in a row without a sign of life from a node; with one more it is dead. */
 export const mostMissed = 3;
 
-/** Most other nodes. */
+/** Most other nodes that are known. */
 export const mostNodes = 1_024;
 
-/** Most rooms whose numbers one beat says, and most characters of their names. */
+/** Most rooms with their numbers in one beat, and most characters of their names. */
 const mostSaid = 256;
 const mostSaidLength = 32_768;
 
-// A look that was late proves nothing of others; but where every look is, their end
-// must come at some time.
+// Late looks in a row that are ignored. A late look proves nothing about other nodes,
+// but if every look is late, a dead node must be found at some time.
 const mostReprieves = 3;
 
 // Milliseconds in which the first beat must come back.
 const startWithin = 10_000;
 
-// Milliseconds that a node may take to say that it leaves.
+// Milliseconds that a node waits for its `bye` to be sent.
 const leaveWithin = 1_000;
 
-// Milliseconds between two complaints of what others publish.
+// Milliseconds between two errors about messages of others.
 const complainEvery = 60_000;
 
-/** A peer of this node's that others may know. */
+/** A peer of this node that other nodes may know. */
 export interface Resident {
   readonly id: string;
   readonly number: number;
   readonly core: Core;
-  /** The keys that it has in rooms, and in how many. */
+  /** The keys that it has in rooms, with the number of rooms. */
   readonly keys: Map<string, number>;
-  /** What is told, once, when it closes. */
+  /** Called once when it closes. */
   readonly ends: Set<() => void>;
 }
 
-/** Hears messages of one kind. What it throws is told to `onerror`. */
+/** Takes messages of one kind. `onerror` is told of its errors. */
 export type Handler = (message: BusMessage) => void;
 
-/** Who is told of other nodes. */
+/** A watcher of other nodes and of the engine. */
 export interface NodeWatcher {
-  /** A node is alive; `isNew`: it has just been made, and has no members yet. */
+  /** A node is alive; `isNew`: it has just started, and has no members yet. */
   nodeCame?(node: string, isNew: boolean): void;
-  /** A node is dead, has left, or can't be told from a dead one. */
+  /** A node is dead, has left, or seems to be dead. */
   nodeWent?(node: string): void;
   /** The engine was lost, or is open; see {@linkcode Node.status}. */
   engineChanged?(status: EngineStatus): void;
-  /** Something may have been missed until now, in every room. */
+  /** A general loss is over: until now, messages of every room may be missed. */
   restored?(why: "engine" | "paused"): void;
-  /** Is called every {@linkcode beatEvery} milliseconds. */
+  /** Called every {@linkcode beatEvery} milliseconds. */
   beat?(now: number): void;
 }
 
@@ -87,28 +87,28 @@ export interface NodeWatcher {
 export interface Numbered {
   /** Its name, encoded. */
   readonly encoded: string;
-  /** What a beat says of it. */
+  /** Its entry in a beat. */
   readonly spoken: readonly unknown[];
 }
 
 interface Other {
   /** Looks since a sign of life. */
   missed: number;
-  /** When it said that it begins; -Infinity: before this node knew it. */
+  /** The time of its `hello`; -Infinity: this node didn't hear it. */
   readonly bornAt: number;
 }
 
 /** One node of a cluster. */
 export class Node implements Sleeper, BusOwner {
   readonly id: string = createId();
-  /** What all of its messages begin with. */
+  /** The beginning of all of its messages. */
   readonly head: string;
   readonly subjects: Subjects;
   readonly bus: Bus;
-  /** What the engine keeps. */
+  /** The engine's log. */
   readonly log: NodeLog;
   place = -1;
-  /** The highest number that anything was said under, in whatever room. */
+  /** The highest number of a message in any room. */
   highest = 0;
   readonly #onerror: ((error: unknown) => unknown) | undefined;
   readonly #alarm: Alarm = alarmOf(alarm);
@@ -123,25 +123,25 @@ export class Node implements Sleeper, BusOwner {
   readonly #byCore = new WeakMap<Core, Resident>();
   #residentCount = 0;
   /**
-   * The rooms in which something was said since they were in a beat that came back, and
-   * the last beat that they were in; 0: none.
+   * The rooms with a message since a beat that named them came back, and the last beat
+   * that named them; 0: none.
    */
   readonly #spoken = new Map<Numbered, number>();
   #beats = 0;
-  /** The last beat of this node's own that came back. */
+  /** The last own beat that came back. */
   #echo = 0;
-  /** The first beat that proves that what is published arrives. */
+  /** The first own beat whose return proves that messages arrive. */
   #proof = Infinity;
-  /** Looks since a beat of its own came back. */
+  /** Looks since an own beat came back. */
   #missed = 0;
   #reprieves = 0;
   #next = 0;
   #breach: "engine" | "paused" | undefined;
   #isClosed = false;
   #proven: Deferred<void> | undefined;
-  /** Whether it was told that others have missed something. */
+  /** Whether the owner was told that other nodes have missed messages. */
   #isLossTold = false;
-  /** Complaints that were not told since the last one that was. */
+  /** Number of errors about messages that were not reported since the last one. */
   #dropped = 0;
   #complainedAt = -Infinity;
 
@@ -178,7 +178,7 @@ export class Node implements Sleeper, BusOwner {
     return this.#isClosed;
   }
 
-  /** Whether something may have been missed, and is not told yet. */
+  /** Whether messages may have been missed, which is not reported yet. */
   get isBroken(): boolean {
     return this.#breach !== undefined;
   }
@@ -188,7 +188,7 @@ export class Node implements Sleeper, BusOwner {
     return this.#others.keys();
   }
 
-  /** Whether another node has begun since some time, and all that it said was heard. */
+  /** Whether another node has started since a time, so all its messages arrived. */
   isBornSince(node: string, time: number): boolean {
     return (this.#others.get(node)?.bornAt ?? -Infinity) > time;
   }
@@ -200,7 +200,7 @@ export class Node implements Sleeper, BusOwner {
 
   // Its peers.
 
-  /** The peer as others know it; from now on they do. */
+  /** Makes a peer known to other nodes, by an id. */
   residentOf(peer: object): Resident {
     const core = coreOf(peer);
     let resident = this.#byCore.get(core);
@@ -228,7 +228,7 @@ export class Node implements Sleeper, BusOwner {
     return resident;
   }
 
-  /** A peer of this node's by its id; `undefined`: none that is open. */
+  /** A peer of this node by its id; `undefined`: there is none that is open. */
   resident(id: string): Resident | undefined {
     const read = readPeerId(id);
     return read?.node === this.id
@@ -236,7 +236,7 @@ export class Node implements Sleeper, BusOwner {
       : undefined;
   }
 
-  /** The peers of this node's that have a key in some room. */
+  /** The peers of this node that have a key in any room. */
   residentsOf(key: string): Resident[] {
     return [...this.#keys.get(key) ?? []];
   }
@@ -259,9 +259,9 @@ export class Node implements Sleeper, BusOwner {
     if (all?.size === 0) this.#keys.delete(key);
   }
 
-  // What is said.
+  // Messages out.
 
-  /** Says something to one node. */
+  /** Sends a message to one node. */
   tell(
     node: string,
     kind: string,
@@ -271,7 +271,7 @@ export class Node implements Sleeper, BusOwner {
     return this.#publish(this.subjects.node(node), kind, fields, body);
   }
 
-  /** Says something to all nodes, this one too. */
+  /** Sends a message to all nodes, this one included. */
   tellAll(
     kind: string,
     fields?: object,
@@ -295,30 +295,30 @@ export class Node implements Sleeper, BusOwner {
     return this.bus.publish(subject, text);
   }
 
-  /** Something was said in a room: one of the next beats says its number. */
+  /** A room has a new message: one of the next beats has its number. */
   spoke(room: Numbered): void {
     this.#spoken.set(room, 0);
   }
 
-  // What is heard.
+  // Messages in.
 
-  /** Hears what one node says to this one. */
+  /** Sets a handler of messages to this node. */
   onInbox(kind: string, handler: Handler): void {
     add(this.#heardHere, kind, handler);
   }
 
-  /** Hears what is said to all nodes; what this one said itself, too. */
+  /** Sets a handler of messages to all nodes, own ones included. */
   onAll(kind: string, handler: Handler): void {
     add(this.#heardByAll, kind, handler);
   }
 
-  /** Is told of other nodes; returns how to be told no more. */
+  /** Adds a watcher; returns a function that removes it. */
   watch(watcher: NodeWatcher): () => void {
     this.#watchers.add(watcher);
     return () => void this.#watchers.delete(watcher);
   }
 
-  /** Reads a message, or complains of it. */
+  /** Reads a message; if it is invalid, reports that. */
   read(text: string): BusMessage | undefined {
     const message = readMessage(text);
     if (!("why" in message)) return message;
@@ -344,7 +344,7 @@ export class Node implements Sleeper, BusOwner {
     if (all !== undefined) {
       return all.forEach((handler) => this.guard(() => handler(message)));
     }
-    // What is newer than this node; who asks must not wait for nothing.
+    // A kind that is newer than this node: a question must not wait in vain.
     const call = readCount(fields, "c");
     if (isAsked && call !== undefined && node !== this.id) {
       this.#refuse(node, call, kind);
@@ -356,7 +356,7 @@ export class Node implements Sleeper, BusOwner {
     this.tell(node, "unsupported", { c: call, of: kind }).catch(ignore);
   }
 
-  /** Calls what must not throw into the engine. */
+  /** Calls a function whose errors must not reach the engine. */
   guard(call: () => void): void {
     try {
       call();
@@ -402,9 +402,10 @@ export class Node implements Sleeper, BusOwner {
   // Beats, and whether they come back.
 
   /**
-   * Begins: from then on it is heard, and knows the nodes that answered.
+   * Joins the cluster: from then on, other nodes know this one, and it knows those that
+   * answered.
    *
-   * @throws {EngineError} The engine is not open, or what is published doesn't come
+   * @throws {EngineError} The engine is not open, or the node's messages don't come
    * back.
    */
   async start(): Promise<void> {
@@ -415,7 +416,7 @@ export class Node implements Sleeper, BusOwner {
     const late = new Deferred<never>();
     late.promise.catch(ignore);
     const stop = startTimer(startWithin, () => {
-      const what = `what is published came not back within ${startWithin} ms`;
+      const what = `its messages did not come back within ${startWithin} ms`;
       late.reject(new EngineError(`${why}: ${what}`, false));
     });
     try {
@@ -430,7 +431,7 @@ export class Node implements Sleeper, BusOwner {
   async #begin(): Promise<void> {
     await Promise.all([this.#inbox.hold(), this.#all.hold()]);
     await this.tellAll("hello");
-    // The others have answered by the time that a second one is back.
+    // When the second beat is back, the others have answered.
     await this.#beatBack();
     await this.#beatBack();
   }
@@ -441,7 +442,7 @@ export class Node implements Sleeper, BusOwner {
     return this.#proven.promise;
   }
 
-  /** Sends a beat, which has to come back. */
+  /** Sends a beat whose return proves that messages arrive. */
   #prove(): void {
     this.#proof = this.#beats + 1;
     this.#beat();
@@ -455,14 +456,14 @@ export class Node implements Sleeper, BusOwner {
       length += room.encoded.length + 32;
       if (at.length === mostSaid || length > mostSaidLength) break;
       at.push(room.spoken);
-      // Behind those that were in none.
+      // Moved behind the rooms that were in no beat.
       this.#spoken.delete(room);
       this.#spoken.set(room, beat);
       if (at.length === this.#spoken.size) break;
     }
     const fields = at.length > 0 ? { i: beat, at } : { i: beat };
     const text = writeMessage(this.head, "beat", fields);
-    // That it failed is told by what doesn't come back.
+    // A failure shows by the beat that doesn't come back.
     this.bus.publish(this.subjects.all, text, true).catch(ignore);
   }
 
@@ -474,22 +475,24 @@ export class Node implements Sleeper, BusOwner {
       if (said === beat) this.#spoken.delete(room);
     }
     if (this.#breach === undefined && !isNext) {
-      // One is missed, so anything else may be.
-      this.#tellLoss("A beat of this node came not back, the next did");
+      // If a beat was missed, other messages may be, too.
+      this.#tellLoss(
+        "A beat of this node did not come back, but the next one did",
+      );
     } else if (beat < this.#proof) return;
     this.#proof = Infinity;
     this.#proven?.resolve();
     if (this.#breach !== undefined) this.#restore(this.#breach);
   }
 
-  /** Something may be missed, though the engine doesn't say so. */
+  /** Reports that messages may be missed, although the engine reports no loss. */
   #tellLoss(why: string): void {
     this.#breach = "engine";
     this.report(new EngineError(why, false));
     this.#each((watcher) => watcher.engineChanged?.("lost"));
   }
 
-  /** What is published arrives again: what was missed is told. */
+  /** Messages arrive again: ends the general loss. */
   #restore(why: "engine" | "paused"): void {
     this.#breach = undefined;
     this.bus.isDeaf = false;
@@ -525,7 +528,7 @@ export class Node implements Sleeper, BusOwner {
     if (late > mostMissed * beatEvery && this.#breach === undefined) {
       this.#breach = "paused";
     }
-    // The process slept or was busy: what arrived may not have been handled.
+    // The process slept or was busy: messages may wait that it has not handled.
     if (late > beatEvery / 2 && this.#reprieves < mostReprieves) {
       this.#reprieves++;
     } else {
@@ -540,27 +543,27 @@ export class Node implements Sleeper, BusOwner {
     return this.#next;
   }
 
-  /** Looks who has given no sign of life: others, or the engine to this node. */
+  /** Looks which nodes have given no sign of life, and whether own beats come back. */
   #look(): void {
     if (++this.#missed > mostMissed) {
       this.#missed = 0;
       if (this.#breach === undefined) {
         const within = (mostMissed + 1) * beatEvery;
         this.#tellLoss(
-          `What this node publishes came not back within ${within} ms: it subscribes anew`,
+          `Messages of this node did not come back within ${within} ms: it subscribes anew`,
         );
       }
       this.#proof = Infinity;
       this.bus.rebuild();
     }
-    // Who hears nobody can't say who is dead.
+    // A node that hears nothing can't know which others are dead.
     if (this.#breach !== undefined) return;
     for (const [node, other] of [...this.#others]) {
       if (++other.missed > mostMissed) this.#forget(node);
     }
   }
 
-  /** Complains of what others publish; not of each, or they could fill a log. */
+  /** Reports a bad message of others; not each one, or they could fill a log. */
   complain(why: string): void {
     const now = performance.now();
     if (now - this.#complainedAt < complainEvery) return void this.#dropped++;
@@ -574,17 +577,17 @@ export class Node implements Sleeper, BusOwner {
     );
   }
 
-  /** Tells that others have missed something, once for all of an outage. */
+  /** Reports that other nodes have missed messages, once for an outage. */
   reportLoss(error: unknown): void {
     if (error instanceof EngineError) {
-      // That it is lost was told.
+      // The loss itself was reported.
       if (this.bus.status !== "open" || this.#isLossTold) return;
       this.#isLossTold = true;
     }
     this.report(error);
   }
 
-  /** Tells whoever runs the node. */
+  /** Tells the node's owner of an error. */
   report(error: unknown): void {
     try {
       const result = this.#onerror === undefined
@@ -596,7 +599,7 @@ export class Node implements Sleeper, BusOwner {
     }
   }
 
-  /** Leaves: others are told, as far as the engine can within a second. */
+  /** Leaves the cluster; the engine has a second to tell the others. */
   async close(): Promise<void> {
     if (this.#isClosed) return;
     this.#isClosed = true;
@@ -616,7 +619,7 @@ export class Node implements Sleeper, BusOwner {
   }
 }
 
-/** Wakes all nodes that a process has. */
+/** The one timer of all nodes that a process has. */
 const alarm = /* @__PURE__ */ new Alarm();
 
 function add(

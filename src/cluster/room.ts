@@ -1,5 +1,5 @@
 /**
- * Rooms: what is said in one reaches its members, on whatever node they are.
+ * Rooms: a notification to a room reaches its members on all nodes.
  *
  * @see docs/cluster.md, "Rooms"
  *
@@ -65,101 +65,104 @@ import {
 import { isPlace } from "./status.ts";
 import { encodeRoom } from "./subjects.ts";
 
-/** What a peer joins a room with. */
+/** The options by which a peer joins a room. */
 export interface JoinOptions<Data = unknown> {
   /**
-   * Whose connection it is: what `disconnect` closes all connections of, and by what
-   * those who list members see one user in two tabs. At most 256 characters.
+   * The user of the connection: `disconnect` closes all connections with one key, and
+   * a list of members shows two tabs of one user by it. At most 256 characters.
    */
   key?: string;
   /**
-   * What members are listed with: any JSON, at most 4,096 characters of it, 32 levels
-   * deep.
+   * Data that is listed with the member: any JSON of at most 4,096 characters and 32
+   * levels.
    */
   data?: Data;
 }
 
-/** Whom a notification is not for. */
+/** The options of a notification. */
 export interface NoticeOptions {
-  /** A peer of this node's, or the id of one of any node, or several. At most 256. */
+  /**
+   * The peers that don't get it: peers of this node, or ids of peers of any node. At
+   * most 256.
+   */
   except?: AnyPeer | string | readonly (AnyPeer | string)[];
 }
 
-/** How a room is made. */
+/** The options of a room. */
 export interface RoomOptions {
   /**
-   * Whether what is said in the room is kept: then it is heard by all in one order,
-   * what a node has missed it reads, and so do peers that come back; see
-   * {@linkcode HistoryRoom}. Say it wherever the room is asked for: it is so as long as
-   * somebody is in the room, listens to it or has it. Default `false`.
+   * Whether the room keeps its notifications: then all members get them in one order,
+   * and a node or a peer that missed some is sent those; see {@linkcode HistoryRoom}.
+   * Must be set wherever the room is asked for. It holds as long as the room has
+   * members, listeners or holders. Default `false`.
    */
   history?: boolean;
 }
 
-/** What was said since, as far as it is known. */
+/** Whether a peer has got all that it missed, and up to where. */
 export interface CaughtUp {
   /**
-   * `false`: more was said than is kept, or the engine can't be asked now, or the peer
-   * is no member or asked again meanwhile; nothing was sent.
+   * `false`: nothing was sent, because more was missed than is kept, the engine can't
+   * be asked now, or the peer is no member or has asked again meanwhile.
    */
   readonly isWhole: boolean;
   /**
-   * Where the last notification stands that was sent, or was said before that;
-   * `undefined`: nothing is known of any.
+   * The position of the room's last notification at that time; `undefined`: none is
+   * known.
    */
   readonly position: Position | undefined;
 }
 
-/** A notification that was said in a room. */
+/** A notification of a room's history. */
 export interface Said {
   /** Its method. */
   readonly method: string;
-  /** As JSON brought them here; not checked. */
+  /** Its params, as they came from JSON; not checked. */
   readonly params: Params | undefined;
-  /** Where it stands. */
+  /** Its position. */
   readonly position: Position;
 }
 
-/** What was said in a room; see {@linkcode HistoryRoom.history}. */
+/** A part of a room's history; see {@linkcode HistoryRoom.history}. */
 export interface Past extends CaughtUp {
-  /** Oldest first. */
+  /** The notifications, oldest first. */
   readonly said: Said[];
 }
 
 /**
- * A room of the cluster: peers join it, and what is said in it reaches those of all
- * nodes. Made by {@linkcode Cluster.room}.
+ * A room of the cluster: peers of all nodes join it, and a notification to the room
+ * reaches all of them. Made by {@linkcode Cluster.room}.
  *
- * What one node says in a room arrives everywhere in that order, at most once. What
- * may not have arrived is told to {@linkcode Room.ongap}.
+ * Notifications of one node arrive everywhere in their order, at most once. A possible
+ * loss is reported to {@linkcode Room.ongap}.
  *
  * @typeParam Theirs The type of the members' `local`.
- * @typeParam Data The type of what they join with.
+ * @typeParam Data The type of the members' data.
  */
 export interface Room<Theirs = unknown, Data = unknown> {
-  /** Its name. */
+  /** The room's name. */
   readonly name: string;
 
-  /** How many of this node's peers are in it. */
+  /** Number of this node's peers in the room. */
   readonly size: number;
 
   /**
-   * Called when something may have been missed that others have said: once for the
-   * room, when it is over. Then what the members know is to be compared with the
-   * truth, if that matters. Default: nothing is done.
+   * Called when messages of other nodes may have been missed: once for the room, when
+   * the loss is over. Then the members' data can be brought up to date, if that
+   * matters. Default: nothing is done.
    */
   ongap: ((gap: Gap) => void | Promise<void>) | undefined;
 
   /**
-   * Takes a peer of this node's into the room. It leaves by itself when it closes. Who
-   * joins a second time has another key and other data from then on. A peer that is
-   * closed joins nothing.
+   * Takes a peer of this node into the room. The peer leaves when it closes. If it
+   * joins a second time, it has the new key and data from then on. A closed peer
+   * doesn't join.
    *
-   * @returns Resolves once the node hears what others say in the room: nothing that
-   * is published anywhere from then on is missed. Also, while the engine is lost, at
-   * once: its return will be told as a gap.
+   * @returns Resolves once the node hears the room: messages that any node publishes
+   * from then on are not missed. While the engine is lost, it resolves at once; a gap
+   * follows when the engine is back.
    * @throws {RangeError} The key or the data are too long, or the data too deep.
-   * @throws {TypeError} The key is no text, or the data can't be written as JSON.
+   * @throws {TypeError} The key is not a string, or the data can't be written as JSON.
    * @throws {EngineError} The cluster is closed.
    */
   join(
@@ -171,16 +174,15 @@ export interface Room<Theirs = unknown, Data = unknown> {
   leave(peer: AnyPeer): boolean;
 
   /**
-   * Sends a notification to all members: at once to those of this node, and to those
-   * of others as far as the engine can. It is written once.
+   * Sends a notification to all members: at once to those of this node, and through
+   * the engine to those of other nodes. It is written once.
    *
    * @param method Name of the remote method.
-   * @param rest Its params, by position (array) or by name (object), and whom it is
-   * not for.
-   * @returns How many of this node's took it; see {@linkcode Peer.notify}.
-   * @throws {TypeError} The params can't be written as JSON; nobody was sent them.
-   * @throws {RangeError} It is too long for one of this node's; the others were sent
-   * it.
+   * @param rest Its params, by position (array) or by name (object), and the options.
+   * @returns Number of this node's members that took it; see {@linkcode Peer.notify}.
+   * @throws {TypeError} The params can't be written as JSON; it was sent to nobody.
+   * @throws {RangeError} It is too long for a member of this node; the others were
+   * sent it.
    */
   notify<Method extends MethodName<Theirs>>(
     method: Method,
@@ -199,15 +201,14 @@ export interface Room<Theirs = unknown, Data = unknown> {
    * Sends a notification to all members, and waits until the engine has it.
    *
    * @param method Name of the remote method.
-   * @param rest Its params, by position (array) or by name (object), and whom it is
-   * not for.
-   * @returns Resolves once it is on its way to all nodes. This node's members were
-   * sent it at once, also where it rejects.
-   * @throws {EngineError} Members on other nodes may not have it: not one of them, if
-   * `sent` is `false`. Also where 1,024 messages, or 4,194,304 characters, are not
-   * confirmed.
-   * @throws {TypeError} The params can't be written as JSON; nobody was sent them.
-   * @throws {RangeError} It is too long for one of this node's, or for the engine.
+   * @param rest Its params, by position (array) or by name (object), and the options.
+   * @returns Resolves once it is on its way to all nodes. This node's members are sent
+   * it at once, even if the promise rejects.
+   * @throws {EngineError} Members on other nodes may not have it; if `sent` is `false`,
+   * none of them has. Also if 1,024 messages, or 4,194,304 characters, wait for the
+   * engine's confirmation.
+   * @throws {TypeError} The params can't be written as JSON; it was sent to nobody.
+   * @throws {RangeError} It is too long for a member of this node, or for the engine.
    */
   publish<Method extends MethodName<Theirs>>(
     method: Method,
@@ -223,8 +224,8 @@ export interface Room<Theirs = unknown, Data = unknown> {
   ): Promise<void>;
 
   /**
-   * Says who is in the room, on all nodes. The first time the other nodes are asked;
-   * for half a minute after the last time they tell by themselves who comes and goes.
+   * Lists the members on all nodes. The first call asks the other nodes; until half a
+   * minute after the last call, they report changes by themselves.
    *
    * @returns Resolves within 2 seconds, however many nodes don't answer: `missing`
    * names them.
@@ -233,43 +234,43 @@ export interface Room<Theirs = unknown, Data = unknown> {
   members(): Promise<Members<Data>>;
 
   /**
-   * Tells who comes and goes, on all nodes: first a snapshot of who is there, then
-   * each change.
+   * Iterates over the changes of members on all nodes: first a snapshot, then each
+   * change.
    *
-   * At most 1,024 wait to be read: who is slower is told of a gap, and begins again
-   * with a snapshot. It ends when the cluster is closed.
+   * At most 1,024 changes wait to be read. A slower reader gets a gap, and then a new
+   * snapshot. The iteration ends when the cluster is closed.
    */
   changes(): Changes<Data>;
 }
 
 /**
- * A room that keeps what is said in it, of {@linkcode Cluster.room} with
+ * A room that keeps its notifications, made by {@linkcode Cluster.room} with
  * `history: true`. In such a room
  *
- * - all members on all nodes are told the same in the same order: when it comes back
- *   from the engine, those of this node, too. While the engine is lost nobody is told
- *   anything, and `publish` rejects.
+ * - all members on all nodes get the same notifications in the same order, also those
+ *   of this node only when they come back from the engine. While the engine is lost,
+ *   nobody gets any, and `publish` rejects.
  * - each notification has a member `position` beside `method` and `params`, which the
- *   member's method finds in `call.members`; members of JSON-RPC 1.0 are told none.
- * - what a node has missed it reads and tells, in order and once: a gap is told only
- *   of what is not kept any more.
- * - `notify` returns how many members of this node's it is for.
+ *   called method finds in `call.members`; members that speak JSON-RPC 1.0 get none.
+ * - a node reads the notifications that it missed, and sends them to its members in
+ *   order and once: a gap is only for those that are no longer kept.
+ * - `notify` returns the number of this node's members that it is for.
  */
 export interface HistoryRoom<Theirs = unknown, Data = unknown>
   extends Room<Theirs, Data> {
   /**
-   * Takes a peer into the room, as {@linkcode Room.join}, and sends it first what was
-   * said since: nothing is left out between, and nothing is sent twice.
+   * Takes a peer into the room like {@linkcode Room.join}, but first sends it the
+   * notifications that it missed: none is left out, and none is sent twice.
    *
-   * @param since The `position` of the last notification that it has, from whatever
-   * node, as it was told: any text may be one, so it may come from the peer; or how
-   * many of the last it is to have at most. What it was excepted from by an id that it
-   * has no more is sent, too.
-   * @returns Resolves once it is sent; see {@linkcode CaughtUp}. Where that is not
-   * whole, it is a member all the same, and told what is said from now on: let it have
-   * the truth from elsewhere, or ask for the last ones by a number.
-   * @throws {RangeError} `since` is a number, but none of 0 or more; or as `join`.
-   * @throws {TypeError} `since` is neither, or as `join`.
+   * @param since The `position` of the last notification that the peer has, from any
+   * node; any text is safe, so it may come from the peer. Or a number: at most so many
+   * of the last notifications. A notification that excepted the peer by the id of an
+   * earlier connection is sent, too.
+   * @returns Resolves once they are sent; see {@linkcode CaughtUp}. If `isWhole` is
+   * `false`, the peer is a member and gets further notifications, but has missed some:
+   * send it the data from elsewhere, or call this again with a number.
+   * @throws {RangeError} `since` is a number, but not 0 or more; or as `join`.
+   * @throws {TypeError} `since` is neither a string nor a number; or as `join`.
    * @throws {EngineError} The cluster is closed.
    */
   catchUp(
@@ -279,68 +280,68 @@ export interface HistoryRoom<Theirs = unknown, Data = unknown>
   ): Promise<CaughtUp>;
 
   /**
-   * Reads what was said in the room.
+   * Reads the room's history.
    *
    * @param since As in {@linkcode HistoryRoom.catchUp}. Default: all that is kept.
-   * @throws {RangeError} `since` is a number, but none of 0 or more.
-   * @throws {TypeError} `since` is neither.
+   * @throws {RangeError} `since` is a number, but not 0 or more.
+   * @throws {TypeError} `since` is neither a string nor a number.
    * @throws {EngineError} The cluster is closed.
    */
   history(since?: Position | number): Promise<Past>;
 }
 
-/** A peer of this node's in a room. */
+/** A peer of this node in a room. */
 interface Membership {
   readonly resident: Resident;
   readonly leave: () => void;
   key: string | undefined;
-  /** What it joined with, written. */
+  /** Its data, as JSON. */
   data: string | undefined;
-  /** What members are listed as. */
+  /** Its entry in a list of members. */
   member: Member;
-  /** The offset of the last entry that it knew of when it caught up. */
+  /** The offset of the last entry that was known when it caught up. */
   caughtUp: number;
 }
 
-// Most ids that a notification may be not for.
+// Most ids of peers that don't get a notification.
 const mostExcept = 256;
 
-/** What a notification begins with that may be passed on. */
+/** The beginning of a notification that may be passed on. */
 const noticeHead = '{"jsonrpc":"2.0","method":';
 
 const noNotification = "it is no notification";
 
-/** A room, as its node has it. */
+/** A room on one node. */
 export class OwnRoom
   implements HistoryRoom, Hearer, Numbered, ViewOwner, Recorded {
   readonly name: string;
   readonly encoded: string;
-  /** Of what was last said in it. */
+  /** The number of this node's last message in it. */
   number: number;
-  /** Of what was first said in it, since the node knows it. */
+  /** The number of its first one, since the node knows the room. */
   readonly #first: number;
   readonly #rooms: Rooms;
   readonly #node: Node;
   readonly #topic: Topic;
-  /** By peer. */
+  /** This node's members, by peer. */
   readonly #members = new Map<object, Membership>();
-  /** The number of what each other node has said in it. */
+  /** The number of each other node's last message. */
   readonly #heard = new Map<string, number>();
-  /** Whether the gap of the node is still to be told. */
+  /** Whether the gap of a general loss is still to be reported. */
   #isRestoring = false;
-  /** Since when what is said in it is heard. */
+  /** The time since which the room's messages arrive. */
   #since = 0;
-  /** When something was last said. */
+  /** The time of this node's last message. */
   #saidAt = 0;
-  /** Who came and went, and is not said yet. */
+  /** The changes of members that are not sent yet. */
   #unsaid: string[] = [];
   #unsaidLength = 0;
   #view: View | undefined;
-  /** What was said; `undefined`: it is not kept. */
+  /** `undefined`: the room keeps no history. */
   #history: History | undefined;
-  /** Where this node last said something that is kept. */
+  /** The position that this node last appended. */
   #appended: Position | undefined;
-  /** Members who are still to be told what was said before, by their last `catchUp`. */
+  /** The members that still have to be sent what they missed, by their last `catchUp`. */
   readonly #behind = new Map<object, object>();
   #ongap: ((gap: Gap) => void | Promise<void>) | undefined;
 
@@ -349,7 +350,7 @@ export class OwnRoom
     this.encoded = encoded;
     this.#rooms = rooms;
     this.#node = node;
-    // No number is used twice, though the node forgets rooms.
+    // No number is used twice, even if the node has forgotten the room.
     this.number = node.highest;
     this.#first = node.highest + 1;
     this.#topic = node.bus.topic(node.subjects.room(encoded), this);
@@ -363,7 +364,7 @@ export class OwnRoom
     return this.#topic.subject;
   }
 
-  /** Keeps what is said from now on. */
+  /** Keeps notifications from now on. */
   record(log: NodeLog): void {
     if (this.#history !== undefined) return;
     this.#history = new History(this, log);
@@ -379,7 +380,7 @@ export class OwnRoom
     this.#rooms.keep(this, this.isKept);
   }
 
-  /** Whether something of it would be missed if it were forgotten. */
+  /** Whether the node still needs it. */
   get isKept(): boolean {
     return this.#topic.isKept || this.#ongap !== undefined;
   }
@@ -396,7 +397,7 @@ export class OwnRoom
     throw new EngineError(`${cannot}: the cluster is closed`, false);
   }
 
-  /** Takes a peer in at once, or throws; settles as {@linkcode OwnRoom.join}. */
+  /** Takes a peer in at once, or throws; resolves like {@linkcode OwnRoom.join}. */
   #enter(
     peer: AnyPeer,
     { key, data }: JoinOptions = {},
@@ -458,7 +459,7 @@ export class OwnRoom
     if (key !== undefined) this.#node.removeKey(resident, key);
   }
 
-  /** Is subscribed to from now on, once more. */
+  /** Adds a holder of the subscription. */
   #hold(): Promise<void> {
     const isNew = !this.#topic.isKept;
     const confirmed = this.#topic.hold();
@@ -478,7 +479,7 @@ export class OwnRoom
     this.#rooms.keep(this, this.isKept);
   }
 
-  // What is said in it.
+  // Notifications out.
 
   notify(method: string, params?: Params, options?: NoticeOptions): number {
     const { taken, error, said } = this.#send(method, params, options);
@@ -497,7 +498,7 @@ export class OwnRoom
     if (error !== undefined) throw error.reason;
   }
 
-  /** Sends it to the members here, and passes it on to those elsewhere. */
+  /** Sends a notification to this node's members, and publishes it for other nodes. */
   #send(
     method: string,
     params: Params | undefined,
@@ -544,7 +545,7 @@ export class OwnRoom
     return { taken, error, said: this.#say("notify", head, text) };
   }
 
-  /** The ids of those whom something is not for. */
+  /** The ids of the peers that don't get a notification. */
   #read(
     except: NonNullable<NoticeOptions["except"]>,
   ): Set<string> {
@@ -561,7 +562,7 @@ export class OwnRoom
     return ids;
   }
 
-  /** The peers of this node's but some, and but those who have missed something. */
+  /** This node's members, without excepted ones and those that are catching up. */
   #but(except: ReadonlySet<string> | undefined): Iterable<object> {
     const behind = this.#behind;
     if (except === undefined && behind.size === 0) return this.#members.keys();
@@ -572,7 +573,7 @@ export class OwnRoom
     return peers;
   }
 
-  /** Says something that is kept, and that all hear when it comes back. */
+  /** Appends a notification to the log; all members get it when it comes back. */
   async #append(
     history: History,
     fields: string,
@@ -581,20 +582,20 @@ export class OwnRoom
     const { head } = this.#node;
     const text = withBody("notify", `${head}"k":"notify"${fields}}`, body);
     const { epoch, offset } = await history.append(text);
-    // Of several that are under way, the last to be confirmed is the last.
+    // If several are under way, the last to be confirmed counts.
     this.#appended = writePosition(epoch, offset);
-    // Who comes later reads it.
+    // A node that hears the room later reads it from the log.
     if (!this.#topic.isAlone) this.#node.spoke(this);
   }
 
-  /** Says something to the other nodes, under the next number. */
+  /** Publishes a message for the other nodes, with the next number. */
   #say(kind: string, fields: string, body: string): Promise<unknown> {
     const node = this.#node;
     const number = ++this.number;
     if (number > node.highest) node.highest = number;
     node.spoke(this);
     const first = this.#first === 1 ? "" : `,"b":${this.#first}`;
-    // What was said before may be lost, and who didn't hear that can't know it.
+    // Earlier messages may be lost, and a node that heard none of them can't know it.
     const before = node.isBroken && number > this.#first
       ? `,"a":${this.#ago}`
       : "";
@@ -610,29 +611,29 @@ export class OwnRoom
     return node.bus.publish(this.#topic.subject, text);
   }
 
-  /** What a beat says of it: its name, the last number, how many milliseconds ago. */
+  /** Its entry in a beat: its name, the last number, and how many milliseconds ago. */
   get spoken(): readonly unknown[] {
     const { encoded } = this;
-    // What was appended has no number.
+    // Appended messages have no number.
     const said = this.number < this.#first
       ? [encoded, 0, null]
       : [encoded, this.number, this.#ago];
     return this.#appended === undefined ? said : [...said, this.#appended];
   }
 
-  /** Milliseconds since something was said. */
+  /** Milliseconds since this node's last message. */
   get #ago(): number {
     return Math.round((performance.now() - this.#saidAt) * 1_000) / 1_000;
   }
 
-  // What others say.
+  // Messages in.
 
   receive(text: string, place?: Place): void {
     if (place !== undefined && this.#history !== undefined) {
-      if (!isPlace(place)) return this.complain("its place is none");
+      if (!isPlace(place)) return this.complain("its place is invalid");
       return this.#node.guard(() => this.#history!.hear({ ...place, text }));
     }
-    // What it says itself has been told here already.
+    // This node's members have its own messages already.
     if (text.startsWith(this.#node.head)) return;
     const message = this.#node.read(text);
     if (message !== undefined) this.#node.guard(() => this.#take(message));
@@ -653,7 +654,7 @@ export class OwnRoom
     else if (kind === "presence") this.#view?.change(node, number, body);
   }
 
-  /** Whether what has this number is new; whether something was missed is told. */
+  /** Whether a message with this number is new; a hole before it is reported. */
   #follow(node: string, number: number, { b, a }: Fields): boolean {
     const last = this.#lastOf(node);
     if (last !== undefined && number <= last) {
@@ -671,12 +672,12 @@ export class OwnRoom
     return true;
   }
 
-  /** Whether what was said so many milliseconds ago should have arrived. */
+  /** Whether a message of so many milliseconds ago should have arrived. */
   #wasHeard(ago: unknown): boolean {
     return typeof ago === "number" && performance.now() - ago >= this.#since;
   }
 
-  /** The number of what a node last said; 0: it has said nothing, as is known. */
+  /** The number of a node's last message; 0: it certainly has sent none. */
   #lastOf(node: string): number | undefined {
     return this.#heard.get(node) ??
       (this.#node.isBornSince(node, this.#since) ? 0 : undefined);
@@ -692,9 +693,9 @@ export class OwnRoom
 
   #missed(node: string, missed?: number): void {
     this.#view?.doubt(node);
-    // What has numbers here is who came and went, which is asked for anew.
+    // Here only changes of members have numbers, and these are asked for anew.
     if (this.#history !== undefined) return;
-    // What is missed until then will be told for all nodes.
+    // A general loss will be reported for all nodes.
     if (this.#node.isBroken || this.#isRestoring) return;
     const why = "hole";
     const gap: Gap = { room: this.name, why, node };
@@ -702,9 +703,9 @@ export class OwnRoom
   }
 
   /**
-   * A node says the number of what it last said: what was lost behind all that came.
+   * Compares with the number of a node's last message, which shows a loss at the end.
    *
-   * @param ago How many milliseconds ago it said that, if it said.
+   * @param ago How many milliseconds ago that message was sent, if the node tells it.
    */
   compare(
     node: string,
@@ -717,13 +718,13 @@ export class OwnRoom
     const last = this.#lastOf(node);
     if (last !== undefined && number <= last) return;
     this.#hear(node, number);
-    // How many it began with is not said.
+    // The number with which the node began is unknown here.
     if (last !== undefined) {
       this.#missed(node, last ? number - last : undefined);
     } else if (this.#wasHeard(ago)) this.#missed(node);
   }
 
-  /** Lets members have what was said in the room. */
+  /** Sends an entry of the log to members. */
   deliver(entry: Entry, peers?: readonly object[]): void {
     const message = this.#node.read(entry.text);
     if (message?.kind === "notify") this.#deliver(message, entry, peers);
@@ -771,7 +772,7 @@ export class OwnRoom
     }
   }
 
-  /** The method of what may be passed on; `undefined`: it may not, as is complained. */
+  /** The method of a valid notification; an invalid one is reported. */
   #methodOf({ fields, body }: BusMessage): string | undefined {
     const method = readText(fields, "m", mostHeader);
     const isNotice = body.startsWith(noticeHead) && body.endsWith("}");
@@ -787,7 +788,7 @@ export class OwnRoom
     return peers.filter((peer) => !except.has(this.#node.residentOf(peer).id));
   }
 
-  // What was said.
+  // History.
 
   get #recorded(): History {
     if (this.#history !== undefined) return this.#history;
@@ -822,7 +823,7 @@ export class OwnRoom
     const own = {};
     const isLast = (): boolean => this.#behind.get(peer) === own;
     const confirmed = this.#enter(peer, options);
-    // Who is closed is no member.
+    // A closed peer is no member.
     if (this.#members.has(peer)) this.#behind.set(peer, own);
     try {
       await confirmed;
@@ -835,7 +836,7 @@ export class OwnRoom
       if (membership !== undefined) membership.caughtUp = history.last;
       return { isWhole, position: history.position };
     } finally {
-      // From here on it is told what is heard.
+      // From here on it gets what arrives.
       if (isLast()) this.#behind.delete(peer);
     }
   }
@@ -877,18 +878,18 @@ export class OwnRoom
     this.#view?.giveUp();
   }
 
-  /** Messages arrive again: until now any may have been missed. */
+  /** A general loss is over: until now, any message may have been missed. */
   restored(why: "engine" | "paused"): void {
     if (!this.#topic.isKept) return;
     this.#isRestoring = true;
     this.#topic.confirmed().then(() => {
       if (!this.#topic.isKept) return;
-      // The next time will tell it.
+      // The end of the next loss will report it.
       if (this.#node.isBroken || this.#node.isClosed) return;
       this.#isRestoring = false;
       this.#heard.clear();
       this.#since = performance.now();
-      // What it can read is not missed.
+      // Entries that can be read are not missed.
       if (this.#history !== undefined) this.#history.resume(why);
       else this.missedEntries(why);
       this.#view?.doubtAll();
@@ -896,9 +897,9 @@ export class OwnRoom
     });
   }
 
-  // Who is in it.
+  // Members.
 
-  /** Says that somebody came or went, together with others who do. */
+  /** Gathers a change of members with others, to be sent together. */
   #change(entry: string): void {
     if (this.#topic.isAlone) return;
     this.#unsaid.push(entry);
@@ -910,18 +911,18 @@ export class OwnRoom
     else this.#rooms.gather(this);
   }
 
-  /** Says who came and went. */
+  /** Sends the changes of members. */
   flush(): void {
     const entries = this.#unsaid;
     if (entries.length === 0) return;
     this.#unsaid = [];
     this.#unsaidLength = 0;
-    // What is missed of it shows in the next beat, and is asked for.
+    // A loss shows by the next beat, and then the members are asked for.
     this.#say("presence", "", `[${entries.join(",")}]`)
       .catch((error: unknown) => this.#node.reportLoss(error));
   }
 
-  /** Answers a node who is in it. */
+  /** Sends another node the list of this node's members. */
   answer(node: string, call: number): void {
     this.flush();
     const { encoded: r, number: s } = this;
@@ -932,7 +933,7 @@ export class OwnRoom
     let length = 0;
     const tell = (more: boolean): void => {
       const part = more ? { ...fields, more } : fields;
-      // Who misses it asks again.
+      // A node that doesn't get it asks again.
       this.#node.tell(node, "here", part, `[${entries.join(",")}]`)
         .catch(() => {});
       entries = [];
@@ -949,9 +950,9 @@ export class OwnRoom
     tell(false);
   }
 
-  /** Hears who is in it on another node. */
+  /** Takes the list of another node's members. */
   hear({ node, fields, body }: BusMessage): void {
-    // What it has said by then has arrived, or is lost.
+    // Its earlier messages have arrived, or are lost.
     this.compare(node, readCount(fields, "s") ?? 0, fields.a);
     this.#view?.hear(node, fields, body);
   }
@@ -973,7 +974,7 @@ export class OwnRoom
     let view = this.#view;
     if (view === undefined) {
       view = this.#view = new View(this);
-      // What they say from then on is heard.
+      // From then on, the changes of other nodes arrive.
       this.#hold().then(() => {
         if (this.#view === view && this.isSure) view!.ask();
       });
@@ -996,7 +997,7 @@ export class OwnRoom
   ask(node?: string): number {
     const call = this.#rooms.nextCall();
     const fields = { c: call, r: this.encoded };
-    // Who doesn't hear it is asked again.
+    // A node that doesn't hear it is asked again.
     (node === undefined
       ? this.#node.tellAll("who", fields)
       : this.#node.tell(node, "who", fields)).catch(() => {});

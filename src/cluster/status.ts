@@ -89,7 +89,7 @@ export function failure(
   );
 }
 
-/** What an engine was asked for and has not answered. */
+/** A request to an engine that is not answered yet. */
 export class Handed<T = undefined> extends Deferred<T> {
   readonly what: Act;
   readonly subject: string;
@@ -115,7 +115,7 @@ const subjects = /^(?!\.)(?!.*\.\.)(?!.*\.$)[\x21-\x7e]{1,1000}$/;
  * Checks a subject. Patterns are refused, since they would hear other subjects'
  * messages.
  *
- * @throws {TypeError} It is none.
+ * @throws {TypeError} It is invalid.
  */
 export function checkSubject(subject: string): void {
   if (!subjects.test(subject) || /[*>]/.test(subject)) {

@@ -12,14 +12,15 @@ import {
 import { ConnectionClosedError, ErrorCode, RpcError } from "../mod.ts";
 import { callCases } from "./cluster/call_cases.ts";
 import { Stage } from "./cluster/stage.ts";
-import { FakeTime } from "./fake_time.ts";
+import { FakeTime, hurry } from "./fake_time.ts";
 
 for (const { name, run } of callCases) {
-  Deno.test(`In memory: ${name}`, async () => {
-    const engine = memory();
-    await using stage = new Stage(() => Promise.resolve(engine));
-    await run(stage);
-  });
+  Deno.test(`In memory: ${name}`, () =>
+    hurry(async () => {
+      const engine = memory();
+      await using stage = new Stage(() => Promise.resolve(engine));
+      await run(stage);
+    }));
 }
 
 /** One node's way to a bus in memory, which can be lost. */

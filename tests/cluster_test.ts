@@ -24,7 +24,7 @@ import { historyCases } from "./cluster/history_cases.ts";
 import { roomCases } from "./cluster/room_cases.ts";
 import { Stage } from "./cluster/stage.ts";
 import { until } from "./interop/processes.ts";
-import { FakeTime } from "./fake_time.ts";
+import { FakeTime, hurry } from "./fake_time.ts";
 
 Deno.test("Nodes of one engine know each other once both have begun, and no more when one has left", async () => {
   const engine = memory();
@@ -564,23 +564,24 @@ Deno.test("A room with history is known by its options, and what its members may
 });
 
 for (const { name, run } of [...roomCases, ...historyCases]) {
-  Deno.test(`In memory: ${name}`, async () => {
-    const engine = memory();
-    // An engine that is shared is closed with the stage.
-    const connect = (): Promise<Engine> =>
-      Promise.resolve({
-        get status() {
-          return engine.status;
-        },
-        publish: (subject, text) => engine.publish(subject, text),
-        subscribe: (subject, receive) => engine.subscribe(subject, receive),
-        openLog: (prefix, keep) => engine.openLog!(prefix, keep),
-        watch: (told) => engine.watch(told),
-        close: () => Promise.resolve(),
-      });
-    await using stage = new Stage(connect);
-    await run(stage);
-  });
+  Deno.test(`In memory: ${name}`, () =>
+    hurry(async () => {
+      const engine = memory();
+      // An engine that is shared is closed with the stage.
+      const connect = (): Promise<Engine> =>
+        Promise.resolve({
+          get status() {
+            return engine.status;
+          },
+          publish: (subject, text) => engine.publish(subject, text),
+          subscribe: (subject, receive) => engine.subscribe(subject, receive),
+          openLog: (prefix, keep) => engine.openLog!(prefix, keep),
+          watch: (told) => engine.watch(told),
+          close: () => Promise.resolve(),
+        });
+      await using stage = new Stage(connect);
+      await run(stage);
+    }));
 }
 
 Deno.test("What arrives in one turn with the proof that the engine is back is no gap of its own", async () => {

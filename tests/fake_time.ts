@@ -1,11 +1,12 @@
 /**
- * Time that passes only when a test says so: `setTimeout`, `AbortSignal.timeout`
- * and the monotonic clock that the deadlines read.
+ * Time that passes only when a test says so: `setTimeout`, `setInterval`,
+ * `AbortSignal.timeout` and the monotonic clock that the deadlines read.
  *
  * @module
  */
 
 import { mock } from "node:test";
+import { afterTurn } from "../src/line/task.ts";
 
 /** Stops time; disposing lets it go on. */
 export class FakeTime implements Disposable {
@@ -14,7 +15,7 @@ export class FakeTime implements Disposable {
   #elapsed = 0;
 
   constructor() {
-    mock.timers.enable({ apis: ["setTimeout"] });
+    mock.timers.enable({ apis: ["setTimeout", "setInterval"] });
     performance.now = (): number => this.#elapsed;
     AbortSignal.timeout = (milliseconds): AbortSignal => {
       // Node's takes no others, and throws where nobody catches it.
@@ -50,4 +51,20 @@ export class FakeTime implements Disposable {
     performance.now = this.#now;
     AbortSignal.timeout = this.#timeout;
   }
+}
+
+/**
+ * Runs something in a time that is in a hurry: 10 ms pass as soon as nothing else is
+ * to be done. For what waits for seconds, but would wait for any.
+ */
+export async function hurry(run: () => Promise<void>): Promise<void> {
+  using time = new FakeTime();
+  let isOver = false;
+  const over = run().finally(() => isOver = true);
+  over.catch(() => {}); // It is awaited below.
+  while (!isOver) {
+    await new Promise<void>((resolve) => void afterTurn(resolve));
+    await time.pass(10);
+  }
+  await over;
 }

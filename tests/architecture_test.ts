@@ -140,6 +140,25 @@ Deno.test("deno.json imports what the library needs, and nothing else does", asy
   assertEquals([...needed].sort(), ["react", "ws"]);
 });
 
+Deno.test("test:fast starts no other program, and leaves out what is there", async () => {
+  const { tasks } = JSON.parse(
+    await Deno.readTextFile(new URL("deno.json", root)),
+  );
+  const [, list] = /--ignore=(\S+)/.exec(tasks["test:fast"].command)!;
+  const left = list!.split(",");
+  for (const path of left) await Deno.stat(new URL(path, root));
+  const isLeft = (file: string): boolean =>
+    left.some((path) => file === path || file.startsWith(`${path}/`));
+  const files = (await filesOf("tests/")).filter((file) =>
+    file.endsWith("_test.ts") && !isLeft(file)
+  );
+  assert(files.length > 50);
+  for (const file of files) {
+    const text = await Deno.readTextFile(new URL(file, root));
+    assert(!/new Deno\.Command\(/.test(text), file);
+  }
+});
+
 Deno.test("The core and its parts say nothing of a platform", async () => {
   for (const file of await filesOf("src/")) {
     const text = await Deno.readTextFile(new URL(file, root));

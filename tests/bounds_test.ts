@@ -1,19 +1,10 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type BasePeer, ConnectionClosedError, marshal, Peer } from "../mod.ts";
+import { type BasePeer, ConnectionClosedError, marshal } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
-import { eachPeer, faces, wholePeer } from "./faces.ts";
+import { eachPeer, wholePeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
 import { request, result, ScriptedSocket, settle } from "./scripted_socket.ts";
-import { bothTest } from "./servers.ts";
-import {
-  codes,
-  collect,
-  methods,
-  notification,
-  open,
-  pair,
-  stream,
-} from "./stage.ts";
+import { codes, methods, notification, open, pair, stream } from "./stage.ts";
 
 wholePeer("The calls of a peer are bounded, either way", async (face) => {
   const gate = Promise.withResolvers<void>();
@@ -543,67 +534,3 @@ eachPeer(
     await Promise.all([first, behind, ...last]);
   },
 );
-
-for (const face of faces) {
-  bothTest(
-    `5,000 calls at once and 20,000 one after the other are answered, ${face.name}`,
-    async (platform) => {
-      class Service extends Peer {
-        override local = {
-          square: (n: number) => n * n,
-          squareLater: async (n: number) => {
-            await Promise.resolve();
-            return n * n;
-          },
-        };
-      }
-      const server = await platform.serve(Service);
-      const client = face.connect(server.url);
-      const call = (n: number): Promise<unknown> =>
-        client.request(n % 2 === 0 ? "square" : "squareLater", [n]);
-      const squares = await Promise.all(
-        Array.from({ length: 5_000 }, (_, n) => call(n)),
-      );
-      assert(squares.every((square, n) => square === n * n));
-      for (let n = 0; n < 20_000; n++) assertEquals(await call(n), n * n);
-      client.close();
-      await client.closed;
-      await server.shutdown();
-    },
-  );
-
-  bothTest(
-    `300 callbacks, 300 streams and 300 uploads at once are carried, ${face.name}`,
-    async (platform) => {
-      class Service extends Peer {
-        override local = {
-          visit: (n: number, visit: (n: number) => Promise<number>) => visit(n),
-          count: counted,
-          sum: async (parts: AsyncIterable<string>) => {
-            let sum = 0;
-            for await (const part of parts) sum += part.length;
-            return sum;
-          },
-        };
-      }
-      const server = await platform.serve(Service);
-      const client = face.connect(server.url);
-      const all = <T>(make: (n: number) => Promise<T>): Promise<T[]> =>
-        Promise.all(Array.from({ length: 300 }, (_, n) => make(n)));
-      const parts = async function* (): AsyncGenerator<string> {
-        for (let n = 0; n < 3; n++) yield "x".repeat(10_000);
-      };
-      const [visited, counts, sums] = await Promise.all([
-        all((n) => client.request("visit", [n, (n: number) => n + 1])),
-        all((n) => collect(client.remote["count"]!(n))),
-        all(() => client.request("sum", [parts()])),
-      ]);
-      assertEquals(visited, visited.map((_, n) => n + 1));
-      assertEquals(counts.map(({ length }) => length), counts.map((_, n) => n));
-      assertEquals(sums, sums.map(() => 30_000));
-      client.close();
-      await client.closed;
-      await server.shutdown();
-    },
-  );
-}

@@ -247,25 +247,6 @@ bothTest(
   },
 );
 
-bothTest(
-  "A message as long as both ends allow leaves and arrives, however long",
-  async (platform) => {
-    const limits = { messageLength: 12_000_000 };
-    await using server = await platform.define({
-      local: { echo: (text: string) => text },
-      limits,
-    });
-    await using client = whole.connect(server.url, { limits });
-    const text = "x".repeat(11_000_000);
-    const echo = (): Promise<string> => client.request("echo", [text]);
-    // Before the handshake, and behind others.
-    assert(await echo() === text);
-    for (const echoed of await Promise.all([echo(), echo(), echo()])) {
-      assert(echoed === text);
-    }
-  },
-);
-
 Deno.test("A client over sockets of ws goes on after an answer that is too long", async () => {
   const server = await platforms[1]!.define({
     ...quiet,

@@ -3,7 +3,7 @@
  * about frames goes through a peer.
  */
 
-import { assert, assertEquals, assertThrows } from "@std/assert";
+import { assertEquals, assertThrows } from "@std/assert";
 import { type Peer, RpcError } from "../mod.ts";
 import { completeLimits, defaultLimits } from "../src/wire/limits.ts";
 import {
@@ -473,15 +473,6 @@ Deno.test("writeValue writes what JSON.stringify does, undefined as null, and re
   for (const value of [1n, () => 1, Symbol("s"), [Symbol("s")]]) {
     assertThrows(() => writeValue(value), TypeError);
   }
-});
-
-Deno.test("Long names, which may be a peer's, are not kept", () => {
-  const before = Deno.memoryUsage().heapUsed;
-  for (let n = 0; n < 600; n++) {
-    writeNotification(`${n}`.padEnd(1_000_000, "x"), undefined);
-  }
-  const grown = (Deno.memoryUsage().heapUsed - before) / 1e6;
-  assert(grown < 400, `${grown} MB`);
 });
 
 Deno.test("readMessage tells no id of many digits among more than 2,048 keys id, and any other", () => {

@@ -1,21 +1,20 @@
 /**
  * Readers that are slow, and readers that have stopped: what this side sends faster
- * than it is read waits, and who reads nothing is closed with 4008. Pacing by
- * `drained` is tested in backlog_test.ts.
+ * than it is read waits, and who reads nothing is closed with 4008. One that
+ * has stopped for real is in seconds/stopped_reader_test.ts; pacing by `drained` is
+ * tested in backlog_test.ts.
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { broadcast, type CloseInfo, Peer, type PeerOptions } from "../mod.ts";
-import { eachPeer, type Face, faces, whole } from "./faces.ts";
+import type { CloseInfo, Peer, PeerOptions } from "../mod.ts";
+import { whole } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
-import { RawSocket } from "./interop/raw_socket.ts";
 import {
   openScripted as open,
   request,
   result,
   type ScriptedSocket,
 } from "./scripted_socket.ts";
-import { bothTest, platforms, until } from "./servers.ts";
 import { lab } from "./stage.ts";
 
 const soft = 1_048_576;
@@ -299,95 +298,4 @@ Deno.test("connect sends by the next connection the calls that waited for the la
   it.socket.receive([result(two.id, 2)]);
   it.socket.receive(result(three.id, 3));
   assertEquals(await Promise.all([...calls, later]), [1, 2, 3]);
-});
-
-eachPeer(
-  "Six and sixty uploads of 900 kB at once arrive with the defaults",
-  async (face: Face) => {
-    const text = "x".repeat(900_000);
-    for (const platform of platforms) {
-      const closes: CloseInfo[] = [];
-      await using server = await platform.define({
-        local: { length: (text: string) => text.length },
-        onclose: (info) => void closes.push(info),
-      });
-      await using client = face.connect(server.url, {
-        onclose: (info) => void closes.push(info),
-      });
-      await client.opened;
-      for (const count of [6, 60]) {
-        const lengths = await Promise.all(
-          Array.from({ length: count }, () => client.request("length", [text])),
-        );
-        assertEquals(new Set(lengths), new Set([900_000]));
-        assertEquals(lengths.length, count);
-      }
-      assertEquals(closes, []);
-    }
-  },
-);
-
-bothTest(
-  "Sixty answers of 900 kB, asked for at once, arrive with the defaults",
-  async (platform) => {
-    const closes: CloseInfo[] = [];
-    await using server = await platform.define({
-      local: {
-        read: async () => {
-          await new Promise((resolve) => setTimeout(resolve, 10));
-          return "x".repeat(900_000);
-        },
-      },
-      onclose: (info) => void closes.push(info),
-    });
-    for (const face of faces) {
-      await using client = face.connect(server.url);
-      const texts = await Promise.all(
-        Array.from({ length: 60 }, () => client.request<string>("read")),
-      );
-      assertEquals(
-        new Set(texts.map(({ length }) => length)),
-        new Set([900_000]),
-      );
-    }
-    await until(() => closes.length === faces.length);
-    assertEquals(closes.map(({ code }) => code), [1000, 1000]);
-  },
-);
-
-Deno.test("A tab that reads nothing while a room is told much costs no more than bufferedMost, and is closed with 4008 in ten seconds", async () => {
-  await Promise.all(platforms.map(async (platform) => {
-    const closes: CloseInfo[] = [];
-    class Member extends Peer {
-      override onclose(info: CloseInfo): void {
-        closes.push(info);
-      }
-    }
-    await using server = await platform.serve(Member);
-    using _frozen = await RawSocket.connect(server.url);
-    const heard: number[] = [];
-    await using client = whole.connect(server.url, {
-      local: { news: ({ length }: string) => void heard.push(length) },
-    });
-    await client.opened;
-    await until(() => server.peers.size === 2);
-    const start = performance.now();
-    const text = "x".repeat(500_000);
-    let told = 0;
-    // 20 MB at once, and then 1 MB a second.
-    while (closes.length === 0) {
-      const count = told === 0 ? 40 : 2;
-      for (let n = 0; n < count; n++) {
-        assertEquals(broadcast(server.peers, "news", [text]), 2);
-        told++;
-      }
-      await new Promise((resolve) => setTimeout(resolve, 1_000));
-    }
-    const [{ code, reason }] = closes as [CloseInfo];
-    assertEquals(code, 4008);
-    assert(reason.endsWith("see limits.bufferedTime"), reason);
-    assert(performance.now() - start > 10_000);
-    // The others have noticed nothing.
-    await until(() => heard.length === told);
-  }));
 });

@@ -17,5 +17,5 @@ await import("./misuse_test.ts");
 await import("./opening_test.ts");
 await import("./refusal_test.ts");
 await import("./server_test.ts");
-await import("./slow_readers_test.ts");
+await import("./seconds/long_messages_test.ts");
 await import("./ws_test.ts");

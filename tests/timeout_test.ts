@@ -91,27 +91,6 @@ eachPeer("A call may take any time of 0 or more", async (face) => {
   await Promise.all(calls);
 });
 
-eachPeer("A process ends once its peers are closed", async (face) => {
-  const url = (path: string): string =>
-    JSON.stringify(new URL(`../${path}`, import.meta.url));
-  const program = `
-    import { Peer } from ${url(face.door)};
-    import { socketPair } from ${url("testing.ts")};
-    const [left, right] = socketPair();
-    const one = new Peer(left);
-    const other = new Peer(right, { local: { m: () => "done" } });
-    console.log(await one.request("m"));
-    await one[Symbol.asyncDispose]();
-    await other.closed;
-  `;
-  const process = new Deno.Command(Deno.execPath(), {
-    args: ["eval", program],
-    signal: AbortSignal.timeout(20_000),
-  });
-  const { success, stdout } = await process.output();
-  assertEquals([success, new TextDecoder().decode(stdout)], [true, "done\n"]);
-});
-
 eachPeer(
   "A peer that has ended has no timer, whatever waited",
   async (face) => {

@@ -18,33 +18,6 @@ Deno.test("startTimer rings when its time has come, and not once it was stopped"
   assertEquals(rung, ["near", "far"]);
 });
 
-// A process of its own, since it is about the first timers of one.
-Deno.test("startTimer does so in a process that has no timers yet, and keeps it no longer", async () => {
-  const module = JSON.stringify(
-    new URL("../src/line/timers.ts", import.meta.url),
-  );
-  const program = `
-    import { startTimer } from ${module};
-    const start = performance.now();
-    const told = (word) => console.log(word, performance.now() - start >= 999);
-    startTimer(1_000, () => told("rung"));
-    const stop = startTimer(1_000, () => told("stopped"));
-    const stopLong = startTimer(3_600_000, () => told("never"));
-    startTimer(1_001, () => {
-      stopLong();
-      told("last");
-    });
-    stop();
-  `;
-  const { stdout } = await new Deno.Command(Deno.execPath(), {
-    args: ["eval", program],
-  }).output();
-  assertEquals(
-    new TextDecoder().decode(stdout),
-    "rung true\nlast true\n",
-  );
-});
-
 /** Someone who notes when it is woken, and wants to be again after so long. */
 function sleeper(
   woken: string[],

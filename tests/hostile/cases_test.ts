@@ -52,7 +52,10 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
   ],
   "A reader that stops while 50 MB are sent to it": [
     [messages, "A reader that stops while 50 MB are sent to it is closed"],
-    ["slow_readers_test.ts", "A tab that reads nothing while a room is told"],
+    [
+      "seconds/stopped_reader_test.ts",
+      "A tab that reads nothing while a room is told",
+    ],
   ],
   "400 silent sockets": [
     [connections, "400 silent sockets take nothing from those who speak"],

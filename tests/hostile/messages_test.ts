@@ -263,7 +263,7 @@ hostileTest(
 
 hostileTest(
   "A reader that stops while 50 MB are sent to it is closed with 4008",
-  // What the usual ten seconds are is tested in slow_readers_test.ts.
+  // What the usual ten seconds are is tested in seconds/stopped_reader_test.ts.
   {
     limits: { bufferedTime: 1_000, bufferedMost: 40_000_000 },
     except: cloudflares.buffered,

@@ -1,14 +1,14 @@
 /**
  * What a client does on a platform that lacks much of what a browser has, bundled
- * by tests/platforms_test.ts: it calls, and its calls settle.
+ * by platforms_test.ts: it calls, and its calls settle.
  *
  * @module
  */
 
-import * as client from "../client.ts";
-import { Peer, type Socket } from "../mod.ts";
-import * as slim from "../slim.ts";
-import { type MemorySocket, socketPair } from "../testing.ts";
+import * as client from "../../client.ts";
+import { Peer, type Socket } from "../../mod.ts";
+import * as slim from "../../slim.ts";
+import { type MemorySocket, socketPair } from "../../testing.ts";
 
 const local = {
   add: (a: number, b: number) => a + b,

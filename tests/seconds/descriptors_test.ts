@@ -1,8 +1,8 @@
 /** The end of file descriptors: who listened listens again. */
 
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { connect } from "../client.ts";
-import { connectOnce } from "./connect_once.ts";
+import { connect } from "../../client.ts";
+import { connectOnce } from "../connect_once.ts";
 
 Deno.test("serve tells of the end of file descriptors, and listens again", async () => {
   const program = import.meta.resolve("./descriptors_program.ts");

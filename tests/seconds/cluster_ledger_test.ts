@@ -4,11 +4,11 @@
  */
 
 import { assert, assertEquals } from "@std/assert";
-import { type Cluster, cluster, memory } from "../cluster.ts";
-import { Peer } from "../mod.ts";
-import { socketPair } from "../testing.ts";
-import { FakeTime } from "./fake_time.ts";
-import { FaultyEngine } from "./cluster/faulty_engine.ts";
+import { type Cluster, cluster, memory } from "../../cluster.ts";
+import { Peer } from "../../mod.ts";
+import { socketPair } from "../../testing.ts";
+import { FakeTime } from "../fake_time.ts";
+import { FaultyEngine } from "../cluster/faulty_engine.ts";
 
 /** Numbers that look random, the same for the same seed. */
 function random(seed: number): (below: number) => number {

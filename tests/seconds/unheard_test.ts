@@ -4,7 +4,7 @@
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assertEquals, assertStringIncludes } from "@std/assert";
-import { node24 } from "./interop/node_program.ts";
+import { node24 } from "../interop/node_program.ts";
 
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 const program = import.meta.resolve("./unheard_program.ts");
@@ -29,7 +29,7 @@ for (const [name, [command, ...args]] of Object.entries(commands)) {
       `;
       const { stdout, stderr, success } = await new Deno.Command(command!, {
         args: [...args, script],
-        cwd: new URL("../", import.meta.url),
+        cwd: new URL("../../", import.meta.url),
       }).output();
       const log = new TextDecoder().decode(stderr);
       assertEquals(

@@ -3,9 +3,9 @@
  * any runtime.
  */
 
-import { Peer } from "../mod.ts";
-import { Peer as SmallPeer } from "../slim.ts";
-import { socketPair } from "../testing.ts";
+import { Peer } from "../../mod.ts";
+import { Peer as SmallPeer } from "../../slim.ts";
+import { socketPair } from "../../testing.ts";
 
 /** Makes calls that fail in every way, and then does what `ending` says. */
 export async function run(ending: "well" | "badly"): Promise<void> {

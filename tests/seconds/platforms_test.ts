@@ -8,15 +8,15 @@ import { assert, assertEquals } from "@std/assert";
 import { install } from "@sinonjs/fake-timers";
 import { JSDOM } from "jsdom";
 import { createContext, runInContext } from "node:vm";
-import { Peer, type Socket } from "../mod.ts";
-import { socketPair } from "../testing.ts";
+import { Peer, type Socket } from "../../mod.ts";
+import { socketPair } from "../../testing.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 /** The client and what it does, as a script. */
 async function bundle(): Promise<string> {
   const { stdout, stderr, success } = await new Deno.Command(Deno.execPath(), {
-    args: ["bundle", "--platform", "browser", "tests/bare_client.ts"],
+    args: ["bundle", "--platform", "browser", "tests/seconds/bare_client.ts"],
     cwd: root,
   }).output();
   assert(success, new TextDecoder().decode(stderr));

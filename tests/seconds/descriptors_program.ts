@@ -1,6 +1,6 @@
 /** A server for a process that has few file descriptors. */
 
-import { serve } from "../server.ts";
+import { serve } from "../../server.ts";
 
 const server = serve({
   port: 0,

@@ -143,7 +143,7 @@ export function nats(connection: NatsConnection): Engine {
   return new Nats(connection);
 }
 
-/** What waits for an answer of its own; `undefined`: nobody is there to give one. */
+/** A request that waits for its answer; `undefined`: nobody is there to answer. */
 class Asked extends Handed<NatsMessage | undefined> {
   readonly to: string;
   readonly at: number = performance.now();
@@ -157,11 +157,11 @@ class Asked extends Handed<NatsMessage | undefined> {
 interface Subscription {
   readonly subject: string;
   readonly hear: (message: NatsMessage) => void;
-  /** Of what a log has. */
+  /** The order of entries of a log. */
   readonly order: InOrder | undefined;
-  /** The client's; `undefined`: the server refused it. */
+  /** The client's subscription; `undefined`: the server refused it. */
   client: NatsSubscription | undefined;
-  /** Why it was refused. */
+  /** The reason of the refusal. */
   refusal: Error | undefined;
 }
 
@@ -171,23 +171,23 @@ class Nats implements Engine {
   readonly #connection: NatsConnection;
   readonly #status: Status;
   readonly #subscriptions = new Set<Subscription>();
-  /** Written since the flush that is under way. */
+  /** The messages that were written since the present flush began. */
   #written: Handed[] = [];
-  /** By number, the last part of the subject of the answer; the oldest is the first. */
+  /** By number, which ends the subject of the answer; the oldest is the first. */
   readonly #asked = new Map<string, Asked>();
   #lastAsked = 0;
   #stopTimer: (() => void) | undefined;
   /** By prefix. */
   readonly #logs = new Map<string, Promise<Log>>();
-  /** What the flush that is under way will confirm; `undefined`: none is. */
+  /** The messages that the present flush will confirm; `undefined`: there is none. */
   #flushed: Handed[] | undefined;
-  /** Increases with every loss: an answer of before says nothing of now. */
+  /** Increases with every loss, after which earlier answers prove nothing. */
   #epoch = 0;
   readonly #changes: AsyncIterable<NatsStatus>;
 
   constructor(connection: NatsConnection) {
     this.#connection = connection;
-    // A connection that is being made again has no server's info.
+    // While the connection is being made again, there is no info of the server.
     const isLost = connection.info === undefined;
     this.#status = new Status(
       connection.isClosed() ? "closed" : isLost ? "lost" : "open",
@@ -270,7 +270,7 @@ class Nats implements Engine {
   }
 
   async #makeLog(prefix: string, keep: Keep): Promise<Log> {
-    // Where answers come: the client's own requests take four times as long.
+    // The subject of answers. The client's own requests would take four times as long.
     const inbox = `${prefix}.~.${crypto.randomUUID().slice(0, 8)}`;
     const log = new NatsLog(prefix, keep, {
       encode: (text) => this.#encode(text),
@@ -303,7 +303,7 @@ class Nats implements Engine {
     );
   }
 
-  /** Settles with the answer; `undefined`: nobody is there who would give one. */
+  /** Sends a request; resolves with its answer, `undefined` if nobody is there. */
   // deno-lint-ignore require-await -- What it throws rejects.
   async #ask(
     inbox: string,
@@ -334,7 +334,7 @@ class Nats implements Engine {
     asked.resolve(headers?.code === 503 ? undefined : message);
   }
 
-  /** Gives up what was asked too long ago. */
+  /** Gives up requests that have waited too long. */
   #expire(): void {
     this.#stopTimer = undefined;
     const now = performance.now();
@@ -364,14 +364,14 @@ class Nats implements Engine {
     throw failure(what, subject, why, false);
   }
 
-  /** Writes a subscription, whose messages come to a function that never throws. */
+  /** Has the client subscribe, with a callback that never throws. */
   #listen(subscription: Subscription): void {
     subscription.refusal = undefined;
     const { subject, hear } = subscription;
     const client = this.#connection.subscribe(subject, {
       callback: (error, message) => {
         if (subscription.client !== client) return;
-        // A client whose callback throws would be deaf from then on.
+        // After a throw of its callback, the client would deliver no more messages.
         if (error === null) guard(hear, message);
         else this.#refuse(subscription, error);
       },
@@ -379,14 +379,14 @@ class Nats implements Engine {
     subscription.client = client;
   }
 
-  /** The client has let go of a subscription, mostly for want of a permission. */
+  /** The client has ended a subscription, mostly because a permission is missing. */
   #refuse(subscription: Subscription, refusal: Error): void {
     subscription.client = undefined;
     subscription.refusal = refusal;
     const isNew = [...this.#flushed ?? [], ...this.#written].some((each) =>
       each.what === "subscribe" && each.subject === subscription.subject
     );
-    // It tried again with the next connection.
+    // An earlier subscription was refused when the client connected again.
     if (!isNew) this.#lose(refusal);
   }
 
@@ -398,15 +398,15 @@ class Nats implements Engine {
     if (client !== undefined) guard(() => client.unsubscribe());
   }
 
-  /** Settles with the flush that comes after it, since the server answers in order. */
+  /** Settles with the next flush, because the server answers in order. */
   #confirm(written: Handed): Promise<undefined> {
     this.#written.push(written);
     return written.promise;
   }
 
   /**
-   * Flushes what this turn is going to write. Asked for before it is written: so this
-   * comes before the client's own microtask, and all of it leaves as one.
+   * Flushes the messages of this turn. Called before they are written, so that the
+   * flush comes before the client's own microtask, and all of them leave together.
    */
   #flushSoon(): void {
     if (this.#flushed !== undefined) return;
@@ -424,12 +424,12 @@ class Nats implements Engine {
       if (epoch !== this.#epoch) return;
       for (const each of flushed) each.resolve(undefined);
       this.#flush();
-    }, () => {}); // What is lost has its own news.
+    }, () => {}); // A loss is reported elsewhere.
   }
 
-  /** Calls one of the two when the server has answered, or the client given up. */
+  /** Calls `answered` when the server has answered, `lost` if the client gave up. */
   #answered(answered: () => void, lost: () => void): void {
-    // The server's refusals come before its answer, and are told a little later.
+    // The server's refusals come before its answer, but the client reports them later.
     this.#connection.flush().then(() => void afterTurn(answered), lost);
   }
 
@@ -454,7 +454,7 @@ class Nats implements Engine {
     for (const each of unconfirmed) each.fail(why, true, cause);
   }
 
-  /** Is open once the server has answered what the client subscribed again. */
+  /** Opens once the server has confirmed the subscriptions of the new connection. */
   #restore(): void {
     const epoch = ++this.#epoch;
     for (const subscription of this.#subscriptions) {
@@ -476,7 +476,7 @@ class Nats implements Engine {
     for (const subscription of this.#subscriptions) {
       this.#unsubscribe(subscription);
     }
-    // Its iterator ends by itself with the connection only.
+    // By itself, its iterator ends only with the connection.
     const changes = this.#changes as { stop?: () => void };
     guard(() => changes.stop?.());
   }
@@ -488,7 +488,7 @@ class Nats implements Engine {
         this.#heed(change);
       }
     } catch {
-      // It was stopped.
+      // The iterator was stopped.
     }
   }
 
@@ -510,7 +510,7 @@ class Nats implements Engine {
     }
   }
 
-  /** What may not be published is told by its subject alone, and dropped. */
+  /** Fails publications that were refused; NATS names only their subject. */
   #blame(change: NatsStatus): void {
     const { error } = change as { readonly error?: unknown };
     if (typeof error !== "object" || error === null) return;
@@ -538,7 +538,7 @@ const reasons = {
   forceReconnect: "The connection to NATS is being made again",
 };
 
-// Milliseconds until an answer is given up: a stream without a leader gives none.
+// Milliseconds until a request is given up: a stream without a leader doesn't answer.
 const answerTime = 5_000;
 
 // Milliseconds that an entry waits for the one before it, and most that wait.
@@ -546,16 +546,16 @@ const heldFor = 1_000;
 const mostHeld = 1_024;
 
 /**
- * Has a log's entries in their order: a `nats-server` that is none of a cluster
- * publishes them again in the turn of whoever appended them, so that those of two
- * connections change places (2.9.10, up to 340 entries late). What comes too late shows
- * by the `previous` of another one, and is dropped.
+ * Puts a log's entries in order. A `nats-server` that belongs to no cluster publishes
+ * them again connection by connection, so that the entries of two connections change
+ * places (2.9.10, up to 340 entries late). An entry that comes too late is dropped, and
+ * shows by the `previous` of a later one.
  */
 class InOrder {
   readonly #receive: Receive;
   #epoch: string | undefined;
   #last = 0;
-  /** Those that came too soon, in order. */
+  /** The entries that came too soon, in order. */
   readonly #held: Entry[] = [];
   #stopTimer: (() => void) | undefined;
   #isOver = false;
@@ -574,13 +574,13 @@ class InOrder {
     if (this.#held.length === 0) this.#stop();
   }
 
-  /** What comes next doesn't follow what came before. */
+  /** Entries were missed: the next one need not follow the last one. */
   lose(): void {
     this.#release();
     this.#epoch = undefined;
   }
 
-  /** Nobody is told any more. */
+  /** Delivers no more. */
   end(): void {
     this.#isOver = true;
     this.#held.length = 0;
@@ -596,7 +596,7 @@ class InOrder {
     else this.#stopTimer ??= startTimer(heldFor, () => this.#release());
   }
 
-  /** Waits no longer. */
+  /** Delivers the entries that wait. */
   #release(): void {
     this.#stop();
     for (const entry of this.#held.splice(0)) this.#deliver(entry);
@@ -618,7 +618,7 @@ class InOrder {
   }
 }
 
-/** What a log asks of its engine. */
+/** The functions of the engine that a log uses. */
 interface Asking {
   encode(text: string): Uint8Array;
   ask(
@@ -629,7 +629,7 @@ interface Asking {
   ): Promise<NatsMessage | undefined>;
 }
 
-/** An answer of the API of JetStream, as far as it is looked at. */
+/** The used members of an answer of JetStream's API. */
 interface Answer {
   readonly error?: {
     readonly err_code?: unknown;
@@ -641,22 +641,22 @@ interface Answer {
   readonly seq?: unknown;
 }
 
-// Another one has made such a stream meanwhile; and how often that is borne.
+// The error if another node has made the stream meanwhile, and how often it is excused.
 const subjectsOverlap = 10_065;
 const mostOverlaps = 5;
 
-// Walks that are under way at a time when a log is read.
+// Walks at a time when a log is read.
 const walks = 16;
 
-/** Whoever waits until the stream is found, and when it was called. */
+/** A call that waits until the stream is found, with its place in the order. */
 interface Waiting extends Deferred<void> {
   number: number;
 }
 
 /**
- * A stream of JetStream, which publishes again what it keeps: so who is subscribed to
- * the subject hears it, and its place by the headers. Each stream has a name of its
- * own: there is no epoch that could be out of date.
+ * A stream of JetStream. It publishes again the messages that it keeps: subscribers get
+ * them, with their place in the headers. Each stream has another name, so that an epoch
+ * can't be out of date.
  *
  * @see {@link https://docs.nats.io/nats-concepts/jetstream/streams}
  */
@@ -664,9 +664,9 @@ class NatsLog implements Log {
   readonly #prefix: string;
   readonly #keep: Keep;
   readonly #engine: Asking;
-  /** The stream's; `""`: it is not known. */
+  /** The stream's name; `""`: it is unknown. */
   #name = "";
-  /** Those who wait until it is known; `undefined`: nobody looks for it. */
+  /** The calls that wait until it is known; `undefined`: it is not being looked for. */
   #waiting: Waiting[] | undefined;
   #appended = 0;
 
@@ -745,7 +745,7 @@ class NatsLog implements Log {
       if (last === undefined) return { epoch, entries: [] };
       const entries = first === undefined ? [] : [first];
       let next = (first?.offset ?? last.offset) + 1;
-      // As many as the page may be expected to be in, if they are spread evenly.
+      // The sequences in which a page of entries is, if they are spread evenly.
       const length = last.offset - next + 1;
       let width = Math.ceil(length * Math.min(1, most / this.#keep.messages));
       while (next <= last.offset && entries.length < most) {
@@ -767,17 +767,17 @@ class NatsLog implements Log {
     }
   }
 
-  /** Throws if a stream is gone: who asks it for entries gets no answer at all. */
+  /** Throws if a stream is gone, because requests for its entries get no answer. */
   async #lookFor(name: string): Promise<void> {
     if (await this.#findName() !== name) throw nobody;
   }
 
-  /** The subject under which the stream has what is appended to another one. */
+  /** The stream's own subject for entries of a subject. */
   #inStream(subject: string): string {
     return `${this.#prefix}${logMark}${subject.slice(this.#prefix.length)}`;
   }
 
-  /** Settles once a stream is known that is not the one which is gone. */
+  /** Resolves once another stream is known than the one that is gone. */
   #find(gone: string, number = 0): Promise<void> {
     if (this.#waiting === undefined) {
       if (this.#name !== gone) return Promise.resolve();
@@ -808,7 +808,7 @@ class NatsLog implements Log {
   }
 
   async #findOrMake(): Promise<string> {
-    // One that another node is making may not be listed yet.
+    // A stream that another node is making may not be listed yet.
     for (let left = mostOverlaps;; left--) {
       const name = await this.#findName();
       if (name !== undefined) {
@@ -827,7 +827,7 @@ class NatsLog implements Log {
     }
   }
 
-  /** Whether a stream that another one has made does what this needs. */
+  /** Checks the configuration of a stream that exists already. */
   #check(name: string, config: Record<string, unknown>): void {
     const wanted = configuration(name, this.#prefix, this.#keep);
     const republish = Object(config.republish);
@@ -872,16 +872,16 @@ class NatsLog implements Log {
 }
 
 const nobody = /* @__PURE__ */ Symbol();
-// The previous of what was read or appended, see Stretch.
+// The `previous` of an entry that was read or appended, see Stretch.
 const unknown = -1;
 
 const gone = "the stream is gone";
 const nonsense = "the answer makes no sense";
 
-// No prefix of a cluster has it.
+// Ends the first part of the stream's subjects; no prefix of a cluster has a "~".
 const logMark = "~log";
 
-/** How a log's stream is made. */
+/** The configuration of a log's stream. */
 function configuration(name: string, prefix: string, keep: Keep) {
   const subjects = `${prefix}${logMark}.>`;
   return {
@@ -902,13 +902,13 @@ function configuration(name: string, prefix: string, keep: Keep) {
   };
 }
 
-/** What follows the last `_` of a stream's name. */
+/** The epoch: the text after the last `_` of a stream's name. */
 function epochOf(name: string): string {
   return name.slice(name.lastIndexOf("_") + 1).replaceAll(/[^\w-]/g, "-")
     .slice(-32);
 }
 
-/** Where a message stands that a stream has published again. */
+/** The place of a message that a stream has published again. */
 function placeOf({ headers }: NatsMessage): Place | undefined {
   if (headers === undefined) return undefined;
   const name = headers.get("Nats-Stream");
@@ -920,7 +920,7 @@ function placeOf({ headers }: NatsMessage): Place | undefined {
   return readPlace(epochOf(name), offset, previous);
 }
 
-/** What was read; `undefined`: there is none. */
+/** Reads an entry of an answer; `undefined`: there is none. */
 function readEntry(subject: string, message: NatsMessage): Entry | undefined {
   const { headers } = message;
   if (headers?.code === 404) return undefined;
@@ -933,7 +933,7 @@ function readEntry(subject: string, message: NatsMessage): Entry | undefined {
   throw failure("read", subject, why, false);
 }
 
-/** Gives each entry what was before it. */
+/** Sets the `previous` of each entry. */
 function linked(entries: readonly Entry[]): Entry[] {
   return entries.map((entry, index) => ({
     ...entry,

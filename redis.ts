@@ -120,29 +120,29 @@ export function redis(
   return new Redis(publisher, subscriber);
 }
 
-/** Who wants to hear of a subject. */
+/** A subscription to a subject. */
 interface Receiver {
   readonly receive: Receive;
-  /** Until it is confirmed. */
+  /** Resolves when it is confirmed. */
   readonly confirmed: Deferred<void>;
 }
 
-/** A subject that somebody subscribed to: one thing at a time is asked about it. */
+/** A subject with subscriptions. The client is asked one thing at a time about it. */
 class Channel {
   readonly receivers = new Set<Receiver>();
-  /** Those who are not confirmed. */
+  /** The subscriptions that are not confirmed. */
   readonly waiting = new Set<Receiver>();
-  /** Whether the client has it, and subscribes again by itself. */
+  /** Whether the client is subscribed, and subscribes again by itself after a loss. */
   isSubscribed = false;
   isAsking = false;
-  /** Settles when the client has answered what it was asked last. */
+  /** Settles when the client has answered the last request. */
   asked: Promise<void> | undefined;
 
-  /** What the client calls: always this one, by which it knows it. */
+  /** The client's listener: always the same one, by which it unsubscribes. */
   readonly hear = (marked: string): void => {
     const entry = marked.startsWith(mark) ? unmark(marked) : undefined;
     const text = entry?.text ?? marked;
-    // A client whose listener throws would read on in the midst of a reply.
+    // After a throw of its listener, the client would read on in the midst of a reply.
     for (const { receive } of this.receivers) {
       guard(receive, text, entry?.place);
     }
@@ -152,7 +152,7 @@ class Channel {
     return this.receivers.size + this.waiting.size > 0;
   }
 
-  /** All who wait are confirmed, or are not. */
+  /** Confirms all subscriptions that wait, or fails them. */
   settle(error?: EngineError): void {
     for (const receiver of this.waiting) {
       if (error === undefined) {
@@ -165,9 +165,9 @@ class Channel {
 }
 
 /**
- * Connections whose errors are borne for good. What `createClient()` makes is another
- * object before the client; once the last listener was removed by it, it tells those
- * added later of nothing (seen in 6.3.1).
+ * The connections that have a listener to "error" for good. The result of
+ * `createClient()` is an object in front of the client; once its last listener was
+ * removed, it calls no listener that is added later (seen in 6.3.1).
  */
 const bearing = /* @__PURE__ */ new WeakSet<RedisConnection>();
 
@@ -177,7 +177,7 @@ class Redis implements Engine {
   readonly #status: Status;
   readonly #channels = new Map<string, Channel>();
   readonly #handed = new Set<Pick<Handed<unknown>, "fail">>();
-  /** Of the server's process, which is another one after each start. */
+  /** The id of the server's process, new after each start. */
   #run: Promise<string> | undefined;
   readonly #silence: (() => void)[] = [];
 
@@ -259,7 +259,7 @@ class Redis implements Engine {
 
   async close(): Promise<void> {
     this.#end();
-    // What the client was asked before is answered, or given up with the connection.
+    // Earlier requests to the client are answered, or fail with the connection.
     const channels = [...this.#channels.values()];
     await Promise.all(channels.map(({ asked }) => asked));
   }
@@ -276,7 +276,7 @@ class Redis implements Engine {
     throw failure(what, subject, why, false);
   }
 
-  /** Settles with what is made of Redis' answer, or when the engine ends. */
+  /** Settles with Redis' answer, as `read` reads it, or when the engine ends. */
   #hand<T>(
     what: Act,
     subject: string,
@@ -294,7 +294,7 @@ class Redis implements Engine {
       }
     }, (cause) => {
       this.#handed.delete(handed);
-      // Redis itself refused it if there is still a connection.
+      // If there is still a connection, Redis itself refused it.
       if (this.#publisher.isReady) handed.fail("it was refused", false, cause);
       else handed.fail(lost, true, cause);
     });
@@ -311,12 +311,12 @@ class Redis implements Engine {
   }
 
   /**
-   * Has the id of the server's process. One that was started anew may have lost what it
-   * said last; its logs must not give those numbers again.
+   * Asks for the id of the server's process. A restarted server may have lost its last
+   * entries, and its logs must not use their offsets again.
    */
   async #knowRun(what: Act, subject: string): Promise<string> {
     this.#mustBe(this.#publisher.isReady, what, subject);
-    // All wait for the same promise, and go on in the order in which they came.
+    // All calls wait for the same promise, and go on in their order.
     const asked = this.#run ??= this.#askRun();
     try {
       const run = await asked;
@@ -335,7 +335,7 @@ class Redis implements Engine {
     return /^run_id:(\w+)/m.exec(`${info}`)?.[1] ?? "unknown";
   }
 
-  /** Has the client subscribe, or unsubscribe, until it has what is wanted. */
+  /** Has the client subscribe or unsubscribe, as is wanted. */
   #ask(subject: string, channel: Channel): void {
     if (!channel.isAsking) channel.asked = this.#agree(subject, channel);
   }
@@ -343,7 +343,7 @@ class Redis implements Engine {
   async #agree(subject: string, channel: Channel): Promise<void> {
     channel.isAsking = true;
     const { hear } = channel;
-    // One that is not ready would queue it; what is left is for when it is.
+    // A client that is not ready would queue it; the rest is done when it is ready.
     while (
       channel.isWanted !== channel.isSubscribed && this.#subscriber.isReady
     ) {
@@ -361,7 +361,7 @@ class Redis implements Engine {
     }
     if (channel.isSubscribed) channel.settle();
     channel.isAsking = false;
-    // The client subscribes again to what it was lost with, wanted or not.
+    // After a loss, the client subscribes again to all its subjects, wanted or not.
     if (!channel.isWanted && !channel.isSubscribed) {
       this.#channels.delete(subject);
     }
@@ -393,7 +393,7 @@ class Redis implements Engine {
     }
   }
 
-  /** The client is ready when what it subscribed again is confirmed, no sooner. */
+  /** Opens: a client is ready only when its subscriptions are confirmed again. */
   #restore(): void {
     this.#run = undefined;
     if (!this.#isReady) return;
@@ -420,13 +420,13 @@ class Redis implements Engine {
 
 const lost = "the connection to Redis was lost meanwhile";
 
-// What a text begins with that is not as it was published, see docs/cluster.md.
+// The beginning of a marked text, see docs/cluster.md.
 const mark = "\u0001";
 
 // deno-lint-ignore no-control-regex -- It is the mark.
 const marks = /^\u0001(?:([^ \n]{1,32}) (\d{1,16}) (\d{1,16}))?\n/;
 
-/** Has the text that was marked, and where it stands; `undefined`: it was not. */
+/** Reads a marked text and its place; `undefined`: it is not marked. */
 function unmark(
   marked: string,
 ): { readonly text: string; readonly place?: Place } | undefined {
@@ -439,8 +439,8 @@ function unmark(
 }
 
 // KEYS: the entries, a stream whose ids are "{offset}-{milliseconds since 1970}"; and
-// their place, a hash of the epoch, the last offset and the server's process. ARGV
-// begins with how old entries get.
+// their place, a hash of the epoch, the last offset and the server's process. ARGV[1]
+// is the greatest age of an entry, in milliseconds.
 const begin = `local time = redis.call('TIME')
 local now = time[1] * 1000 + math.floor(time[2] / 1000)
 local epoch, last, run = unpack(redis.call('HMGET', KEYS[2], 'epoch', 'last', 'run'))

@@ -50,6 +50,7 @@ import {
   ListeningServer,
 } from "./src/server/listening.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
+import { calmIdleTimer } from "./src/runtime/deno_idle.ts";
 
 export {
   type AdmissionLimits,
@@ -411,11 +412,9 @@ interface IdleTimeouts {
 }
 
 /**
- * Reads the two times. With an `idleTimeout`, Deno (2.9.5) sets a timer for each
- * message that arrives, a tenth of what a small call costs a server (bench/). So a
- * peer that answers `rpc.ping` gets none. For others it is nine tenths of
- * `pingAfter` and `pingWithin` together, so that Deno doesn't notice later than the
- * limits say.
+ * Reads the two times. A peer that answers `rpc.ping` needs none. For others it is
+ * nine tenths of `pingAfter` and `pingWithin` together, so that Deno doesn't notice
+ * later than the limits say.
  */
 function readIdleTimeouts(
   acceptor: Acceptor<ConnectionInfo>,
@@ -467,9 +466,9 @@ function accept(
   admission: Response | Admission,
 ): Response {
   if (admission instanceof Response) return admission;
+  const idleTimeout = idleTimeouts[admission.isShared ? "shared" : "other"];
   let upgraded: Deno.WebSocketUpgrade;
   try {
-    const idleTimeout = idleTimeouts[admission.isShared ? "shared" : "other"];
     upgraded = Deno.upgradeWebSocket(handshake.request, { idleTimeout });
   } catch (error) {
     admission.abandon();
@@ -480,6 +479,7 @@ function accept(
   // From here on this response must be returned: a throw would end the whole server
   // (Deno 2.9.5).
   const { socket, response } = upgraded;
+  if (idleTimeout > 0) calmIdleTimer(socket, idleTimeout);
   const { protocol } = admission;
   if (protocol !== undefined) {
     try {

@@ -19,8 +19,15 @@ import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { countedWrites } from "./counted_writes.ts";
 import { node24 } from "./interop/node_program.ts";
 import { serve } from "../server.ts";
-import { canLeave, leave, readOn } from "../src/runtime/deno_pausing.ts";
+import { calmIdleTimer } from "../src/runtime/deno_idle.ts";
+import {
+  canLeave,
+  findInternal,
+  leave,
+  readOn,
+} from "../src/runtime/deno_pausing.ts";
 import { socketPair } from "../testing.ts";
+import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
 
 const root = new URL("../", import.meta.url);
@@ -243,6 +250,43 @@ function callFast(url: string, calls: number, length: number): Promise<string> {
     Deno.exit();
   `);
 }
+
+Deno.test("src/runtime/deno_idle.ts: Deno sets its idle timer for each message, unless it is told to do so less often", async () => {
+  for (const isCalm of [false, true]) {
+    const timers = new Set<unknown>();
+    const heard = Promise.withResolvers<void>();
+    await using server = Deno.serve(quiet, (request) => {
+      // Half of it passes before the ping.
+      const { socket, response } = Deno.upgradeWebSocket(request, {
+        idleTimeout: 1,
+      });
+      if (isCalm) assert(calmIdleTimer(socket, 1));
+      const timer = findInternal(socket, "idleTimeoutTimeout")!;
+      socket.onmessage = ({ data }) => {
+        timers.add((socket as unknown as { [slot: symbol]: unknown })[timer]);
+        if (data === "last") heard.resolve();
+      };
+      return response;
+    });
+    using raw = await RawSocket.connect(
+      `ws://127.0.0.1:${server.addr.port}/`,
+    );
+    const texts = Array.from({ length: 20 }, (_, n) => `${n}`);
+    for (const text of [...texts, "last"]) {
+      await raw.send(frame(Opcode.Text, text));
+    }
+    await heard.promise;
+    assertEquals(timers.size > 20, !isCalm);
+    // Its pings keep alive who answers, and it closes who doesn't.
+    for (let n = 0; n < 3; n++) {
+      const asked = await raw.receive();
+      assertEquals(asked?.opcode, Opcode.Ping);
+      await raw.send(frame(Opcode.Pong, asked!.payload));
+    }
+    assertEquals((await raw.receive())?.opcode, Opcode.Ping);
+    assertEquals(await raw.closeCode(), 1001);
+  }
+});
 
 Deno.test("src/runtime/deno_pausing.ts: Deno reads a socket on whatever is done with it, unless its own code is led to leave it", async () => {
   const log: string[] = [];

@@ -18,12 +18,13 @@
 
 import { ReadyState, type Socket } from "../line/socket.ts";
 
-interface Internals {
+/** An object of Deno's with its internal slots, and notes on it. */
+export interface Internals {
   [internal: symbol]: unknown;
 }
 
-/** The symbol of an internal slot, by its name in the standard. */
-function findInternal(holder: object, name: string): symbol | undefined {
+/** The symbol of an internal slot, by the name that Deno gives it. */
+export function findInternal(holder: object, name: string): symbol | undefined {
   return Object.getOwnPropertySymbols(holder).find(({ description }) =>
     description === `[[${name}]]`
   );

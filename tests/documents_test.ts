@@ -66,7 +66,8 @@ Deno.test("Every listing of README and the guide runs as a test, but for the pai
       if (kind !== "ts") ignored.push(`${page}: ${kind}`);
     }
   }
-  // Bun runs its own: see suite_test.ts. React's is looked at by frameworks_test.ts.
+  // Bun runs its own: see seconds/suite_test.ts. React's is looked at by
+  // seconds/frameworks_test.ts.
   assertEquals(ignored.sort(), [
     "README.md: ts ignore",
     "README.md: ts ignore",
@@ -78,7 +79,7 @@ Deno.test("Every listing of README and the guide runs as a test, but for the pai
     "docs/guide/react.md: tsx ignore",
     // The lines of engines.md.
     "docs/guide/rooms.md: ts ignore",
-    // workers_test.ts runs it.
+    // seconds/workers_test.ts runs it.
     "docs/guide/workers.md: ts ignore",
   ]);
 });
@@ -211,7 +212,7 @@ Deno.test("The table of supported versions has those that the tests run on", asy
   const page = rows(
     marked(await read("docs/guide/README.md"), "versions"),
   );
-  const pages = "tests/frameworks_test.ts";
+  const pages = "tests/seconds/frameworks_test.ts";
   assertEquals(
     Object.fromEntries(page.map(([name, versions]) => [
       name,

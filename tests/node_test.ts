@@ -1,9 +1,8 @@
-/** What the server for Node does beyond what both do, in Deno and in real Node. */
+/** What the server for Node does beyond what both do, in Deno. */
 
 import { once } from "node:events";
 import { createServer, type Server as HttpServer } from "node:http";
 import {
-  assert,
   assertEquals,
   assertMatch,
   assertRejects,
@@ -15,9 +14,7 @@ import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
 import { connectOnce as connect } from "./connect_once.ts";
 import { type CloseInfo, Peer } from "../mod.ts";
 import { connect as connectByWs, serve, upgrade } from "../node.ts";
-import { node24 } from "./interop/node_program.ts";
 import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
-import { resolveWs } from "./node_ws.ts";
 import { quiet, until, upgradeLines } from "./servers.ts";
 
 /** Tells what arrives, and how it ends. */
@@ -135,19 +132,6 @@ Deno.test("The socket of a served peer tells of an end without a close", async (
   await until(() => Witness.last!.end !== undefined);
   const { code, wasClean } = Witness.last!.end!;
   assertEquals([code, wasClean], [1006, false]);
-});
-
-Deno.test("serve cuts a peer that ignores the close, and shuts down", async () => {
-  const server = await serve(Witness, quiet);
-  Witness.last = undefined;
-  using socket = await RawSocket.connect(server.url);
-  await until(() => Witness.last !== undefined);
-  const shut = server.shutdown();
-  assertEquals(await socket.closeCode(), 1001);
-  // It is not answered.
-  await shut;
-  assertEquals(await socket.receive(), undefined);
-  await server.finished;
 });
 
 Deno.test("serve cuts a peer that answers no ping", async () => {
@@ -499,34 +483,4 @@ Deno.test("upgrade leaves alone what others take, now or later, and never writes
   assertEquals(refusing.peers.size, 0);
   http.close();
   await once(http, "close");
-});
-
-Deno.test("serve works in real Node, from its sources", async () => {
-  const root = new URL("../", import.meta.url);
-  const script = `
-    ${resolveWs}
-    const { exercise } = await import(${
-    JSON.stringify(new URL("tests/node_program.ts", root).href)
-  });
-    console.log(JSON.stringify(await exercise()));
-  `;
-  const { stdout, stderr, success } = await new Deno.Command(node24, {
-    args: ["--input-type=module", "--eval", script],
-    cwd: root,
-  }).output();
-  assert(success, new TextDecoder().decode(stderr));
-  assertEquals(JSON.parse(new TextDecoder().decode(stdout)), [
-    "hello",
-    "A page at /about",
-    "A page at /form, hello",
-    403,
-    403,
-    101,
-    1009,
-    64,
-    5,
-    [-32009, "done", 1012],
-    { closed: 2, cut: 0, running: [] },
-  ]);
-  assertEquals(new TextDecoder().decode(stderr), "");
 });

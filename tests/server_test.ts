@@ -430,18 +430,6 @@ bothTest(
   },
 );
 
-bothTest(
-  "shutdown doesn't wait for ever for a client that never answers",
-  async (platform) => {
-    const server = await serveRecorder(platform);
-    const { conn } = await handshake(server, upgradeLines);
-    await until(() => server.peers.size === 1);
-    await server.shutdown();
-    assertEquals(Recorder.instances[0]!.events, ["open", 1001]);
-    conn.close();
-  },
-);
-
 Deno.test("serve passes the options of Deno.serve on: signal, onListen, Unix socket", async () => {
   const controller = new AbortController();
   let heard: Deno.Addr | undefined;

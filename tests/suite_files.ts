@@ -17,5 +17,6 @@ await import("./misuse_test.ts");
 await import("./opening_test.ts");
 await import("./refusal_test.ts");
 await import("./server_test.ts");
+await import("./seconds/deaf_test.ts");
 await import("./seconds/long_messages_test.ts");
 await import("./ws_test.ts");

@@ -5,7 +5,8 @@
  * Connection reset by peer" (seen in 2.9.5). One turn later the socket is either
  * open, or its handshake can be cancelled.
  *
- * To be deleted when tests/runtime_test.ts says that Deno ends no process for it.
+ * To be deleted when tests/seconds/runtime_test.ts says that Deno ends no process
+ * for it.
  *
  * @module
  */

@@ -3,8 +3,8 @@
  * ms (seen in 2.9.5), because Deno writes it in two parts and the second waits
  * until the other side has acknowledged the first.
  *
- * To be deleted when tests/runtime_test.ts says that a long frame is as fast as a
- * short one.
+ * To be deleted when tests/seconds/runtime_test.ts says that a long frame is as fast
+ * as a short one.
  *
  * @module
  */

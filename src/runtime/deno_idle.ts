@@ -8,7 +8,8 @@
  * the pong that answers it always sets the timer anew.
  *
  * To be deleted when Deno looks at the time instead. If a later Deno is built
- * otherwise, each message costs what it costs now; tests/runtime_test.ts fails then.
+ * otherwise, each message costs what it costs now; tests/seconds/runtime_test.ts
+ * fails then.
  *
  * @module
  */

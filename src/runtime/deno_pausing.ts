@@ -11,7 +11,7 @@
  * function is called again.
  *
  * To be deleted when Deno's sockets can be paused. If a later Deno is built
- * otherwise, sockets are never paused; tests/runtime_test.ts fails then.
+ * otherwise, sockets are never paused; tests/seconds/runtime_test.ts fails then.
  *
  * @module
  */

@@ -4,8 +4,8 @@
  * `AbortSignal.timeout` wherever `setTimeout` is a getter, which it stays after the
  * first read.
  *
- * To be deleted when tests/runtime_test.ts says that Deno has no such getter any
- * more.
+ * To be deleted when tests/seconds/runtime_test.ts says that Deno has no such getter
+ * any more.
  *
  * @see {@link https://dom.spec.whatwg.org/#dom-abortsignal-timeout}
  *

@@ -100,7 +100,10 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
   "A peer that ignores the close": [
     [connections, "A peer that ignores the close is left after five seconds"],
     [scripted, "Peer gives a peer that ignores its close frame five seconds"],
-    ["node_test.ts", "serve cuts a peer that ignores the close, and shuts"],
+    [
+      "seconds/deaf_test.ts",
+      "serve cuts a peer that ignores the close, and shuts",
+    ],
   ],
   "References and streams that lie": [
     ["reference_test.ts", "Hostile references harm nobody"],
@@ -108,7 +111,7 @@ const cases: { readonly [name: string]: readonly [string, string][] } = {
     ["stream_test.ts", "A stream's question that never gets values is not"],
   ],
   "Frames without end that are nearly right": [
-    ["fuzz_test.ts", "Peer outlives 100,000 seeded frames"],
+    ["seconds/fuzz_test.ts", "Peer outlives 100,000 seeded frames"],
   ],
 };
 

@@ -1,6 +1,6 @@
 /**
- * What workers_test.ts runs in workerd: the room of the guide; a service as a Worker
- * and as a Durable Object; an object that tells of its sleep.
+ * What seconds/workers_test.ts runs in workerd: the room of the guide; a service as a
+ * Worker and as a Durable Object; an object that tells of its sleep.
  */
 
 import { marshal, Peer } from "../../mod.ts";

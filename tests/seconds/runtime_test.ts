@@ -16,21 +16,21 @@ import { fileURLToPath } from "node:url";
 import { assert, assertEquals } from "@std/assert";
 // @ts-types="@types/ws"
 import { WebSocket as NodeWebSocket, WebSocketServer } from "ws";
-import { countedWrites } from "./counted_writes.ts";
-import { node24 } from "./interop/node_program.ts";
-import { serve } from "../server.ts";
-import { calmIdleTimer } from "../src/runtime/deno_idle.ts";
+import { countedWrites } from "../counted_writes.ts";
+import { node24 } from "../interop/node_program.ts";
+import { serve } from "../../server.ts";
+import { calmIdleTimer } from "../../src/runtime/deno_idle.ts";
 import {
   canLeave,
   findInternal,
   leave,
   readOn,
-} from "../src/runtime/deno_pausing.ts";
-import { socketPair } from "../testing.ts";
-import { frame, Opcode, RawSocket } from "./interop/raw_socket.ts";
-import { quiet, until, upgradeLines } from "./servers.ts";
+} from "../../src/runtime/deno_pausing.ts";
+import { socketPair } from "../../testing.ts";
+import { frame, Opcode, RawSocket } from "../interop/raw_socket.ts";
+import { quiet, until, upgradeLines } from "../servers.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
 /** What a program prints that is a new process's. */

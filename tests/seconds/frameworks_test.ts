@@ -8,14 +8,14 @@
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "puppeteer-core";
 import { fileURLToPath } from "node:url";
-import { serve } from "../server.ts";
-import { start as startProgram } from "./interop/processes.ts";
-import { temporaryFolder } from "./interop/temporary_folder.ts";
-import { browsers, browserTest, inBackground, start } from "./pages.ts";
-import { service } from "./frameworks/service.ts";
-import { listings, plain } from "./recipes.ts";
+import { serve } from "../../server.ts";
+import { start as startProgram } from "../interop/processes.ts";
+import { temporaryFolder } from "../interop/temporary_folder.ts";
+import { browsers, browserTest, inBackground, start } from "../pages.ts";
+import { service } from "../frameworks/service.ts";
+import { listings, plain } from "../recipes.ts";
 
-const root = fileURLToPath(new URL("../", import.meta.url));
+const root = fileURLToPath(new URL("../../", import.meta.url));
 
 interface Framework {
   readonly name: string;

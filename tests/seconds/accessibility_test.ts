@@ -8,11 +8,11 @@
 import { assertEquals } from "@std/assert";
 import axe from "axe-core";
 import type { ElementHandle, Page } from "puppeteer-core";
-import { Chat } from "../examples/chat/chat.ts";
-import { Ticker } from "../examples/ticker/ticker.ts";
-import { MAX_SIZE, Upload } from "../examples/upload/upload.ts";
-import { startExample } from "./example_process.ts";
-import { serve } from "../server.ts";
+import { Chat } from "../../examples/chat/chat.ts";
+import { Ticker } from "../../examples/ticker/ticker.ts";
+import { MAX_SIZE, Upload } from "../../examples/upload/upload.ts";
+import { startExample } from "../example_process.ts";
+import { serve } from "../../server.ts";
 import {
   browsers,
   browserTest,
@@ -20,7 +20,7 @@ import {
   isIn,
   shows,
   start,
-} from "./pages.ts";
+} from "../pages.ts";
 
 const { launch } = browsers.find(({ name }) => name === "Chromium")!;
 

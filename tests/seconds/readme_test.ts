@@ -5,7 +5,7 @@
 
 import { assert, assertEquals } from "@std/assert";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 async function read(path: string): Promise<string> {
   return await Deno.readTextFile(new URL(path, root));

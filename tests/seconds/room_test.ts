@@ -5,13 +5,13 @@
 
 import { assert, assertEquals } from "@std/assert";
 import { fileURLToPath } from "node:url";
-import { connect } from "../client.ts";
-import { Chat } from "../examples/chat/chat.ts";
-import { serve } from "../server.ts";
-import { start } from "./interop/processes.ts";
-import { RawSocket } from "./interop/raw_socket.ts";
+import { connect } from "../../client.ts";
+import { Chat } from "../../examples/chat/chat.ts";
+import { serve } from "../../server.ts";
+import { start } from "../interop/processes.ts";
+import { RawSocket } from "../interop/raw_socket.ts";
 
-const root = new URL("../", import.meta.url);
+const root = new URL("../../", import.meta.url);
 
 /** Rooms in which something is said in the guide: all of a snippet up to where it is served. */
 async function rooms(): Promise<Map<string, string>> {

@@ -1,12 +1,12 @@
 /** The server for Node as real Node runs it, sources as they are. */
 
 import { request } from "node:http";
-import { connect } from "../client.ts";
-import type { RpcError } from "../mod.ts";
-import { Peer } from "../mod.ts";
-import { connect as connectByWs, serve } from "../node.ts";
-import type { PeerSocket } from "../src/runtime/ws_socket.ts";
-import { countedWrites } from "./counted_writes.ts";
+import { connect } from "../../client.ts";
+import type { RpcError } from "../../mod.ts";
+import { Peer } from "../../mod.ts";
+import { connect as connectByWs, serve } from "../../node.ts";
+import type { PeerSocket } from "../../src/runtime/ws_socket.ts";
+import { countedWrites } from "../counted_writes.ts";
 
 let answer: (text: string) => void;
 const bell: Promise<string> = new Promise((resolve) => answer = resolve);

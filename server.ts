@@ -50,7 +50,7 @@ import {
   ListeningServer,
 } from "./src/server/listening.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
-import { calmIdleTimer } from "./src/runtime/deno_idle.ts";
+import { calmIdleTimer, pingByDeno } from "./src/runtime/deno_idle.ts";
 
 export {
   type AdmissionLimits,
@@ -183,8 +183,8 @@ export function serve(
   settings: ServeSettings & ClassSettings = {},
 ): Server<ServicePeer> {
   checkRuntime("Deno", "/server");
-  const acceptor = new Acceptor(service, settings);
   const options = optionsOf(service, settings);
+  const acceptor = createAcceptor(service, settings, options);
   checkPort(options);
   const answer = createHandler(acceptor, options, "cert" in options);
   return new ListeningServer(
@@ -328,12 +328,22 @@ export function upgrade(
   settings: UpgradeSettings & ClassSettings = {},
 ): Handler {
   checkRuntime("Deno", "/server");
-  const acceptor = new Acceptor(service, settings);
   const options = optionsOf(service, settings);
+  const acceptor = createAcceptor(service, settings, options);
   return Object.assign(createHandler(acceptor, options), {
     peers: acceptor.peers,
     drain: (options?: DrainOptions) => acceptor.drain(options),
   });
+}
+
+/** Makes an acceptor; unless an `idleTimeout` is set, Deno pings silent clients. */
+function createAcceptor(
+  service: ServiceClass<ServicePeer> | UpgradeOptions,
+  settings: UpgradeSettings & ClassSettings,
+  options: UpgradeSettings,
+): Acceptor<ConnectionInfo> {
+  const ping = options.idleTimeout === undefined ? pingByDeno : undefined;
+  return new Acceptor(service, settings, undefined, ping);
 }
 
 /** A handshake, read from Deno's request. */
@@ -390,7 +400,7 @@ function createHandler(
   isSecure?: boolean,
 ): Answer {
   const { fetch = requireUpgrade } = options;
-  const idleTimeouts = readIdleTimeouts(acceptor, options);
+  const idleTimeout = readDenoTimeout(options);
   return (request, info = unknownInfo) => {
     const handshake = new RequestHandshake(request, info);
     const asks = acceptor.asks(request.method, handshake);
@@ -398,34 +408,19 @@ function createHandler(
     if (!goesHere(request, isSecure)) return acceptor.refuseAddress(handshake);
     const admission = acceptor.admit(handshake);
     return admission instanceof Promise
-      ? acceptLater(acceptor, idleTimeouts, handshake, admission)
-      : accept(acceptor, idleTimeouts, handshake, admission);
+      ? acceptLater(acceptor, idleTimeout, handshake, admission)
+      : accept(acceptor, idleTimeout, handshake, admission);
   };
-}
-
-/** The option `idleTimeout` of `Deno.upgradeWebSocket`: seconds of silence. */
-interface IdleTimeouts {
-  /** For a peer of this library, which the heartbeat asks by `rpc.ping`. */
-  readonly shared: number;
-  /** For all others. */
-  readonly other: number;
 }
 
 /**
- * Reads the two times. A peer that answers `rpc.ping` needs none. For others it is
- * nine tenths of `pingAfter` and `pingWithin` together, so that Deno doesn't notice
- * later than the limits say.
+ * The option `idleTimeout` for `Deno.upgradeWebSocket`. 0 by default: an idle timer
+ * would cost each message a microsecond, and each connection 2 KB, because with it
+ * Deno keeps the request. Instead, {@linkcode pingByDeno} sets it for whoever is
+ * silent and isn't known to answer `rpc.ping`.
  */
-function readIdleTimeouts(
-  acceptor: Acceptor<ConnectionInfo>,
-  options: UpgradeSettings,
-): IdleTimeouts {
-  const { pingAfter, pingWithin } = acceptor.connectionLimits;
-  const chosen = readIdleTimeout(options);
-  return {
-    shared: toDeno(chosen ?? Infinity),
-    other: toDeno(chosen ?? 0.9 * (pingAfter + pingWithin) / 1_000),
-  };
+function readDenoTimeout(options: UpgradeSettings): number {
+  return toDeno(readIdleTimeout(options) ?? Infinity);
 }
 
 /**
@@ -440,7 +435,7 @@ function toDeno(idleTimeout: number): number {
 
 async function acceptLater(
   acceptor: Acceptor<ConnectionInfo>,
-  idleTimeouts: IdleTimeouts,
+  idleTimeout: number,
   handshake: RequestHandshake,
   decision: Promise<Response | Admission>,
 ): Promise<Response> {
@@ -453,7 +448,7 @@ async function acceptLater(
     admission.abandon();
     return refuse(400, "The client is gone");
   }
-  return accept(acceptor, idleTimeouts, handshake, admission);
+  return accept(acceptor, idleTimeout, handshake, admission);
 }
 
 /**
@@ -461,12 +456,11 @@ async function acceptLater(
  */
 function accept(
   acceptor: Acceptor<ConnectionInfo>,
-  idleTimeouts: IdleTimeouts,
+  idleTimeout: number,
   handshake: RequestHandshake,
   admission: Response | Admission,
 ): Response {
   if (admission instanceof Response) return admission;
-  const idleTimeout = idleTimeouts[admission.isShared ? "shared" : "other"];
   let upgraded: Deno.WebSocketUpgrade;
   try {
     upgraded = Deno.upgradeWebSocket(handshake.request, { idleTimeout });

@@ -218,7 +218,14 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
 
   /** Pings the other side; returns `false` if it may not know how to answer. */
   #ask(): boolean {
-    return this.#ping() || this.#request();
+    return this.#ping() || this.#request() || this.#delegate();
+  }
+
+  /** Leaves the ping to the server's platform, which tells of no answer. */
+  #delegate(): false {
+    const { keeper, limits, ws } = this.#core;
+    if (isSending(this.#core)) keeper?.ping?.(ws!, limits.pingWithin);
+    return false;
   }
 
   /** Whether the socket has a ping of its own. */

@@ -76,6 +76,11 @@ export interface Leaving {
 export interface Keeper {
   /** Removes a peer: its socket is gone, or has had 5 seconds to close. */
   release(peer: object): void;
+  /**
+   * Lets the platform ping the other side, and close the socket if nothing comes
+   * within some milliseconds; absent if it can't.
+   */
+  readonly ping?: ((socket: Socket, within: number) => void) | undefined;
 }
 
 /** The state of a connection; see {@linkcode Peer.state}. */

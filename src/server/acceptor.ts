@@ -142,8 +142,7 @@ export interface AcceptSettings<Context, Info> extends PeerSettings {
   /**
    * Seconds of silence after which a connection is closed. After half of them it is
    * pinged, by the WebSocket's own ping. `Infinity`: never. Default: `pingAfter`
-   * and `pingWithin` of the limits are the two halves; in Deno nine tenths of both
-   * together, 31.5 seconds.
+   * and `pingWithin` of the limits are the two halves.
    */
   idleTimeout?: number;
   /**
@@ -289,6 +288,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    */
   hasUnopened = false;
   place = -1;
+  readonly ping: Keeper["ping"];
 
   readonly #Service: ServiceClass<ServicePeer>;
   readonly #options: AcceptSettings<unknown, Info> & ClassSettings;
@@ -322,6 +322,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    * @param service A class, or a definition with its settings.
    * @param settings The settings of a class; unused with a definition.
    * @param limits Limits that the platform overrides.
+   * @param ping See {@linkcode Keeper.ping}.
    * @throws {RangeError} A limit is negative or not a number.
    * @throws {TypeError} The service is neither a class nor a definition, an option
    * is of the wrong type, or an origin or a host could never match.
@@ -330,6 +331,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     service: Service<Info>,
     settings: AcceptSettings<unknown, Info> & ClassSettings,
     limits?: Partial<Limits>,
+    ping?: Keeper["ping"],
   ) {
     // A definition's `onerror` is called by `report`, too, with `this` undefined.
     const options = optionsOf(service, settings as object) as typeof settings;
@@ -351,6 +353,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
       ),
     };
     this.#readers = new Readers(this.limits.bufferedTotal);
+    this.ping = ping;
     readAmount("timeout", options.timeout ?? 0);
     const { sharedFrames = true, version, protocols = [] } = options;
     if (!Array.isArray(protocols)) {

@@ -23,6 +23,7 @@ import { calmIdleTimer } from "../../src/runtime/deno_idle.ts";
 import {
   canLeave,
   findInternal,
+  type Internals,
   leave,
   readOn,
 } from "../../src/runtime/deno_pausing.ts";
@@ -285,6 +286,36 @@ Deno.test("src/runtime/deno_idle.ts: Deno sets its idle timer for each message, 
     }
     assertEquals((await raw.receive())?.opcode, Opcode.Ping);
     assertEquals(await raw.closeCode(), 1001);
+  }
+});
+
+Deno.test("src/runtime/deno_idle.ts: Deno pings a client that is silent and may not know rpc.ping, and closes it unless it answers", async () => {
+  const limits = { pingAfter: 200, pingWithin: 200 };
+  await using server = serve({ ...quiet, limits });
+  using raw = await RawSocket.connect(server.url);
+  for (let n = 0; n < 3; n++) {
+    const asked = await raw.receive();
+    assertEquals(asked?.opcode, Opcode.Ping);
+    await raw.send(frame(Opcode.Pong, asked!.payload));
+  }
+  assertEquals((await raw.receive())?.opcode, Opcode.Ping);
+  assertEquals(await raw.closeCode(), 1001);
+  await until(() => server.peers.size === 0);
+});
+
+Deno.test("serve in Deno sets no idle timer for a client that is not silent, or where idleTimeout is Infinity", async () => {
+  for (const [idleTimeout, pingAfter] of [[undefined, 20_000], [Infinity, 1]]) {
+    const limits = { pingAfter: pingAfter!, pingWithin: 100 };
+    const options = idleTimeout === undefined ? {} : { idleTimeout };
+    await using server = serve({ ...quiet, ...options, limits });
+    using raw = await RawSocket.connect(server.url);
+    await raw.send(frame(Opcode.Text, "[]"));
+    assertEquals((await raw.receive())?.opcode, Opcode.Text);
+    await new Promise((resolve) => setTimeout(resolve, 60)); // Some looks.
+    const [peer] = server.peers;
+    const timer = findInternal(peer!.ws!, "idleTimeoutTimeout")!;
+    const { [timer]: started } = peer!.ws as unknown as Internals;
+    assertEquals(started, null);
   }
 });
 

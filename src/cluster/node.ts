@@ -218,6 +218,7 @@ export class Node implements Sleeper, BusOwner {
         const { ends } = resident;
         this.#residents.set(number, resident);
         core.enlist({
+          next: undefined,
           end: (): void => {
             this.#residents.delete(number);
             for (const end of [...ends]) end();

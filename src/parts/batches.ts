@@ -63,6 +63,7 @@ export function collectBatch<T>(core: Core, collect: () => T): T {
 const refusalLength = 112;
 
 class PeerBatches implements Batches, Living {
+  next: Living | undefined;
   isCollecting = false;
   readonly #core: Core;
   /** The batches that are being collected, a frame each. */

@@ -47,18 +47,9 @@ const mostTrusted = 1_048_576;
 
 class PeerBounds implements Bounds {
   readonly #core: Core;
-  /** The rate's bucket; made for the first message. */
-  #rate: Bucket | undefined;
-  /** The bucket of refusals: when it is empty, the connection is closed. */
-  #patience: Bucket | undefined;
-  /** The bucket that the last token was taken from. */
-  #last: Bucket | undefined;
-  /**
-   * Whether the owner was told that notifications are dropped; told once in a row
-   * of them.
-   */
-  #isDropping = false;
-  #invalid: Recent | undefined;
+  // Made for the first message that counts: most peers have no rate, and send
+  // nothing invalid.
+  #counts: Counts | undefined;
 
   constructor(core: Core) {
     this.#core = core;
@@ -90,8 +81,8 @@ class PeerBounds implements Bounds {
         message: `${message}, not executed`,
         data: { retryAfterMs: wait, executed: false },
       });
-    } else if (!this.#isDropping) {
-      this.#isDropping = true;
+    } else if (!this.#counts!.isDropping) {
+      this.#counts!.isDropping = true;
       const what = `Cannot take notification "${call.method}"`;
       complain(
         core,
@@ -111,32 +102,34 @@ class PeerBounds implements Bounds {
   #take(): number {
     const { messageRate, messageBurst } = this.#core.limits;
     if (messageRate === Infinity) return 0;
-    this.#last = this.#rate ??= new Bucket(messageRate, messageBurst);
-    if (this.#rate.take()) return 0;
-    this.#last = this.#patience ??= new Bucket(
+    const counts = this.#counts ??= new Counts();
+    counts.last = counts.rate ??= new Bucket(messageRate, messageBurst);
+    if (counts.rate.take()) return 0;
+    const patience = counts.last = counts.patience ??= new Bucket(
       2 * messageRate,
       messageBurst + mostUnheard,
     );
-    if (!this.#patience.take()) {
+    if (!patience.take()) {
       const reason = `More than ${messageRate} messages a second`;
       cut(this.#core, tooManyRequests, reason);
     }
     // Nothing was refused for a while.
-    if (this.#patience.missing === 1) this.#isDropping = false;
+    if (patience.missing === 1) counts.isDropping = false;
     // Each refused call gets a later time, or all would come again at once.
-    const place = this.#patience.missing / messageRate * 1_000;
+    const place = patience.missing / messageRate * 1_000;
     return Math.ceil(Math.min(Math.max(place, 1), longestWait));
   }
 
   giveBack(): void {
-    this.#last?.giveBack();
+    this.#counts?.last?.giveBack();
   }
 
   countInvalid(): boolean {
     const { invalidMessages, invalidWindow } = this.#core.limits;
     if (invalidMessages === Infinity) return true;
-    this.#invalid ??= new Recent(invalidWindow);
-    if (this.#invalid.add() <= invalidMessages) return true;
+    const counts = this.#counts ??= new Counts();
+    counts.invalid ??= new Recent(invalidWindow);
+    if (counts.invalid.add() <= invalidMessages) return true;
     const reason =
       `More than ${invalidMessages} invalid messages in ${invalidWindow} ms`;
     cut(this.#core, badProtocol, reason);
@@ -189,6 +182,22 @@ function leaveOverdue(core: Core, running: RunningCall): void {
   if (overdue.size >= core.limits.incoming) return;
   leave(core, running);
   overdue.add(running);
+}
+
+/** The counts of one peer's messages. */
+class Counts {
+  /** The rate's bucket; made for the first message. */
+  rate: Bucket | undefined;
+  /** The bucket of refusals: when it is empty, the connection is closed. */
+  patience: Bucket | undefined;
+  /** The bucket that the last token was taken from. */
+  last: Bucket | undefined;
+  /**
+   * Whether the owner was told that notifications are dropped; told once in a row
+   * of them.
+   */
+  isDropping = false;
+  invalid: Recent | undefined;
 }
 
 /** A token bucket: `burst` tokens at once, then `perSecond` of them. */

@@ -67,8 +67,33 @@ interface PingingSocket {
   off(type: "pong", listener: (event: never) => void): void;
 }
 
+/** The pings of a peer, and what is known of the other side by them. */
+class Pings {
+  /** The socket's `bufferedAmount` at the last look. */
+  waiting = 0;
+  /** The socket whose pongs are listened to. */
+  socket: PingingSocket | undefined;
+  /** Whether the last ping was not answered. */
+  isUnanswered = false;
+  /** Whether an error without an id may be the answer to the last ping. */
+  isBlamable = false;
+  /** Whether the last ping was sent since the last look. */
+  isNew = false;
+  /** The id of the oldest call that was under way at the last ping; 0: none. */
+  call = 0;
+  /** Whether a ping was ever answered, on any connection. */
+  isKnown = false;
+  /** Whether one was answered while a call was under way. */
+  isReady = false;
+  /** Whether the other side has sent messages, but never answered a ping. */
+  isMute = false;
+  /** Whether a connection ended right after a ping: then no more are sent. */
+  isShy = false;
+}
+
 /** The heartbeat of a peer, over all of its connections. */
 class PeerHeartbeat implements Heartbeat, Living, Sleeper {
+  next: Living | undefined;
   /**
    * Whether anything arrived since the last look. Setting it is all that a message
    * costs.
@@ -86,35 +111,18 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   /** The time of the ping that is not answered; `undefined`: there is none. */
   #asked: number | undefined;
   #reprieves = 0;
-  /** The socket's `bufferedAmount` at the last look. */
-  #waiting = 0;
-  /** The socket whose pongs this listens to. */
-  #socket: PingingSocket | undefined;
-  /** Whether the last ping was not answered. */
-  #isUnanswered = false;
-  /** Whether an error without an id may be the answer to the last ping. */
-  #isBlamable = false;
-  /** Whether the last ping was sent since the last look. */
-  #isNew = false;
-  /** The id of the oldest call that was under way at the last ping; 0: none. */
-  #call = 0;
-  /** Whether a ping was ever answered, on any connection. */
-  #isKnown = false;
-  /** Whether one was answered while a call was under way. */
-  #isReady = false;
-  /** Whether the other side has sent messages, but never answered a ping. */
-  #isMute = false;
-  /** Whether a connection ended right after a ping: then no more are sent. */
-  #isShy = false;
+  // Made for the first ping: most peers send something before it is due.
+  #pings: Pings | undefined;
 
   constructor(core: Core) {
     this.#core = core;
   }
 
   hearAnswer(): void {
-    this.isHeard = this.#isKnown = true;
-    this.#isUnanswered = false;
-    if (this.#isCalling()) this.#isReady = true;
+    const pings = this.#pings ??= new Pings();
+    this.isHeard = pings.isKnown = true;
+    pings.isUnanswered = false;
+    if (this.#isCalling(pings)) pings.isReady = true;
   }
 
   mark(frame: string): string {
@@ -135,8 +143,8 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
 
   isAnswer(it: unknown): boolean {
     if (it !== id) return false;
-    this.#isBlamable = false;
     this.hearAnswer();
+    this.#pings!.isBlamable = false;
     return true;
   }
 
@@ -144,9 +152,10 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   // since all calls that wait are older. Even after a pong: aria2 (1.36) answers a
   // ping, and takes it for a message, too.
   isBlamed(): boolean {
-    const isBlamed = this.#isBlamable && this.#asked !== undefined;
-    if (isBlamed) this.#isBlamable = false;
-    return isBlamed;
+    const pings = this.#pings;
+    if (!pings?.isBlamable || this.#asked === undefined) return false;
+    pings.isBlamable = false;
+    return true;
   }
 
   /**
@@ -172,11 +181,13 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   }
 
   stop(): void {
-    if (this.#isNew && !this.#isKnown) this.#isShy = true;
-    this.#isNew = this.#isBlamable = this.#isUnanswered = false;
-    this.#socket?.off("pong", this.#core.listener);
-    this.#socket = undefined;
     this.#alarm.delete(this);
+    const pings = this.#pings;
+    if (pings === undefined) return;
+    if (pings.isNew && !pings.isKnown) pings.isShy = true;
+    pings.isNew = pings.isBlamable = pings.isUnanswered = false;
+    pings.socket?.off("pong", this.#core.listener);
+    pings.socket = undefined;
   }
 
   /** Looks whether anything arrived, and pings or gives up if not. */
@@ -184,8 +195,13 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
     // The process slept or was busy; messages may have arrived that it has not
     // handled.
     const isLate = now - due > this.period / 2;
-    this.#isNew = false;
-    if (this.#asked !== undefined && this.#isReading()) this.isHeard = true;
+    const pings = this.#pings;
+    if (pings !== undefined) {
+      pings.isNew = false;
+      if (this.#asked !== undefined && this.#isReading(pings)) {
+        this.isHeard = true;
+      }
+    }
     if (this.isHeard) {
       this.isHeard = false;
       this.#heard = before;
@@ -201,7 +217,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
       this.#asked = now;
       this.#reprieves++;
     } else if (now - this.#asked < pingWithin) return;
-    else if (this.#isExcused()) this.#asked = now;
+    else if (this.#isExcused(pings!)) this.#asked = now;
     else {
       const reason = `No sign of life within ${pingWithin} ms of a ping`;
       cut(this.#core, heartbeatLost, reason);
@@ -238,16 +254,18 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
   #ping(): boolean {
     const core = this.#core;
     const ws = core.ws as unknown as PingingSocket;
-    if (!this.#canPing() || this.#isShy || !isSending(core)) return false;
+    if (!this.#canPing() || this.#pings?.isShy || !isSending(core)) {
+      return false;
+    }
     // Node's inspector (24) closes the connection after a ping.
     if (core.makeSocket !== undefined && core.options.version === "bare") {
       return false;
     }
-    if (this.#socket !== ws) {
-      this.#socket = ws;
+    const pings = this.#note();
+    if (pings.socket !== ws) {
+      pings.socket = ws;
       ws.on("pong", core.listener);
     }
-    this.#note();
     ws.ping();
     return true;
   }
@@ -258,7 +276,7 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
    */
   #request(): boolean {
     const core = this.#core;
-    const isKnown = (this.#isKnown || this.isMarked) &&
+    const isKnown = (this.#pings?.isKnown || this.isMarked) &&
       versionOf(core) === "2.0";
     if (!isKnown && !core.sharing?.isShared || !isSending(core)) return false;
     this.#note();
@@ -270,38 +288,40 @@ class PeerHeartbeat implements Heartbeat, Living, Sleeper {
    * Notes the oldest call that is under way, which may be the reason if no answer
    * comes.
    */
-  #note(): void {
-    if (this.#isUnanswered && !this.#isKnown) this.#isMute = true;
-    this.#isNew = this.#isBlamable = this.#isUnanswered = true;
-    this.#isReading();
+  #note(): Pings {
+    const pings = this.#pings ??= new Pings();
+    if (pings.isUnanswered && !pings.isKnown) pings.isMute = true;
+    pings.isNew = pings.isBlamable = pings.isUnanswered = true;
+    this.#isReading(pings);
     const calls = this.#core.pending.all();
-    this.#call = calls.find(({ sent }) => sent)?.id ?? 0;
+    pings.call = calls.find(({ sent }) => sent)?.id ?? 0;
+    return pings;
   }
 
   /**
    * Whether the socket has sent something since the last look. The ping stands
    * behind it in the buffer.
    */
-  #isReading(): boolean {
-    const before = this.#waiting;
-    this.#waiting = this.#core.ws?.bufferedAmount ?? 0;
-    return this.#waiting < before;
+  #isReading(pings: Pings): boolean {
+    const before = pings.waiting;
+    pings.waiting = this.#core.ws?.bufferedAmount ?? 0;
+    return pings.waiting < before;
   }
 
-  #isCalling(): boolean {
-    return this.#core.pending.get(this.#call) !== undefined;
+  #isCalling({ call }: Pings): boolean {
+    return this.#core.pending.get(call) !== undefined;
   }
 
   /**
    * Whether there may be another reason for the silence: many servers handle one
    * call at a time, and read nothing meanwhile.
    */
-  #isExcused(): boolean {
+  #isExcused(pings: Pings): boolean {
     // The ping waits behind long messages; slow_readers.ts decides whether anybody
     // reads those.
     if (this.#core.backlog?.isHolding) return true;
     if (this.#core.sharing?.isShared || this.isMarked) return false;
-    return this.#isMute && !this.#isKnown ||
-      !this.#isReady && this.#isCalling();
+    return pings.isMute && !pings.isKnown ||
+      !pings.isReady && this.#isCalling(pings);
   }
 }

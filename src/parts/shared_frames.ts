@@ -62,6 +62,7 @@ const word = "[]";
 
 /** One peer's offer, and the shared frames of its connection. */
 class PeerSharing implements Sharing, Living {
+  next: Living | undefined;
   readonly mostLength: number;
   readonly #core: Core;
   #frames: SharedFrames | undefined;

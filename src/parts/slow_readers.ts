@@ -88,40 +88,49 @@ export class Readers {
   }
 }
 
+/** The state of a peer whose messages don't leave at once. */
+class Jam {
+  /** Whether the socket's buffer has more than `buffered`. */
+  isFull = false;
+  /** The socket's buffer at the last look. */
+  amount = 0;
+  /** The time since which too little has left. */
+  since = 0;
+  /** Bytes that have left since then. */
+  left = 0;
+  /**
+   * The longest message that may be in the socket's buffer, if it is longer than a
+   * step.
+   */
+  longest = 0;
+
+  /** The messages that are held back. */
+  held: Row | undefined;
+  /** Their characters. */
+  length = 0;
+
+  /** The promise of `drained`, while somebody waits for it. */
+  drained: Deferred<void> | undefined;
+  timer: ReturnType<typeof setTimeout> | undefined;
+  /** The time when the timer should ring. */
+  due = 0;
+  delay = 1;
+}
+
 /** The messages that wait in one peer's socket, and those held back from it. */
 class PeerBacklog implements Backlog, Living {
+  next: Living | undefined;
   isHolding = false;
   readonly #core: Core;
   readonly #step: number;
   /** Characters sent since the last look. */
   #unseen = 0;
-  /** Whether the socket's buffer has more than `buffered`. */
-  #isFull = false;
-  /** The socket's buffer at the last look. */
-  #amount = 0;
-  /** The time since which too little has left. */
-  #since = 0;
-  /** Bytes that have left since then. */
-  #left = 0;
-  /**
-   * The longest message that may be in the socket's buffer, if it is longer than a
-   * step.
-   */
-  #longest = 0;
-
-  /** The messages that are held back. */
-  #held: Row | undefined;
-  #length = 0;
+  // Made for the first full buffer or `drained` that has to wait: few peers have
+  // either.
+  #jam: Jam | undefined;
   /** The account of the server; `undefined`: this is no server's peer. */
   readers: Readers | undefined;
-
   #hasOpened = false;
-  /** The promise of `drained`, while somebody waits for it. */
-  #drained: Deferred<void> | undefined;
-  #timer: ReturnType<typeof setTimeout> | undefined;
-  /** The time when the timer should ring. */
-  #due = 0;
-  #delay = 1;
 
   constructor(core: Core) {
     this.#core = core;
@@ -130,12 +139,12 @@ class PeerBacklog implements Backlog, Living {
 
   /** Characters that are held back. */
   get length(): number {
-    return this.#length;
+    return this.#jam?.length ?? 0;
   }
 
-  #setLength(length: number): void {
-    const more = length - this.#length;
-    this.#length = length;
+  #setLength(jam: Jam, length: number): void {
+    const more = length - jam.length;
+    jam.length = length;
     if (more !== 0) this.readers?.count(this, more);
   }
 
@@ -150,38 +159,40 @@ class PeerBacklog implements Backlog, Living {
     this.#unseen = 0;
     const amount = this.#read();
     if (amount <= this.#core.limits.buffered) {
-      this.#longest = 0;
+      if (this.#jam !== undefined) this.#jam.longest = 0;
       return;
     }
-    this.#amount = amount;
-    this.#longest = Math.max(this.#longest, length);
-    if (this.#isFull) return;
-    this.#isFull = this.isHolding = true;
-    this.#since = performance.now();
-    this.#left = 0;
-    this.#poll(1);
+    const jam = this.#jam ??= new Jam();
+    jam.amount = amount;
+    jam.longest = Math.max(jam.longest, length);
+    if (jam.isFull) return;
+    jam.isFull = this.isHolding = true;
+    jam.since = performance.now();
+    jam.left = 0;
+    this.#poll(jam, 1);
   }
 
   hasRoom(entry: Entry): boolean {
     if (!this.isHolding) return true;
     let length = 0;
     for (const { text } of messagesOf(entry)) length += text.length;
-    return this.#length + length <= this.#core.limits.bufferedMost;
+    return this.length + length <= this.#core.limits.bufferedMost;
   }
 
   hold(entry: Entry): boolean {
     const { bufferedMost } = this.#core.limits;
     const { length } = entry.text;
+    const jam = this.#jam ??= new Jam();
     // Messages of calls that were given up meanwhile are removed first.
-    if (this.#length + length > bufferedMost) this.#tidy();
-    const total = this.#length + length;
+    if (jam.length + length > bufferedMost) this.#tidy(jam);
+    const total = jam.length + length;
     if (total > bufferedMost) {
       const most = `${total} of at most ${bufferedMost} characters`;
       return this.#refuse(entry, `${most} wait to be sent`) ||
         this.close(`${most} wait, see limits.bufferedMost`);
     }
-    (this.#held ??= new Row()).push(entry);
-    this.#setLength(total);
+    (jam.held ??= new Row()).push(entry);
+    this.#setLength(jam, total);
     this.readers?.look();
     return !isClosed(this.#core);
   }
@@ -204,24 +215,24 @@ class PeerBacklog implements Backlog, Living {
     return true;
   }
 
-  #tidy(): void {
-    this.#held?.tidy();
+  #tidy(jam: Jam): void {
+    jam.held?.tidy();
     let length = 0;
     for (const { text } of this.#rest()) length += text.length;
-    this.#setLength(length);
+    this.#setLength(jam, length);
   }
 
   /** Sends messages that were held back, until the socket's buffer is full. */
-  #release(): void {
-    this.#isFull = false;
-    while (!this.#isFull && this.#held?.isEmpty === false) {
+  #release(jam: Jam): void {
+    jam.isFull = false;
+    while (!jam.isFull && jam.held?.isEmpty === false) {
       if (!isSending(this.#core)) return; // The socket is closing.
-      const entry = this.#held.shift()!;
-      this.#setLength(this.#length - entry.text.length);
+      const entry = jam.held.shift()!;
+      this.#setLength(jam, jam.length - entry.text.length);
       if (isWanted(entry) && !hand(this.#core, entry.text)) this.#fail(entry);
     }
-    if (this.#held?.isEmpty) this.#forget();
-    this.isHolding = this.#isFull || this.#held !== undefined;
+    if (jam.held?.isEmpty) this.#forget(jam);
+    this.isHolding = jam.isFull || jam.held !== undefined;
     if (!this.isHolding) advance(this.#core);
   }
 
@@ -238,11 +249,12 @@ class PeerBacklog implements Backlog, Living {
   drained(): Promise<void> {
     if (isClosed(this.#core)) return Promise.reject(this.#error());
     if (this.#isLittle()) return Promise.resolve();
-    if (this.#drained === undefined) {
-      this.#drained = new Deferred();
-      this.#poll(1);
+    const jam = this.#jam ??= new Jam();
+    if (jam.drained === undefined) {
+      jam.drained = new Deferred();
+      this.#poll(jam, 1);
     }
-    return this.#drained.promise;
+    return jam.drained.promise;
   }
 
   /** Begins anew, since a new connection has sent nothing. */
@@ -263,6 +275,8 @@ class PeerBacklog implements Backlog, Living {
   }
 
   drop(): void {
+    const jam = this.#jam;
+    if (jam === undefined) return;
     const requests = this.#rest().filter(isRequest);
     for (const entry of requests) {
       for (const { pending } of messagesOf(entry)) {
@@ -271,26 +285,28 @@ class PeerBacklog implements Backlog, Living {
     }
     // Requests that never left may go by the next connection.
     this.#core.queue.putFirst(requests);
-    this.#forget();
-    this.#isFull = this.isHolding = false;
-    this.#longest = 0;
-    if (this.#drained === undefined) clearTimeout(this.#timer);
+    this.#forget(jam);
+    jam.isFull = this.isHolding = false;
+    jam.longest = 0;
+    if (jam.drained === undefined) clearTimeout(jam.timer);
   }
 
   /** Ends for good. */
   end(): void {
-    clearTimeout(this.#timer);
-    this.#drained?.reject(this.#error());
+    const jam = this.#jam;
+    if (jam === undefined) return;
+    clearTimeout(jam.timer);
+    jam.drained?.reject(this.#error());
   }
 
   /** The messages that are held back, with those given up meanwhile. */
   #rest(): readonly Entry[] {
-    return this.#held?.rest() ?? [];
+    return this.#jam?.held?.rest() ?? [];
   }
 
-  #forget(): void {
-    this.#held = undefined;
-    this.#setLength(0);
+  #forget(jam: Jam): void {
+    jam.held = undefined;
+    this.#setLength(jam, 0);
   }
 
   /** The error of `drained`. `sent` is false if the connection never opened. */
@@ -298,11 +314,11 @@ class PeerBacklog implements Backlog, Living {
     return closedError(this.#core, "Cannot drain", this.#hasOpened);
   }
 
-  #poll(delay: number): void {
-    clearTimeout(this.#timer);
-    this.#delay = delay;
-    this.#due = performance.now() + delay;
-    this.#timer = setTimeout(() => {
+  #poll(jam: Jam, delay: number): void {
+    clearTimeout(jam.timer);
+    jam.delay = delay;
+    jam.due = performance.now() + delay;
+    jam.timer = setTimeout(() => {
       try {
         this.look();
       } catch (error) {
@@ -313,42 +329,44 @@ class PeerBacklog implements Backlog, Living {
 
   /** Looks what has left since the last look. */
   look(): void {
-    const before = this.#amount;
-    if (this.#isFull && !this.#progresses()) return;
-    if (this.#drained !== undefined && this.#isLittle()) {
-      this.#drained.resolve();
-      this.#drained = undefined;
+    const jam = this.#jam;
+    if (jam === undefined) return;
+    const before = jam.amount;
+    if (jam.isFull && !this.#progresses(jam)) return;
+    if (jam.drained !== undefined && this.#isLittle()) {
+      jam.drained.resolve();
+      jam.drained = undefined;
     }
-    const isAwaited = this.#drained !== undefined;
+    const isAwaited = jam.drained !== undefined;
     if (!this.isHolding && !isAwaited) return;
     const most = isAwaited ? mostDelayAwaited : mostDelay;
-    const hasLeft = this.isHolding && this.#amount !== before;
-    this.#poll(hasLeft ? 1 : Math.min(2 * this.#delay, most));
+    const hasLeft = this.isHolding && jam.amount !== before;
+    this.#poll(jam, hasLeft ? 1 : Math.min(2 * jam.delay, most));
   }
 
   /**
    * Sends what there is room for; `false`: the other side reads too slowly and was
    * cut.
    */
-  #progresses(): boolean {
+  #progresses(jam: Jam): boolean {
     const { heartbeat, limits: { buffered, bufferedTime } } = this.#core;
     const now = performance.now();
     const amount = this.#read();
-    this.#left += Math.max(this.#amount - amount, 0);
-    this.#amount = amount;
+    jam.left += Math.max(jam.amount - amount, 0);
+    jam.amount = amount;
     // The process slept or was busy, and couldn't send.
-    const isLate = now - this.#due > bufferedTime / 2;
-    if (this.#left >= Math.max(this.#step, 1)) {
-      this.#left = 0;
-      this.#since = now;
+    const isLate = now - jam.due > bufferedTime / 2;
+    if (jam.left >= Math.max(this.#step, 1)) {
+      jam.left = 0;
+      jam.since = now;
       // Reading is a sign of life.
       if (heartbeat !== undefined) heartbeat.isHeard = true;
-    } else if (isLate) this.#since = now;
-    if (amount <= buffered) this.#release();
-    else if (now - this.#since >= this.#patience()) {
+    } else if (isLate) jam.since = now;
+    if (amount <= buffered) this.#release(jam);
+    else if (now - jam.since >= this.#patience(jam)) {
       return this.close(
         `less than ${this.#step} of ${amount} bytes left in ${
-          Math.round(now - this.#since)
+          Math.round(now - jam.since)
         } ms, see limits.bufferedTime`,
       );
     }
@@ -359,14 +377,13 @@ class PeerBacklog implements Backlog, Living {
    * Milliseconds in which a step must leave. Runtimes say that a message has left
    * when all of it has, so a long one gets more time.
    */
-  #patience(): number {
+  #patience({ longest }: Jam): number {
     const { buffered, bufferedTime } = this.#core.limits;
-    const longest = 2 * this.#longest / Math.max(buffered, step);
-    return bufferedTime * Math.max(1, longest);
+    return bufferedTime * Math.max(1, 2 * longest / Math.max(buffered, step));
   }
 
   #isLittle(): boolean {
-    return this.#core.queue.size === 0 && this.#held === undefined &&
+    return this.#core.queue.size === 0 && this.#jam?.held === undefined &&
       this.#read() <= step;
   }
 

@@ -319,7 +319,8 @@ export class Core {
 
   // The parts, each in its slot.
   readonly parts: readonly CorePart[];
-  living: readonly Living[] = [];
+  /** The first of the parts that are told of connections. */
+  living: Living | undefined;
   versions: Versions | undefined;
   /** Reads a batch that arrived. */
   receiveBatch:
@@ -371,8 +372,15 @@ export class Core {
 
   /** Calls a part's functions when connections begin and end. */
   enlist(part: Living): void {
-    // push() would keep room for 16 more, on every connection.
-    this.living = this.living.concat(part);
+    // A chain, because an array of each peer, made anew for each part, would take a
+    // twentieth of the time that it takes to make a peer.
+    if (this.living === undefined) {
+      this.living = part;
+      return;
+    }
+    let last = this.living;
+    while (last.next !== undefined) last = last.next;
+    last.next = part;
   }
 
   /** The deadlines; made with the first call. */

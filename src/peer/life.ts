@@ -67,8 +67,11 @@ export function begin(core: Core): void {
 function beginConnection(core: Core): void {
   const { parts } = core;
   const connection = core.connection = new Connection(core.options.version);
-  connection.values = parts.find(({ carry }) => carry !== undefined)
-    ?.carry?.(core, parts);
+  for (const { carry } of parts) {
+    if (carry === undefined) continue;
+    connection.values = carry(core, parts);
+    return;
+  }
 }
 
 /** Makes an attempt to connect. */
@@ -139,7 +142,7 @@ export function open(core: Core): void {
   if (core.state !== "connecting") return;
   core.state = "open";
   core.due = Infinity;
-  for (const part of core.living) part.open?.();
+  for (let part = core.living; part; part = part.next) part.open?.();
   const opening = core.opening = new Preparation(core);
   let result: unknown;
   try {
@@ -360,12 +363,12 @@ function drop(core: Core): void {
  * @param isClosing Whether this side has to close the socket.
  */
 function end(core: Core, info: CloseInfo, isClosing: boolean): void {
-  const { connection, living, opening, opened, ws } = core;
+  const { connection, opening, opened, ws } = core;
   const isOver = info.retryIn === undefined;
   // A synchronous onopen that closes the peer has been called, so the connection
   // counts as open.
   const wasReady = core.state === "open" && !opening?.holds;
-  for (const part of living) part.stop?.(isClosing);
+  for (let part = core.living; part; part = part.next) part.stop?.(isClosing);
   connection.ended = info;
   connection.cause = core.cause ?? core.last?.cause;
   core.state = isOver ? "closed" : "connecting";
@@ -413,7 +416,7 @@ function end(core: Core, info: CloseInfo, isClosing: boolean): void {
   );
   if (isOver) {
     if (!wasReady) opened?.reject(closedError(core, "Cannot open"));
-    for (const part of core.living) part.end?.();
+    for (let part = core.living; part; part = part.next) part.end?.();
   }
   // Methods that were told to stop may have closed the peer, which called the hook.
   if (isOver || core.state !== "closed") {

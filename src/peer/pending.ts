@@ -177,7 +177,8 @@ export class Queue {
   isMoving = false;
   /** Whether all wait for a hook, except those that pass. */
   isHeld = false;
-  readonly #all = new Row();
+  // Made with the first entry: most peers never have one.
+  #all: Row | undefined;
   /** The entries that may pass while others are held, and wait for a place. */
   #passing: Row | undefined;
   #aside: Row | undefined;
@@ -186,7 +187,7 @@ export class Queue {
 
   /** The first entry that may be sent. */
   get first(): Entry | undefined {
-    return this.isHeld ? this.#passing?.first : this.#all.first;
+    return (this.isHeld ? this.#passing : this.#all)?.first;
   }
 
   /** The first entry that was set aside. */
@@ -196,7 +197,7 @@ export class Queue {
 
   /** The entries that wait for the hook, or for their turn. */
   get others(): Entry[] {
-    return this.#all.all();
+    return this.#all?.all() ?? [];
   }
 
   /** Whether a message that is sent now overtakes no other. */
@@ -245,8 +246,8 @@ export class Queue {
     const all = this.others;
     const others = all.filter((entry) => !some.has(entry));
     if (others.length > 0) {
-      this.#all.clear();
-      this.#all.putFirst(all.filter((entry) => some.has(entry)));
+      this.#all!.clear();
+      this.#all!.putFirst(all.filter((entry) => some.has(entry)));
       for (const entry of others) this.#row(true).push(entry);
     }
     return others[0];
@@ -255,7 +256,8 @@ export class Queue {
   /** Lets all entries pass. */
   release(): void {
     this.isHeld = false;
-    if (this.#passing !== undefined) this.#all.putFirst(this.#passing.all());
+    if (this.#passing === undefined) return;
+    (this.#all ??= new Row()).putFirst(this.#passing.all());
     this.#passing = undefined;
   }
 
@@ -266,7 +268,7 @@ export class Queue {
     this.#left++;
     if (this.size === 0) this.clear();
     else if (this.#left > mostGivenUp && this.#left > this.size) {
-      this.#all.tidy();
+      this.#all?.tidy();
       this.#passing?.tidy();
       this.#aside?.tidy();
       this.#left = 0;
@@ -275,12 +277,13 @@ export class Queue {
 
   clear(): void {
     this.size = this.length = this.#left = 0;
-    this.#all.clear();
-    this.#passing = this.#aside = undefined;
+    this.#all = this.#passing = this.#aside = undefined;
   }
 
   #row(passes: boolean): Row {
-    return passes && this.isHeld ? this.#passing ??= new Row() : this.#all;
+    return passes && this.isHeld
+      ? this.#passing ??= new Row()
+      : this.#all ??= new Row();
   }
 
   #count(entry: Entry): void {

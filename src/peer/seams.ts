@@ -23,6 +23,8 @@ import type { TraceContext } from "./trace.ts";
 
 /** A part that is told of the beginning and the end of connections. */
 export interface Living {
+  /** The part that is told after it; set by the core alone. */
+  next: Living | undefined;
   /** A connection has opened. */
   open?(): void;
   /**

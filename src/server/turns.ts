@@ -154,6 +154,7 @@ const controls: SocketEvent = { type: "control" };
 
 /** The turns of one connection: its work in this turn, and its events that wait. */
 class ConnectionTurns implements Turns, Living {
+  next: Living | undefined;
   readonly #core: Core;
   /**
    * The number of the turn in which it last sent something, and its work in that

@@ -25,6 +25,9 @@
  * @module
  */
 
+import "./src/presets/graph.ts";
+import "./src/peer/observers.ts";
+
 // The peer, its options and its parts.
 export { Peer, type ServiceClass } from "./src/presets/everything.ts";
 export type { AnyPeer, BasePeer, theirs, TheirsOf } from "./src/peer/base.ts";

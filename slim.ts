@@ -24,6 +24,7 @@
  * @module
  */
 
+import "./src/presets/graph.ts";
 import {
   type Address,
   type CreateSocket,

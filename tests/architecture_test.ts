@@ -51,13 +51,13 @@ async function imports(files: readonly string[]): Promise<Import[]> {
     const code = text.replaceAll(/^\s*\*.*$/gm, "");
     for (
       const [, what, path] of code.matchAll(
-        /(?:import|export)\s+([^;"]*?)from\s+"(\.[^"]+)"/g,
+        /(?:import|export)\s+(?:([^;"]*?)from\s+)?"(\.[^"]+)"/g,
       )
     ) {
       const to = new URL(path!, new URL(from, root)).href.slice(
         root.href.length,
       );
-      all.push({ from, to, isType: what!.startsWith("type ") });
+      all.push({ from, to, isType: what?.startsWith("type ") ?? false });
     }
   }
   return all;
@@ -116,6 +116,43 @@ Deno.test("No file of a room imports itself, by whatever way", async () => {
     done.add(file);
   };
   for (const file of files) visit(file, []);
+});
+
+Deno.test("A client's modules are imported first by its door or a preset: see src/presets/graph.ts", async () => {
+  const graph = "src/presets/graph.ts";
+  const next = new Map<string, string[]>();
+  for (
+    const { from, to, isType } of await imports([
+      ...await filesOf("src/"),
+      ...doors,
+    ])
+  ) {
+    if (!isType) next.set(from, [...next.get(from) ?? [], to]);
+  }
+  /** The modules that a door loads, in Deno's order, each with the one that was the first to import it. */
+  const load = (door: string): Map<string, string> => {
+    const first = new Map([[door, door]]);
+    for (const from of first.keys()) {
+      for (const to of next.get(from) ?? []) {
+        if (!first.has(to)) first.set(to, from);
+      }
+    }
+    return first;
+  };
+  for (const door of ["mod.ts", "client.ts", "slim.ts"]) {
+    const first = load(door);
+    assert(first.size > 30);
+    for (const [file, from] of first) {
+      assert(
+        /^(src\/presets\/)?\w+\.ts$/.test(from),
+        `${from} imports ${file}`,
+      );
+    }
+  }
+  const named = next.get(graph)!;
+  next.set(graph, []);
+  const slim = load("slim.ts");
+  assertEquals(named.filter((file) => !slim.has(file)), []);
 });
 
 Deno.test("deno.json imports what the library needs, and nothing else does", async () => {

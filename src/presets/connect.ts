@@ -6,6 +6,8 @@
  * @module
  */
 
+import "./graph.ts";
+import { Peer, type ServiceClass } from "./everything.ts";
 import {
   type Address,
   type CreateSocket,
@@ -22,7 +24,6 @@ import type {
   PeerSettings,
 } from "../peer/options.ts";
 import { boundFrames } from "../runtime/deno_frames.ts";
-import { Peer, type ServiceClass } from "./everything.ts";
 import { checkOptions, checkService, isPeerClass } from "./misuse.ts";
 
 /**

@@ -4,6 +4,14 @@
  * @module
  */
 
+// What several parts import; see graph.ts.
+import "../line/gathered.ts";
+import "../line/task.ts";
+import "../parts/unread.ts";
+import "../peer/held.ts";
+import "../wire/depth.ts";
+import "../wire/glimpse.ts";
+
 import { batches, collectBatch } from "../parts/batches.ts";
 import { answers } from "../parts/answers.ts";
 import { bounds } from "../parts/bounds.ts";

@@ -29,6 +29,7 @@ import {
 } from "../../src/runtime/deno_pausing.ts";
 import { socketPair } from "../../testing.ts";
 import { frame, Opcode, RawSocket } from "../interop/raw_socket.ts";
+import { temporaryFolder } from "../interop/temporary_folder.ts";
 import { quiet, until, upgradeLines } from "../servers.ts";
 
 const root = new URL("../../", import.meta.url);
@@ -93,6 +94,52 @@ Deno.test("src/runtime/timers.ts: Deno's setTimeout is a getter that takes its t
   `);
   // Both looks are the test's own.
   assertEquals(printed, "2 true");
+});
+
+Deno.test("src/presets/graph.ts: Deno reads the source map of a module that is the first to import another one", async () => {
+  await using folder = await temporaryFolder("maps_");
+  const write = (name: string, ...lines: readonly string[]): Promise<void> =>
+    Deno.writeTextFile(`${folder.path}/${name}.ts`, lines.join("\n"));
+  const long = `// ${"long ".repeat(100_000)}`;
+  const names = Array.from({ length: 5 }, (_, n) => `${n}`);
+  for (const name of names) {
+    for (const leaf of [`first${name}`, `second${name}`]) {
+      await write(`leaf_of_${leaf}`, "export const one: number = 1;");
+      await write(`long_${leaf}`, `import "./leaf_of_${leaf}.ts";`, long);
+    }
+    await write(`first${name}`, `import "./long_first${name}.ts";`);
+    await write(
+      `second${name}`,
+      `import "./leaf_of_second${name}.ts";`,
+      `import "./long_second${name}.ts";`,
+    );
+  }
+  await write(
+    "main",
+    `
+    const times = { first: Infinity, second: Infinity };
+    for (const name of ${JSON.stringify(names)}) {
+      for (const kind of ["first", "second"]) {
+        const before = performance.now();
+        await import("./" + kind + name + ".ts");
+        times[kind] = Math.min(times[kind], performance.now() - before);
+      }
+    }
+    console.log(times.first > 1.25 * times.second, JSON.stringify(times));
+  `,
+  );
+  const runMain = (): ReturnType<typeof run> =>
+    // Its cache is gone with the folder.
+    run(
+      "env",
+      `DENO_DIR=${folder.path}`,
+      ...[Deno.execPath(), "run", "--no-check", "--no-config"],
+      `${folder.path}/main.ts`,
+    );
+  await runMain();
+  // Compiled now: what is left is reading.
+  const { printed, errors } = await runMain();
+  assert(/^true/.test(printed), `${printed}${errors}`);
 });
 
 Deno.test("src/runtime/shapes.ts: V8 forgets a shape, and the code for it, once no object has it", async () => {

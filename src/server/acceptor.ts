@@ -239,11 +239,6 @@ export interface Admission {
   /** The subprotocol that was selected. */
   readonly protocol: string | undefined;
   /**
-   * Whether that is this library's subprotocol, whose peers share frames and answer
-   * `rpc.ping`.
-   */
-  readonly isShared: boolean;
-  /**
    * Makes the connection's instance of the service; never throws. `undefined`: the
    * class's constructor threw.
    */
@@ -466,8 +461,8 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     // Read here, because nothing of the request can be read once it is upgraded.
     const protocol = selectProtocol(handshake, this.#protocols);
     this.#admitting++;
-    const unknown: Unknown = { address, peer: undefined, since: 0 };
-    this.#unknown.add(unknown);
+    const candidate = new Candidate(this, address, protocol);
+    this.#unknown.add(candidate);
     let answer: unknown;
     try {
       answer = this.#decide(handshake);
@@ -476,9 +471,9 @@ export class Acceptor<Info> implements Keeper, Sleeper {
     }
     return isThenable(answer)
       ? this.#decided(answer, handshake).then((answer) =>
-        this.#conclude(answer, protocol, handshake, unknown)
+        this.#conclude(answer, handshake, candidate)
       )
-      : this.#conclude(answer, protocol, handshake, unknown);
+      : this.#conclude(answer, handshake, candidate);
   }
 
   /**
@@ -759,18 +754,14 @@ export class Acceptor<Info> implements Keeper, Sleeper {
 
   #conclude(
     answer: unknown,
-    protocol: string | undefined,
     handshake: Handshake<Info>,
-    unknown: Unknown,
+    candidate: Candidate,
   ): Response | Admission {
-    const abandon = (): void => {
-      if (this.#unknown.delete(unknown)) this.#admitting--;
-    };
     if (this.#dismiss !== undefined && !(answer instanceof Response)) {
       answer = this.#refuseToStay(handshake);
     }
     if (answer instanceof Response) {
-      abandon();
+      candidate.abandon();
       return this.#told.has(answer) ? answer : this.#refuse(
         handshake,
         "authorize",
@@ -778,11 +769,20 @@ export class Acceptor<Info> implements Keeper, Sleeper {
         "authorize answered it with a Response",
       );
     }
-    const accept = (socket: Socket): ServicePeer | undefined => {
-      abandon();
-      return this.#accept(socket, answer, protocol, unknown.address);
-    };
-    return { protocol, isShared: protocol === subprotocol, accept, abandon };
+    candidate.context = answer;
+    return candidate;
+  }
+
+  /** Gives the place of a handshake back. */
+  abandon(candidate: Candidate): void {
+    if (this.#unknown.delete(candidate)) this.#admitting--;
+  }
+
+  /** See {@linkcode Admission.accept}. */
+  accept(candidate: Candidate, socket: Socket): ServicePeer | undefined {
+    this.abandon(candidate);
+    const { context, protocol, address } = candidate;
+    return this.#accept(socket, context, protocol, address);
   }
 
   /**
@@ -790,6 +790,7 @@ export class Acceptor<Info> implements Keeper, Sleeper {
    * meanwhile are removed.
    */
   #countUnknown(): number {
+    if (this.#unknown.size === 0) return 0;
     for (const unknown of this.#unknown) {
       if (unknown.peer?.context !== undefined) this.#unknown.delete(unknown);
     }
@@ -902,6 +903,35 @@ interface Unknown {
   readonly peer: ServicePeer | undefined;
   /** The time when it was accepted, of `performance.now()`. */
   readonly since: number;
+}
+
+/** A handshake that is being decided about, or was admitted. */
+class Candidate implements Unknown, Admission {
+  readonly address: string | undefined;
+  readonly peer: undefined;
+  readonly since = 0;
+  readonly protocol: string | undefined;
+  /** The peer's context, once it was admitted. */
+  context: unknown;
+  readonly #acceptor: Acceptor<never>;
+
+  constructor(
+    acceptor: object,
+    address: string | undefined,
+    protocol: string | undefined,
+  ) {
+    this.#acceptor = acceptor as Acceptor<never>;
+    this.address = address;
+    this.protocol = protocol;
+  }
+
+  accept(socket: Socket): ServicePeer | undefined {
+    return this.#acceptor.accept(this, socket);
+  }
+
+  abandon(): void {
+    this.#acceptor.abandon(this);
+  }
 }
 
 // Milliseconds that a client has for its first message while others want its place.

@@ -102,6 +102,11 @@ export interface Carrier {
 /** The kinds of values that are lent, each with a limit of this name. */
 type Kind = "streams" | "references";
 
+type Counts = { [kind in Kind]: number };
+
+// Shared until something is lent: most connections never lend anything.
+const nothing: Readonly<Counts> = { streams: 0, references: 0 };
+
 /** A part that makes a carrier for each connection. */
 interface CarryingPart extends CorePart {
   readonly make: (link: Link) => Carrier;
@@ -135,7 +140,7 @@ export class Link implements Values {
   /** The carrier that decorates promises; kept, or each call would look for it. */
   #decorator: Carrier | undefined;
   /** How many streams and references the peer was lent. */
-  readonly #out: { [kind in Kind]: number } = { streams: 0, references: 0 };
+  #out: Readonly<Counts> = nothing;
   #isReleasing = false;
   /** UTF-16 code units of the values that all streams have produced ahead. */
   ahead = 0;
@@ -155,6 +160,11 @@ export class Link implements Values {
     this.#core = core;
     this.#connection = core.connection;
     this.#parts = parts;
+  }
+
+  get #lent(): Counts {
+    if (this.#out === nothing) this.#out = { ...nothing };
+    return this.#out;
   }
 
   get #carriers(): Carrier[] {
@@ -220,14 +230,14 @@ export class Link implements Values {
       );
     }
     writing[kind]++;
-    if (writing.isOut) this.#out[kind]++;
+    if (writing.isOut) this.#lent[kind]++;
   }
 
   /** Counts one that was released; requests may wait for its place. */
   remove(kind: Kind, writing: Writing): void {
     writing[kind]--;
     if (!writing.isOut) return;
-    this.#out[kind]--;
+    this.#lent[kind]--;
     if (!this.#isReleasing) this.#advance();
     if (kind === "references") return;
     for (const carrier of this.#carriers) carrier.freed?.();
@@ -294,8 +304,8 @@ export class Link implements Values {
   lend(loan: Loan): void {
     if (loan.isOut) return;
     loan.isOut = true;
-    this.#out.streams += loan.streams;
-    this.#out.references += loan.references;
+    this.#lent.streams += loan.streams;
+    this.#lent.references += loan.references;
   }
 
   /** Notes a sign of life from the call that something was lent to. */

@@ -40,6 +40,8 @@ import type { Version } from "../wire/message.ts";
  * connection, messages that were held back leave before the last shared frame.
  */
 const everything: readonly CorePart[] = [
+  streams,
+  references,
   versions,
   traces,
   bounds,
@@ -51,8 +53,6 @@ const everything: readonly CorePart[] = [
   pacing,
   answers,
   hints,
-  streams,
-  references,
 ];
 
 /** A class of peers; each connection gets an instance. */

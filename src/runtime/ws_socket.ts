@@ -43,9 +43,6 @@ const mostLength = 16_384;
 // A message counts at least this many characters, since a short one is work, too.
 const leastLength = 1_024;
 
-// Most bytes of a frame's head.
-const mostHead = 10;
-
 // Most bytes that arrive after this side's close, or 65,536 short messages: they
 // may have been on their way. A peer that goes on sending as fast as it can would
 // send 200 times as much in the five seconds until it is cut, and all others would
@@ -426,7 +423,10 @@ function leave(sockets: readonly PeerSocket[]): void {
  */
 function framed(texts: readonly string[]): Buffer {
   let size = 0;
-  for (const text of texts) size += mostHead + Buffer.byteLength(text);
+  for (const text of texts) {
+    const length = Buffer.byteLength(text);
+    size += length + (length < 126 ? 2 : length < 65_536 ? 4 : 10);
+  }
   const frames = Buffer.allocUnsafe(size);
   let at = 0;
   for (const text of texts) {
@@ -443,5 +443,5 @@ function framed(texts: readonly string[]): Buffer {
     }
     at += frames.write(text, at);
   }
-  return frames.subarray(0, at);
+  return frames;
 }

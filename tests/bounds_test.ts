@@ -1,5 +1,5 @@
 import { assert, assertEquals, assertRejects } from "@std/assert";
-import { type BasePeer, ConnectionClosedError, marshal } from "../mod.ts";
+import { ConnectionClosedError, marshal } from "../mod.ts";
 import { ReadyState } from "../src/line/socket.ts";
 import { eachPeer, wholePeer } from "./faces.ts";
 import { FakeTime } from "./fake_time.ts";
@@ -295,54 +295,8 @@ eachPeer("What waits for a connection of a peer is bounded", async (face) => {
   await long.closed;
 });
 
-// Three ways to be 3,000 at once, with the defaults of both sides.
-const atOnce: {
-  readonly [what: string]: (other: BasePeer, n: number) => Promise<unknown>;
-} = {
-  "calls with a callback each": (other, n) =>
-    other.request("call", [n, (n: number) => n + 1]),
-  "streams": async (other, n) => {
-    let sum = 0;
-    for await (const value of stream(other.remote["count"]!(n % 7))) {
-      sum += value as number;
-    }
-    return sum;
-  },
-  "uploads": (other, n) => other.request("sum", [counted(n % 7)]),
-};
-
 async function* counted(to: number): AsyncGenerator<number> {
   for (let n = 1; n <= to; n++) yield n;
-}
-
-for (const [what, make] of Object.entries(atOnce)) {
-  eachPeer(
-    `Peer carries 3,000 ${what} at once by its defaults`,
-    async (face) => {
-      const [one, other] = pair(face, {
-        local: {
-          call: (n: number, add: (n: number) => Promise<number>) => add(n),
-          count: counted,
-          async sum(numbers: AsyncIterable<number>) {
-            let sum = 0;
-            for await (const n of numbers) sum += n;
-            return sum;
-          },
-        },
-      });
-      const numbers = Array.from({ length: 3_000 }, (_, n) => n);
-      const results = await Promise.all(numbers.map((n) => make(other, n)));
-      const sum = (n: number): number => n % 7 * (n % 7 + 1) / 2;
-      assertEquals(
-        results,
-        numbers.map((n) => what.startsWith("calls") ? n + 1 : sum(n)),
-      );
-      // Nothing of them is left.
-      assertEquals(await make(other, 1), what.startsWith("calls") ? 2 : 1);
-      one.close();
-      await other.closed;
-    },
-  );
 }
 
 eachPeer(

@@ -1,13 +1,62 @@
-/** Calls by the tens of thousands, and streams by the hundreds, over real sockets. */
+/**
+ * Streams and callbacks by the thousands in memory, by the hundreds over real sockets;
+ * calls by the tens of thousands.
+ */
 
 import { assert, assertEquals } from "@std/assert";
-import { Peer } from "../../mod.ts";
-import { faces } from "../faces.ts";
+import { type BasePeer, Peer } from "../../mod.ts";
+import { eachPeer, faces } from "../faces.ts";
 import { bothTest } from "../servers.ts";
-import { collect } from "../stage.ts";
+import { collect, pair, stream } from "../stage.ts";
 
 async function* counted(to: number): AsyncGenerator<number> {
   for (let n = 1; n <= to; n++) yield n;
+}
+
+// Three ways to be 3,000 at once, with the defaults of both sides.
+const atOnce: {
+  readonly [what: string]: (other: BasePeer, n: number) => Promise<unknown>;
+} = {
+  "calls with a callback each": (other, n) =>
+    other.request("call", [n, (n: number) => n + 1]),
+  "streams": async (other, n) => {
+    let sum = 0;
+    for await (const value of stream(other.remote["count"]!(n % 7))) {
+      sum += value as number;
+    }
+    return sum;
+  },
+  "uploads": (other, n) => other.request("sum", [counted(n % 7)]),
+};
+
+for (const [what, make] of Object.entries(atOnce)) {
+  eachPeer(
+    `Peer carries 3,000 ${what} at once by its defaults`,
+    async (face) => {
+      const [one, other] = pair(face, {
+        local: {
+          call: (n: number, add: (n: number) => Promise<number>) => add(n),
+          count: counted,
+          async sum(numbers: AsyncIterable<number>) {
+            let sum = 0;
+            for await (const n of numbers) sum += n;
+            return sum;
+          },
+        },
+      });
+      const numbers = Array.from({ length: 3_000 }, (_, n) => n);
+      const results = await Promise.all(numbers.map((n) => make(other, n)));
+      const sum = (n: number): number => n % 7 * (n % 7 + 1) / 2;
+      assertEquals(
+        results,
+        numbers.map((n) => what.startsWith("calls") ? n + 1 : sum(n)),
+      );
+      // Nothing of them is left.
+      assertEquals(await make(other, 1), what.startsWith("calls") ? 2 : 1);
+      one.close();
+      await other.closed;
+    },
+  );
 }
 
 for (const face of faces) {

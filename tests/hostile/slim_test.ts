@@ -1,9 +1,9 @@
 /** What a hostile server does to the small client: it outlives it. */
 
 import { assertEquals } from "@std/assert";
-import { connect } from "../slim.ts";
-import { RawSocket } from "./interop/raw_socket.ts";
-import { request, result } from "./scripted_socket.ts";
+import { connect } from "../../slim.ts";
+import { RawSocket } from "../interop/raw_socket.ts";
+import { request, result } from "../scripted_socket.ts";
 
 Deno.test("A small client outlives what a hostile server sends over a real socket", async () => {
   const listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });

@@ -8,6 +8,7 @@ import { type Peer, RpcError } from "../mod.ts";
 import { completeLimits, defaultLimits } from "../src/wire/limits.ts";
 import {
   type Id,
+  JsonText,
   type Message,
   readError,
   readMessage,
@@ -65,7 +66,7 @@ Deno.test("readMessage gives ids back as they came", () => {
     const message = read(text);
     assertEquals([message.type, message.id], ["request", id], text);
     assertEquals(
-      writeResult(message.id!, "0"),
+      writeResult(message.id!, 0),
       `{"jsonrpc":"2.0","result":0,"id":${JSON.stringify(id)}}`,
     );
   }
@@ -356,36 +357,74 @@ Deno.test("Calls are written with each version's members", async () => {
   }
 });
 
-Deno.test("writeRequest and writeNotification write 2.0", () => {
-  assertEquals(
-    writeRequest(7, "m", writeParams([1])),
-    '{"jsonrpc":"2.0","method":"m","params":[1],"id":7}',
-  );
-  assertEquals(
-    writeRequest(7, 'a"b\n', undefined),
-    '{"jsonrpc":"2.0","method":"a\\"b\\n","id":7}',
-  );
-  assertEquals(
-    writeNotification("m", writeParams([1])),
-    '{"jsonrpc":"2.0","method":"m","params":[1]}',
-  );
-  assertEquals(
-    writeNotification("m", undefined),
-    '{"jsonrpc":"2.0","method":"m"}',
-  );
+Deno.test("writeRequest and writeNotification write 2.0, whatever the params are", () => {
+  const text = new JsonText('{"a": 1}');
+  const rows: [object | undefined, string][] = [
+    [undefined, ""],
+    [[], ',"params":[]'],
+    [[1, true, "a"], ',"params":[1,true,"a"]'],
+    [["x".repeat(300)], `,"params":["${"x".repeat(300)}"]`],
+    [[null, undefined], ',"params":[null,null]'],
+    [[{ a: [1] }], ',"params":[{"a":[1]}]'],
+    [{ a: 1 }, ',"params":{"a":1}'],
+    [{ toJSON: () => [1] }, ',"params":[1]'],
+    [text, ',"params":{"a": 1}'],
+  ];
+  for (const [params, written] of rows) {
+    for (const method of ["m", 'a"b\n', "id"]) {
+      const head = `{"jsonrpc":"2.0","method":${JSON.stringify(method)}`;
+      assertEquals(
+        [
+          writeRequest(7, method, params),
+          writeRequest("[7", method, params),
+          writeNotification(method, params),
+        ],
+        [
+          `${head}${written},"id":7}`,
+          `${head}${written},"id":"[7"}`,
+          `${head}${written}}`,
+        ],
+      );
+    }
+  }
 });
 
-Deno.test("writeResult and writeError write 2.0, a long result too", () => {
+Deno.test("writeRequest and writeNotification refuse what is no array or object once it is written", () => {
+  const refused = [
+    ...[null, 1, "text", true, () => {}, [1n], [Symbol("s")], [() => 1]],
+    ...[new Date(0), { toJSON: () => 5 }, { toJSON: () => undefined }],
+  ];
+  for (const params of refused as object[]) {
+    assertThrows(() => writeRequest(7, "m", params), TypeError);
+    assertThrows(() => writeRequest("[[[[[[[[", "m", params), TypeError);
+    assertThrows(() => writeNotification("m", params), TypeError);
+  }
+});
+
+Deno.test("writeResult and writeError write 2.0, whatever the result is", () => {
   const error = { code: 1, message: "No" };
-  assertEquals(
-    writeResult("a", "0"),
-    '{"jsonrpc":"2.0","result":0,"id":"a"}',
-  );
-  const long = JSON.stringify("x".repeat(1_000));
-  assertEquals(
-    writeResult(1, long),
-    `{"jsonrpc":"2.0","result":${long},"id":1}`,
-  );
+  const rows: [unknown, string][] = [
+    [0, "0"],
+    [true, "true"],
+    [null, "null"],
+    [undefined, "null"],
+    [{ toJSON: () => undefined }, "null"],
+    ["a", '"a"'],
+    ["x".repeat(1_000), `"${"x".repeat(1_000)}"`],
+    [{ a: [1] }, '{"a":[1]}'],
+    [new JsonText("[ 1]"), "[ 1]"],
+  ];
+  for (const [result, written] of rows) {
+    for (const id of [1, "a", null]) {
+      assertEquals(
+        writeResult(id, result),
+        `{"jsonrpc":"2.0","result":${written},"id":${JSON.stringify(id)}}`,
+      );
+    }
+  }
+  for (const result of [1n, () => 1, [Symbol("s")], { a: { b: () => 1 } }]) {
+    assertThrows(() => writeResult(1, result), TypeError);
+  }
   assertEquals(
     writeError("a", error),
     '{"jsonrpc":"2.0","error":{"code":1,"message":"No"},"id":"a"}',

@@ -23,6 +23,7 @@ import { cannotNotify } from "../peer/sending.ts";
 import type { Peer } from "../presets/everything.ts";
 import { isDeeperThan } from "../wire/depth.ts";
 import {
+  JsonText,
   type Params,
   type Version,
   writeNotification,
@@ -1262,9 +1263,10 @@ function writeData(cannot: string, data: unknown): string | undefined {
  */
 function writeDetached(method: string, params: Params | undefined): string {
   checkMethod(cannotNotify, method);
+  const text = writeFor(`${cannotNotify} "${method}"`, params);
   return writeNotification(
     method,
-    writeFor(`${cannotNotify} "${method}"`, params),
+    text === undefined ? undefined : new JsonText(text),
   );
 }
 

@@ -19,7 +19,7 @@ import { advance, renew } from "../peer/waiting.ts";
 import type { Limits } from "../wire/limits.ts";
 import { tooManyStreams } from "../wire/codes.ts";
 import { RpcError } from "../wire/error.ts";
-import { JsonText, type Params, writeValue } from "../wire/message.ts";
+import type { Params } from "../wire/message.ts";
 
 /** The writing that is under way now. */
 let current: Writing | undefined;
@@ -370,12 +370,14 @@ export class Link implements Values {
     return isReference(value) ? startWriting(call) : undefined;
   }
 
-  /** Writes a result as JSON. */
-  writeResult(value: unknown, writing: Writing): string {
+  /** Replaces a result, and then writes it. */
+  writeResult<T>(
+    value: unknown,
+    writing: Writing,
+    write: (value: unknown) => T,
+  ): T {
     const written = this.#write(value, writing);
-    return written instanceof JsonText
-      ? written.text
-      : withWriting(writing, () => writeValue(written));
+    return withWriting(writing, () => write(written));
   }
 
   #write(value: unknown, writing: Writing): unknown {

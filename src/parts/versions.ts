@@ -16,6 +16,8 @@ import {
   type Params,
   type Version,
   writeId,
+  writeParams,
+  writeValue,
 } from "../wire/message.ts";
 
 /** The part that speaks JSON-RPC 1.0 and bare. */
@@ -31,40 +33,45 @@ const usual: Versions = {
 
   writeRequest(version, id, method, params) {
     const name = JSON.stringify(method);
+    const written = writeParamsIn(version, params);
     if (version === "1.0") {
-      return `{"id":${writeId(id)},"method":${name},"params":${
-        params ?? "[]"
-      }}`;
+      return `{"id":${writeId(id)},"method":${name},"params":${written}}`;
     }
-    return params === undefined
+    return written === undefined
       ? `{"method":${name},"id":${writeId(id)}}`
-      : `{"method":${name},"params":${params},"id":${writeId(id)}}`;
+      : `{"method":${name},"params":${written},"id":${writeId(id)}}`;
   },
 
   writeNotification(version, method, params) {
     const name = JSON.stringify(method);
+    const written = writeParamsIn(version, params);
     if (version === "1.0") {
-      return `{"id":null,"method":${name},"params":${params ?? "[]"}}`;
+      return `{"id":null,"method":${name},"params":${written}}`;
     }
-    return params === undefined
+    return written === undefined
       ? `{"method":${name}}`
-      : `{"method":${name},"params":${params}}`;
+      : `{"method":${name},"params":${written}}`;
   },
 
-  writeResult: (version, id, result) =>
-    version === "1.0"
-      ? `{"id":${writeId(id)},"result":${result},"error":null}`
-      : `{"result":${result},"id":${writeId(id)}}`,
+  writeResult(version, id, result) {
+    const written = writeValue(result);
+    return version === "1.0"
+      ? `{"id":${writeId(id)},"result":${written},"error":null}`
+      : `{"result":${written},"id":${writeId(id)}}`;
+  },
 
   writeError,
-
-  checkParams(version: Version, params: Params | undefined) {
-    if (version !== "1.0" || params === undefined || Array.isArray(params)) {
-      return;
-    }
-    throw new TypeError("JSON-RPC 1.0 has no params by name, pass an array");
-  },
 };
+
+function writeParamsIn(
+  version: Version,
+  params: Params | undefined,
+): string | undefined {
+  if (version !== "1.0") return writeParams(params);
+  if (params === undefined) return "[]";
+  if (Array.isArray(params)) return writeParams(params);
+  throw new TypeError("JSON-RPC 1.0 has no params by name, pass an array");
+}
 
 /** Some 1.0 peers accept errors only as strings. */
 const withStringErrors: Versions = /* @__PURE__ */ Object.assign({}, usual, {

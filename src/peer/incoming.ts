@@ -29,13 +29,12 @@ import {
   writeError,
   writeId,
   writeResult,
-  writeValue,
 } from "../wire/message.ts";
 import type { Connection, Core, RunningCall } from "./core.ts";
 import { invoke, type Method, Methods } from "./methods.ts";
 import { closedError, isOfOther, report, runHook } from "./owner.ts";
 import type { Loan } from "./pending.ts";
-import type { IncomingBatch, Lender, Traces } from "./seams.ts";
+import type { IncomingBatch, Lender, Traces, Writing } from "./seams.ts";
 import { sendAside, tell } from "./sending.ts";
 import type { TraceContext } from "./trace.ts";
 import { renew } from "./waiting.ts";
@@ -506,12 +505,12 @@ export function answer(core: Core, loan: Loan): void {
 }
 
 function succeed(core: Core, running: RunningCall, result: unknown): void {
-  const { id, version, connection, connection: { values } } = running;
+  const { id, connection, connection: { values } } = running;
   // If nobody waits any more, the result is still written, so that its streams and
   // references are released.
   const answered = running.answered || connection.ended !== undefined;
   const writing = values?.startResult(result, running);
-  let text: string;
+  let response: string;
   try {
     if (writing !== undefined) {
       const turn = answered ? undefined : values?.turn(result, running);
@@ -519,19 +518,40 @@ function succeed(core: Core, running: RunningCall, result: unknown): void {
         return wait(core, running, resolveAfter(turn, result));
       }
       // Written even if there is no answer, so that its streams end.
-      text = values!.writeResult(result, writing);
+      response = writeLending(core, running, result, writing);
     }
     if (id === undefined || answered) return values?.release(writing);
-    if (writing === undefined) text = writeValue(result);
+    if (writing === undefined) response = writeAnswer(core, running, result);
   } catch (error) {
     values?.release(writing);
     return fail(core, running, error);
   }
-  const response = version === "2.0"
-    ? writeResult(id, text!)
-    : core.versions!.writeResult(version, id, text!);
-  if (isTooLong(core, running, response)) values?.release(writing);
-  else write(core, running, response);
+  if (isTooLong(core, running, response!)) values?.release(writing);
+  else write(core, running, response!);
+}
+
+/** Writes a response whose result may hold streams and references. */
+function writeLending(
+  core: Core,
+  running: RunningCall,
+  result: unknown,
+  writing: Writing,
+): string {
+  return running.connection.values!.writeResult(
+    result,
+    writing,
+    (written) => writeAnswer(core, running, written),
+  );
+}
+
+function writeAnswer(
+  core: Core,
+  { version, id = null }: RunningCall,
+  result: unknown,
+): string {
+  return version === "2.0"
+    ? writeResult(id, result)
+    : core.versions!.writeResult(version, id, result);
 }
 
 async function resolveAfter(

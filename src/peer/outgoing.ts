@@ -22,7 +22,6 @@ import {
   type Response,
   writeMembers,
   writeNotification,
-  writeParams,
   writeRequest,
 } from "../wire/message.ts";
 import type { CallOptions } from "./call.ts";
@@ -262,36 +261,56 @@ function writeCall(
   id?: number,
   members?: Members,
 ): string {
-  const version = versionOf(core);
-  const isOld = version !== "2.0";
-  let written: string | undefined;
+  let text: string;
   let more: string;
   try {
     more = writeMembers(members);
-    if (isOld) core.versions!.checkParams(version, params);
-    written = writing === undefined
-      ? writeParams(params)
-      : core.connection.values!.writeParams(params, writing, writeParams);
+    text = writing === undefined
+      ? writeMessage(core, method, params, id)
+      : writeLending(core, method, params, writing, id);
   } catch (error) {
     if (error instanceof RpcError) throw error;
     const why = error instanceof Error ? error.message : String(error);
     throw new TypeError(`${what} "${method}": ${why}`, { cause: error });
   }
-  if (id === undefined) {
-    return isOld
-      ? core.versions!.writeNotification(version, method, written)
-      : writeNotification(method, written);
-  }
-  const wireId = wireIdOf(core, id);
-  let text = traced(
-    core,
-    isOld
-      ? core.versions!.writeRequest(version, wireId, method, written)
-      : writeRequest(wireId, method, written),
-  );
+  if (id === undefined) return text;
+  text = traced(core, text);
   if (more !== "") text = `${text.slice(0, -1)}${more}}`;
   checkLength(core, what, method, text);
   return text;
+}
+
+/** The same with params that may hold streams and references. */
+function writeLending(
+  core: Core,
+  method: string,
+  params: Params | undefined,
+  writing: Writing,
+  id: number | undefined,
+): string {
+  return core.connection.values!.writeParams(
+    params,
+    writing,
+    (written) => writeMessage(core, method, written, id),
+  );
+}
+
+function writeMessage(
+  core: Core,
+  method: string,
+  params: Params | undefined,
+  id: number | undefined,
+): string {
+  const version = versionOf(core);
+  if (id === undefined) {
+    return version === "2.0"
+      ? writeNotification(method, params)
+      : core.versions!.writeNotification(version, method, params);
+  }
+  const wireId = wireIdOf(core, id);
+  return version === "2.0"
+    ? writeRequest(wireId, method, params)
+    : core.versions!.writeRequest(version, wireId, method, params);
 }
 
 /** The id as it is sent: a number, or a string with `stringIds`. */

@@ -49,17 +49,15 @@ export interface Versions {
     version: Version,
     id: number | string,
     method: string,
-    params: string | undefined,
+    params: Params | undefined,
   ): string;
   writeNotification(
     version: Version,
     method: string,
-    params: string | undefined,
+    params: Params | undefined,
   ): string;
-  writeResult(version: Version, id: Id, result: string): string;
+  writeResult(version: Version, id: Id, result: unknown): string;
   writeError(version: Version, id: Id, error: ErrorObject): string;
-  /** @throws {TypeError} The version has no such params. */
-  checkParams(version: Version, params: Params | undefined): void;
 }
 
 /** The answer to a batch that arrived, which is being collected. */
@@ -353,8 +351,11 @@ export interface Values {
     writing: Writing,
     write: (params: Params | undefined) => T,
   ): T;
-  /** Writes a result as JSON. */
-  writeResult(value: unknown, writing: Writing): string;
+  writeResult<T>(
+    value: unknown,
+    writing: Writing,
+    write: (value: unknown) => T,
+  ): T;
   /** Ends a writing: releases what was lent for the time of a call. */
   release(writing: Writing | undefined, succeeded?: boolean): void;
   /**

@@ -9,7 +9,6 @@ import {
   type Params,
   type Version,
   writeNotification,
-  writeParams,
 } from "../wire/message.ts";
 import type { Core } from "./core.ts";
 import { isSending } from "./owner.ts";
@@ -101,7 +100,7 @@ export function sendFrame(core: Core, frame: string): boolean {
  */
 export function tell(core: Core, method: string, params: Params): boolean {
   if (versionOf(core) !== "2.0") return false;
-  const text = writeNotification(method, writeParams(params));
+  const text = writeNotification(method, params);
   checkLength(core, cannotNotify, method, text);
   return sendAside(core, text);
 }

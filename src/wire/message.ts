@@ -354,9 +354,13 @@ export function writeRequest(
   method: string,
   params: Params | undefined,
 ): string {
-  return isLong(params)
-    ? writeLong(method, params, id)
-    : writeShort(headOf(method), params, `,"id":${writeId(id)}}`);
+  const head = headOf(method);
+  const tail = `,"id":${writeId(id)}}`;
+  if (params === undefined) return head.slice(0, -beforeParams.length) + tail;
+  const text = writeScalars(params);
+  return text === undefined
+    ? writeLong(head, params, tail, method, id)
+    : head + text + tail;
 }
 
 /**
@@ -368,48 +372,53 @@ export function writeNotification(
   method: string,
   params: Params | undefined,
 ): string {
-  return isLong(params)
-    ? writeLong(method, params)
-    : writeShort(headOf(method), params, "}");
+  const head = headOf(method);
+  if (params === undefined) return `${head.slice(0, -beforeParams.length)}}`;
+  const text = writeScalars(params);
+  return text === undefined
+    ? writeLong(head, params, "}", method)
+    : `${head}${text}}`;
 }
 
-function writeShort(
-  head: string,
-  params: Params | undefined,
-  tail: string,
-): string {
-  return params === undefined
-    ? head.slice(0, -beforeParams.length) + tail
-    : head + writeParams(params) + tail;
-}
-
-/** Whether params are anything but an array of scalars without long strings. */
-function isLong(params: Params | undefined): params is Params {
-  if (!Array.isArray(params)) return params !== undefined;
+/**
+ * Writes an array of a few numbers, booleans and short strings; `undefined`: it is
+ * anything else. Numbers are written in a third of the time of JSON.stringify.
+ */
+function writeScalars(params: Params): string | undefined {
+  if (
+    !Array.isArray(params) || params.length > 16 ||
+    (params as { toJSON?: unknown }).toJSON !== undefined
+  ) return undefined;
+  let text = "[";
+  let areNumbers = true;
   for (let index = 0; index < params.length; index++) {
     const member: unknown = params[index];
-    const isShort = typeof member === "string"
-      ? member.length <= 64
-      : typeof member === "number" || typeof member === "boolean";
-    if (!isShort) return true;
+    if (Number.isFinite(member)) text += index === 0 ? member : `,${member}`;
+    else if (
+      typeof member === "string"
+        ? member.length > 64
+        : typeof member !== "boolean"
+    ) return undefined;
+    else areNumbers = false;
   }
-  return false;
+  return areNumbers ? `${text}]` : JSON.stringify(params);
 }
 
+/** Writes a call together with its params. */
 function writeLong(
-  method: string,
+  head: string,
   params: Params,
+  tail: string,
+  method: string,
   id?: number | string,
 ): string {
   const text = JSON.stringify({ jsonrpc: "2.0", method, params, id });
-  const head = headOf(method);
   if (text.startsWith(head) && isList(text, head.length)) {
     checkData(params, "params");
     return text;
   }
   // It is text already, or can't be params.
-  const written = writeParams(params)!;
-  return join(head, written, id === undefined ? "}" : `,"id":${writeId(id)}}`);
+  return join(head, writeParams(params)!, tail);
 }
 
 /** Whether an array or an object begins at this place of a text. */

@@ -63,7 +63,7 @@ export class Deadlines implements Sleeper {
         this.#next = Infinity;
       }
       const deadline = now + timeout;
-      this.#lookAt(Math.min(deadline, now + this.#grain), now);
+      this.#lookAt(Math.min(deadline, now + this.#grain), now, era);
       return deadline;
     }
     return this.#next + timeout;
@@ -94,9 +94,9 @@ export class Deadlines implements Sleeper {
     this.#alarm.delete(this);
   }
 
-  #lookAt(time: number, now: number): void {
+  #lookAt(time: number, now: number, era?: number): void {
     if (this.#isOver || this.#next <= time) return;
-    this.#alarm.set(this, time - now);
+    this.#alarm.set(this, time - now, era);
     // The alarm may be due earlier, for others.
     this.#next = this.#alarm.due;
   }

@@ -71,12 +71,20 @@ export class Alarm {
     return this.#due;
   }
 
-  /** Wakes a sleeper within some milliseconds. */
-  set(sleeper: Sleeper, within: number): void {
+  /**
+   * Wakes a sleeper within some milliseconds.
+   *
+   * @param era The era, for whoever has just looked at it.
+   */
+  set(
+    sleeper: Sleeper,
+    within: number,
+    era: number = lookAtEra(),
+  ): void {
     if (sleeper.place === -1) {
       sleeper.place = this.#sleepers.push(sleeper) - 1;
     }
-    if (this.#era !== lookAtEra()) this.#forget();
+    if (this.#era !== era) this.#forget();
     // The clock isn't read if the timer rings soon enough in any case.
     if (within >= this.#span) return;
     const now = performance.now();

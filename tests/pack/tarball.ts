@@ -11,9 +11,9 @@ import { fileURLToPath } from "node:url";
 const root = fileURLToPath(new URL("../../", import.meta.url));
 
 /**
- * What package.json says beside what deno.json does. Nothing in its `exports` depends
- * on who imports it, but for types: each door is one platform's, or everybody's, and
- * says so where it is another one.
+ * What package.json says beside what deno.json does. `exports` has one code for all
+ * who import it: each door is one platform's, or everybody's, and says so where it is
+ * another one. But it has that code twice, see {@linkcode build}.
  */
 const more = {
   description:
@@ -71,9 +71,10 @@ export async function pack(
     ], root);
     await run("tar", ["-xzf", raw], scratch);
     const file = `${scratch}/package/package.json`;
-    const { name, version, dependencies, ...rest } = JSON.parse(
+    const { name, version, dependencies, exports, ...rest } = JSON.parse(
       await Deno.readTextFile(file),
     );
+    await build(`${scratch}/package`);
     // A page's own, of /react alone: the package brings none.
     const { react: _, ...others } = dependencies;
     const manifest = {
@@ -83,6 +84,7 @@ export async function pack(
       ...repository !== undefined &&
         { repository: { type: "git", url: repository } },
       ...rest,
+      exports: withBuilt(exports),
       dependencies: others,
       peerDependencies: { react: ">=18" },
       peerDependenciesMeta: { react: { optional: true } },
@@ -94,6 +96,40 @@ export async function pack(
   } finally {
     await Deno.remove(scratch, { recursive: true });
   }
+}
+
+/** A door in the `exports` of package.json: files by who imports them. */
+interface Door {
+  readonly types: string;
+  readonly [condition: string]: string;
+}
+
+/**
+ * Puts the doors' code into few files, in `built/`: Node loads `/client` from there
+ * in 22 ms, from its 60 modules in 49. For bundlers the modules stay as they are, so
+ * that a page gets only what it imports.
+ */
+async function build(folder: string): Promise<void> {
+  const doors = Array.from(Deno.readDirSync(folder), ({ name }) => name)
+    .filter((name) => name.endsWith(".js"));
+  await run(Deno.execPath(), [
+    ...["bundle", "--quiet", "--platform", "deno", "--code-splitting"],
+    // Or a class in it is called "_RpcError", in whatever prints one.
+    "--keep-names",
+    ...["node:*", "react", "ws"].flatMap((name) => ["--external", name]),
+    ...["--outdir", "built", ...doors],
+  ], folder);
+}
+
+/** The same doors, with the built code for Node and whoever calls itself so, as Bun does. */
+function withBuilt(exports: { [door: string]: Door }): object {
+  return Object.fromEntries(
+    Object.entries(exports).map(([name, { types, ...others }]) => {
+      const node = others["default"]!.replace("./", "./built/");
+      // The first condition that holds is taken.
+      return [name, { types, node, ...others }];
+    }),
+  );
 }
 
 /** Runs a program to its end, with variables of its own, and returns what it printed. */

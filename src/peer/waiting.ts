@@ -59,7 +59,10 @@ export function post(
     !isLosing(core)
   ) return closedError(core, what, false, method);
   const { queue, limits: { outgoing, queued, queuedLength } } = core;
-  const messages = entries.flatMap(messagesOf);
+  // Mostly there is one.
+  const messages = entries.length === 1
+    ? messagesOf(entries[0]!)
+    : entries.flatMap(messagesOf);
   const lends = core.connection.values?.canLend(messages);
   if (
     isOpen && core.pause === undefined &&
@@ -117,7 +120,7 @@ export function awaited(core: Core): string {
 /** Sends messages of the queue, as many as may be in flight and lent. */
 export function advance(core: Core): void {
   const { queue } = core;
-  if (queue.isMoving || core.pause !== undefined) return;
+  if (queue.size === 0 || queue.isMoving || core.pause !== undefined) return;
   queue.isMoving = true;
   while (isSending(core) && moveOn(core));
   queue.isMoving = false;
@@ -132,12 +135,13 @@ function moveOn(core: Core): boolean {
   const isLender = firstAside !== undefined &&
     core.connection.values?.canLend(messagesOf(firstAside)) !== false;
   const entry = isLender ? firstAside : first;
+  if (entry === undefined) return false;
+  const messages = messagesOf(entry);
   if (
-    entry === undefined || !hasPlaces(core, messagesOf(entry)) ||
-    core.backlog?.hasRoom(entry) === false
+    !hasPlaces(core, messages) || core.backlog?.hasRoom(entry) === false
   ) return false;
   if (!isLender) {
-    const lends = core.connection.values?.canLend(messagesOf(entry));
+    const lends = core.connection.values?.canLend(messages);
     if (lends !== undefined && (!lends || firstAside !== undefined)) {
       queue.setAside();
       return true;

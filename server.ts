@@ -25,6 +25,16 @@
  * @module
  */
 
+import "./src/presets/graph.ts";
+// Before those that import them, too.
+import "./src/presets/everything.ts";
+import "./src/presets/misuse.ts";
+import "./src/server/origin.ts";
+import "./src/server/refusal.ts";
+import "./src/server/turns.ts";
+import "./src/runtime/deno_pausing.ts";
+import "./src/runtime/turns.ts";
+
 import {
   type AcceptDefinition,
   Acceptor,

@@ -118,7 +118,7 @@ Deno.test("No file of a room imports itself, by whatever way", async () => {
   for (const file of files) visit(file, []);
 });
 
-Deno.test("A client's modules are imported first by its door or a preset: see src/presets/graph.ts", async () => {
+Deno.test("Modules are imported first by a door or a preset, where Deno loads them: see src/presets/graph.ts", async () => {
   const graph = "src/presets/graph.ts";
   const next = new Map<string, string[]>();
   for (
@@ -139,7 +139,7 @@ Deno.test("A client's modules are imported first by its door or a preset: see sr
     }
     return first;
   };
-  for (const door of ["mod.ts", "client.ts", "slim.ts"]) {
+  for (const door of ["mod.ts", "client.ts", "slim.ts", "server.ts"]) {
     const first = load(door);
     assert(first.size > 30);
     for (const [file, from] of first) {

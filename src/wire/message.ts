@@ -354,13 +354,7 @@ export function writeRequest(
   method: string,
   params: Params | undefined,
 ): string {
-  const head = headOf(method);
-  const tail = `,"id":${writeId(id)}}`;
-  if (params === undefined) return head.slice(0, -beforeParams.length) + tail;
-  const text = writeScalars(params);
-  return text === undefined
-    ? writeLong(head, params, tail, method, id)
-    : head + text + tail;
+  return writeCall(method, params, `,"id":${writeId(id)}}`, id);
 }
 
 /**
@@ -372,12 +366,27 @@ export function writeNotification(
   method: string,
   params: Params | undefined,
 ): string {
+  return writeCall(method, params, "}");
+}
+
+/** @param tail The text behind the params. */
+function writeCall(
+  method: string,
+  params: Params | undefined,
+  tail: string,
+  id?: number | string,
+): string {
   const head = headOf(method);
-  if (params === undefined) return `${head.slice(0, -beforeParams.length)}}`;
-  const text = writeScalars(params);
-  return text === undefined
-    ? writeLong(head, params, "}", method)
-    : `${head}${text}}`;
+  if (params === undefined) return head.slice(0, -beforeParams.length) + tail;
+  const scalars = writeScalars(params);
+  if (scalars !== undefined) return head + scalars + tail;
+  const text = JSON.stringify({ jsonrpc: "2.0", method, params, id });
+  if (text.startsWith(head) && isList(text, head.length)) {
+    checkData(params, "params");
+    return text;
+  }
+  // It is text already, or can't be params.
+  return join(head, writeParams(params)!, tail);
 }
 
 /**
@@ -402,23 +411,6 @@ function writeScalars(params: Params): string | undefined {
     else areNumbers = false;
   }
   return areNumbers ? `${text}]` : JSON.stringify(params);
-}
-
-/** Writes a call together with its params. */
-function writeLong(
-  head: string,
-  params: Params,
-  tail: string,
-  method: string,
-  id?: number | string,
-): string {
-  const text = JSON.stringify({ jsonrpc: "2.0", method, params, id });
-  if (text.startsWith(head) && isList(text, head.length)) {
-    checkData(params, "params");
-    return text;
-  }
-  // It is text already, or can't be params.
-  return join(head, writeParams(params)!, tail);
 }
 
 /** Whether an array or an object begins at this place of a text. */

@@ -71,7 +71,7 @@ import { authority } from "./src/server/origin.ts";
 import type { Address as Url, Protocols } from "./src/line/address.ts";
 import {
   checkClient,
-  connect as connectOver,
+  connectBy,
   type ConnectOptions as AnyConnectOptions,
   type ConnectSettings as AnyConnectSettings,
 } from "./src/presets/connect.ts";
@@ -466,19 +466,18 @@ export function connect(
   settings: ConnectSettings = {},
 ): unknown {
   checkClient(url, service, settings);
-  if (typeof service === "function") {
-    return connectOver(...withSockets(url, settings, service));
-  }
-  const [address, options] = withSockets(url, service);
-  return connectOver(address, options as AnyConnectOptions);
+  const isClass = typeof service === "function";
+  const [address, options] = withSockets(url, isClass ? settings : service);
+  return isClass
+    ? connectBy(address, service, options, true)
+    : connectBy(address, options as AnyConnectOptions, {}, true);
 }
 
-/** The arguments for `connect` of the client, with sockets of `ws`. */
-function withSockets<Service extends unknown[]>(
+/** The address and the settings for `connectBy`, with sockets of `ws`. */
+function withSockets(
   url: Url,
   settings: ConnectSettings,
-  ...service: Service
-): [Url, ...Service, AnyConnectSettings] {
+): [Url, AnyConnectSettings] {
   const { headers, webSocketOptions, limits } = settings;
   if (headers !== undefined && !/^(object|function)$/.test(typeof headers)) {
     throw new TypeError(
@@ -501,7 +500,7 @@ function withSockets<Service extends unknown[]>(
     usual = { ...usual, headers: await headers() };
     return typeof url === "function" ? url() : url;
   };
-  return [address, ...service, { ...settings, createSocket }];
+  return [address, { ...settings, createSocket }];
 }
 
 type Fetch = (

@@ -97,15 +97,31 @@ export function connect(
   settings: ConnectSettings = {},
 ): unknown {
   checkClient(url, service, settings);
+  return connectBy(url, service, settings);
+}
+
+/**
+ * Connects with arguments that were checked.
+ *
+ * @param isParsing Whether `createSocket` parses the URL, as the platform's own
+ * socket does.
+ */
+export function connectBy(
+  url: Address,
+  service: ServiceClass<unknown> | ConnectOptions,
+  settings: ConnectSettings,
+  isParsing = false,
+): unknown {
   const isClass = typeof service === "function";
   const options = isClass ? settings : service;
   const { protocols = [], createSocket = createWebSocket } = options;
+  isParsing ||= createSocket === createWebSocket;
   /** The socket of the last attempt. */
   let socket: Socket | Promise<Socket> | undefined;
   let hasFailed = false;
   const makeSocket: SocketMaker = (offers) => {
     if (hasFailed) return closedSocket;
-    return socket = open(url, protocols, createSocket, offers);
+    return socket = open(url, protocols, createSocket, offers, isParsing);
   };
   try {
     return isClass
@@ -169,12 +185,14 @@ const closedSocket: Socket = {
  * Makes the socket of one attempt; see {@linkcode openSocket}.
  *
  * @param own The peer's own subprotocols, which are offered before the owner's.
+ * @param isParsing Whether `createSocket` parses the URL.
  */
 function open(
   url: Address,
   protocols: Protocols,
   createSocket: CreateSocket,
   own: readonly string[],
+  isParsing: boolean,
 ): Socket | Promise<Socket> {
   const create: CreateSocket = (url, protocols) => {
     const socket = createSocket(url, own.concat(protocols));
@@ -187,10 +205,9 @@ function open(
     typeof url !== "string" || !/^wss?:[^#]*$/.test(url) ||
     !Array.isArray(protocols)
   ) return openSocket(url, protocols, create);
-  // The platform's own socket parses the URL anyway, and parsing is slow (bench/,
-  // "2,000 idle"). Here rather than in openSocket, which is a part of the small
-  // client.
-  if (createSocket !== createWebSocket) new URL(url); // Throws if invalid.
+  // Not parsed twice, since parsing is slow (bench/, "2,000 idle"). Here rather than
+  // in openSocket, which is a part of the small client.
+  if (!isParsing) new URL(url); // Throws if invalid.
   try {
     return create(url, protocols as string[]);
   } catch (error) {

@@ -85,9 +85,10 @@ export function checkOptions(
   functions: readonly string[] = [],
 ): void {
   const read = options as Unread;
-  for (const name of [...functionNames, ...functions]) {
+  const check = (name: string): void =>
     checkOption(name, read[name], "function", "a function");
-  }
+  functionNames.forEach(check);
+  functions.forEach(check);
   checkOption("local", read.local, "object", "an object of functions");
   checkOption("limits", read.limits, "object", "an object");
 }

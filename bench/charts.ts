@@ -13,7 +13,7 @@ interface Chart {
   /** The comparison that it draws, and the metric. */
   name: string;
   metric: string;
-  /** What the axes say. */
+  /** The labels of the axes. */
   size: string;
   cost: string;
   isLinear?: boolean;
@@ -23,7 +23,7 @@ interface Point {
   size: number;
   contender: string;
   cost: number;
-  /** Of the cost to the first contender's, with its quartiles; the first has none. */
+  /** The cost divided by the first contender's, with quartiles; the first has none. */
   ratio?: number;
   low?: number;
   high?: number;
@@ -74,7 +74,7 @@ const charts: Chart[] = [
   },
 ];
 
-// What a contender is called for those who don't know the files.
+// Contenders' names for readers who don't know the files.
 const labels: Record<string, string> = {
   loop: "hand-written loop",
   lifted: "this library",
@@ -121,7 +121,7 @@ function pointsOf({ name, metric }: Chart): Point[] {
   });
 }
 
-/** Two panels: what it costs, and how much more than the loop at the same size. */
+/** Two panels: the cost, and its ratio to the loop's at the same size. */
 async function draw(chart: Chart, points: Point[]): Promise<string> {
   const ratios = points.flatMap(({ ratio }) => ratio ?? []).sort((a, b) =>
     a - b

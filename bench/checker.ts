@@ -1,21 +1,21 @@
 /**
- * What the types of a remote cost those who check a program: `checker.ts remote`
- * checks one that calls through `Remote`, `checker.ts declared` the same one with
- * the methods declared by hand as promises.
+ * The cost of a remote's types for a type checker: `checker.ts remote` checks a
+ * program that calls through `Remote`, `checker.ts declared` the same one with the
+ * methods declared by hand as promises.
  */
 
 import { converse } from "./lines.ts";
 
-/** How many methods the contract has, each called once. */
+/** The number of methods of the contract, each called once. */
 export const methods = 300;
 
 // Half of the methods stand in groups of this size.
 const groupSize = 10;
 
 interface Program {
-  /** What the server's methods return. */
+  /** The result type of the server's methods. */
   result: (value: string) => string;
-  /** How the program comes by them. */
+  /** The program's way to the methods. */
   remote: string;
 }
 
@@ -44,7 +44,7 @@ if (import.meta.main) {
 
 /** Checks a program as if it were new, and returns how many seconds it took. */
 async function check(program: Program, directory: string): Promise<number> {
-  // What was checked once isn't checked again, unless it is another text.
+  // The checker skips a text that it has checked before.
   const nonce = `// ${crypto.randomUUID()}\n`;
   await Deno.writeTextFile(
     `${directory}/contract.ts`,

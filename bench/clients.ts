@@ -2,7 +2,7 @@
 
 import type { Client } from "./contender.ts";
 
-// As many handshakes at a time; a server's backlog is not what is measured.
+// Handshakes at a time: few, because a server's backlog is not measured here.
 const atATime = 50;
 
 export class Clients {
@@ -14,12 +14,12 @@ export class Clients {
     this.#connect = connect;
   }
 
-  /** How many there are. */
+  /** The number of clients. */
   get size(): number {
     return this.#clients.length;
   }
 
-  /** The first ones, that many; each new one has had an answer. */
+  /** The first clients, that many; each new one has had an answer. */
   async take(count: number): Promise<Client[]> {
     const missing = () => count - this.#clients.length;
     while (missing() > 0) {

@@ -106,7 +106,7 @@ await Deno.writeTextFile(
 );
 if (failures.length > 0) Deno.exit(1);
 
-/** What a checkout is at. */
+/** The commit of a checkout. */
 async function commitOf(checkout: URL): Promise<string> {
   const { stdout } = await new Deno.Command("git", {
     args: ["describe", "--always", "--dirty", "--exclude=*"],
@@ -143,7 +143,7 @@ function pick(
   }));
 }
 
-/** A line for each row and metric: medians, what has changed, and either to the loop. */
+/** A line for each row and metric: medians, their ratio, and each one's to the loop. */
 function changes(pair: string[], figures: Figure[], whole: Figure[]): string {
   const body = figures.flatMap(({ row, metric, contender, median, ratio }) => {
     if (contender !== pair[1] || isDetail(metric)) return [];
@@ -174,7 +174,7 @@ function changes(pair: string[], figures: Figure[], whole: Figure[]): string {
   );
 }
 
-/** Whether a metric is kept, but not printed: where there is the CPU time of both sides. */
+/** True for a metric that is kept and not printed, since the CPU time of both sides is. */
 function isDetail(metric: string): boolean {
   return metric.startsWith("p99") ||
     /^(server|client) CPU/.test(metric) && !metric.endsWith("/connection");

@@ -1,4 +1,4 @@
-/** What is compared with what, in which rows. */
+/** The comparisons: their contenders and rows. */
 
 import { methods } from "./checker.ts";
 import { type Runtime, runtimesOf } from "./runtime.ts";
@@ -21,11 +21,11 @@ export interface Comparison {
   milliseconds: number;
 }
 
-/** How contenders are set to work, and the rows that they then do. */
+/** The way to start contenders, and the rows that they then do. */
 export interface Setting {
   start: (contender: string) => Team | Promise<Team>;
   rows: string[];
-  /** Whether to go without warming up; then this many rounds must do. */
+  /** Present if there is no warm-up: the number of rounds. */
   coldRounds?: number;
 }
 
@@ -90,7 +90,7 @@ const comparisons: Comparison[] = [
     ...others,
   ]),
   compareAll("node", node, ["loop", "peer", "shared", "slim", ...others]),
-  // JavaScriptCore compiles later: of less than that much is compiling.
+  // JavaScriptCore compiles later: in shorter rounds compiling is a large part.
   compareAll("bun", bun, ["loop", "peer"], 2_000),
 ];
 
@@ -141,7 +141,7 @@ export function compareAll(
   };
 }
 
-/** What else is chosen but names. */
+/** The choices on the command line, apart from the comparisons' names. */
 export interface Choice {
   contender?: string[] | undefined;
   row?: string[] | undefined;
@@ -210,7 +210,7 @@ export function narrow(
   }));
 }
 
-/** The same work, more and more of it: each against the loop at the same size. */
+/** The same work in growing sizes, each against the loop at the same size. */
 function compareGrowths(calls: number): Comparison[] {
   const contenders = ["loop", "lifted"];
   const overDeno = (contender: string) => overSockets(contender, deno);

@@ -1,4 +1,4 @@
-/** What every contender is: the same methods, served and called. */
+/** A contender: the same methods in each, served and called. */
 
 import type { Socket } from "@jsonrpcws/peer/testing";
 import type { Item } from "./item.ts";
@@ -10,10 +10,10 @@ import type { Item } from "./item.ts";
 export type Connect = (url: string) => Client | Promise<Client>;
 
 /**
- * A contender, one file in `contenders/`. Where its server has more to load than
- * its client, `connect` has a file of its own, `NAME_client.ts`, so that no client
- * pays for it: Deno loads what it sees that a module might import later, too. Node's
- * is `NAME_client_on_node.ts` where it has sockets of its own.
+ * A contender, one file in `contenders/`. If its server loads more than its client,
+ * `connect` has a file of its own, `NAME_client.ts`, so that no client pays for the
+ * server: Deno also loads a module's possible later imports. If Node has sockets of
+ * its own for it, the file is `NAME_client_on_node.ts`.
  */
 export interface Contender {
   /** Listens on a free port of 127.0.0.1 and returns the URL to connect to. */
@@ -42,11 +42,11 @@ export interface Client {
   /** Sends this item and is sent it back; absent if it can't. */
   echo?(item: Item): Promise<Item>;
   /**
-   * Has the server send the numbers from 0, that many, each of which `take` is
-   * given; absent if it can't.
+   * Has the server send the numbers from 0, that many, and gives each to `take`;
+   * absent if it can't.
    */
   count?(to: number, take: (n: number) => void): Promise<void>;
-  /** Gives `take` what is announced once this has resolved; absent if it can't. */
+  /** Gives `take` each announcement after this has resolved; absent if it can't. */
   listen?(take: (n: number) => void): void | Promise<void>;
   /** Has the server tell this number to every client that listens. */
   announce?(n: number): Promise<void>;

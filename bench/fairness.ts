@@ -1,7 +1,7 @@
 /**
- * `deno task bench:fairness`: what a neighbour notices of one that sends as fast as
- * it can, and how late the server's timers are beside it; `deno task attack`: the same
- * beside who wants to be noticed, and then what messages cost for their length.
+ * `deno task bench:fairness`: a neighbour's latency beside a client that sends as
+ * fast as it can, and the delay of the server's timers; `deno task attack`: the same
+ * beside attacks, and then the cost of messages for their length.
  */
 
 import { parseArgs } from "node:util";
@@ -29,7 +29,7 @@ const deno = [
   "--allow-all",
 ];
 let bundled: Promise<string> | undefined;
-/** The server as one program, for who doesn't know the names in `deno.json`. */
+/** The server as one program, for runtimes that don't know the names in `deno.json`. */
 const bundledServer = async (): Promise<string> =>
   fileURLToPath(
     `${await (bundled ??= bundle(
@@ -120,7 +120,7 @@ for (const name of values.server ?? Object.keys(servers)) {
 if (values.attacks && values.row === undefined) await compareCosts();
 Deno.exit();
 
-/** Prints what a message costs against plain JSON of its length. */
+/** Prints the cost of messages against plain JSON of their length. */
 async function compareCosts(): Promise<void> {
   const file = pathOf("fairness/costs.ts");
   const bundled = fileURLToPath(`${await bundle([config], [file])}costs.js`);

@@ -1,14 +1,13 @@
 /**
- * `first.ts MODULE... URL`: how long the first call of a process takes, from the
- * loading of the modules, the last of which is a contender's client. It imports
- * nothing itself, so that whatever is loaded is theirs, and writes one line of
- * JSON.
+ * `first.ts MODULE... URL`: the time of a process's first call, from the loading of
+ * the modules, the last of which is a contender's client. This file imports nothing,
+ * so that only theirs is loaded, and writes one line of JSON.
  */
 
 import type { Connect } from "./contender.ts";
 import type { Reply } from "./lines.ts";
 
-// For Deno, Node's would be something to load.
+// In Deno, `process` would have to be loaded.
 const { args, exit } = "Deno" in globalThis
   ? Deno
   : { args: globalThis.process.argv.slice(2), exit: globalThis.process.exit };
@@ -16,7 +15,7 @@ const modules = args.slice(0, -1);
 const url = args.at(-1)!;
 
 const { log } = console;
-// Some packages log, and what is written is the answer.
+// Some packages log, but standard output is for the answer alone.
 console.log = console.error;
 
 const before = performance.now();

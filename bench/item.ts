@@ -1,4 +1,4 @@
-/** An object of about 1 KiB of JSON, as a server might answer with. */
+/** An object of about 1 KiB of JSON, like a server's usual answer. */
 
 export interface Item {
   id: number;
@@ -31,7 +31,7 @@ export function createItem(id: number): Item {
   };
 }
 
-/** Whether this is the item of this number, looked at from both ends. */
+/** True for the item of this number, by a look at its first and last members. */
 export function isItem(item: Item, id: number): boolean {
   return item.id === id && item.price.amount === 12_900 + id &&
     item.variants.length === sizes.length && item.text === text;

@@ -3,7 +3,7 @@
 import process from "node:process";
 import { createInterface } from "node:readline";
 
-/** A question's answer, or why there is none. */
+/** A question's answer, or the reason why there is none. */
 export type Reply = { answer: unknown } | { error: string };
 
 /** Text lines out of a stream of bytes. */
@@ -23,7 +23,7 @@ export async function* lines(
   }
 }
 
-/** Greets whoever started this process, and answers until it asks no more. */
+/** Greets the process that started this one, and answers until it asks no more. */
 export async function converse<Question>(
   greeting: unknown,
   answer: (question: Question) => unknown,

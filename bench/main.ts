@@ -34,7 +34,7 @@ console.log(
   `${machine}; Deno ${Deno.version.deno}; ${pinned ? "" : "not "}pinned`,
 );
 
-// First, because it is quick to fail where the bundler can't be had.
+// First, because it fails at once if there is no bundler.
 const bundles: BundleSize[] = [];
 if (positionals.length === 0 || positionals.includes("sizes")) {
   for (const program of [...programs, ...others]) {

@@ -69,7 +69,7 @@ async function measureSetting(
     if (coldRounds === undefined) await round(row, warmUp);
     for (let turn = 0; turn < (coldRounds ?? rounds); turn++) {
       rowSamples.rounds.push(await round(row, milliseconds));
-      // Who goes first changes, so that a drift of the machine favours nobody.
+      // The first contender changes, so that a drift of the machine favours nobody.
       turns.reverse();
     }
   }
@@ -83,7 +83,7 @@ async function measureSetting(
       try {
         samples[index] = await team.measure({ row, milliseconds });
       } catch (error) {
-        // It may be in any state: what it did before counts, but it is out.
+        // It may be in any state: its rounds so far count, and it is out.
         turns = turns.filter((turn) => turn.team !== team);
         fail({ contender, row }, error);
       }

@@ -3,17 +3,17 @@
 import { cpus } from "node:os";
 import { lines, type Reply } from "./lines.ts";
 
-/** What this machine is. */
+/** The machine's processor and number of cores. */
 export const machine: string = `${
   cpus()[0]?.model ?? "unknown CPU"
 }, ${navigator.hardwareConcurrency} cores`;
 
-/** Whether processes can be pinned to cores here. */
+/** True if processes can be pinned to cores here. */
 export const pinned: boolean = navigator.hardwareConcurrency > 1 &&
   await hasTaskset();
 
-// Milliseconds after which a process that owes an answer is given up, and one
-// that has nothing more to do.
+// Milliseconds until a process that owes an answer is given up, and one that has
+// nothing more to do.
 const patience = 60_000;
 const farewell = 5_000;
 
@@ -34,7 +34,7 @@ export class Process implements AsyncDisposable {
   /**
    * Runs a command; its greeting is the first {@linkcode read}.
    *
-   * @param core Where; `undefined`: on whichever is free.
+   * @param core The core to run on; `undefined`: any.
    */
   constructor(core: number | undefined, name: string, ...command: string[]) {
     this.#name = name;

@@ -1,7 +1,7 @@
 /**
  * `deno task bench:readme FILE...`: puts the tables of these results into
  * README.md, each between the comments that bear its name, the newest of each.
- * What no result has stays as it is.
+ * Tables that no result has stay as they are.
  */
 
 import { type Result, sections } from "./result.ts";
@@ -25,12 +25,12 @@ function put(name: string, content: string): void {
   const end = `<!-- end of ${name} -->`;
   const [before, rest = ""] = text.split(begin);
   const [, after] = rest.split(end);
-  // Of the growth there are charts.
+  // The growth has charts instead.
   if (after === undefined) return;
   text = `${before}${begin}\n\n${content}\n\n${end}${after}`;
 }
 
-/** On what machine, and when. */
+/** The machine, the runs and the date. */
 function circumstances({ date, machine, pinned, runs }: Result): string {
   const times = runs === 1 ? "one run" : `${runs} runs`;
   return `${machine}, ${pinned ? "pinned" : "not pinned"}, ${times}, ${

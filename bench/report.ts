@@ -1,4 +1,4 @@
-/** The figures of a run, boiled down: medians, ratios to the first contender, and the tables of both. */
+/** The figures of a run, summed up: medians, ratios to the first contender, and the tables of both. */
 
 import type { BundleSize } from "./bundle.ts";
 import type { Sample } from "./team.ts";
@@ -89,7 +89,7 @@ export function table(contenders: string[], all: Figure[]): string {
   return markdown(head, body, 2);
 }
 
-/** A table of the bundles' sizes, each with what it has more than the first. */
+/** A table of the bundles' sizes, each with its difference from the first. */
 export function sizeTable(sizes: BundleSize[]): string {
   const body = sizes.map(({ program, minified, gzipped }, index) => [
     program,
@@ -106,7 +106,7 @@ export function sizeTable(sizes: BundleSize[]): string {
   );
 }
 
-/** What it costs to check types, beyond the first program. */
+/** The cost of checking types, beyond the first program's. */
 export function differences(all: Figure[]): string[] {
   return all.flatMap(({ row, contender, metric, difference }) => {
     if (metric !== "deno check, s" || difference === undefined) return [];
@@ -117,7 +117,7 @@ export function differences(all: Figure[]): string[] {
   });
 }
 
-/** A Markdown table, whose first columns are words, that many, and the others numbers. */
+/** A Markdown table: so many columns of words, then numbers. */
 export function markdown(
   head: string[],
   body: string[][],

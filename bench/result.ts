@@ -1,4 +1,4 @@
-/** What a run leaves behind: the file in `results/`, and the tables made of it. */
+/** A run's result: the file in `results/`, and the tables made of it. */
 
 import type { BundleSize } from "./bundle.ts";
 import type { Failure } from "./measure.ts";
@@ -46,7 +46,7 @@ export function stringify(result: Result): string {
   return JSON.stringify(result, shorten, 2) + "\n";
 }
 
-/** The tables of a result in Markdown, by the names of what is compared. */
+/** The tables of a result in Markdown, by the names of the comparisons. */
 export function sections(
   { comparisons, bundles, failures }: Result,
 ): { name: string; text: string }[] {

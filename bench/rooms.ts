@@ -1,5 +1,5 @@
 /**
- * `deno task bench:rooms`: what it costs to tell a room. Three of its members speak,
+ * `deno task bench:rooms`: the cost of telling a room. Three of its members speak,
  * each with eight messages under way, and every member is told each of them.
  *
  * The comparisons are `node`, `deno` and `bun`, one process on each, and `redis` and
@@ -33,7 +33,7 @@ const { values, positionals } = parseArgs({
   },
 });
 
-/** What the members of a room speak. */
+/** The protocol of a room's members. */
 type Kind = "rpc" | "shared" | "socket.io";
 
 interface Contender {
@@ -55,7 +55,7 @@ function configOf(bench: URL): string[] {
   ];
 }
 
-/** How a file of `rooms/` is run, of whichever checkout. */
+/** The command that runs a file of `rooms/`, of either checkout. */
 type Start = (
   file: string,
   args?: readonly string[],
@@ -230,7 +230,7 @@ async function gather(
   members: string,
   total: string,
 ): Promise<Team> {
-  // Of several nodes none has a core of its own.
+  // Several nodes have no core of their own.
   const core = size === 1 ? 0 : undefined;
   const nodes: Process[] = [];
   const urls: string[] = [];
@@ -262,7 +262,7 @@ async function gather(
 
 /** Microseconds of CPU time that a process has used, as Linux counts: in 10 ms. */
 function usedBy(pid: number): number {
-  // Deno itself would read it with all permissions alone.
+  // Deno itself reads this file only with all permissions.
   const { stdout } = new Deno.Command("cat", { args: [`/proc/${pid}/stat`] })
     .outputSync();
   const stat = new TextDecoder().decode(stdout);
@@ -270,7 +270,7 @@ function usedBy(pid: number): number {
   return (Number(fields[12]) + Number(fields[13])) * 10_000;
 }
 
-/** As `speakOnce`, but what an engine was too slow for is measured again. */
+/** Like `speakOnce`, but measures again if an engine was too slow. */
 async function speak(
   ...params: Parameters<typeof speakOnce>
 ): Promise<Figures> {
@@ -278,8 +278,8 @@ async function speak(
     try {
       return await speakOnce(...params);
     } catch (error) {
-      // Who speaks in a room hears it at once: when an engine comes to a halt for a
-      // while, more than 1,024 messages wait for it, and the others miss some.
+      // A speaker hears itself at once: when an engine halts for a while, more than
+      // 1,024 messages wait for it, and the others miss some.
       const isMissed = params[2] !== undefined &&
         String(error).includes(" of ");
       if (!isMissed || attempt === 5) throw error;

@@ -1,27 +1,27 @@
-/** What is measured: each row drives a process's clients for a given time and counts what they did. */
+/** The rows: each drives a process's clients for a given time and counts their work. */
 
 import type { Clients } from "./clients.ts";
 import type { Client } from "./contender.ts";
 import { createItem, isItem, type Item } from "./item.ts";
 
 export interface Row {
-  /** What is counted. */
+  /** The unit that is counted. */
   unit: "call" | "value" | "message" | "connection";
-  /** What of a client it takes, if it isn't `add` alone. */
+  /** The methods of a client that it needs, if more than `add`. */
   needs?: (keyof Client)[];
   /** Works for about this many milliseconds, checks every answer, and counts them. */
   run(clients: Clients, milliseconds: number): Promise<Count>;
-  /** Whether the heap is to be looked at afterwards. */
+  /** True if the heap is measured afterwards. */
   isHeapRead?: boolean;
 }
 
 export interface Count {
   count: number;
-  /** What else was found out, by name. */
+  /** Further figures, by name. */
   figures?: { [metric: string]: number };
 }
 
-// Over real sockets, or over a pair of sockets in one process.
+// Real sockets, or a pair of sockets in one process.
 const rows: Record<string, Row> = {
   "1 in flight": {
     unit: "call",
@@ -50,7 +50,7 @@ const rows: Record<string, Row> = {
   "1 KiB in one process": echoes(1),
 };
 
-// The same in any size, by what follows the number.
+// Rows of any size, by the words behind the number.
 const sizedRows: Record<string, (size: number) => Row> = {
   "in flight": (inFlight) => ({
     unit: "call",
@@ -114,11 +114,11 @@ async function calls(
   const end = performance.now() + milliseconds;
   let made = 0;
   async function caller(a: number): Promise<void> {
-    // Where there are more clients than callers, all have their turn.
+    // If there are more clients than callers, all have their turn.
     for (let b = 0, at = a; b % 16 !== 0 || performance.now() < end; b++) {
       const client = clients[at % clients.length]!;
       at += inFlight;
-      // Reading the clock costs as much as a Map's look-up: not at every call.
+      // The clock is not read at every call: that costs as much as a Map's look-up.
       const sum = await client.add(a, b);
       if (sum !== a + b) {
         throw new Error(`Wrong answer: add(${a}, ${b}) is ${sum}`);
@@ -190,7 +190,7 @@ async function items(
   return { count: made };
 }
 
-// What each client of this process that listens does with an announcement.
+// Each listening client of this process, and its function for an announcement.
 const listeners = new WeakMap<Client, { take: (n: number) => void }>();
 
 /** Announces one thing after the other, each once every client has heard the one before. */
@@ -225,7 +225,7 @@ async function announcements(
   return { count: announced * clients.length };
 }
 
-/** Takes that many values, and again until the time is over. */
+/** Takes that many values, again and again until the time is over. */
 async function values(
   client: Client,
   to: number,

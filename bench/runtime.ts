@@ -1,4 +1,4 @@
-/** What runs the contenders: Deno as they are, or Node and Bun as bundles. */
+/** The runtimes of the contenders: Deno runs the sources, Node and Bun bundles. */
 
 // Imported so that Deno fetches the package that has the program in it.
 import "@oven/bun-linux-x64/package.json" with { type: "json" };
@@ -10,7 +10,7 @@ import { node24 } from "../tests/interop/node_program.ts";
 export interface Runtime {
   name: string;
   /**
-   * The command of a process that does this for a contender, but for the arguments
+   * The command of a process with this role for a contender, without the arguments
    * after its module.
    */
   commandOf(contender: string, role: Role): Promise<string[]>;
@@ -18,7 +18,7 @@ export interface Runtime {
   withLargeFrames?: Runtime;
 }
 
-/** What such a process does; see `worker.ts`, and `first.ts`. */
+/** The role of such a process; see `worker.ts`, and `first.ts`. */
 export type Role = "server" | "client" | "pair" | "first";
 
 /** The runtimes of a checkout's contenders, which the bench of that checkout starts. */
@@ -27,7 +27,7 @@ export interface Runtimes {
   deno: Runtime;
   /** Node 24, for which all is bundled: it doesn't know the names in `deno.json`. */
   node: Runtime;
-  /** Bun, of bundles, too. */
+  /** Bun, which runs bundles, too. */
   bun: Runtime;
 }
 
@@ -68,7 +68,7 @@ export function runtimesOf(bench: URL): Runtimes {
     async commandOf(contender, role) {
       const file = fileOf(contender, role, "_on_node");
       const own = await bundled("worker.ts", "first.ts");
-      // By itself, or what it shares with others would be files of their own.
+      // Bundled alone, because code shared with others would be further files.
       const its = await bundled("node_sockets.ts", `contenders/${file}`);
       const sockets = `${its}node_sockets.js`;
       return [
@@ -107,7 +107,7 @@ export function runtimesOf(bench: URL): Runtimes {
       ...["deno", "run", ...config, ...flags],
       "--no-prompt",
       "--v8-flags=--expose-gc",
-      // What packages from npm want to know of the machine, and no other network.
+      // The permissions that packages from npm need, and no network but loopback.
       ...["--allow-env", "--allow-read", "--allow-sys"],
       "--allow-net=127.0.0.1",
       ...role === "first" ? [pathOf("first.ts")] : [pathOf("worker.ts"), role],
@@ -119,7 +119,7 @@ export function runtimesOf(bench: URL): Runtimes {
    * The file of a contender, or of its client alone if that has one; see
    * `contender.ts`.
    *
-   * @param suffix Of a client's file for this runtime alone, which goes first.
+   * @param suffix The ending of a client's file for this runtime alone, which goes first.
    */
   function fileOf(contender: string, role: Role, suffix = ""): string {
     const name = contender.replaceAll(/\W/g, "_");
@@ -163,7 +163,7 @@ export async function bundle(
   if (!success) {
     throw new Error(`Cannot bundle: ${new TextDecoder().decode(stderr)}`);
   }
-  // Or Node would read them as CommonJS first.
+  // Without this, Node would read them as CommonJS first.
   await Deno.writeTextFile(`${directory}/package.json`, '{"type":"module"}');
   return pathToFileURL(`${directory}/`).href;
 }

@@ -2,10 +2,10 @@
 
 import type { WebSocketServer } from "ws";
 
-/** Whether this is Deno. */
+/** True in Deno. */
 export const isDeno: boolean = "Deno" in globalThis;
 
-/** Whether this is Bun; if it is neither, it is Node. */
+/** True in Bun; Node is neither. */
 export const isBun: boolean = "Bun" in globalThis;
 
 /** Listens on a free port of 127.0.0.1, hands over each socket once it is open, and returns the URL. */
@@ -42,13 +42,13 @@ export function open(url: string): Promise<WebSocket> {
   });
 }
 
-/** A socket of Bun's, whose `data` has what hears of its messages. */
+/** A socket of Bun's; its `data` has the listeners for its messages. */
 interface BunSocket {
   readonly data: { hear?: (event: { data: string }) => void };
   send(text: string): void;
 }
 
-/** The same on Bun, with no more between its sockets and who uses them than it takes. */
+/** The same on Bun, with the least code between its sockets and their users. */
 function listenOnBun(accept: (socket: WebSocket) => void): string {
   const { Bun } = globalThis as unknown as {
     Bun: { serve(options: object): { port: number } };

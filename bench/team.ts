@@ -1,4 +1,4 @@
-/** A contender at work in processes of its own, and what one round of a row says about it. */
+/** A contender at work in processes of its own, and its figures of one round of a row. */
 
 import { fileURLToPath } from "node:url";
 import { Process } from "./process.ts";
@@ -53,7 +53,7 @@ export async function overSockets(
 }
 
 /**
- * The same with two processes for each round, because what a connection weighs
+ * The same with two processes for each round, because the memory of a connection
  * can be seen only while the server's memory grows.
  */
 export function overFreshSockets(contender: string, runtime: Runtime): Team {
@@ -65,7 +65,7 @@ export function overFreshSockets(contender: string, runtime: Runtime): Team {
         await start(1, runtime, "client", contender, url),
       );
       await client.read();
-      // By then the code is compiled, and what there is once is there.
+      // By then the code is compiled, and every singleton is made.
       await client.ask({ ...task, row: "1,000 idle" });
       const before = await server.ask<Usage>("collect");
       const { count, seconds, cpu } = await Promise.race([
@@ -135,7 +135,7 @@ export async function overTypes(contender: string): Promise<Team> {
     1,
     `the types of ${contender}`,
     ...["deno", "run", "--no-prompt", "--allow-run=deno"],
-    // Anywhere: where temporary files go is known once they are made.
+    // Any path: a temporary file's is known only once it is made.
     "--allow-write",
     script,
     contender,

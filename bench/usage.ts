@@ -1,11 +1,11 @@
-/** What this process has used, in Deno as in Node. */
+/** The time and memory that this process has used, in Deno as in Node. */
 
 import { cpuUsage, memoryUsage } from "node:process";
 
 export interface Usage {
   /** CPU time so far, all threads, user and system, in microseconds. */
   cpu: number;
-  /** Bytes of memory that it holds of the system. */
+  /** Bytes of memory that the system has given it. */
   rss: number;
   /** Bytes of JavaScript's objects. */
   heap: number;
@@ -18,9 +18,9 @@ export function usage(): Usage {
 }
 
 /**
- * Collects all garbage, so that nobody pays for the round before, and everybody
- * is in the state of a program that has lived for a while: what is kept for long
- * sits among the old objects.
+ * Collects all garbage. So no round pays for the one before, and each process is in
+ * the state of a program that has lived for a while: its long-lived objects are
+ * among the old ones.
  */
 export function collect(): void {
   (globalThis as unknown as { gc(): void }).gc();

@@ -1,4 +1,4 @@
-/** The versions of what is measured, as the lock file has them. */
+/** The versions of the contenders, from the lock file. */
 
 const packages = [
   "@orpc/server",
@@ -24,7 +24,7 @@ export async function readVersions(): Promise<Record<string, string>> {
   const versions = packages.map((name) => {
     const [, version] = Object.entries(specifiers)
       .find(([specifier]) => specifier.startsWith(`npm:${name}@`))!;
-    // What follows it are the versions of its peers.
+    // The versions of its peers follow.
     return [name, version.split("_")[0]];
   });
   return { deno: Deno.version.deno, ...Object.fromEntries(versions) };

@@ -12,24 +12,24 @@ import { converse } from "./lines.ts";
 import { rowOf } from "./rows.ts";
 import { collect, type Usage, usage } from "./usage.ts";
 
-/** What a client is asked: which row to run, and for how long. */
+/** The question to a client: the row to run, and the time. */
 export interface Task {
   row: string;
   milliseconds: number;
 }
 
-/** What it answers, or null if it can't do that row. */
+/** The client's answer, or null if it can't do that row. */
 export interface Work {
-  /** How many calls, values or messages. */
+  /** The number of calls, values or messages. */
   count: number;
   seconds: number;
   /** CPU time of the whole process meanwhile, in microseconds. */
   cpu: number;
-  /** What the row found out beside that, by name. */
+  /** The row's further figures, by name. */
   figures: { [metric: string]: number };
 }
 
-// Some packages log, and what is written is answers.
+// Some packages log, but standard output is for the answers alone.
 console.log = console.error;
 
 const [role, module, ...args] = process.argv.slice(2);

@@ -1,7 +1,7 @@
 /**
- * One of the soak test's clients that attacks, past the bad network: `{ url, seed }`.
- * It does one thing after the other at a low rate, each on a connection of its own. A
- * line ends it; it then tells how often it did each.
+ * A client of the soak test that attacks, past the bad network: `{ url, seed }`. It
+ * makes one attack after the other at a low rate, each on a connection of its own. A
+ * line ends it; it then tells the number of each attack.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { lines } from "../bench/lines.ts";
 import { frame, Opcode, RawSocket } from "../tests/interop/raw_socket.ts";
 import { Random } from "./random.ts";
 
-/** What it is started with. */
+/** The task of this process. */
 export interface AttackTask {
   url: string;
   seed: number;
@@ -26,14 +26,14 @@ const many = <T>(length: number, make: (n: number) => T): T[] =>
 const text = (value: unknown): string =>
   typeof value === "string" ? value : JSON.stringify(value);
 
-/** Nothing of this is executed that is in a journal. */
+/** A request for a method that no journal has. */
 const request = (id: unknown, method: string, params: unknown = []): string =>
   text({ jsonrpc: "2.0", id, method, params });
 
-// Milliseconds for which a connection goes on that has said all.
+// Milliseconds that a connection stays open after its last message.
 const rest = 1_500;
 
-/** Says something, and reads what is answered for a while. */
+/** Says something, and reads the answers for a while. */
 function saying(...texts: string[]): Attack {
   return async (socket) => {
     const reading = (async () => {

@@ -4,7 +4,7 @@ import { lines } from "../bench/lines.ts";
 
 /** A script beside this file at work. It speaks JSON, a line a message. */
 export class Child {
-  /** What it ends with. */
+  /** The status at its end. */
   readonly status: Promise<Deno.CommandStatus>;
   readonly #process: Deno.ChildProcess;
   readonly #name: string;
@@ -44,7 +44,7 @@ export class Child {
     return JSON.parse(value);
   }
 
-  /** Sends it a line: it knows what for. */
+  /** Sends it a line, whose meaning it knows. */
   async tell(): Promise<void> {
     await this.#input.write(new TextEncoder().encode("\n"));
   }
@@ -60,14 +60,14 @@ export class Child {
   }
 
   /**
-   * Has nothing more to say to it. Waits until it ends by itself, for 20 s at
-   * most: something in it keeps on then, and it is killed.
+   * Closes its input and waits until it ends by itself, for 20 s at most. After that
+   * something keeps it alive, and it is killed.
    */
   async leave(): Promise<Deno.CommandStatus> {
     await this.#input.close().catch(() => {});
     const timer = setTimeout(() => this.#process.kill("SIGKILL"), 20_000);
     try {
-      // What it has still to say must not keep it.
+      // Its last output is read, or it could not end.
       while (!(await this.#output.next()).done);
       return await this.status;
     } finally {

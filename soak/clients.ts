@@ -1,7 +1,7 @@
 /**
- * The clients of the soak test, a process of its own. What it writes is lines of
- * JSON, the {@linkcode Report}s. It waits for a line between its warm-up and the
- * soak, and ends by itself: whatever a client leaves behind would keep it.
+ * The clients of the soak test, a process of its own. It writes lines of JSON, the
+ * {@linkcode Report}s. It waits for a line between its warm-up and the soak, and ends
+ * by itself: anything that a client leaves behind would keep it alive.
  */
 
 import { setTimeout as sleep } from "node:timers/promises";
@@ -32,44 +32,44 @@ import {
   type Service,
 } from "./service.ts";
 
-/** What it is started with. */
+/** The task of this process. */
 export interface ClientsTask {
   url: string;
   journal: string;
   clients: number;
-  /** How long it makes calls. */
+  /** The time of its calls. */
   seconds: number;
-  /** How long it makes calls before, on a network that works. */
+  /** The time of its calls before that, on a network that works. */
   warmUpSeconds: number;
   seed: number;
 }
 
-/** What it tells. */
+/** Its reports. */
 export type Report =
   /** Everything was used once, and no client is left. */
   | { type: "warm"; heap: number }
   /** Once a second. */
   | { type: "progress"; calls: number; heap: number }
-  /** No more calls are made, those under way should now come to an end. */
+  /** No more calls are made; those under way should end now. */
   | { type: "ending" }
   /** No client is left. */
   | { type: "ended"; calls: number; heap: number };
 
-/** How one call is made, and what becomes of it. */
+/** One call, and its possible outcomes. */
 interface Made {
   /** Makes the call. */
   make(id: number): PromiseLike<unknown>;
-  /** What a result must be. Default {@linkcode answer}. */
+  /** The result that is due. Default {@linkcode answer}. */
   expected?(id: number): unknown;
   /** The code of the error that is due. */
   code?: number;
   /** The code of an error that may come instead of the result. */
   mayFail?: number;
-  /** What it aborts with, if it does. */
+  /** The reason of its abort, if it aborts. */
   reason?: unknown;
 }
 
-// What stands here twice is done twice as often.
+// A kind that stands here twice is done twice as often.
 const acts: readonly Kind[] = [
   "quick",
   "quick",
@@ -98,13 +98,13 @@ const pace = 250;
 
 const lanes = 3;
 
-/** One client: its calls, and what it lets be called. */
+/** One client: its calls, and its own methods. */
 class Caller {
   readonly #name: string;
   readonly #crew: Crew;
   readonly #random: Random;
   readonly #client: Peer<Service["local"]>;
-  /** Whether it was made so that calls are refused. */
+  /** True for low limits, so that calls are refused. */
   readonly #isStrict: boolean;
   #connections = 0;
   #isOpen = false;
@@ -129,7 +129,7 @@ class Caller {
       onopen: () => this.#open(),
       onclose: (info) => this.#close(info),
       onerror: (error) => {
-        // Notifications were taken, and until the end no connection came for them.
+        // Notifications were taken, and no connection came for them before the end.
         if (/^\w+: Cannot send what waited: /.test(String(error))) return;
         this.#complain(`onerror was told ${describe(error)}`);
       },
@@ -140,7 +140,7 @@ class Caller {
     });
   }
 
-  /** Makes calls until its time is up or the crew's is; returns when nothing is left. */
+  /** Makes calls until its time or the crew's is up; returns when nothing is left. */
   async live(milliseconds: number): Promise<void> {
     const work = Array.from(
       { length: lanes },
@@ -149,7 +149,7 @@ class Caller {
     if (!this.#isStrict) work.push(this.#work(() => this.#read()));
     const { over } = this.#crew;
     await sleep(milliseconds, undefined, { signal: over }).catch(() => {});
-    // By itself it ends amid its calls, at the end of all it waits for them.
+    // A client that ends first does so amid its calls; at the crew's end it awaits them.
     if (over.aborted) await Promise.all(work);
     this.#client.close();
     await Promise.all(work);
@@ -270,7 +270,7 @@ class Caller {
         notification = this.#notify();
       });
     } catch (error) {
-      // All or none.
+      // The frame is sent whole or not at all.
       const { outcome } = readOutcome(error);
       if (notification !== undefined) {
         notification = { ...notification, outcome };
@@ -284,7 +284,7 @@ class Caller {
   async #read(): Promise<void> {
     const client = this.#client;
     const last = this.#random.between(1, 2_000);
-    // Now and then it has enough before the end.
+    // Sometimes it stops before the end.
     const enough = this.#random.next() < 0.2 ? last / 2 : last;
     let next = 0;
     await this.#call("stream", {
@@ -302,11 +302,11 @@ class Caller {
       },
       expected: () => true,
     });
-    // The question for more may have been on its way.
+    // Its last question for more may have been on its way.
     this.#givenUp++;
   }
 
-  /** Makes a call, and writes down what came of it. */
+  /** Makes a call, and writes down its outcome. */
   async #call(kind: Kind, made: Made): Promise<void> {
     const { make, expected = answer, code, mayFail, reason } = made;
     const before = this.#connections - (this.#isOpen ? 1 : 0);
@@ -340,7 +340,7 @@ class Caller {
     const kind = "notification";
     const id = this.#crew.begin(kind, this.#name);
     const outcome = this.#client.notify("note", [id]) ? "taken" : "refused";
-    // It may be sent on the next one.
+    // It may be sent on the next connection.
     return { id, caller: this.#name, kind, outcome, connections: 1 };
   }
 }
@@ -366,7 +366,7 @@ class Crew {
     return this.#over.signal;
   }
 
-  /** How many calls were made. */
+  /** The number of calls made. */
   get calls(): number {
     return this.#lastId;
   }
@@ -378,7 +378,7 @@ class Crew {
     return id;
   }
 
-  /** Takes note of its outcome. */
+  /** Takes note of a call's outcome. */
   settle(settlement: Settlement): void {
     this.#waiting.delete(settlement.id);
     this.journal.write(settlement);

@@ -1,6 +1,6 @@
 /**
- * `deno task soak:cluster`: three nodes over a real engine, a thousand clients, and
- * everything that may befall them, for ten minutes; and an account of every message.
+ * `deno task soak:cluster`: three nodes over a real engine, a thousand clients and
+ * all kinds of faults, for ten minutes; then an account of every message.
  *
  * @module
  */
@@ -37,7 +37,7 @@ const clientCount = Number(values.clients);
 const nodeCount = Number(values.nodes);
 const seed = Number(values.seed);
 
-// Rooms that each client joins; members of a room on average.
+// The rooms of each client, and the members of a room on average.
 const roomsEach = 3;
 const roomSize = 20;
 
@@ -45,8 +45,8 @@ const roomSize = 20;
 const sayEvery = 20;
 const callEvery = 100;
 
-// Milliseconds in which all must be as if nothing had been: a node is dead within 8
-// seconds, a client comes back within a few, and who was doubted is asked again.
+// Milliseconds until all must be as before a fault: a dead node is known within 8
+// seconds, a client comes back within a few, and a doubted node is asked again.
 const calm = 14_000;
 
 const violations: string[] = [];
@@ -59,7 +59,7 @@ const rooms = Array.from(
 const calls = new CallLedger();
 const histories = new HistoryLedger();
 
-// What a client that has heard nothing yet is sent: all that there is.
+// The history for a client that has heard nothing yet: all that there is.
 const mostKept = 10_000;
 
 /** A client that comes back, and joins its rooms each time. */
@@ -67,7 +67,7 @@ class SoakClient {
   readonly ledger: MemberLedger;
   readonly rooms: readonly string[];
   readonly peer: Peer<Service>;
-  /** What came in its rooms with history. */
+  /** Its messages in rooms with history. */
   readonly #heard = new Map<string, HeardHistory>();
   /** Its id in the cluster; `undefined`: it is not in its rooms. */
   id: string | undefined;
@@ -196,7 +196,7 @@ async function askBy(node: NodeProcess, peer: string): Promise<void> {
 
 const faults = new Map<string, number>();
 
-/** What may go wrong; each ends with all as it was, but for what it has cost. */
+/** The faults; after each all is as before, but for the messages lost. */
 const strikes: Readonly<Record<string, () => Promise<void>>> = {
   async kill() {
     await world.kill(random.pick(world.nodes));
@@ -249,7 +249,7 @@ const strikes: Readonly<Record<string, () => Promise<void>>> = {
   },
 };
 
-/** Cuts some clients, who come back to whatever node. */
+/** Cuts some clients, which come back to any node. */
 function sendBack(): void {
   const { peer } = random.pick(world.nodes).control;
   for (let turn = 0; turn < Math.max(3, clientCount / 100); turn++) {
@@ -264,7 +264,7 @@ async function begin(): Promise<void> {
   await node.control.peer.request("track", [rooms]);
 }
 
-/** All nodes know of all, and who is in the rooms is the truth. */
+/** Checks that all nodes know all others, and the true members of the rooms. */
 async function check(when: string): Promise<void> {
   const ids = world.nodes.map(({ id }) => id).sort().join();
   const truth = new Map<string, string[]>(rooms.map((room) => [room, []]));
@@ -328,7 +328,7 @@ const over = new AbortController();
 const busy = Promise.all([talk(over.signal), call(over.signal)]);
 const end = performance.now() + Number(values.minutes) * 60_000;
 let rounds = 0;
-// Who is cut then has heard something.
+// Until then each client has heard something before it is cut.
 await sleep(2_000);
 while (performance.now() < end) {
   const name = random.pick(Object.keys(strikes));
@@ -341,7 +341,7 @@ while (performance.now() < end) {
   console.log(
     `${rounds}: ${name}; ${heard} heard, ${missed} missed and told, ${violations.length} violations`,
   );
-  // What it was, not a thousand consequences.
+  // A report of the cause, not of a thousand consequences.
   if (violations.length > 100) break;
 }
 over.abort();
@@ -385,7 +385,7 @@ if (violations.length > 0) {
   Deno.exitCode = 1;
 } else console.log("no violations");
 
-/** Says by what one list differs from another. */
+/** Describes the difference of two lists. */
 function compare(
   is: readonly string[],
   truth: readonly string[],
@@ -398,7 +398,7 @@ function compare(
   if (new Set(is).size < is.length) say("somebody twice");
 }
 
-/** What all clients have heard, and missed. */
+/** The messages that all clients have heard, and missed. */
 function totals(): { heard: number; missed: number } {
   let heard = 0;
   let missed = 0;

@@ -1,15 +1,15 @@
 /**
- * What members of rooms were told, held against what was said: each number that a node
- * has said in a room comes once and in order, or there is a gap that says so.
+ * The messages heard in rooms, compared with those said: each number that a node has
+ * said in a room comes once and in order, or a gap is told.
  *
  * @module
  */
 
-/** What one member knows of one node in one room. */
+/** One member's knowledge of one node in one room. */
 interface Line {
   /** The last number that came. */
   last: number;
-  /** Whether a gap was told since. */
+  /** True if a gap was told since. */
   isExcused: boolean;
   /** Jumps that no gap has been told for yet. */
   jumps: string[];
@@ -17,11 +17,11 @@ interface Line {
 
 /** One member of rooms, on one connection. */
 export class MemberLedger {
-  /** How many messages came. */
+  /** The number of messages that came. */
   heard = 0;
-  /** How many numbers were passed over, and told as a gap. */
+  /** The number of messages that did not come and were told as a gap. */
   missed = 0;
-  /** What must not be. */
+  /** The violations found. */
   readonly violations: string[] = [];
   readonly #name: string;
   /** By room, and by node in it. */
@@ -64,14 +64,14 @@ export class MemberLedger {
     }
   }
 
-  /** The connection is over: on the next one all begins anew. */
+  /** The connection is over; the next one begins anew. */
   reset(): void {
     this.#settle();
     this.#rooms.clear();
   }
 
   /**
-   * Nothing more is said, and all has had its time.
+   * Checks the end: nothing more is said, and all messages have had time to come.
    *
    * @param said The last numbers of the nodes that are still there.
    */
@@ -103,9 +103,9 @@ export class MemberLedger {
   }
 }
 
-/** What callers were told, held against what was executed. */
+/** The outcomes of calls, compared with their executions. */
 export class CallLedger {
-  /** How many calls there were, by outcome. */
+  /** The number of calls, by outcome. */
   readonly counts: Map<string, number> = new Map();
   readonly #executions = new Map<string, number>();
   readonly #outcomes = new Map<string, string>();
@@ -116,7 +116,7 @@ export class CallLedger {
   }
 
   /**
-   * A caller was told what came of it.
+   * A caller was told the outcome of a call.
    *
    * @param outcome "result", "unsent", or anything else: it may have run.
    */
@@ -125,7 +125,7 @@ export class CallLedger {
     this.counts.set(outcome, (this.counts.get(outcome) ?? 0) + 1);
   }
 
-  /** What must not be. */
+  /** The violations found. */
   violations(): string[] {
     const violations: string[] = [];
     for (const [id, times] of this.#executions) {

@@ -1,11 +1,11 @@
-/** What goes wrong, and when. */
+/** The faults, and their times. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import type { Host } from "./host.ts";
 import type { Direction, Network, Wire } from "./network.ts";
 import type { Random } from "./random.ts";
 
-/** How often something went wrong, by its name. */
+/** The number of faults, by name. */
 export type Counts = Map<string, number>;
 
 type Strike = (wire: Wire, random: Random) => void;
@@ -36,7 +36,7 @@ export async function disturb(
 ): Promise<void> {
   while (await passed(random.between(0, period * 2), signal)) {
     const name = random.pick(Object.keys(strikes));
-    // Whether or not there is one, so that chance takes the same course.
+    // Drawn also without a connection, so that chance takes the same course.
     const chosen = random.next();
     const wire = network.wires[Math.floor(chosen * network.wires.length)];
     if (wire === undefined) continue;

@@ -1,7 +1,7 @@
 /**
- * One of the soak test's clients that sends as fast as it can, and one beside it that
- * waits for each answer, both past the bad network: `{ url, role }`. A line ends it;
- * the one that waits then tells how long.
+ * Two clients of the soak test, both past the bad network: `{ url, role }`. One sends
+ * as fast as it can; its neighbour waits for each answer. A line ends each; the
+ * neighbour then tells its latency.
  *
  * @module
  */
@@ -11,7 +11,7 @@ import { lines } from "../bench/lines.ts";
 import { connect } from "../client.ts";
 import { frame, Opcode, RawSocket } from "../tests/interop/raw_socket.ts";
 
-/** What it is started with. */
+/** The task of this process. */
 export interface FloodTask {
   url: string;
   role: "flood" | "neighbour";
@@ -58,7 +58,7 @@ async function neighbour(url: string): Promise<number> {
       await client.request("rpc.ping");
       latencies.push(performance.now() - before);
     } catch {
-      // The server is gone, which is another test's.
+      // The server is gone; that is tested elsewhere.
     }
     await sleep(10);
   }

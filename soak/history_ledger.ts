@@ -1,30 +1,30 @@
 /**
- * What members of rooms with history were told, held against what was said: all that
- * was said comes to each of them once and in order, over however many connections, or
- * a gap says so, or that it can't be caught up with.
+ * The messages heard in rooms with history, compared with those said. Each message
+ * comes to each member once and in order, over any number of connections; or the
+ * member is told of a gap, or that it can't catch up.
  *
  * @module
  */
 
 /** A message that came. */
 interface Heard {
-  /** Of the log: another one has begun anew. */
+  /** The epoch of the log; a log that begins anew has another one. */
   readonly epoch: string;
   readonly offset: number;
   readonly from: string;
   readonly number: number;
 }
 
-/** What one member was told in one room, over all its connections. */
+/** The messages of one member in one room, over all its connections. */
 export class HeardHistory {
   readonly name: string;
   readonly room: string;
   /**
-   * In the order in which it came. `"gap"`: something may be missing here; `"anew"`:
-   * what follows has nothing to do with what was before.
+   * In order of arrival. `"gap"`: something may be missing here; `"anew"`: the log
+   * begins anew, without relation to the messages before.
    */
   readonly events: (Heard | "gap" | "anew")[] = [];
-  /** Where the last message stands that came. */
+  /** The position of the last message that came. */
   position: string | undefined;
 
   constructor(name: string, room: string) {
@@ -44,7 +44,7 @@ export class HeardHistory {
     this.events.push("gap");
   }
 
-  /** What it has missed can't be told. @param asked How many events there were then. */
+  /** The missed messages can't be told. @param asked The number of events when it asked. */
   begin(asked: number): void {
     this.events.splice(asked, 0, "anew");
   }
@@ -53,9 +53,9 @@ export class HeardHistory {
 /** All members of all rooms with history. */
 export class HistoryLedger {
   readonly #members: HeardHistory[] = [];
-  /** By room, what the engine has confirmed: "node number". */
+  /** The messages that the engine has confirmed, by room: "node number". */
   readonly #confirmed = new Map<string, Set<string>>();
-  /** How often a member came back and was told all, or not. */
+  /** The number of returns after which a member was told all, and not all. */
   readonly caughtUp: { whole: number; not: number } = { whole: 0, not: 0 };
 
   /** One more member of a room. */
@@ -65,13 +65,13 @@ export class HistoryLedger {
     return member;
   }
 
-  /** The engine has confirmed what a node said. */
+  /** The engine has confirmed a node's message. */
   confirm(room: string, from: string, number: number): void {
     const all = this.#confirmed.get(room) ?? new Set();
     this.#confirmed.set(room, all.add(`${from} ${number}`));
   }
 
-  /** How many messages came, and how many gaps were told. */
+  /** The number of messages that came, and of gaps that were told. */
   get totals(): { heard: number; gaps: number } {
     let heard = 0;
     let gaps = 0;
@@ -84,13 +84,13 @@ export class HistoryLedger {
     return { heard, gaps };
   }
 
-  /** How many messages the engine has confirmed. */
+  /** The number of messages that the engine has confirmed. */
   get confirmed(): number {
     return Array.from(this.#confirmed.values(), ({ size }) => size)
       .reduce((sum, size) => sum + size, 0);
   }
 
-  /** What must not be, when nothing more is said and all has had its time. */
+  /** The violations, once nothing more is said and all messages have had time to come. */
   violations(): string[] {
     const violations: string[] = [];
     const byRoom = Map.groupBy(this.#members, ({ room }) => room);
@@ -120,7 +120,7 @@ export class HistoryLedger {
           [...set].sort((a, b) => a - b),
         ]),
       );
-      // What nobody heard.
+      // The messages that nobody heard.
       const unheard = [...this.#confirmed.get(room) ?? []]
         .filter((said) => !places.has(said));
       for (const member of members) {
@@ -138,7 +138,7 @@ export class HistoryLedger {
   }
 }
 
-/** Looks whether a member was told all that others were, once and in order. */
+/** Checks that a member was told all that others were, once and in order. */
 function follow(
   { events }: HeardHistory,
   all: ReadonlyMap<string, readonly number[]>,
@@ -176,7 +176,7 @@ function follow(
   }
 }
 
-/** Whether a gap was told where something is missing. */
+/** True if a gap was told where the message is missing. */
 function isExcused({ events }: HeardHistory, said: string): boolean {
   const [from, number] = said.split(" ");
   let isGap = false;

@@ -1,10 +1,10 @@
-/** Where the server runs: one process after the other, on one port. */
+/** The server's host: one process after the other, on one port. */
 
 import { Child } from "./child.ts";
 import type { ServerStatus, ServerTask } from "./server.ts";
 
 export class Host {
-  /** What was wrong with the processes' ends. */
+  /** The errors at the ends of processes. */
   readonly complaints: string[] = [];
   readonly #task: Omit<ServerTask, "number">;
   #number = 0;
@@ -37,7 +37,7 @@ export class Host {
     }
   }
 
-  /** What the process says of itself, once all of its connections have gone. */
+  /** The process's status, once all of its connections have gone. */
   async status(): Promise<ServerStatus> {
     await this.#child!.tell();
     return await this.#child!.read();

@@ -1,6 +1,6 @@
 /**
- * Which calls were made, what came of them, and what was executed: written down
- * by both sides while it happens, compared when it is over.
+ * The calls, their outcomes and their executions: written down by both sides while
+ * they happen, compared at the end.
  *
  * @module
  */
@@ -8,7 +8,7 @@
 import { lines } from "../bench/lines.ts";
 import { ConnectionClosedError, ErrorCode, RpcError } from "../mod.ts";
 
-/** How a call was made, and what for. */
+/** The way and the purpose of a call. */
 export type Kind =
   | "quick"
   | "slow"
@@ -25,7 +25,7 @@ export type Kind =
   | "notification"
   | "back";
 
-/** What a caller was told. */
+/** The outcome that a caller was told. */
 export type Outcome =
   /** The result that was due. */
   | "result"
@@ -54,9 +54,9 @@ export interface Settlement {
   readonly caller: string;
   readonly kind: Kind;
   readonly outcome: Outcome;
-  /** How many connections its peer had between the call and the outcome. */
+  /** The number of its peer's connections between the call and the outcome. */
   readonly connections: number;
-  /** What was wrong. */
+  /** The error, if the outcome is wrong. */
   readonly detail?: string;
 }
 
@@ -73,7 +73,7 @@ export interface Complaint {
 /** A line of a journal. */
 export type Entry = Settlement | Execution | Complaint;
 
-/** What one side writes down. Survives the death of its process. */
+/** One side's journal, which survives the death of its process. */
 export class Journal implements Disposable {
   readonly #file: Deno.FsFile;
 
@@ -82,7 +82,7 @@ export class Journal implements Disposable {
     this.#file = Deno.openSync(path, { append: true, create: true });
   }
 
-  /** Returns when it is written: only then may it have an effect. */
+  /** Writes an entry before it returns, so that no effect precedes its entry. */
   write(entry: Entry): void {
     this.#file.writeSync(
       new TextEncoder().encode(JSON.stringify(entry) + "\n"),
@@ -94,17 +94,17 @@ export class Journal implements Disposable {
   }
 }
 
-/** What became of the calls of one side. */
+/** The account of one side's calls. */
 export interface Audit {
-  /** How many calls there were, by kind and by outcome. */
+  /** The number of calls, by kind and by outcome. */
   readonly counts: ReadonlyMap<string, number>;
   readonly executions: number;
-  /** A sentence for everything that must not be. */
+  /** A sentence for each violation. */
   readonly violations: string[];
 }
 
 /**
- * Holds what callers were told against what was executed.
+ * Compares the outcomes that callers were told with the executions.
  *
  * @param callers The journal of the side that called.
  * @param callees The journal of the side that was called.
@@ -147,7 +147,7 @@ export async function audit(
   return { counts, executions: executions.size, violations };
 }
 
-/** What is wrong about a call that was executed so often; `undefined`: nothing. */
+/** The violation by a call that was executed so often; `undefined`: none. */
 export function judge(
   settlement: Settlement,
   executions: number,
@@ -163,7 +163,7 @@ export function judge(
   return `${name(settlement)}: ${what}, executed ${executions} times`;
 }
 
-/** How often a call may have been executed: at least, at most. */
+/** The possible number of executions of a call: at least, at most. */
 function allowed(
   { kind, outcome, connections }: Settlement,
 ): [least: number, most: number] {
@@ -194,7 +194,7 @@ function name({ id, caller, kind }: Settlement): string {
   return `Call ${id} (${kind}) of ${caller}`;
 }
 
-/** What a call that failed was told, where that was not its purpose. */
+/** The outcome of a call that failed, if failing was not its purpose. */
 export function readOutcome(
   error: unknown,
 ): { outcome: Outcome; detail?: string } {

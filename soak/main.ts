@@ -1,4 +1,4 @@
-/** `deno task soak`: lets everything go wrong for ten minutes, and accounts for every call. */
+/** `deno task soak`: makes everything go wrong for ten minutes, and accounts for every call. */
 
 import { parseArgs } from "node:util";
 import { soak, sum } from "./soak.ts";

@@ -1,6 +1,6 @@
 /**
  * A network between clients and a server, as bad as it is told to be. It carries
- * bytes and knows nothing of what they mean.
+ * bytes and knows nothing of their meaning.
  *
  * @module
  */
@@ -31,9 +31,9 @@ export class Network implements AsyncDisposable {
   /**
    * Listens on a free port.
    *
-   * @param port Where the server is, or will be.
-   * @param chooseLatency Says how many milliseconds a new connection takes for a
-   * chunk, each way.
+   * @param port The port of the server, which may start later.
+   * @param chooseLatency Returns a new connection's latency for a chunk, each way, in
+   * milliseconds.
    */
   static async open(
     port: number,
@@ -52,7 +52,7 @@ export class Network implements AsyncDisposable {
     return network;
   }
 
-  /** Where clients connect to. */
+  /** The port that clients connect to. */
   get port(): number {
     return (this.#server.address() as AddressInfo).port;
   }
@@ -62,7 +62,7 @@ export class Network implements AsyncDisposable {
     return [...this.#wires];
   }
 
-  /** Ends every fault: what is stalled flows, what is lost is cut. */
+  /** Ends every fault: stalled connections flow, those that lost bytes are cut. */
   heal(): void {
     for (const wire of this.#wires) wire.heal();
   }
@@ -93,7 +93,7 @@ export class Wire {
     ];
     for (const socket of this.#sockets) {
       socket.setNoDelay();
-      // A cut is told as a cut.
+      // A cut on one side is a cut on the other.
       socket.on("error", () => this.reset());
     }
     const gone = this.#sockets.map((socket) =>
@@ -120,20 +120,20 @@ export class Wire {
     for (const way of this.#ways) way.tear(() => this.reset());
   }
 
-  /** Holds back what is sent for some milliseconds. */
+  /** Holds back all bytes for some milliseconds. */
   stall(direction: Direction, milliseconds: number): void {
     for (const way of this.#choose(direction)) way.hold();
     this.#schedule(milliseconds);
   }
 
-  /** Forgets what is sent, without a word, and is cut after some milliseconds. */
+  /** Loses all bytes silently, and is cut after some milliseconds. */
   lose(direction: Direction, milliseconds: number): void {
     this.#isLost = true;
     for (const way of this.#choose(direction)) way.lose();
     this.#schedule(milliseconds);
   }
 
-  /** Ends the fault. What was lost can't be had again: the connection is cut. */
+  /** Ends the fault. A connection that lost bytes is cut, since they can't come back. */
   heal(): void {
     clearTimeout(this.#timer);
     if (this.#isLost) return this.reset();
@@ -151,7 +151,7 @@ export class Wire {
   }
 }
 
-/** What is on its way; `undefined`: the end of the stream. */
+/** A chunk on its way; `undefined`: the end of the stream. */
 interface Arrival {
   readonly chunk: Uint8Array | undefined;
   readonly time: number;

@@ -1,4 +1,4 @@
-/** Chance that can be had again: the same seed, the same numbers. */
+/** Repeatable chance: the same seed, the same numbers. */
 export class Random {
   #state: number;
 
@@ -25,7 +25,7 @@ export class Random {
     return start + this.below(end - start);
   }
 
-  /** One of these; what stands there twice comes twice as often. */
+  /** One of these; a choice that stands there twice comes twice as often. */
   pick<T>(choices: readonly T[]): T {
     return choices[this.below(choices.length)]!;
   }

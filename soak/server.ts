@@ -11,7 +11,7 @@ import { Journal } from "./ledger.ts";
 import { Random } from "./random.ts";
 import { type Office, Service } from "./service.ts";
 
-/** What it is started with. */
+/** The task of this process. */
 export interface ServerTask {
   port: number;
   journal: string;
@@ -20,15 +20,15 @@ export interface ServerTask {
   seed: number;
 }
 
-/** What it answers. */
+/** Its answers. */
 export interface ServerStatus {
-  /** How many connections there are. */
+  /** The number of connections. */
   peers: number;
-  /** How many of its streams are produced or read. */
+  /** The number of its streams that are produced or read. */
   streams: number;
   /** Bytes. */
   heap: number;
-  /** Bytes that the process has. */
+  /** Bytes of the process's memory. */
   rss: number;
 }
 
@@ -54,7 +54,7 @@ if (import.meta.main) {
       url.endsWith("/flood") ? { ...office, isFlood: true } : office,
     hostname: "127.0.0.1",
     port,
-    // Less than what the network forgets may stay forgotten.
+    // Shorter than a loss of the network may last.
     idleTimeout: 4,
     // Few, so that some calls are told that the server is busy.
     limits: { incoming: 8, held: 0 },
@@ -62,8 +62,8 @@ if (import.meta.main) {
   });
   Deno.addSignalListener("SIGTERM", async () => {
     await server.shutdown();
-    // Deno may keep a connection that it never opened, and of one that was cut
-    // its timer (seen in 2.9.5).
+    // Deno may keep a connection that it never opened, and the timer of one that was
+    // cut (seen in 2.9.5).
     Deno.exit();
   });
   for await (const _ of lines(Deno.stdin.readable)) {

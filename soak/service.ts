@@ -1,4 +1,4 @@
-/** What the server lets be called, and what the clients do. */
+/** The methods of the server and of the clients. */
 
 import { setTimeout as sleep } from "node:timers/promises";
 import { Peer, RpcError } from "../mod.ts";
@@ -10,31 +10,31 @@ export function answer(id: number): number {
   return id * 3 + 1;
 }
 
-/** What the clients let be called. */
+/** The methods of the clients. */
 export interface ClientMethods {
   /** Is executed at most once, {@linkcode answer}s. */
   echo(id: number): number;
 }
 
-/** Codes of what the methods throw on purpose. */
+/** Codes of the errors that methods throw on purpose. */
 export const FailureCode = {
   Failing: 1,
   /** The client did not answer. */
   Callback: 2,
 } as const;
 
-/** What a method throws that is nobody's business. */
+/** An error of a method whose words are not for the caller. */
 class Hidden extends Error {}
 
-/** Where this server writes, and what it counts. */
+/** This server's journal and counts. */
 export interface Office {
-  /** Whether it is for who sends as fast as he can, and the one beside him. */
+  /** True for the client that sends as fast as it can, and its neighbour. */
   readonly isFlood?: boolean;
   readonly journal: Journal;
   readonly random: Random;
-  /** What the ids of its own calls follow. */
+  /** The last id of its own calls. */
   lastId: number;
-  /** How many of its streams are produced or read. */
+  /** The number of its streams that are produced or read. */
   streams: number;
 }
 
@@ -65,7 +65,7 @@ export class Service extends Peer<ClientMethods, Office> {
       if (await this.#callBack("callback")) return answer(id);
       throw new RpcError(FailureCode.Callback, "The client did not answer");
     },
-    // Of those who attack: in no journal.
+    // The methods of the attackers, in no journal.
     hang: (): Promise<never> => new Promise(() => {}),
     long: (): string => "x".repeat(100_000),
     take: (): void => {},
@@ -78,7 +78,7 @@ export class Service extends Peer<ClientMethods, Office> {
       this.#run(id);
       return this.#count(first, last);
     },
-    /** How many numbers there are, all of them from 1 in their order. */
+    /** Counts the numbers, which must be all from 1 in order. */
     upload: async (
       id: number,
       numbers: AsyncIterable<number>,
@@ -99,13 +99,13 @@ export class Service extends Peer<ClientMethods, Office> {
 
   override onopen(): void {
     if (this.context.isFlood === true) return;
-    // Not returned, or all else would wait for its end.
+    // Not returned, because all calls would wait for its end.
     this.#keepCalling().catch((error) => this.onerror(error));
   }
 
   override onerror(error: unknown): void {
     if (error instanceof Hidden) return;
-    // Here few methods may run, and nothing waits for them.
+    // Few methods may run here, and no message waits for one.
     if (/^RangeError: Cannot take notification /.test(String(error))) return;
     const complaint = `The server's onerror was told ${describe(error)}`;
     this.context.journal.write({ complaint });
@@ -127,7 +127,7 @@ export class Service extends Peer<ClientMethods, Office> {
     }
   }
 
-  /** Calls the client of the server's own accord. */
+  /** Calls the client again and again, unasked. */
   async #keepCalling(): Promise<void> {
     const { random } = this.context;
     for (;;) {

@@ -15,9 +15,9 @@ import { audit } from "./ledger.ts";
 import { Network } from "./network.ts";
 import { Random } from "./random.ts";
 
-/** How long, with how many, and by which chance. */
+/** The length, the number of clients and the seed of a soak. */
 export interface SoakOptions {
-  /** How long things go wrong. */
+  /** The time of the faults. */
   seconds: number;
   clients: number;
   seed: number;
@@ -25,7 +25,7 @@ export interface SoakOptions {
   onprogress?: (progress: Progress) => void;
 }
 
-/** How far a soak is. */
+/** The progress of a soak. */
 export interface Progress {
   seconds: number;
   /** The clients' calls. */
@@ -35,7 +35,7 @@ export interface Progress {
   heap: number;
 }
 
-/** How a soak went. */
+/** The result of a soak. */
 export interface SoakReport {
   /** The clients' calls, by kind and by outcome. */
   calls: ReadonlyMap<string, number>;
@@ -43,36 +43,36 @@ export interface SoakReport {
   callsBack: ReadonlyMap<string, number>;
   executions: number;
   faults: ReadonlyMap<string, number>;
-  /** Bytes that are used without a connection: after the warm-up, and at the end. */
+  /** Bytes used without a connection: after the warm-up, and at the end. */
   clientHeap: readonly [number, number];
   serverHeap: readonly [number, number];
-  /** Bytes of memory that the server's process has, then and then. */
+  /** Bytes of the server process's memory, at the same two times. */
   serverRss: readonly [number, number];
   /**
-   * Milliseconds that 99 of 100 calls don't exceed of a client beside one that sends
-   * as fast as it can.
+   * Milliseconds that 99 of 100 calls of a neighbour don't exceed, beside a client that
+   * sends as fast as it can.
    */
   neighbourP99: number;
-  /** How often each attack was made. */
+  /** The number of each attack. */
   attacks: ReadonlyMap<string, number>;
-  /** A sentence for everything that must not be. */
+  /** A sentence for each violation. */
   violations: readonly string[];
   /** The folder of the journals; it is kept if there are violations. */
   folder: string;
 }
 
-// By then everything was used, and its code compiled.
+// After that everything was used once, and its code compiled.
 const warmUpSeconds = 3;
 
 // Milliseconds between two faults of one client, on average.
 const faultPeriod = 6_000;
 
-// Bytes that a heap may differ by. A thing of 100 bytes that each call left
-// behind would be more within a minute of a hundred clients.
+// Bytes by which a heap may grow. If each call left 100 bytes behind, a hundred
+// clients would exceed this within a minute.
 const tolerance = 8 * 2 ** 20;
 
-// The same of a process's memory, of which V8 and the system's allocator keep some of
-// what was once needed: messages of 1 MiB, and answers that nobody read.
+// The same of a process's memory. V8 and the system's allocator keep a part of what
+// was once needed: messages of 1 MiB, and answers that nobody read.
 const rssTolerance = 192 * 2 ** 20;
 
 const attackerCount = 2;
@@ -117,7 +117,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   const warm = await read(child, "warm");
   const serverBefore = await host.status();
 
-  // Past the bad network, or it would be that which is slow.
+  // Past the bad network, which would be the slow part.
   const url = `ws://127.0.0.1:${port}/flood`;
   const [flood, neighbour] = (["flood", "neighbour"] as const).map((role) => {
     const child = new Child("flood.ts", { url, role } satisfies FloodTask);
@@ -163,7 +163,7 @@ export async function soak(options: SoakOptions): Promise<SoakReport> {
   }
   const ended = await read(child, "ended");
 
-  // From here on nothing comes but the end.
+  // From here on all that follows is the end.
   await network[Symbol.asyncDispose]();
   const { success, code, signal } = await child.leave();
   if (!success) violations.push(`The clients ended with ${signal ?? code}`);
@@ -227,7 +227,7 @@ function compare(
   return [`${who} used ${before} bytes before, and ${after} after`];
 }
 
-/** All of them together. */
+/** The sum of all counts. */
 export function sum(counts: ReadonlyMap<string, number>): number {
   let sum = 0;
   for (const count of counts.values()) sum += count;

@@ -1,4 +1,4 @@
-/** What a program imports that uses everything a client can. */
+/** The imports of a program that uses everything a client can. */
 
 export { connect } from "../../client.ts";
 export { describe } from "../../discovery.ts";

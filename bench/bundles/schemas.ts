@@ -1,4 +1,4 @@
-/** What a program imports that validates what it is called with, and describes it. */
+/** The imports of a program that validates its calls, and describes its methods. */
 
 export { connect } from "../../client.ts";
 export { describe } from "../../discovery.ts";

@@ -1,4 +1,4 @@
-/** What a page imports to which size matters, and that passes functions. */
+/** The imports of a small page that passes functions. */
 
 export { marshal } from "../../mod.ts";
 export { connect, references } from "../../slim.ts";

@@ -1,4 +1,4 @@
-/** What a page imports to which size matters, and that validates. */
+/** The imports of a small page that validates. */
 
 export { method } from "../../mod.ts";
 export { connect } from "../../slim.ts";

@@ -1,3 +1,3 @@
-/** What a page imports to which size matters, and that reads streams. */
+/** The imports of a small page that reads streams. */
 
 export { connect, streams } from "../../slim.ts";

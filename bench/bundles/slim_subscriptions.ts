@@ -1,4 +1,4 @@
-/** What a page imports to which size matters, and that subscribes. */
+/** The imports of a small page that subscribes. */
 
 export { ethereum, notifications, subscribe } from "../../mod.ts";
 export { connect } from "../../slim.ts";

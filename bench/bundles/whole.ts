@@ -1,3 +1,3 @@
-/** What a program imports that calls, is called, streams and passes functions. */
+/** The imports of a program that calls, is called, streams and passes functions. */
 
 export { connect } from "../../client.ts";

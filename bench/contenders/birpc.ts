@@ -53,7 +53,7 @@ function createCalculator(tellAll: (n: number) => unknown) {
     item: createItem,
     echo: (item: Item) => item,
     async count(to: number): Promise<void> {
-      // What the caller lets be called is "this", which the types don't know.
+      // "this" has the methods that the caller serves; the types don't know it.
       const page = this as unknown as BirpcReturn<Page>;
       const sent: Promise<void>[] = [];
       for (let n = 0; n < to; n++) sent.push(page.value.asEvent(n));

@@ -35,7 +35,7 @@ class Calculator extends RpcTarget {
   }
 
   listen(take: RpcStub<Take>): void {
-    // What was an argument is let go of once the call is answered.
+    // An argument is let go of once the call is answered.
     Calculator.listeners.push(take.dup());
   }
 
@@ -52,8 +52,8 @@ export async function serve(): Promise<string> {
 }
 
 export function connect(url: string): Client {
-  // In Deno too, whose own client lets the second of two small frames wait for
-  // 44 ms (seen in 2.9.5), and this one sends two for a call.
+  // Also in Deno: its own client delays the second of two small frames by 44 ms
+  // (seen in 2.9.5), and this contender sends two for a call.
   const socket = new WebSocket(url);
   return call(socket as never);
 }

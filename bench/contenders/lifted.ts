@@ -1,4 +1,4 @@
-/** The library without limits on what is in flight, for those who would measure past them. */
+/** The library without limits on calls in flight, for measurements beyond them. */
 
 import type { Contender } from "../contender.ts";
 import { createContender } from "./peer.ts";

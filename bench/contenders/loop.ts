@@ -5,7 +5,7 @@ import type { Client } from "../contender.ts";
 import { createItem, type Item } from "../item.ts";
 import { listen, open } from "../sockets.ts";
 
-// Parsed messages are trusted: whatever a check costs is the library's to pay.
+// Parsed messages are trusted: only the library pays for checks.
 type Method = (...params: number[]) => unknown;
 type Resolve = (result: unknown) => void;
 

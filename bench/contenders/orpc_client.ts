@@ -25,7 +25,7 @@ export function connect(url: string): Client {
   return call(new WebSocket(url));
 }
 
-/** The caller, over whatever socket. */
+/** The caller, over any socket. */
 export function call(websocket: WebSocket): Client {
   const calculator = createORPCClient(
     new RPCLink({ websocket }),

@@ -12,7 +12,7 @@ type Add = (a: number, b: number) => number;
 
 class Calculator extends Peer<{ news(n: number): void }> {
   static readonly all = new Set<Calculator>();
-  /** What to serve beside the methods below. */
+  /** Further methods, beside those below. */
   static more: { [name: string]: Add } = {};
 
   override local = Object.assign({
@@ -38,7 +38,7 @@ class Calculator extends Peer<{ news(n: number): void }> {
 /**
  * The library with these settings on both sides.
  *
- * @param isOnWs Whether its server's sockets are those of `ws`; Deno and Bun have their own.
+ * @param isOnWs True for a server on the sockets of `ws`; Deno and Bun have their own.
  */
 export function createContender(
   settings: PeerSettings,
@@ -77,7 +77,7 @@ export const serve: Contender["serve"] = contender.serve;
 export const connect: Contender["connect"] = contender.connect;
 export const pair: Contender["pair"] = contender.pair;
 
-/** Serves whoever is at the other end of a socket. */
+/** Serves the other end of a socket. */
 export function answer(socket: Socket): void {
   new Calculator(socket);
 }

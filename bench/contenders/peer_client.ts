@@ -5,7 +5,7 @@ import { connect as connectPeer } from "@jsonrpcws/peer/client";
 import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 
-/** What the server's `local` has. */
+/** The methods of the server's `local`. */
 export interface Methods {
   add(a: number, b: number): number;
   item(id: number): Item;
@@ -14,7 +14,7 @@ export interface Methods {
   announce(n: number): void;
 }
 
-/** The caller, over whatever socket. */
+/** The caller, over any socket. */
 export class Caller extends Peer<Methods> implements Client {
   override local = { news: (n: number): void => this.#take?.(n) };
   #take: ((n: number) => void) | undefined;

@@ -13,7 +13,7 @@ export async function serve(): Promise<string> {
   server.register("echo", ({ 0: item }) => item);
   server.register("count", ({ 0: to }) => {
     for (let n = 0; n < to; n++) server.emit("value", n);
-    return true; // Nothing at all its client would take for a malformed answer.
+    return true; // Without a result, its client takes the answer for malformed.
   });
   server.register("announce", ({ 0: n }) => server.emit("news", n));
   await new Promise((resolve) => server.on("listening", resolve));

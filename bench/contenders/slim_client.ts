@@ -5,7 +5,7 @@ import type { Client, Connect } from "../contender.ts";
 import type { Item } from "../item.ts";
 import type { Methods } from "./peer_client.ts";
 
-/** The caller, over whatever socket. */
+/** The caller, over any socket. */
 export class SlimCaller extends Peer<Methods> implements Client {
   override local = { news: (n: number): void => this.#take?.(n) };
   #take: ((n: number) => void) | undefined;

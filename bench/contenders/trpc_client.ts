@@ -30,8 +30,8 @@ interface Calculator {
 export function connect(url: string): Client {
   const client = createWSClient({
     url,
-    // In Deno too, whose own client lets frames of more than 1,024 bytes wait for
-    // 44 ms (seen in 2.9.5), and this one gathers many calls in a frame.
+    // Also in Deno: its own client delays frames of more than 1,024 bytes by 44 ms
+    // (seen in 2.9.5), and this contender gathers many calls in a frame.
     WebSocket: WebSocket as never,
   });
   const calculator = createTRPCClient<AnyTRPCRouter>({

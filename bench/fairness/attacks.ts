@@ -1,6 +1,6 @@
 /**
- * What is done to a server to see what it holds and does, by name. tests/hostile has
- * each by its rule; here it goes on for seconds, beside somebody who must not notice.
+ * The attacks on a server, by name. tests/hostile has each by its rule; here it goes
+ * on for seconds, beside a neighbour that must not notice it.
  *
  * @module
  */
@@ -10,13 +10,13 @@ import { floods } from "./floods.ts";
 
 /** One way to attack. */
 export interface Attack {
-  /** What one connection sends. */
+  /** The frames that one connection sends. */
   readonly frames: readonly Uint8Array[];
-  /** Whether it sends that again and again. */
+  /** True if it sends them again and again. */
   readonly isRepeated: boolean;
-  /** Whether it reads what it is answered. */
+  /** True if it reads the answers. */
   readonly isRead: boolean;
-  /** How many connections do it. */
+  /** The number of attacking connections. */
   readonly connections: number;
 }
 
@@ -35,7 +35,7 @@ const many = <T>(length: number, make: (n: number) => T): T[] =>
 
 const reference = { __jsonrpc_marshaled: 1, handle: 7 };
 
-/** Again and again, by one connection that reads. */
+/** An attack that one connection repeats, and whose answers it reads. */
 function flood(...frames: Uint8Array[]): Attack {
   return { frames, isRepeated: true, isRead: true, connections: 1 };
 }
@@ -99,7 +99,7 @@ export const attacks: { readonly [kind: string]: Attack } = {
   ),
 };
 
-/** What a connection sends before all else. */
+/** The first bytes of a connection. */
 export function beginning(kind: string): readonly Uint8Array[] {
   return kind.startsWith("fragments") ? [frame(Opcode.Text, "[", false)] : [];
 }

@@ -1,7 +1,7 @@
 /**
- * What a message costs for each of its bytes, against plain JSON of the same length:
- * `costs.ts`. No sender may choose a factor above 3. The peer is a server's, and its
- * socket has nothing behind it; what is written to it counts, too.
+ * The cost of messages against plain JSON of the same length: `costs.ts`. No sender
+ * may choose a factor above 3. The peer is a server's, and its socket has nothing
+ * behind it; writing to it counts, too.
  *
  * @module
  */
@@ -46,16 +46,16 @@ const peer = new Peer(socket as unknown as Socket, {
 });
 await peer.opened;
 
-// Microseconds of CPU that one round takes at least.
+// The shortest round, in microseconds of CPU.
 const least = 20_000;
 const rounds = 9;
 
-/** Hears a frame. */
+/** Gives the peer a frame. */
 function hear(data: Frame): void {
   socket.tell({ type: "message", data });
 }
 
-/** Does no more than to parse it. */
+/** Only parses a frame. */
 function parse(data: Frame): void {
   try {
     JSON.parse(
@@ -64,7 +64,7 @@ function parse(data: Frame): void {
   } catch { /* It is none. */ }
 }
 
-/** Microseconds of CPU that something takes so many times, with frames by turns. */
+/** Microseconds of CPU for so many runs of something, with frames by turns. */
 async function measure(
   run: (frame: Frame) => void,
   frames: readonly Frame[],
@@ -77,16 +77,16 @@ async function measure(
   return user + system;
 }
 
-/** By what factors a frame costs more than plain JSON of its length. */
+/** The cost of a frame, as multiples of that of plain JSON of its length. */
 interface Factors {
-  /** To hear it. */
+  /** The whole cost. */
   readonly all: number;
-  /** Of that, to parse it. */
+  /** The part of `JSON.parse`. */
   readonly parse: number;
 }
 
 async function compare(frame: Frame): Promise<Factors> {
-  // Two, since something may be remembered of the last one.
+  // Two texts, since an engine may remember the last one.
   const frames = typeof frame === "string" ? [frame, `${frame}\n`] : [frame];
   const length = typeof frame === "string" ? frame.length : frame.byteLength;
   const other = usual(length);

@@ -1,6 +1,6 @@
 /**
- * One that sends as fast as it can, or attacks: `flood.ts URL KIND`, over bare TCP, so
- * that it is not what is slow. It comes back when it is cut.
+ * A client that sends as fast as it can, or attacks: `flood.ts URL KIND`. It uses bare
+ * TCP, so that the client is not the slow part, and comes back when it is cut.
  *
  * @module
  */
@@ -19,7 +19,7 @@ const attack: Attack = attacks[kind!] ?? {
   connections: 1,
 };
 const { frames } = attack;
-// Some at a time, or the system calls would be what is slow.
+// Several at a time, because a system call for each would be the slow part.
 const chunk = join(frames);
 
 let sent = 0;

@@ -1,4 +1,4 @@
-/** What is sent as fast as it can be, by name: a chunk of messages, again and again. */
+/** The floods, by name: a chunk of messages that is sent again and again. */
 
 const notification = JSON.stringify({
   jsonrpc: "2.0",
@@ -16,7 +16,7 @@ function long(id: number): string {
   return request(id, "take", [Array.from({ length: 20_500 }, () => item)]);
 }
 
-/** Small numbers, which are the most values per byte. */
+/** Small numbers: the most values per byte. */
 function numbers(id: number): string {
   return request(id, "take", [Array.from({ length: 520_000 }, () => 1)]);
 }

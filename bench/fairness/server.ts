@@ -1,6 +1,6 @@
 /**
  * The server that is flooded: `server.ts deno|ws|bun`. It says its address, and
- * answers each line with how late its timers were since the last one.
+ * answers each line with the delay of its timers since the last one.
  *
  * @module
  */

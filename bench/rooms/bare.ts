@@ -1,8 +1,8 @@
 /**
- * The least code that could tell a room: `bare.ts write|deno|send`. It checks nothing.
+ * The least code that can tell a room: `bare.ts write|deno|send`. It checks nothing.
  * On `ws` (`write`) the frames of a turn are written once, and each member is given
- * that one buffer; on Deno's own sockets (`deno`) each is sent what a turn has as one
- * array; with `send`, each is sent each message.
+ * that one buffer; on Deno's own sockets (`deno`) each is sent a turn's messages as
+ * one array; with `send`, each is sent each message.
  *
  * @module
  */

@@ -1,6 +1,6 @@
 /**
- * One of several nodes with the library's `broadcast`, and a room by hand: who says
- * something publishes it, and every node tells its members what it hears of Redis.
+ * One of several nodes with the library's `broadcast`, and a room by hand: a node
+ * publishes what its members say, and tells them what Redis tells it.
  * `by_hand.ts URL CHANNEL`.
  *
  * @module

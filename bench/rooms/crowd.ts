@@ -1,9 +1,9 @@
 /**
- * The members of a room, over bare TCP, so that to be many costs them little:
- * `crowd.ts rpc|shared|socket.io SIZE TOTAL URL...`. Three of them speak, each with so
- * many messages under way; whoever is connected beyond them is in other rooms of that
- * size, where nobody speaks. A line asks for a turn of so many milliseconds, and is answered
- * with what was delivered in it, once every member has had every message.
+ * The members of a room: `crowd.ts rpc|shared|socket.io SIZE TOTAL URL...`. They are
+ * bare TCP sockets, so that many of them cost little. Three speak, each with so many
+ * messages under way; further connections are in other rooms of that size, where
+ * nobody speaks. A line asks for a turn of so many milliseconds. Its answer is the
+ * turn's deliveries, once every member has had every message.
  *
  * @module
  */
@@ -17,10 +17,10 @@ const underWay = 8;
 
 const [, , kind, size, total, ...urls] = process.argv;
 
-// As many handshakes at a time.
+// Handshakes at a time.
 const atATime = 50;
 
-// Stands once in each message, and the speaker's own behind it.
+// A sign that stands once in each message, with the speaker's mark behind it.
 const sign = "~";
 const mark = sign.charCodeAt(0);
 const marks = "#%&";
@@ -47,11 +47,11 @@ const pong = framed("", 10);
 const answer = framed("3");
 const word = framed('{"jsonrpc":"2.0","method":"here"}');
 
-/** One connection: it counts what it is told, and answers pings. */
+/** One connection: it counts its messages, and answers pings. */
 class Member {
   /** Messages since the connection. */
   count = 0;
-  /** The times at which it said what it has not been told yet. */
+  /** The times of its own messages that have not come back yet. */
   readonly waiting: number[] = [];
   readonly latencies: number[] = [];
   readonly #socket: Socket;
@@ -88,7 +88,7 @@ class Member {
       chunk = Buffer.concat([this.#rest, chunk]);
       this.#rest = undefined;
     }
-    // Who shares frames is asked by a call; any word is an answer.
+    // A member with shared frames is asked by a call; any word is an answer.
     if (kind === "shared" && chunk.includes("rpc.ping")) {
       this.#socket.write(word);
     }
@@ -122,7 +122,7 @@ class Member {
       ? chunk.readUInt16BE(at + 2)
       : chunk.readUInt32BE(at + 6);
     if ((chunk[at]! & 15) === 9) this.#socket.write(pong);
-    // Engine.IO's ping; others send nothing that is so short.
+    // Engine.IO's ping: no other message is that short.
     if (this.#skip === 1) this.#socket.write(answer);
     return true;
   }
@@ -136,7 +136,7 @@ class Member {
   }
 }
 
-/** Where a byte stands in a chunk, asked for from its beginning to its end. */
+/** The places of a byte in a chunk, asked for from its beginning to its end. */
 class Marks {
   readonly #chunk: Buffer;
   readonly #byte: number;
@@ -148,7 +148,7 @@ class Marks {
     this.#next = chunk.indexOf(byte);
   }
 
-  /** How often it stands between two places. */
+  /** The number of times that it stands between two places. */
   count(start: number, end: number): number {
     let count = 0;
     while (this.#next !== -1 && this.#next < end) {
@@ -217,7 +217,7 @@ for (let n = 0; n < Number(total);) {
   }
 }
 
-/** Lets them speak, and checks what was delivered. */
+/** Lets the members speak, and checks the deliveries. */
 async function speak(
   milliseconds: number,
 ): Promise<{ count: number; milliseconds: number; latencies: number[] }> {

@@ -1,4 +1,4 @@
-/** The library: `broadcast` to all who are connected; `library.ts deno|bun|ws`. */
+/** The library: `broadcast` to all connections; `library.ts deno|bun|ws`. */
 
 import process from "node:process";
 import { broadcast, Peer } from "@jsonrpcws/peer";

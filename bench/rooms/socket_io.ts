@@ -1,5 +1,5 @@
 /**
- * Socket.IO: all who are connected are in one room. By `redis URL PREFIX`, the same with
+ * Socket.IO: all connections are in one room. By `redis URL PREFIX`, the same with
  * `sharded` or `streams`, it is one of several nodes with that adapter.
  *
  * @module

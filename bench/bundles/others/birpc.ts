@@ -1,3 +1,3 @@
-/** What a page imports of birpc to call and be called. */
+/** The imports of a page from birpc, to call and be called. */
 
 export { createBirpc } from "birpc";

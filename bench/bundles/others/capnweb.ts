@@ -1,3 +1,3 @@
-/** What a page imports of Cap'n Web to call and be called. */
+/** The imports of a page from Cap'n Web, to call and be called. */
 
 export { newWebSocketRpcSession, RpcTarget } from "capnweb";

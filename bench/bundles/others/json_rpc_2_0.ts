@@ -1,4 +1,4 @@
-/** What a page imports of json-rpc-2.0 to call and be called. */
+/** The imports of a page from json-rpc-2.0, to call and be called. */
 
 export {
   JSONRPCClient,

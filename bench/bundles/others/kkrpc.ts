@@ -1,3 +1,3 @@
-/** What a page imports of kkrpc to call and be called. */
+/** The imports of a page from kkrpc, to call and be called. */
 
 export { RPCChannel } from "kkrpc/browser";

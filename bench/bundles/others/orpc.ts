@@ -1,4 +1,4 @@
-/** What a page imports of oRPC to call and be called. */
+/** The imports of a page from oRPC, to call and be called. */
 
 export { createORPCClient } from "@orpc/client";
 export { RPCLink } from "@orpc/client/websocket";

@@ -1,3 +1,3 @@
-/** What a page imports of rpc-websockets to call and be called. */
+/** The imports of a page from rpc-websockets, to call and be called. */
 
 export { Client } from "rpc-websockets";

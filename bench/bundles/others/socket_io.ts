@@ -1,3 +1,3 @@
-/** What a page imports of Socket.IO to call and be called. */
+/** The imports of a page from Socket.IO, to call and be called. */
 
 export { io } from "socket.io-client";

@@ -1,3 +1,3 @@
-/** What a page imports of tRPC to call and be called. */
+/** The imports of a page from tRPC, to call and be called. */
 
 export { createTRPCClient, createWSClient, wsLink } from "@trpc/client";

@@ -1,3 +1,3 @@
-/** What a page imports of vscode-jsonrpc to call and be called. */
+/** The imports of a page from vscode-jsonrpc, to call and be called. */
 
 export { listen } from "vscode-ws-jsonrpc";

@@ -2,9 +2,9 @@
 
 /**
  * Serves a page that signs in. A browser can send no header of its own with a
- * WebSocket, so there are three ways to know who it is: its cookie at /cookie,
- * after a POST of a name and a password to /sign-in; a ticket at /ticket, after a
- * POST to /buy; its first call at /call.
+ * WebSocket, so its user is known in one of three ways: by a cookie at /cookie,
+ * after a POST of a name and a password to /sign-in; by a ticket at /ticket, after a
+ * POST to /buy; by the first call at /call.
  *
  * `PORT` is the port to listen on, 8892 unless given, any free one if 0.
  * `HOSTNAME` is the IP address to listen on, of this machine alone unless given.
@@ -19,7 +19,7 @@ import { Board, type User } from "./authorization/board.ts";
 import { listen } from "./listen.ts";
 import { serveFiles } from "./static.ts";
 
-/** Where users come from; a database, elsewhere. */
+/** The users; in a real program, a database. */
 const users = new Map<string, User & { password: string }>([
   ["ann", { name: "ann", password: "correct horse", isModerator: true }],
   ["bob", { name: "bob", password: "battery staple", isModerator: false }],
@@ -30,7 +30,7 @@ function findUser(name: unknown, password: unknown): User | undefined {
   return user?.password === password ? user : undefined;
 }
 
-/** Who has signed in, by the token that only the browser has. */
+/** The users who have signed in, by the token that only the browser has. */
 const sessions = new Map<string, User>();
 
 // recipe: A cookie
@@ -98,11 +98,11 @@ class Lobby extends Peer<unknown, User | undefined> {
 }
 
 const byCall = upgrade(Lobby, {
-  requireContext: true, // Who has not signed in after 5 s is closed with 4408.
+  requireContext: true, // Without a sign-in in 5 s: closed with 4408.
 });
 // end
 
-/** What is no WebSocket: the sign-in, the sale of tickets, and the page. */
+/** All but the WebSocket: the sign-in, the sale of tickets, and the page. */
 async function respond(
   request: Request,
   files: (request: Request) => Promise<Response>,

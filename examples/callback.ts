@@ -1,10 +1,11 @@
 // deno run --allow-net=127.0.0.1 examples/callback.ts
-// Passes a function as an argument: a server sorts what only its client can compare.
+// Passes a function as an argument: a server sorts values that only its client can
+// compare.
 import { connect } from "@jsonrpcws/peer/client";
 import { serve } from "@jsonrpcws/peer/server";
 
 const local = {
-  /** Sorts by insertion, asking as seldom as it can. */
+  /** Sorts by insertion, with as few questions as it can. */
   async sort(
     items: string[],
     isBefore: (one: string, other: string) => Promise<boolean>,

@@ -2,8 +2,8 @@
 
 /**
  * The chat of examples/server.ts, by three servers on one engine, behind a load
- * balancer: each page shows which server everybody is connected to. End one of them,
- * as nobody does it to be nice, and watch.
+ * balancer: each page shows every person's server. Kill one of the servers, and
+ * watch.
  *
  * `ENGINE` is the address of a NATS with JetStream, or a Redis, that runs already, such
  * as "nats://127.0.0.1:4222"; without it, one is started. `PORT` and `HOSTNAME` say where
@@ -35,7 +35,7 @@ async function startServer(name: string, engine: string): Promise<Running> {
     cwd: root,
     stdin: "piped",
     stdout: "piped",
-    // Ctrl+C is told to all programs of a terminal: these drain when they are asked.
+    // Ctrl+C goes to all programs of a terminal: these ignore it, and drain when asked.
     detached: true,
   }).spawn();
   const output = child.stdout.pipeThrough(new TextDecoderStream()).getReader();

@@ -1,6 +1,6 @@
 // deno run --allow-net=127.0.0.1 --allow-run=chromium --allow-sys=uid --allow-write=/tmp examples/devtools.ts
-// Drives a Chromium by its DevTools protocol: one that it starts, or the one
-// whose WebSocket address it is given.
+// Drives a Chromium by its DevTools protocol: one that it starts, or one whose
+// WebSocket address is its argument.
 import { notifications } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
 import type { Protocol } from "devtools-protocol";
@@ -30,7 +30,7 @@ const { targetId } = await browser.request<
   Protocol.Target.CreateTargetResponse
 >("Target.createTarget", { url: "about:blank" });
 
-// All pages share the connection; a session says which one is meant.
+// All pages share the connection; a session names the page.
 const { sessionId } = await browser.request<
   Protocol.Target.AttachToTargetResponse
 >("Target.attachToTarget", { targetId, flatten: true });
@@ -61,7 +61,7 @@ console.log("picture:", picture);
 
 await browser.request("Target.closeTarget", { targetId });
 
-/** Starts a Chromium without a window, which is ended when it is disposed of. */
+/** Starts a Chromium without a window; disposing of it ends it. */
 async function startChromium() {
   const profile = await Deno.makeTempDir({ dir: "/tmp" });
   const child = new Deno.Command("chromium", {
@@ -72,7 +72,7 @@ async function startChromium() {
       // It would not start as root.
       ...(Deno.uid() === 0 ? ["--no-sandbox"] : []),
     ],
-    env: { TMPDIR: profile }, // What it leaves behind is removed with it.
+    env: { TMPDIR: profile }, // Its temporary files are removed with the profile.
     stdout: "null",
     stderr: "piped",
   }).spawn();
@@ -91,7 +91,7 @@ async function startChromium() {
     async [Symbol.asyncDispose]() {
       child.kill();
       await child.status;
-      // Processes of its own hold the pipe until they have ended, too.
+      // Chromium's child processes hold the pipe until they have ended.
       while (!(await stderr.read()).done);
       await Deno.remove(profile, { recursive: true });
     },

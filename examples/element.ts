@@ -1,11 +1,11 @@
-/** Finds the elements that a page's script fills with life. */
+/** Finds the elements that a page's script works on. */
 
 /// <reference no-default-lib="true" />
 /// <reference lib="dom" />
 /// <reference lib="dom.iterable" />
 /// <reference lib="esnext" />
 
-/** The element with that id, and certainly of that kind. */
+/** The element with that id, checked to be of that kind. */
 export function element<T extends Element>(id: string, Kind: new () => T): T {
   const found = document.getElementById(id);
   if (found instanceof Kind) return found;

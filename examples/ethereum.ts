@@ -7,7 +7,7 @@ interface Node {
   eth_chainId(): string;
 }
 
-/** The head of a block, as far as it is printed. */
+/** The head of a block: the fields that are printed. */
 interface Head {
   number: string;
   hash: string;

@@ -1,6 +1,6 @@
 // deno run --allow-net --allow-read examples/language_server.ts ws://localhost:3000 main.ts
-// Asks a language server behind a WebSocket what is wrong in a file, and what it
-// knows of the first place where something is.
+// Asks a language server behind a WebSocket for the errors in a file, and for its
+// knowledge of the place of the first one.
 import { notifications } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
 import { basename, dirname, resolve } from "node:path";
@@ -28,7 +28,7 @@ const languages = new Map([
 const extension = path.slice(path.lastIndexOf(".") + 1);
 
 await using server = connect(url, {
-  local: { // What the server asks for: our settings, and leave to tell more.
+  local: { // The server's calls: it asks for our settings, and registers more.
     "workspace/configuration": ({ items }: ConfigurationParams) =>
       items.map(() => null),
     "client/registerCapability": () => {},
@@ -59,7 +59,7 @@ server.notify("textDocument/didOpen", {
   },
 });
 
-// An empty list may mean that it has not looked yet, so it gets ten seconds.
+// An empty list may come before the server has looked, so it gets ten seconds.
 const patience = setTimeout(() => published.return(), 10_000);
 let position = { line: 0, character: 0 };
 for await (const { uri: of, diagnostics: [first, ...rest] } of published) {
@@ -82,7 +82,7 @@ await server.request("shutdown");
 server.notify("exit");
 await server.closed;
 
-/** What there is to read, in any of the ways that servers write it. */
+/** The text of a hover, in any of the forms that servers send. */
 function toText(contents: Hover["contents"]): string {
   if (typeof contents === "string") return contents;
   if (Array.isArray(contents)) return contents.map(toText).join("\n");

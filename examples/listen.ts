@@ -1,5 +1,5 @@
 /**
- * Runs an example as a program: where it listens, what it prints, how it ends.
+ * Runs an example as a program: its address, its output, its end.
  *
  * `PORT` is the port to listen on, any free one if 0. `HOSTNAME` is the IP
  * address to listen on, of this machine alone unless given.
@@ -7,7 +7,7 @@
  * @module
  */
 
-/** Where to listen; a part of the options of `serve`. */
+/** The address to listen on; a part of the options of `serve`. */
 export interface Address {
   readonly port: number;
   readonly hostname: string;
@@ -16,13 +16,13 @@ export interface Address {
 }
 
 /**
- * Starts a server, and drains it at Ctrl+C or SIGTERM: what runs may finish, its
- * clients are told when to come back. What prevents its start is said in one
- * sentence and ends the program with 1.
+ * Starts a server, and drains it at Ctrl+C or SIGTERM: running calls may finish, and
+ * its clients are told when to come back. If it can't start, the program says why in
+ * one sentence and ends with 1.
  *
- * @param name What is printed before the address.
- * @param port Where to listen unless `PORT` says otherwise.
- * @param serve Starts it.
+ * @param name The text before the printed address.
+ * @param port The port unless `PORT` says otherwise.
+ * @param serve Starts the server.
  */
 export async function listen(
   name: string,
@@ -40,11 +40,11 @@ export async function listen(
       ? ["SIGINT"] as const
       : ["SIGINT", "SIGTERM"] as const;
     const end = async () => {
-      // A second Ctrl+C ends at once what the first one lets finish.
+      // A second Ctrl+C ends the program at once.
       for (const signal of signals) Deno.removeSignalListener(signal, end);
       await server.drain();
-      // A timer of each connection that broke keeps Deno (2.9.5) from ending by
-      // itself for up to 15 seconds.
+      // Deno (2.9.5) keeps a timer of each connection that broke, and would not end
+      // by itself for up to 15 seconds.
       Deno.exit();
     };
     for (const signal of signals) Deno.addSignalListener(signal, end);
@@ -56,7 +56,7 @@ export async function listen(
   }
 }
 
-/** An environment variable; undefined, too, for whom may not read it. */
+/** An environment variable; undefined, too, if it may not be read. */
 async function env(variable: string): Promise<string | undefined> {
   const { state } = await Deno.permissions.request({ name: "env", variable });
   return state === "granted" ? Deno.env.get(variable) : undefined;
@@ -73,12 +73,12 @@ async function portToListenOn(usual: number): Promise<number> {
 
 async function addressToListenOn(): Promise<string> {
   const given = await env("HOSTNAME") ?? "";
-  // Shells and containers set this variable to the name of the machine without
-  // being asked: only an IP address is a wish.
+  // Shells and containers set this variable to the name of the machine by
+  // themselves, so only an IP address is taken.
   return /^[\d.]+$|:/.test(given) ? given : "127.0.0.1";
 }
 
-/** What a person types: no browser opens "every address", and a name is nicer. */
+/** The address to type: no browser opens "every address", and a name is nicer. */
 function addressToOpen({ hostname, port }: Deno.NetAddr): string {
   if (["127.0.0.1", "::1", "0.0.0.0", "::"].includes(hostname)) {
     return `http://localhost:${port}`;

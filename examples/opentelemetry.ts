@@ -20,7 +20,7 @@ import type { Trace } from "@jsonrpcws/peer";
 import { connect } from "@jsonrpcws/peer/client";
 import { serve } from "@jsonrpcws/peer/server";
 
-/** What every peer is given. */
+/** The options of every peer. */
 export const openTelemetry: Trace = {
   send() {
     const carrier = {};

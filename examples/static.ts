@@ -1,6 +1,6 @@
 /**
- * Serves what the page of an example is made of: its own four files, what all
- * pages share, and the library as a browser reads it.
+ * Serves the files of an example's page: its own four, those that all pages share,
+ * and the library as a browser reads it.
  *
  * @module
  */
@@ -29,16 +29,16 @@ const headers = {
 };
 
 /**
- * Makes a handler that answers what is not the beginning of a WebSocket.
+ * Makes a handler for all requests but a WebSocket's handshake.
  *
- * @param folder Where the page is, from the top of the repository:
+ * @param folder The folder of the page, from the top of the repository:
  * "examples/chat".
  * @throws {Deno.errors.NotCapable} The repository may not be read.
  */
 export async function serveFiles(
   folder: string,
 ): Promise<(request: Request) => Promise<Response>> {
-  // What a browser may read, by its path; nothing else of the disk is looked at.
+  // The files that a browser may read, by path; no others are read from the disk.
   const files = new Map([["/", `${folder}/index.html`]]);
   for (
     const path of [
@@ -53,7 +53,7 @@ export async function serveFiles(
     ]
   ) files.set(`/${path}`, path);
 
-  // Asked for once and now, not file by file when the first browser comes.
+  // One question now, not one for each file when the first browser comes.
   await Deno.permissions.request({ name: "read", path: root });
   await Deno.stat(new URL(`${folder}/index.html`, root));
 
@@ -62,7 +62,7 @@ export async function serveFiles(
       return refuse(405, "Method Not Allowed", { allow: "GET, HEAD" });
     }
 
-    // As it came, still percent-encoded: none of our names needs decoding.
+    // The path is still percent-encoded: none of our names needs decoding.
     const { pathname } = new URL(request.url);
     const path = files.get(pathname) ?? SOURCE.exec(pathname)?.[1];
     if (path === undefined) return refuse(404, "Not Found");

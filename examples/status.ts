@@ -1,6 +1,6 @@
 /**
- * Shows what a page's connection is doing, in the header; and when it has ended
- * for good, why, beside the button that begins anew.
+ * Shows the state of a page's connection in the header; and when it has ended for
+ * good, the reason, beside the button that begins anew.
  */
 
 /// <reference no-default-lib="true" />
@@ -15,7 +15,7 @@ const line = element("status", HTMLElement);
 const closed = element("closed", HTMLElement);
 const reason = element("reason", HTMLElement);
 
-/** The button that begins anew; what it does is the page's own. */
+/** The button that begins anew; its action is the page's own. */
 export const reconnect: HTMLButtonElement = element(
   "reconnect",
   HTMLButtonElement,
@@ -28,13 +28,13 @@ const texts = {
   closed: "Disconnected",
 } as const;
 
-/** What is known of the connection that was shown last. */
+/** The last status that was shown. */
 let known: ConnectionStatus | undefined;
 
 function show(status: ConnectionStatus): void {
   known = status;
   const { state, code, reason: said } = status;
-  // How a connection ended, or an attempt, is known until there is another one.
+  // The code of a lost connection or attempt stays until the next connection.
   const shown = state === "open"
     ? "connected"
     : state === "connecting" && code !== undefined
@@ -43,7 +43,7 @@ function show(status: ConnectionStatus): void {
   const text = state === "connecting" && !navigator.onLine
     ? "No network"
     : texts[shown];
-  // A wait is told second by second; who listens hears it once.
+  // A wait is told second by second; a screen reader shall say it once.
   if (line.textContent === text) return;
   line.textContent = text;
   line.dataset.state = shown;
@@ -57,7 +57,7 @@ for (const type of ["online", "offline"]) {
   addEventListener(type, () => known && show(known));
 }
 
-/** Shows the connection of a client from now on, also its next ones. */
+/** Shows the connection of a client from now on, and its next ones. */
 export function showConnection(
   { connection }: { readonly connection: ConnectionStore },
 ): void {

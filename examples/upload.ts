@@ -16,6 +16,6 @@ import { Upload } from "./upload/upload.ts";
 
 await listen("Upload", 8891, async (address) => {
   const fetch = await serveFiles("examples/upload");
-  const limits = { incoming: 8 }; // As many files at a time.
+  const limits = { incoming: 8 }; // Files at a time.
   return serve(Upload, { ...address, fetch, limits });
 });

@@ -1,4 +1,4 @@
-/** A board of notes: who may write on it, and who may wipe it. */
+/** A board of notes: some users may write on it, fewer may wipe it. */
 
 import { broadcast, guard, Peer } from "../../mod.ts";
 
@@ -8,16 +8,16 @@ export interface User {
   readonly isModerator?: boolean;
 }
 
-/** What the page offers to the server. */
+/** The page's methods, for the server to call. */
 export interface Page {
-  /** What is on the board now, the newest last. */
+  /** The board has these notes now, the newest last. */
   changed(notes: readonly string[]): void;
 }
 
-/** That many notes are kept. */
+/** The number of notes that are kept. */
 const KEPT = 20;
 
-/** What may be called, by whoever it is. */
+/** One connection to the board; its user may be unknown. */
 export class Board extends Peer<Page, User | undefined> {
   static readonly members = new Set<Board>();
   static readonly notes: string[] = [];
@@ -27,7 +27,7 @@ export class Board extends Peer<Page, User | undefined> {
     post: guard(
       () => this.context && true,
       (text: string) => {
-        // Anybody can send anything: a type is not there at run time.
+        // Types don't exist at run time, so the argument may be anything.
         const note = `${this.context!.name}: ${String(text).slice(0, 200)}`;
         if (Board.notes.push(note) > KEPT) Board.notes.shift();
         Board.#tell();

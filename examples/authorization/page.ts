@@ -11,7 +11,7 @@ import { element } from "../element.ts";
 import { reconnect, showConnection } from "../status.ts";
 import type { Board } from "./board.ts";
 
-/** What the way by the first call has; its board is a small one. */
+/** The server's methods at /call, whose board is a small one. */
 interface Lobby {
   signIn(name: string, password: string): void;
   whoami(): string | null;
@@ -47,7 +47,7 @@ const about = {
 
 type Way = keyof typeof about;
 
-/** What was entered. */
+/** The form's values. */
 interface Entry {
   readonly name: string;
   readonly password: string;
@@ -62,10 +62,10 @@ async function openBoard({ name, password, way }: Entry) {
   const peer = connect<Board["local"]>(new URL(`/${way}`, location.origin), {
     local: { changed: showNotes },
     ...way === "ticket" && {
-      // Asked before each connection, since a ticket is good once.
+      // A new ticket for each connection, since a ticket is good once.
       protocols: async () => ["board", `ticket.${await post("/buy")}`],
     },
-    // A browser tells no page why a handshake is refused. By HTTP it does.
+    // A page learns the reason of a refusal by HTTP, but not from a handshake.
     onattempt: () => post("/buy").then(() => {}, forget),
   });
   return peer;
@@ -74,7 +74,7 @@ async function openBoard({ name, password, way }: Entry) {
 /** Connects as nobody, and says who it is by the first call. */
 function openLobby({ name, password, way }: Entry) {
   const peer = connect<Lobby>(new URL(`/${way}`, location.origin), {
-    // On each connection, before all that waits to be called.
+    // On each connection, before all calls that wait.
     async onopen(): Promise<void> {
       await peer.remote.signIn(name, password).catch(forget);
     },
@@ -83,7 +83,7 @@ function openLobby({ name, password, way }: Entry) {
   return peer;
 }
 
-/** Sends a form; the answer's text, unless it is a refusal. */
+/** Sends a form and returns the answer's text; a refusal is thrown. */
 async function post(
   path: string,
   form?: { [name: string]: string },
@@ -127,7 +127,7 @@ async function signIn(entry: Entry): Promise<void> {
   }
 }
 
-/** Ends what the server doesn't know whose it is, rather than what it can't hear. */
+/** Asks the user again if the server refused, but not if it can't be reached. */
 function forget(error: unknown): void {
   if (error instanceof RpcError) askAgain(error.message);
 }
@@ -172,7 +172,7 @@ function showNotes(said: readonly string[]): void {
   }));
 }
 
-/** Shows what became of a call. */
+/** Shows the error of a call that failed. */
 async function show(call: Promise<unknown> | undefined): Promise<void> {
   boardError.textContent = "";
   try {

@@ -2,33 +2,33 @@
 
 import { broadcast, CloseCode, ErrorCode, Peer, RpcError } from "../../mod.ts";
 
-/** What somebody said. */
+/** A message. */
 export type Message = [
   username: string,
   text: string,
-  /** What its author called it; absent, with what follows, if nothing. */
+  /** The id that its author gave it; absent, like the time, if none. */
   id?: string,
-  /** When it was said: ms since 1970. */
+  /** The time of the message: ms since 1970. */
   time?: number,
 ];
 
-/** Who is in the room. */
+/** The people in the room. */
 export interface People {
   /** Everybody's name, in the order of their coming. */
   readonly names: string[];
-  /** Index of one's own. */
+  /** Index of the caller's own name. */
   readonly own: number;
   /** The servers that they are connected to; absent where there is but one. */
   readonly nodes?: readonly string[];
 }
 
-/** What the page of a person offers to the server. */
+/** The page's methods, for the server to call. */
 export interface Page {
   /** Somebody came, left or took another name: ask who is there now. */
   joinpart(): void;
   /** Somebody said something. */
   message(...message: Message): void;
-  /** Something may have been said that did not come. */
+  /** Messages may be missing. */
   missed(): void;
 }
 
@@ -38,7 +38,7 @@ export const USERNAME_REFUSED = 1;
 /** Code of the error that refuses a text. */
 export const TEXT_REFUSED = 2;
 
-/** That many messages are kept, which together fit into one of the protocol's. */
+/** The number of messages that are kept: together they fit into one of the protocol's. */
 const KEPT = 50;
 
 /**
@@ -60,8 +60,8 @@ export class Chat extends Peer<Page> {
     /**
      * Takes a name, and tells everybody.
      *
-     * @param key A secret of the page's. A connection that has the same one was
-     * lost, and nobody knew: this one takes its place.
+     * @param key A secret of the page's. An older connection with the same one is
+     * lost, though the server doesn't know it yet: this one takes its place.
      */
     set_username: (username: string, key?: string): void => {
       this.#key = checkedId(key);
@@ -73,11 +73,11 @@ export class Chat extends Peer<Page> {
       broadcast(Chat.members, "joinpart");
     },
 
-    /** Who is there, in the order of their coming. */
+    /** The people's names, in the order of their coming. */
     clients: (): string[] =>
       Array.from(Chat.members, (member) => member.username),
 
-    /** The same, and which of them is oneself: two may have one name. */
+    /** The same, with the caller's index: two people may have one name. */
     people: (): People => {
       const members = [...Chat.members];
       return {
@@ -89,8 +89,8 @@ export class Chat extends Peer<Page> {
     /**
      * Says something to everybody, oneself too.
      *
-     * @param id What to call it. Said again under the same id, because a lost
-     * connection left it open whether it was said, it is said once.
+     * @param id The message's id. A page says it again under the same id if the
+     * connection was lost before the answer; it is then said only once.
      */
     say: (text: string, id?: string): void => {
       const said = checkedText(text);
@@ -107,8 +107,8 @@ export class Chat extends Peer<Page> {
     /**
      * The last messages that have an id, the newest last.
      *
-     * @param _since Where the last one stands that the page has, if it was told: for
-     * servers that have it told what followed.
+     * @param _since The position of the page's last message, if it has one: for
+     * servers that send it the messages after that.
      */
     messages: (_since?: string): Message[] => [...Chat.#messages.values()],
   };
@@ -136,24 +136,24 @@ export class Chat extends Peer<Page> {
 }
 
 /**
- * What would break a line, turn the direction of its neighbours, or not arrive
- * as it was sent (half a surrogate pair).
+ * Characters that would break a line, turn the direction of their neighbours, or
+ * not arrive as they were sent (half a surrogate pair).
  */
 const UNPRINTABLE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Bidi_Control}]/u;
 
-/** Nothing that could be seen. */
+/** A text without a visible character. */
 const BLANK = /^[\s\p{Default_Ignorable_Code_Point}]*$/u;
 
-// The static types hold for our own page only: anybody can connect and send
-// anything, so that both checks begin with the type.
+// The static types hold for our own page only. Others can connect and send
+// anything, so all checks begin with the type.
 
-/** Has what a person wrote, if it is fit for all. */
+/** Returns a username without outer spaces if it is fit for all, else throws. */
 export function checkedUsername(value: unknown): string {
   const refuse = (why: string) => new RpcError(USERNAME_REFUSED, why);
   if (typeof value !== "string") throw refuse("A username must be a string");
   const username = value.trim();
   if (BLANK.test(username)) throw refuse("A username must not be empty");
-  // Counted like `maxlength` of the page's form does, in UTF-16 code units.
+  // In UTF-16 code units, as `maxlength` of the page's form counts.
   if (username.length > 32) {
     throw refuse("A username must have at most 32 characters");
   }
@@ -163,7 +163,7 @@ export function checkedUsername(value: unknown): string {
   return username;
 }
 
-/** Has what a person wrote, if it is fit for all. */
+/** Returns a text if it is fit for all, else throws. */
 export function checkedText(value: unknown): string {
   const refuse = (why: string) => new RpcError(TEXT_REFUSED, why);
   if (typeof value !== "string") throw refuse("A text must be a string");
@@ -174,7 +174,7 @@ export function checkedText(value: unknown): string {
   return value;
 }
 
-/** Has what a page calls something, if it is short. */
+/** Returns a message's id or a page's key if it is short, else throws. */
 export function checkedId(value: unknown): string | undefined {
   if (value === undefined) return undefined;
   if (typeof value === "string" && value.length <= 64) return value;

@@ -1,4 +1,4 @@
-/** The page's side of the chat: what it shows, and what the server may call. */
+/** The page's side of the chat: its view, and its methods for the server. */
 
 /// <reference no-default-lib="true" />
 /// <reference lib="dom" />
@@ -38,13 +38,13 @@ const address = new URL(location.pathname, location.origin);
 /** Undefined until there is a name to come with. */
 let chat: ReturnType<typeof open> | undefined;
 
-/** What tells the server that a connection is this page's next one. */
+/** The secret by which the server knows this page's next connections. */
 const key = randomId();
 
-/** Settles when what this connection missed is shown. */
+/** Settles when the messages that this connection missed are shown. */
 let caughtUp: Promise<void>;
 
-/** Where the last message stands that came, where several servers keep them. */
+/** The position of the last message, if several servers keep the messages. */
 let position: string | undefined;
 
 /** Connects for as long as this page lives, or until the server has enough. */
@@ -66,7 +66,7 @@ function open() {
     },
     onopen() {
       caughtUp = peer.remote.messages(position).then(showAll).catch(() => {});
-      // Nobody knows who came and left meanwhile.
+      // The people may have changed meanwhile.
       people = undefined;
       if (username !== "") takeName(username).catch(complain);
     },
@@ -76,12 +76,12 @@ function open() {
   return peer;
 }
 
-/** Whether the server said no, rather than nothing. */
+/** True if the server refused, false if it did not answer. */
 function isRefusal(error: unknown): error is Error {
   return error instanceof Error && error.name === "RpcError";
 }
 
-/** What a person can make of an error: the server's own words, if it said any. */
+/** The text of an error for a person: the server's own words, if it sent any. */
 function explain(error: unknown): string {
   return isRefusal(error) ? error.message : "The chat cannot be reached.";
 }
@@ -99,7 +99,7 @@ reconnect.addEventListener("click", () => {
 
 // ----------------------------------------------------------------- The name
 
-/** The name that the server knows us by. */
+/** Our name on the server. */
 let username = recall("username");
 
 /** Takes a name, on this connection or on the next; rejects if it is refused. */
@@ -155,7 +155,7 @@ nameDialog.addEventListener("cancel", (event) => {
 
 // --------------------------------------------------------------- The people
 
-/** Who was there at the last look; undefined before the first one. */
+/** The people at the last look; undefined before the first one. */
 let people: string[] | undefined;
 
 function showMembers({ names, own, nodes }: People): void {
@@ -186,12 +186,12 @@ function showMembers({ names, own, nodes }: People): void {
     : "Say hello.";
 }
 
-/** Says in the log who came, left, or took another name. */
+/** Tells in the log the people who came, left, or took another name. */
 function tellChange(before: string[], after: string[]): void {
   const changed = after.filter((name, index) => name !== before[index]);
   if (before.length === after.length && changed.length === 1) {
-    // The server keeps the order of coming, so that a new name in an old
-    // place is the same person. Who has just come has no name yet.
+    // The server keeps the order of coming, so a new name in an old place is the
+    // same person. A person who has just come has no name yet.
     const old = before.find((name, index) => name !== after[index]);
     const [name = ""] = changed;
     if (old === undefined || old === "anon") tell(isolated(name), " joined");
@@ -202,7 +202,7 @@ function tellChange(before: string[], after: string[]): void {
   for (const name of without(after, before)) tell(isolated(name), " joined");
 }
 
-/** The names that are left when others are taken away, each as often as it is there. */
+/** The names without the others, each taken away as often as it occurs. */
 function without(names: string[], others: string[]): string[] {
   const rest = [...others];
   return names.filter((name) => {
@@ -217,10 +217,10 @@ function without(names: string[], others: string[]): string[] {
 /** Messages of one person within this time stand together, in ms. */
 const TOGETHER = 5 * 60_000;
 
-/** The page shows that many rows; older ones go. */
+/** The number of rows that the page shows; older ones go. */
 const ROWS = 1000;
 
-/** Over a reload we know that many messages as ours: more than the server keeps. */
+/** The number of own messages known after a reload: more than the server keeps. */
 const KEPT = 100;
 
 const clock = new Intl.DateTimeFormat(undefined, {
@@ -229,18 +229,18 @@ const clock = new Intl.DateTimeFormat(undefined, {
 });
 
 /**
- * The messages that are shown, by their ids: what is missed is asked for, and
- * what may not have arrived is said again, so that some are told twice.
+ * The ids of the messages that are shown. Some messages come twice, because the page
+ * asks for missed ones and says again those that may not have arrived.
  */
 const shown = new Set<string>();
 
 /**
- * The ids of what we said: a name does not say who that is, since two may have
+ * The ids of our own messages: a name does not tell them, since two people may have
  * the same.
  */
 const ownIds = new Set(recall("said").match(/\S+/g));
 
-/** What we said and have not heard back yet. */
+/** Our own messages that have not come back yet. */
 const unsent = new Map<string, { said: string; row: HTMLElement }>();
 
 let last: { author: string; own: boolean; time: number } | undefined;
@@ -298,7 +298,7 @@ function messageRow(
   row.style.setProperty("--hue", String(hue(author)));
 
   const name = isolated(own ? "You" : author);
-  // What stands on the right side needs no name but for those who hear it.
+  // A message on the right side needs a name only for screen readers.
   name.className = own ? "unseen" : "author";
   const head = span("head");
   head.append(name, state);
@@ -319,7 +319,7 @@ function tell(...news: (string | Node)[]): void {
   append(row, false);
 }
 
-/** Whether the newest row was in sight when somebody last looked. */
+/** True if the newest row was in sight at the last look. */
 let atEnd = true;
 
 /** Adds a row, and follows it unless the reader is further up. */
@@ -334,7 +334,7 @@ function append(row: HTMLElement, follow: boolean, list = messages): void {
   else newer.hidden = false;
 }
 
-/** How high everything was when its end was last gone to. */
+/** The height of all rows at the last scrolling to their end. */
 let height = 0;
 
 function scrollToEnd(): void {
@@ -347,7 +347,7 @@ function lookAtEnd(): void {
 }
 
 log.addEventListener("scroll", () => {
-  // Lines that break anew move the end away, not the reader.
+  // The reader has not moved: lines that break anew have moved the end.
   if (atEnd && log.scrollHeight > height) return scrollToEnd();
   lookAtEnd();
   if (atEnd) newer.hidden = true;
@@ -390,14 +390,14 @@ sayForm.addEventListener("submit", (event) => {
 async function say(id: string, said: string): Promise<void> {
   try {
     await chat!.with({ idempotent: true, timeout: Infinity }).say(said, id);
-    // Unless so much was said meanwhile that nobody told us of it.
+    // The server's own may be missing, if very much was said meanwhile.
     showMessage(username, said, id);
   } catch (error) {
     // It waits for the button "Reconnect".
     if (chat!.state === "closed") return;
     forgetUnsent(id);
     sayError.textContent = explain(error);
-    // What was begun meanwhile is not lost either.
+    // A text begun meanwhile is kept, too.
     text.value = [said, text.value].filter((it) => it !== "").join("\n");
   }
 }
@@ -416,7 +416,7 @@ text.addEventListener("keydown", (event) => {
 
 // --------------------------------------------------------------- The pieces
 
-/** Nobody else has it or guesses it. */
+/** A new id that nobody else has or can guess. */
 function randomId(): string {
   const numbers = crypto.getRandomValues(new Uint32Array(4));
   return Array.from(numbers, (number) => number.toString(36)).join("-");
@@ -429,15 +429,15 @@ function span(className: string, content = ""): HTMLElement {
   return made;
 }
 
-/** A name that cannot turn the direction of what is around it. */
+/** A name that cannot turn the direction of the text around it. */
 function isolated(name: string): HTMLElement {
   const made = document.createElement("bdi");
   made.textContent = name;
-  made.title = name; // Where there is no room for all of it.
+  made.title = name; // For places without room for all of it.
   return made;
 }
 
-/** What this tab was told to remember, before a reload; `""` if nothing. */
+/** The value that this tab remembers since before a reload; `""` if none. */
 function recall(what: string): string {
   try {
     return sessionStorage.getItem(what) ?? "";

@@ -1,6 +1,6 @@
 /**
- * A load balancer in a page of code: each connection goes to the next server that
- * takes it. What is in the stead of HAProxy or nginx here.
+ * A load balancer in a page of code, in place of HAProxy or nginx: each connection
+ * goes to the next server that takes it.
  *
  * @module
  */
@@ -10,8 +10,8 @@ export async function balance(
   listener: Deno.TcpListener,
   ports: ReadonlySet<number>,
 ): Promise<void> {
-  // WebSockets are counted by themselves, so that two pages are on two servers
-  // however many files each of them wants.
+  // WebSockets have their own turns, so that two pages are on two servers,
+  // regardless of the number of files that each loads.
   const turns = { webSocket: 0, file: 0 };
   for await (const client of listener) {
     pass(client, ports, turns).catch(() => {}); // Either end has gone.
@@ -44,7 +44,7 @@ async function pass(
   ]);
 }
 
-/** Connects to the server whose turn it is, or to the next one that is there. */
+/** Connects to the server whose turn it is, or to the next one that answers. */
 async function connect(
   ports: readonly number[],
   turn: number,

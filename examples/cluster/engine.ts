@@ -1,6 +1,6 @@
 /**
- * The engine of the chat that many serve: NATS or Redis, connected to by its address,
- * as docs/guide/engines.md says.
+ * The engine of the chat on many servers: a connection to NATS or Redis by its
+ * address, as docs/guide/engines.md says.
  *
  * @module
  */
@@ -14,7 +14,7 @@ import type { Engine } from "../../cluster.ts";
 import { nats } from "../../nats.ts";
 import { redis } from "../../redis.ts";
 
-/** An engine, and how its connections are closed. */
+/** An engine, and the function that closes its connections. */
 export interface Connected {
   readonly engine: Engine;
   readonly close: () => Promise<unknown>;

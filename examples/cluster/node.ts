@@ -1,6 +1,6 @@
 /**
- * One server of the chat that many serve: started by ../cluster.ts, with the address
- * of the engine, and a name. It prints where it listens, and drains when its input
+ * One server of the chat on many servers: started by ../cluster.ts, with the address
+ * of the engine, and a name. It prints its own address, and drains when its input
  * ends.
  *
  * @module
@@ -22,16 +22,16 @@ import {
 import { serveFiles } from "../static.ts";
 import { connectEngine } from "./engine.ts";
 
-/** What everybody is listed with. */
+/** A person as the room lists it. */
 interface Person {
   readonly name: string;
   /** The name of the server. */
   readonly node: string;
-  /** When the person came: ms since 1970, by the clock of that server. */
+  /** The time of the person's coming: ms since 1970, by the clock of that server. */
   readonly since: number;
 }
 
-/** That many messages a new page is told. */
+/** The number of messages that a new page gets. */
 const LAST = 50;
 
 const [address = "", node = ""] = Deno.args;
@@ -41,18 +41,18 @@ const nodes = await cluster({
   prefix: "chat",
   onerror: (error) => console.error(`Server ${node}: ${error}`),
 });
-// The engine keeps what is said: whatever server a page comes to, it is told.
+// The engine keeps the messages, so a page gets them from any server.
 const lobby = nodes.room<Page, Person | null>("lobby", { history: true });
 
 /** Somebody in the room, who is connected to this server. */
 class Somebody extends Peer<Page> {
   readonly #since = Date.now();
   #name = "anon";
-  /** Nobody is listed before there is a name. */
+  /** The options of joining: a person without a name is not listed. */
   #as: JoinOptions<Person | null> = { data: null };
 
   override local = {
-    /** Takes a name; by the key, a page that comes again is the same person. */
+    /** Takes a name; a page that comes again with its key is the same person. */
     set_username: async (username: string, key?: string): Promise<void> => {
       const known = checkedId(key);
       this.#name = checkedUsername(username);
@@ -63,10 +63,10 @@ class Somebody extends Peer<Page> {
       await lobby.join(this, this.#as);
     },
 
-    /** Who is there, on whatever server, in the order of their coming. */
+    /** The people on all servers, in the order of their coming. */
     people: async (): Promise<People> => {
       const { members } = await lobby.members();
-      // Whose connection was lost, and nobody knew, is there but once.
+      // By key, so that a page with a lost connection that is still listed counts once.
       const people = new Map<string, Person>();
       let own: Person | undefined;
       const ownId = nodes.idOf(this);
@@ -86,7 +86,7 @@ class Somebody extends Peer<Page> {
       };
     },
 
-    /** Says something to everybody; again under the same id, it is said once. */
+    /** Says something to everybody; a second time under the same id is ignored. */
     say: async (text: string, id?: string): Promise<void> => {
       const said = checkedText(text);
       const known = checkedId(id);
@@ -102,19 +102,19 @@ class Somebody extends Peer<Page> {
     },
 
     /**
-     * Lets a page hear what was said since, on whatever server, or last; and what is
-     * said from now on.
+     * Sends a page the messages since a position, from all servers, or the last ones;
+     * and those from now on.
      */
     messages: async (since?: string): Promise<Message[]> => {
       const { isWhole } = await lobby.catchUp(this, since ?? LAST, this.#as);
-      // More was said than is kept: it asks again, for the last.
+      // Some messages are kept no more: the page asks again, for the last ones.
       if (!isWhole && since !== undefined) this.notify("missed");
       return [];
     },
   } satisfies Omit<Shown, "clients">;
 }
 
-/** What the page calls: the same as of one server. */
+/** The methods that the page calls: the same as with one server. */
 type Shown = {
   [Name in keyof Chat["local"]]: (
     ...params: Parameters<Chat["local"][Name]>

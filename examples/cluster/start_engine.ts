@@ -1,5 +1,5 @@
 /**
- * An engine for the chat that many serve: one that runs already, or one of its own.
+ * An engine for the chat on many servers: one that runs already, or a new one.
  *
  * @module
  */
@@ -14,7 +14,7 @@ export interface RunningEngine {
 }
 
 const programs = {
-  // With JetStream, which keeps what is said.
+  // With JetStream, which keeps the messages.
   nats: (port: number, folder: string) => [
     ...["-a", "127.0.0.1", "-p", `${port}`, "-js", "-sd", folder],
   ],
@@ -25,9 +25,9 @@ const programs = {
 };
 
 /**
- * Looks whether an engine is there, or starts one.
+ * Checks that an engine answers, or starts one.
  *
- * @param address Where one runs already; `undefined` or empty: one is started.
+ * @param address The address of one that runs; `undefined` or empty: one is started.
  * @throws {Error} It can't be reached, or there is none to start.
  */
 export async function startEngine(
@@ -86,7 +86,7 @@ function checked(address: string): { hostname: string; port: number } {
   return { hostname: url.hostname, port: Number(url.port || usual) };
 }
 
-/** Starts a program of this machine; `undefined`: it has none of that name. */
+/** Starts a program of this machine; `undefined`: there is none of that name. */
 function spawn(
   command: string,
   args: readonly string[],
@@ -99,7 +99,7 @@ function spawn(
         stdin: "null",
         stdout: "null",
         stderr: "null",
-        // Ctrl+C is told to all programs of a terminal: the engine ends last.
+        // Ctrl+C goes to all programs of a terminal, but the engine must end last.
         detached: true,
       }).spawn();
     } catch (error) {

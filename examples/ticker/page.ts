@@ -58,7 +58,7 @@ function open() {
   return peer;
 }
 
-/** Asks what there is, and begins with what was picked, or else the first. */
+/** Asks for the symbols, and begins with the picked one, or else the first. */
 async function start(): Promise<void> {
   try {
     const patient = server.with({ idempotent: true, timeout: Infinity });
@@ -70,7 +70,7 @@ async function start(): Promise<void> {
   await watch(picked(symbolPicker)!);
 }
 
-/** Of an end, onclose has told. */
+/** Ignores the end of the connection, since onclose has told it. */
 function ignoreEnd(error: unknown): void {
   if (!(error instanceof ConnectionClosedError)) throw error;
 }
@@ -84,19 +84,19 @@ reconnect.addEventListener("click", () => {
 
 // ---------------------------------------------------------------- The stream
 
-/** What is known of a stream. */
+/** A stream, as the page knows it. */
 interface Stream {
   readonly symbol: string;
   /** The prices that the chart shows, the newest last. */
   prices: number[];
-  /** How many the server made, and how many of them were read. */
+  /** The number of prices that the server made, and of those that were read. */
   made: number;
   read: number;
-  /** How many were read when the last connection began. */
+  /** The number of prices read when the last connection began. */
   resumed: number;
 }
 
-/** How many prices the chart has room for. */
+/** The number of prices that the chart has room for. */
 const ROOM = 240;
 
 /**
@@ -118,7 +118,7 @@ async function watch(symbol: string): Promise<void> {
       stream.prices = [...stream.prices.slice(1 - ROOM), price];
       stream.read++;
       show();
-      // Whoever doesn't ask for the next price is sent none.
+      // The server sends no price before the page asks for it.
       await paused?.promise;
     }
   } catch (error) {
@@ -178,7 +178,7 @@ const percent = new Intl.NumberFormat(undefined, {
 
 let isDrawing = false;
 
-/** Draws once for each picture of the screen, however fast the prices come. */
+/** Draws once for each frame of the screen, at any speed of the prices. */
 function show(): void {
   if (isDrawing) return;
   isDrawing = true;
@@ -212,7 +212,7 @@ function draw({ prices, made, read }: Stream): void {
   for (const [index, label] of [high, low].entries()) {
     const price = marks[index];
     label.textContent = price === undefined ? "" : money.format(price);
-    // Where the line has that price.
+    // The label stands at the height of its price.
     if (price !== undefined) label.style.top = `${heightOf(price)}%`;
   }
   levels.setAttribute(

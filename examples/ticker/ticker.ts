@@ -3,9 +3,9 @@
 import { setTimeout as wait } from "node:timers/promises";
 import { ErrorCode, Peer, RpcError } from "../../mod.ts";
 
-/** What the page offers to the server, so that a person sees what it does. */
+/** The page's methods, by which the server shows its work. */
 export interface Page {
-  /** So many prices of this stream have been made, read or not. */
+  /** The number of prices of this stream that have been made, read or not. */
   made(symbol: string, count: number): void;
   /** The stream's generator has ended, after so many prices. */
   ended(symbol: string, count: number): void;
@@ -23,10 +23,10 @@ export class Ticker extends Peer<Page> {
   #perSecond = 10;
 
   override local = {
-    /** What there are prices of. */
+    /** The symbols that have prices. */
     symbols: (): string[] => [...symbols.keys()],
 
-    /** How many prices a second this connection gets, from the next one on. */
+    /** Sets this connection's prices per second, from the next price on. */
     pace: (perSecond: number): void => {
       if (!Number.isInteger(perSecond) || perSecond < 1 || perSecond > 200) {
         throw refusal("The pace must be a whole number from 1 to 200");
@@ -37,7 +37,7 @@ export class Ticker extends Peer<Page> {
     /**
      * Prices without an end; the same ones each time.
      *
-     * @param last The price after which to go on, rather than to begin.
+     * @param last The price to go on after; absent: from the beginning.
      */
     prices: (symbol: string, last?: number): AsyncGenerator<number> => {
       const first = symbols.get(symbol);
@@ -62,7 +62,7 @@ export class Ticker extends Peer<Page> {
     try {
       for (const price of prices) {
         this.notify("made", [symbol, ++count]);
-        // It goes on when somebody asks for more.
+        // The generator goes on when the page asks for more.
         yield price;
         await wait(1000 / this.#perSecond, undefined, { signal });
       }

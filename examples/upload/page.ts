@@ -29,7 +29,7 @@ function open() {
       for (const row of rows) row.showStart();
     },
     onclose() {
-      // Nobody is left to say where it stopped reading them.
+      // The server can't say any more where it stopped reading them.
       rows = rows.filter((row) => !row.isCancelled);
     },
     onattempt() {}, // The header shows it.
@@ -45,7 +45,7 @@ reconnect.addEventListener("click", () => {
 
 // ---------------------------------------------------------------- The upload
 
-/** Bytes of a chunk, in base64 a third more: far below the longest message. */
+/** Bytes of a chunk; base64 adds a third: far below the longest message. */
 const CHUNK_SIZE = 49_152;
 
 /** A file in chunks, each read when the server asks for it. */
@@ -83,12 +83,12 @@ async function upload(file: File, row: Row): Promise<void> {
   }
 }
 
-/** The server's own word, which comes after a cancel. */
+/** Shows the server's answer to a cancel. */
 function showStop(name: string, received: number): void {
   rows.find((row) => row.isCancelled && row.name === name)?.showStop(received);
 }
 
-/** What the server should have found; undefined where a page can't tell. */
+/** The SHA-256 that the server should find; undefined if the page can't compute it. */
 async function sha256Of(file: File): Promise<string | undefined> {
   if (!isSecureContext) return undefined;
   const data = await file.arrayBuffer();
@@ -107,7 +107,7 @@ files.addEventListener("change", () => {
     });
     upload(file, row);
   }
-  // So that the same one can be chosen again.
+  // Emptied, so that the same file can be chosen again.
   files.value = "";
 });
 
@@ -124,8 +124,8 @@ for (const type of ["dragleave", "drop"]) {
 const number = new Intl.NumberFormat();
 
 /**
- * The uploads that the server is reading, as far as is known, or that wait for
- * it, oldest first.
+ * The uploads that the server is reading, as far as the page knows, or that wait
+ * for it, oldest first.
  */
 let rows: Row[] = [];
 
@@ -163,7 +163,7 @@ class Row {
     uploads.prepend(content);
   }
 
-  /** The upload begins, also anew: the server has forgotten what it had. */
+  /** The upload begins, or begins anew: the server has forgotten the bytes it had. */
   begin(): void {
     this.#progress.value = 0;
     this.#sizes.textContent = this.#size;
@@ -183,13 +183,13 @@ class Row {
 
   showReceipt({ received, sha256 }: Receipt): void {
     this.showProgress({ received });
-    this.#progress.value = this.#progress.max; // Of an empty file, too.
+    this.#progress.value = this.#progress.max; // Full for an empty file, too.
     this.#show("done", "Received");
     this.#sha256.textContent = sha256;
     this.#forget();
   }
 
-  /** What arrived is what is here. */
+  /** The file arrived unchanged. */
   showMatch(): void {
     this.#state.textContent += ", the SHA-256 is that of the file here";
   }
@@ -197,7 +197,7 @@ class Row {
   showCancel(): void {
     this.isCancelled = true;
     this.#show("cancelled", "Cancelled");
-    // Then there is nobody to say where it stopped reading.
+    // Without a connection the server can't say where it stopped reading.
     if (server.state !== "open") this.#forget();
   }
 

@@ -3,19 +3,19 @@
 import { createHash } from "node:crypto";
 import { type Call, ErrorCode, Peer, RpcError } from "../../mod.ts";
 
-/** What the page offers to the server. */
+/** The page's methods, for the server to call. */
 export interface Page {
   /** The server has stopped reading a file before its end, after so many bytes. */
   stopped(name: string, received: number): void;
 }
 
-/** How far an upload is. */
+/** The progress of an upload. */
 export interface Progress {
   /** Bytes. */
   readonly received: number;
 }
 
-/** What became of a file. */
+/** The result of an upload. */
 export interface Receipt extends Progress {
   /** Its SHA-256, in hexadecimal. */
   readonly sha256: string;
@@ -24,7 +24,7 @@ export interface Receipt extends Progress {
 /** Bytes of the largest file that is taken: 64 MiB. */
 export const MAX_SIZE = 67_108_864;
 
-/** Whoever sends files, from the opening of the connection to its end. */
+/** A sender of files, from the opening of the connection to its end. */
 export class Upload extends Peer<Page> {
   override local = {
     /**
@@ -45,7 +45,7 @@ export class Upload extends Peer<Page> {
     chunks: AsyncIterable<string>,
     call: Call,
   ): Promise<Receipt> {
-    // The static types hold for our own page only: anybody can connect and send
+    // The static types hold for our own page only: others can connect and send
     // anything.
     if (typeof name !== "string" || !Number.isInteger(size) || size < 0) {
       throw refusal("A file needs a name and a size");
@@ -60,7 +60,7 @@ export class Upload extends Peer<Page> {
     let received = 0;
     try {
       for await (const chunk of chunks) {
-        // Whoever cancelled may have sent chunks that wait here.
+        // After a cancel, chunks that were sent before may still wait here.
         signal.throwIfAborted();
         const bytes = bytesOf(chunk);
         if (received + bytes.length > size) {

@@ -179,7 +179,7 @@ export function choose(names: string[], choice: Choice): Comparison[] {
 }
 
 /**
- * The same comparisons with what was chosen.
+ * The same comparisons with these choices.
  *
  * @throws {RangeError} There is no such row in them.
  */

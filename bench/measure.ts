@@ -35,7 +35,7 @@ export async function measureRuns(
   return measured;
 }
 
-/** Runs a comparison once, and adds what was measured to the samples. */
+/** Runs a comparison once, and adds its figures to the samples. */
 async function measure(
   comparison: Comparison,
   samples: RowSamples[],

@@ -35,7 +35,7 @@ const sessions = new Map<string, User>();
 
 // recipe: A cookie
 const byCookie = upgrade(Board, {
-  // A browser sends its cookies along whichever page asks: the default of
+  // A browser sends its cookies with any page's requests: the default of
   // `origins`, the page's own server alone, is what makes them safe here.
   authorize({ headers }) {
     const user = sessions.get(getCookies(headers).session ?? "");

@@ -247,19 +247,22 @@ Deno.test("A page of Vite's reaches a server behind Vite's proxy, unless it chan
     const changed = config.replace("8000", new URL(server.url).port)
       .replace("ws: true", proxy).replace("localhost", "127.0.0.1");
     await write("proxy.config.js", changed);
-    const port = freePort();
-    await using _ = await start(node24, {
+    await using vite = await start(node24, {
       args: [
         "node_modules/vite/bin/vite.js",
         "--config=proxy.config.js",
         "--host=127.0.0.1",
-        `--port=${port}`,
+        "--port=0",
       ],
       cwd: folder,
-      port,
+      env: { NO_COLOR: "1" },
     });
-    const url = `ws://127.0.0.1:${port}/rpc`;
-    const headers = { origin: `http://127.0.0.1:${port}` };
+    // Not when its port takes a connection: first it listens to see whether it can,
+    // and resets whoever comes then.
+    const line = await vite.line(/Local: .*http:/);
+    const { origin } = new URL(/http\S+/.exec(line)![0]);
+    const url = `${origin.replace("http", "ws")}/rpc`;
+    const headers = { origin };
     if (!changesOrigin) await greets(url, headers);
     else {
       const onattempt = () => {};

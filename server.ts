@@ -60,7 +60,11 @@ import {
   ListeningServer,
 } from "./src/server/listening.ts";
 import type { Peer, ServiceClass } from "./src/presets/everything.ts";
-import { calmIdleTimer, pingByDeno } from "./src/runtime/deno_idle.ts";
+import {
+  boundIdleTime,
+  calmIdleTimer,
+  pingByDeno,
+} from "./src/runtime/deno_idle.ts";
 
 export {
   type AdmissionLimits,
@@ -430,17 +434,9 @@ function createHandler(
  * silent and isn't known to answer `rpc.ping`.
  */
 function readDenoTimeout(options: UpgradeSettings): number {
-  return toDeno(readIdleTimeout(options) ?? Infinity);
-}
-
-/**
- * The seconds as Deno takes them: 0 for never, else at most 2,000,000, since no
- * timer takes more than 24 days.
- */
-function toDeno(idleTimeout: number): number {
-  return idleTimeout === Infinity
-    ? 0
-    : Math.min(Math.max(idleTimeout, 0.002), 2_000_000);
+  const seconds = readIdleTimeout(options) ?? Infinity;
+  // For Deno, 0 is never.
+  return seconds === Infinity ? 0 : boundIdleTime(seconds);
 }
 
 async function acceptLater(

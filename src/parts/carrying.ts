@@ -238,7 +238,7 @@ export class Link implements Values {
     writing[kind]--;
     if (!writing.isOut) return;
     this.#lent[kind]--;
-    if (!this.#isReleasing) this.#advance();
+    if (!this.#isReleasing) advance(this.#core);
     if (kind === "references") return;
     for (const carrier of this.#carriers) carrier.freed?.();
   }
@@ -405,11 +405,7 @@ export class Link implements Values {
     this.#isReleasing = true;
     for (const release of writing.releases) release(succeeded);
     this.#isReleasing = false;
-    if (writing.call !== undefined) this.#advance();
-  }
-
-  #advance(): void {
-    if (this.#core.queue.size > 0) advance(this.#core);
+    if (writing.call !== undefined) advance(this.#core);
   }
 
   /** Reads a result. */

@@ -209,7 +209,7 @@ export function letGo(
   succeeded: boolean,
 ): void {
   core.pending.remove(pending, succeeded);
-  if (core.queue.size > 0) advance(core);
+  advance(core);
 }
 
 /**

@@ -36,7 +36,8 @@ import { clientLimits, completeLimits, defaultLimits } from "../wire/limits.ts";
 import type { Version } from "../wire/message.ts";
 
 /**
- * All parts. `slowReaders` stands before `sharedFrames`: at the end of a
+ * All parts. Those that carry values come first, because each new connection looks
+ * for one. `slowReaders` stands before `sharedFrames`: at the end of a
  * connection, messages that were held back leave before the last shared frame.
  */
 const everything: readonly CorePart[] = [

@@ -28,10 +28,15 @@ const renew = findInternal(prototype, "serverHandleIdleTimeout");
 let time: symbol | undefined;
 
 // Seconds: half of it is the shortest timer.
-const atOnce = 0.002;
+const shortest = 0.002;
 
 // Seconds: no timer takes more than 24 days.
-const most = 2_000_000;
+const longest = 2_000_000;
+
+/** Seconds of silence within what Deno's timers take. */
+export function boundIdleTime(seconds: number): number {
+  return Math.min(Math.max(seconds, shortest), longest);
+}
 
 /**
  * Lets Deno ping a socket that was made without an `idleTimeout`, and close it if
@@ -44,9 +49,9 @@ export function pingByDeno(socket: Socket, within: number): void {
   if (time === undefined || renew === undefined || it[time] !== 0) return;
   // Deno pings after half of the time, and reads the time again before it waits
   // another half for the answer.
-  it[time] = atOnce;
+  it[time] = shortest;
   (it[renew] as () => void)();
-  const seconds = Math.min(Math.max(2 * within / 1_000, atOnce), most);
+  const seconds = boundIdleTime(2 * within / 1_000);
   it[time] = seconds;
   calmIdleTimer(it as unknown as WebSocket, seconds);
 }

@@ -905,6 +905,12 @@ interface Unknown {
   readonly since: number;
 }
 
+/** The acceptor of a handshake, whatever its platform. */
+interface Admitting {
+  accept(candidate: Candidate, socket: Socket): ServicePeer | undefined;
+  abandon(candidate: Candidate): void;
+}
+
 /** A handshake that is being decided about, or was admitted. */
 class Candidate implements Unknown, Admission {
   readonly address: string | undefined;
@@ -913,14 +919,14 @@ class Candidate implements Unknown, Admission {
   readonly protocol: string | undefined;
   /** The peer's context, once it was admitted. */
   context: unknown;
-  readonly #acceptor: Acceptor<never>;
+  readonly #acceptor: Admitting;
 
   constructor(
-    acceptor: object,
+    acceptor: Admitting,
     address: string | undefined,
     protocol: string | undefined,
   ) {
-    this.#acceptor = acceptor as Acceptor<never>;
+    this.#acceptor = acceptor;
     this.address = address;
     this.protocol = protocol;
   }

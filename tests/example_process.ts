@@ -77,3 +77,26 @@ export async function startExample(
     },
   };
 }
+
+/**
+ * Options of a server that has the page of a running example, while the connections
+ * are in the test's hands.
+ */
+export function withPage({ url }: { url: URL }): {
+  port: number;
+  hostname: string;
+  onListen(): void;
+  fetch(request: Request): Promise<Response>;
+} {
+  return {
+    port: 0,
+    hostname: "127.0.0.1",
+    onListen() {},
+    fetch: (request) => fetch(new URL(new URL(request.url).pathname, url)),
+  };
+}
+
+/** The address of that page. */
+export function pageOf({ url }: { url: string }): URL {
+  return new URL(`http://localhost:${new URL(url).port}`);
+}

@@ -11,7 +11,7 @@ import type { ElementHandle, Page } from "puppeteer-core";
 import { Chat } from "../../examples/chat/chat.ts";
 import { Ticker } from "../../examples/ticker/ticker.ts";
 import { MAX_SIZE, Upload } from "../../examples/upload/upload.ts";
-import { startExample } from "../example_process.ts";
+import { pageOf, startExample, withPage } from "../example_process.ts";
 import { serve } from "../../server.ts";
 import {
   browsers,
@@ -44,21 +44,6 @@ async function complaints(page: Page): Promise<string[]> {
     }
   }
   return all;
-}
-
-/** Options of a server that has the page of a running example. */
-function withPage({ url }: { url: URL }) {
-  return {
-    port: 0,
-    onListen() {},
-    fetch: (request: Request) =>
-      fetch(new URL(new URL(request.url).pathname, url)),
-  };
-}
-
-/** The address of the page. */
-function pageOf({ url }: { url: string }): URL {
-  return new URL(url.replace("ws:", "http:"));
 }
 
 /** Ends every connection for good, and says why. */

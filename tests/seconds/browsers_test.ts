@@ -2,7 +2,10 @@
 
 import { assertEquals } from "@std/assert";
 
-Deno.test("browsers.ts as a script ends with 1 where it can install nothing", async () => {
+/** Runs browsers.ts where programs are looked for in this folder alone. */
+async function runScript(
+  folder: string,
+): Promise<{ code: number; stdout: string; stderr: string }> {
   const { code, stdout, stderr } = await new Deno.Command(Deno.execPath(), {
     args: [
       "run",
@@ -11,14 +14,23 @@ Deno.test("browsers.ts as a script ends with 1 where it can install nothing", as
       "--allow-run",
       new URL("../browsers.ts", import.meta.url).href,
     ],
-    env: { PATH: "/nowhere", CHROMIUM: "", FIREFOX: "", NO_COLOR: "1" },
+    env: { PATH: folder, CHROMIUM: "", FIREFOX: "", NO_COLOR: "1" },
   }).output();
   const decoder = new TextDecoder();
+  return {
+    code,
+    stdout: decoder.decode(stdout),
+    stderr: decoder.decode(stderr),
+  };
+}
+
+Deno.test("browsers.ts as a script ends with 1 where it can install nothing", async () => {
+  const { code, stdout, stderr } = await runScript("/nowhere");
   // macOS and Windows may have them outside of the PATH.
   if (code !== 0 || Deno.build.os === "linux") {
     assertEquals(code, 1);
-    assertEquals(decoder.decode(stdout), "");
-    assertEquals(decoder.decode(stderr).trim().split("\n").length, 1);
+    assertEquals(stdout, "");
+    assertEquals(stderr.trim().split("\n").length, 1);
   }
 });
 
@@ -44,19 +56,9 @@ if [ "$1" = install ]; then
   /bin/chmod +x ${folder}/firefox-esr
 fi`,
       );
-      const { code, stdout } = await new Deno.Command(Deno.execPath(), {
-        args: [
-          "run",
-          "--allow-env",
-          "--allow-read",
-          "--allow-run",
-          new URL("../browsers.ts", import.meta.url).href,
-        ],
-        env: { PATH: folder, CHROMIUM: "", FIREFOX: "", NO_COLOR: "1" },
-        stderr: "inherit",
-      }).output();
-      assertEquals(code, 0);
-      assertEquals(new TextDecoder().decode(stdout).trim().split("\n"), [
+      const { code, stdout, stderr } = await runScript(folder);
+      assertEquals(code, 0, stderr);
+      assertEquals(stdout.trim().split("\n"), [
         "$ apt-get update",
         "$ apt-get install -y --no-install-recommends firefox-esr",
         `Chromium: ${folder}/chromium`,

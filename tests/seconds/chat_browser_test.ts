@@ -14,6 +14,7 @@ import {
   showsMessages,
 } from "../chat_pages.ts";
 import { startChat } from "../chat_process.ts";
+import { pageOf, withPage } from "../example_process.ts";
 import {
   browsers,
   browserTest,
@@ -203,16 +204,10 @@ for (const { name, launch } of browsers) {
   browserTest(
     `The chat in ${name} says why its connection has ended, and connects anew`,
     async () => {
-      // The program has the page; the connections are in the test's hands.
       await using chat = await startChat();
-      await using server = serve(Chat, {
-        port: 0,
-        hostname: "127.0.0.1",
-        onListen() {},
-        fetch: ({ url }) => fetch(new URL(new URL(url).pathname, chat.url)),
-      });
+      await using server = serve(Chat, withPage(chat));
       await using browser = await start(launch);
-      const url = new URL(`http://localhost:${new URL(server.url).port}`);
+      const url = pageOf(server);
       const ann = await join(browser, url, "ann");
       await showsMembers(ann, ["ann*"]);
       await mark(ann);

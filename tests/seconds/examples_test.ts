@@ -18,7 +18,12 @@ import {
 } from "../../examples/upload/upload.ts";
 import { ConnectionClosedError, RpcError } from "../../mod.ts";
 import { serve } from "../../server.ts";
-import { exampleCommand, startExample } from "../example_process.ts";
+import {
+  exampleCommand,
+  pageOf,
+  startExample,
+  withPage,
+} from "../example_process.ts";
 import {
   browsers,
   browserTest,
@@ -427,16 +432,10 @@ for (const { name, launch } of browsers) {
   browserTest(
     `The ticker in ${name} says why its connection has ended, and connects anew`,
     async () => {
-      // The program has the page; the connections are in the test's hands.
       await using ticker = await startTicker();
-      await using server = serve(Ticker, {
-        ...address,
-        fetch: ({ url }) => fetch(new URL(new URL(url).pathname, ticker.url)),
-      });
+      await using server = serve(Ticker, withPage(ticker));
       await using browser = await start(launch);
-      const page = await browser.open(
-        new URL(`http://localhost:${new URL(server.url).port}`),
-      );
+      const page = await browser.open(pageOf(server));
       await reaches(page, "#read", 5);
       for (const peer of server.peers) peer.close(4403);
       await shows(page, "#status", "Disconnected");

@@ -301,6 +301,17 @@ function callFast(url: string, calls: number, length: number): Promise<string> {
   `);
 }
 
+/** Deno's pings keep alive who answers; who doesn't is closed. */
+async function outlivesPings(raw: RawSocket): Promise<void> {
+  for (let n = 0; n < 3; n++) {
+    const asked = await raw.receive();
+    assertEquals(asked?.opcode, Opcode.Ping);
+    await raw.send(frame(Opcode.Pong, asked!.payload));
+  }
+  assertEquals((await raw.receive())?.opcode, Opcode.Ping);
+  assertEquals(await raw.closeCode(), 1001);
+}
+
 Deno.test("src/runtime/deno_idle.ts: Deno sets its idle timer for each message, unless it is told to do so less often", async () => {
   for (const isCalm of [false, true]) {
     const timers = new Set<unknown>();
@@ -313,7 +324,7 @@ Deno.test("src/runtime/deno_idle.ts: Deno sets its idle timer for each message, 
       if (isCalm) assert(calmIdleTimer(socket, 1));
       const timer = findInternal(socket, "idleTimeoutTimeout")!;
       socket.onmessage = ({ data }) => {
-        timers.add((socket as unknown as { [slot: symbol]: unknown })[timer]);
+        timers.add((socket as unknown as Internals)[timer]);
         if (data === "last") heard.resolve();
       };
       return response;
@@ -327,14 +338,7 @@ Deno.test("src/runtime/deno_idle.ts: Deno sets its idle timer for each message, 
     }
     await heard.promise;
     assertEquals(timers.size > 20, !isCalm);
-    // Its pings keep alive who answers, and it closes who doesn't.
-    for (let n = 0; n < 3; n++) {
-      const asked = await raw.receive();
-      assertEquals(asked?.opcode, Opcode.Ping);
-      await raw.send(frame(Opcode.Pong, asked!.payload));
-    }
-    assertEquals((await raw.receive())?.opcode, Opcode.Ping);
-    assertEquals(await raw.closeCode(), 1001);
+    await outlivesPings(raw);
   }
 });
 
@@ -342,13 +346,7 @@ Deno.test("src/runtime/deno_idle.ts: Deno pings a client that is silent and may 
   const limits = { pingAfter: 200, pingWithin: 200 };
   await using server = serve({ ...quiet, limits });
   using raw = await RawSocket.connect(server.url);
-  for (let n = 0; n < 3; n++) {
-    const asked = await raw.receive();
-    assertEquals(asked?.opcode, Opcode.Ping);
-    await raw.send(frame(Opcode.Pong, asked!.payload));
-  }
-  assertEquals((await raw.receive())?.opcode, Opcode.Ping);
-  assertEquals(await raw.closeCode(), 1001);
+  await outlivesPings(raw);
   await until(() => server.peers.size === 0);
 });
 
